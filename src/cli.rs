@@ -1,0 +1,140 @@
+//! The commands. Exit 0: well; 1: not well; 64: bad usage or settings (`EX_USAGE` of `sysexits.h`).
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LogFormat, Settings};
+use crate::startup::{self, Application};
+use crate::telemetry;
+
+/// Bad usage or settings.
+const USAGE: u8 = 64;
+
+/// Single sign-on for an unmodified Label Studio, behind nginx's auth_request.
+#[derive(Debug, Parser)]
+#[command(name = "label-studio-gate", version, about, max_term_width = 100)]
+struct Arguments {
+    /// Settings file (TOML). Environment variables go over it.
+    #[arg(long, short, global = true, env = "GATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer the proxy (default)
+    Serve,
+    /// Read the settings, name everything that is wrong, and show what is in force
+    CheckConfig,
+    /// Tell what stands between this configuration and a working login
+    Doctor,
+    /// Issue a token for a user, to try
+    Token {
+        /// The user's e-mail address in Label Studio
+        #[arg(long)]
+        email: String,
+    },
+    /// Tell why a token would be accepted or not
+    Inspect {
+        /// The token; `-` reads it from standard input, which keeps it out of the list of processes
+        token: String,
+    },
+    /// Ask the running service whether it is ready
+    Healthcheck,
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let usage = error.use_stderr();
+            let _ = error.print();
+            return ExitCode::from(if usage { USAGE } else { 0 });
+        }
+    };
+    let environment: BTreeMap<String, String> = startup::environment();
+    let settings = match Settings::load(arguments.config.as_deref(), &environment) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            complain(&format!("label-studio-gate: the settings are not usable\n{errors}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    start_log(&settings);
+    startup::install_crypto();
+    let healthy = match arguments.command.unwrap_or(Command::Serve) {
+        Command::CheckConfig => {
+            say(&settings.describe().to_string());
+            Ok(())
+        }
+        Command::Serve => serve(settings),
+        Command::Doctor => on_one_thread(startup::doctor(&settings)).map(|findings| say(&findings)),
+        Command::Token { email } => {
+            on_one_thread(startup::issue_token(&settings, &email)).map(|token| say(&token))
+        }
+        Command::Inspect { token } => {
+            read_token(token).and_then(|token| on_one_thread(startup::inspect(&settings, &token)))
+                .map(|finding| say(&finding))
+        }
+        Command::Healthcheck => startup::healthcheck(settings.http.listen, Duration::from_secs(3)),
+    };
+    match healthy {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&format!("label-studio-gate: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(settings: &Settings) {
+    let format = match settings.log.format {
+        LogFormat::Human => telemetry::Format::Human,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    let filter = EnvFilter::new(&settings.log.level);
+    let subscriber = telemetry::subscriber(format, filter, std::io::stderr);
+    // It fails only where one is installed already, and then that one is used.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn serve(settings: Settings) -> Result<(), String> {
+    actix_web::rt::System::new().block_on(async {
+        let application = Application::build(settings).await?;
+        application.run_until_stopped().await
+    })
+}
+
+fn on_one_thread<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?
+        .block_on(work)
+}
+
+fn read_token(token: String) -> Result<String, String> {
+    if token != "-" {
+        return Ok(token);
+    }
+    std::io::read_to_string(std::io::stdin())
+        .map(|text| text.trim().to_owned())
+        .map_err(|error| format!("cannot read the token from standard input: {error}"))
+}
+
+/// To standard output. A reader that has gone away is no fault of ours.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}

@@ -1,0 +1,146 @@
+//! Stage 2: which token counts.
+//!
+//! In: the subrequest. Out: the tokens it carries, in the order in which they are tried: the cookie's, then the query parameter's, as the
+//! plugin has it. Afterwards holds: a token from the query looks like a JWT, because a `token` parameter may also be Label Studio's own
+//! (`/user/signup?token=…` is an invitation link).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::subrequest::Subrequest;
+
+/// Where tokens are looked for.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Name of the token's cookie (`JWT_SSO_COOKIE_NAME`); `None`: cookies are not looked at.
+    pub cookie: Option<String>,
+    /// Name of the query parameter (`JWT_SSO_TOKEN_PARAM`).
+    pub parameter: String,
+}
+
+/// A token, not yet verified.
+#[derive(PartialEq, Eq)]
+pub struct Credential<'r>(Cow<'r, str>);
+
+impl Credential<'_> {
+    /// The token in its compact form.
+    pub fn token(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Tells its length and never its content.
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credential({} bytes)", self.0.len())
+    }
+}
+
+impl<'r> Credential<'r> {
+    /// The tokens that the request carries: the cookie's first, then the parameter's.
+    pub fn find(
+        subrequest: &'r Subrequest<'_>,
+        sources: &Sources,
+    ) -> impl Iterator<Item = Self> + use<'r> {
+        let cookie = sources
+            .cookie
+            .as_deref()
+            .and_then(|name| subrequest.cookies().get(name))
+            .filter(|value| !value.is_empty())
+            .map(|value| Self(Cow::Borrowed(value)));
+        let parameter = subrequest
+            .query()
+            .and_then(|query| parameter(query, &sources.parameter))
+            .filter(|value| has_jwt_shape(value))
+            .map(Self);
+        cookie.into_iter().chain(parameter)
+    }
+}
+
+/// The value of the query parameter, of the last one where the name stands twice, as Django's `QueryDict` has it.
+///
+/// The name is compared as it is written: nobody spells it with percent signs, and the proxy's files, which keep tokens out of the log,
+/// look for the same letters.
+fn parameter<'r>(query: &'r str, name: &str) -> Option<Cow<'r, str>> {
+    let value = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .next_back()?;
+    percent_decode_str(value).decode_utf8().ok()
+}
+
+/// Three parts of base64url (RFC 7515 §7.1), of which the last, the signature, is empty in an unsecured token.
+fn has_jwt_shape(value: &str) -> bool {
+    let is_base64url = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let mut parts = value.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    !header.is_empty()
+        && !payload.is_empty()
+        && [header, payload, signature].into_iter().all(is_base64url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::subrequest::CookieHeader;
+    use super::*;
+
+    fn found(uri: &str, cookie: &str) -> Vec<String> {
+        let cookies = CookieHeader::new(std::iter::once(cookie.as_bytes()));
+        let subrequest = Subrequest::new(uri, cookies, false).expect("test URIs are readable");
+        let sources = Sources {
+            cookie: Some("ls_auth_token".to_owned()),
+            parameter: "token".to_owned(),
+        };
+        Credential::find(&subrequest, &sources)
+            .map(|credential| credential.token().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_cookie_comes_before_the_parameter() {
+        assert_eq!(
+            found("/?token=a.b.c", "x=1; ls_auth_token=d.e.f"),
+            ["d.e.f", "a.b.c"]
+        );
+        assert_eq!(found("/?x=1&token=a.b.c", ""), ["a.b.c"]);
+        assert_eq!(found("/", "ls_auth_token="), [""; 0]);
+    }
+
+    #[test]
+    fn a_cookie_is_a_token_whatever_it_holds() {
+        assert_eq!(found("/", "ls_auth_token=rubbish"), ["rubbish"]);
+    }
+
+    #[test]
+    fn a_parameter_is_a_token_only_in_the_shape_of_one() {
+        for query in [
+            "token=ZxGq3ItFbKpN8s2mUoYw1cRvTnLhEdAaJiQyXkPj",
+            "token=",
+            "token=a.b",
+            "token=a.b.c.d",
+            "token=a..c",
+            "token=a.b.c%20",
+            "token=a.b.c/",
+            "token=%ff.b.c",
+            "tokens=a.b.c",
+            "xtoken=a.b.c",
+        ] {
+            assert_eq!(found(&format!("/user/signup?{query}"), ""), [""; 0], "{query}");
+        }
+        assert_eq!(found("/?token=a%2Eb%2ec", ""), ["a.b.c"]);
+        assert_eq!(found("/?token=a.b.", ""), ["a.b."]);
+    }
+
+    #[test]
+    fn the_last_parameter_of_a_name_counts() {
+        assert_eq!(found("/?token=a.b.c&token=d.e.f", ""), ["d.e.f"]);
+    }
+}

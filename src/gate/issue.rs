@@ -1,0 +1,280 @@
+//! The other half of method 2: issuing tokens (`POST /api/sso/token`).
+//!
+//! In: the credential of an API client and an e-mail address. Out: a signed token for that user. Afterwards holds: the client has proven
+//! to be an active administrator of Label Studio, and the token speaks of a user who may come in.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::clock::{Clock, unix_seconds};
+use super::identity::{Identity, user_id};
+use super::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
+use super::verdict::{Outage, Reason};
+use super::verify::{AUDIENCE, Compact, ISSUER, numeric_date};
+
+/// Where Label Studio's own API credentials are looked up.
+pub trait ApiTokens: Send + Sync {
+    /// The owner of a legacy token (`authtoken_token`), compared in constant time.
+    fn owner_of_key(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<TokenOwner>, Outage>> + Send;
+
+    /// The user behind an access token or a personal access token, and whether the token was revoked (`token_blacklist_*`).
+    fn owner_of_jwt(
+        &self,
+        user_id: i32,
+        jti: &str,
+    ) -> impl Future<Output = Result<Option<JwtOwner>, Outage>> + Send;
+}
+
+/// The user whose API token was presented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOwner {
+    /// `htx_user.id`
+    pub user_id: i32,
+    /// `is_active`
+    pub is_active: bool,
+    /// `is_staff` or `is_superuser`
+    pub is_admin: bool,
+    /// Whether the active organization accepts legacy tokens; true for a user without one, and before Label Studio 1.17.
+    pub legacy_tokens_enabled: bool,
+    /// Whether the active organization accepts JWT API tokens; false before Label Studio 1.17.
+    pub jwt_tokens_enabled: bool,
+}
+
+/// [`TokenOwner`], and what became of the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtOwner {
+    /// The user.
+    pub owner: TokenOwner,
+    /// Whether the token stands in the blacklist.
+    pub revoked: bool,
+}
+
+/// Where random bytes come from.
+pub trait Entropy: Send + Sync {
+    /// Sixteen bytes that nobody can guess.
+    fn sixteen(&self) -> [u8; 16];
+}
+
+/// What an API client shows.
+#[derive(Clone, Copy)]
+pub enum ApiCredential<'r> {
+    /// `Authorization: Token …`: a key of `authtoken_token`.
+    Key(&'r str),
+    /// `Authorization: Bearer …`: an access token or a personal access token.
+    Jwt(&'r str),
+}
+
+/// Why no token was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueError {
+    /// No such API token, or it is expired, revoked or switched off, or its owner isn't active.
+    InvalidCredential,
+    /// The token is good, but the organization doesn't accept legacy tokens.
+    LegacyTokensDisabled,
+    /// The token is good, but the organization doesn't accept personal access tokens.
+    JwtTokensDisabled,
+    /// The owner is no administrator.
+    NotAdmin,
+    /// The user may not come in: unknown, inactive or removed.
+    User(Reason),
+    /// Cannot decide now.
+    Outage(Outage),
+}
+
+impl From<Outage> for IssueError {
+    fn from(outage: Outage) -> Self {
+        Self::Outage(outage)
+    }
+}
+
+/// An API client that has proven to be an active administrator.
+#[derive(Debug)]
+pub struct Admin {
+    user_id: i32,
+}
+
+impl Admin {
+    /// Primary key in `htx_user`.
+    pub const fn user_id(&self) -> i32 {
+        self.user_id
+    }
+}
+
+/// A token, and how long it is good for.
+pub struct Issued {
+    /// The token in compact form.
+    pub token: String,
+    /// Seconds from now to `exp`.
+    pub expires_in: u64,
+    /// Whom it speaks of.
+    pub user_id: i32,
+}
+
+/// Issues native tokens.
+pub struct TokenIssuer<D, T> {
+    users: D,
+    api_tokens: T,
+    signing_key: EncodingKey,
+    verifying_key: DecodingKey,
+    lifetime: Duration,
+    user_id_claim: String,
+    legacy_always: bool,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// How tokens are issued.
+pub struct IssuePolicy {
+    /// From issue to expiry (`SSO_TOKEN_EXPIRY`).
+    pub lifetime: Duration,
+    /// The claim that holds the user's primary key.
+    pub user_id_claim: String,
+    /// Whether legacy tokens count even where the organization has switched them off.
+    pub legacy_always: bool,
+}
+
+impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
+    /// Issues tokens signed with Label Studio's `SECRET_KEY`.
+    pub fn new(
+        users: D,
+        api_tokens: T,
+        secret_key: &SecretString,
+        policy: IssuePolicy,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let secret = secret_key.expose_secret().as_bytes();
+        Self {
+            users,
+            api_tokens,
+            signing_key: EncodingKey::from_secret(secret),
+            verifying_key: DecodingKey::from_secret(secret),
+            lifetime: policy.lifetime,
+            user_id_claim: policy.user_id_claim,
+            legacy_always: policy.legacy_always,
+            clock,
+            entropy,
+        }
+    }
+
+    /// Whether the client is an active administrator.
+    pub async fn authenticate(&self, credential: ApiCredential<'_>) -> Result<Admin, IssueError> {
+        let owner = match credential {
+            ApiCredential::Key(key) => self.owner_of_key(key).await?,
+            ApiCredential::Jwt(token) => self.owner_of_jwt(token).await?,
+        };
+        if owner.is_admin {
+            Ok(Admin {
+                user_id: owner.user_id,
+            })
+        } else {
+            Err(IssueError::NotAdmin)
+        }
+    }
+
+    async fn owner_of_key(&self, key: &str) -> Result<TokenOwner, IssueError> {
+        let owner = self
+            .api_tokens
+            .owner_of_key(key)
+            .await?
+            .filter(|owner| owner.is_active)
+            .ok_or(IssueError::InvalidCredential)?;
+        if owner.legacy_tokens_enabled || self.legacy_always {
+            Ok(owner)
+        } else {
+            Err(IssueError::LegacyTokensDisabled)
+        }
+    }
+
+    /// simplejwt's rules for Label Studio's tokens: HS256 under `SECRET_KEY`, `exp` and `jti` there, `token_type` one of the two, not in
+    /// the blacklist. They carry neither `iss` nor `aud`.
+    async fn owner_of_jwt(&self, token: &str) -> Result<TokenOwner, IssueError> {
+        let invalid = IssueError::InvalidCredential;
+        let claims = Compact::parse(token)
+            .and_then(|token| token.verified(&self.verifying_key, Algorithm::HS256))
+            .map_err(|_| invalid)?;
+        let now = unix_seconds(self.clock.now());
+        let date = |name| numeric_date(&claims, name).map_err(|_| invalid);
+        #[expect(clippy::cast_precision_loss, reason = "seconds fit for 285 million years")]
+        let now = now as f64;
+        let in_time = date("exp")?.is_some_and(|exp| exp > now)
+            && date("nbf")?.is_none_or(|nbf| nbf <= now)
+            && date("iat")?.is_none_or(|iat| iat <= now);
+        let text = |name| claims.get(name).and_then(Value::as_str);
+        let is_api_token = matches!(text("token_type"), Some("access" | "refresh"));
+        let (Some(jti), Some(user_id)) = (text("jti"), claims.get("user_id").and_then(user_id))
+        else {
+            return Err(invalid);
+        };
+        if !in_time || !is_api_token {
+            return Err(invalid);
+        }
+        let found = self.api_tokens.owner_of_jwt(user_id, jti).await?;
+        match found {
+            Some(JwtOwner { revoked: true, .. }) | None => Err(invalid),
+            Some(JwtOwner { owner, .. }) if !owner.is_active => Err(invalid),
+            Some(JwtOwner { owner, .. }) if !owner.jwt_tokens_enabled => {
+                Err(IssueError::JwtTokensDisabled)
+            }
+            Some(JwtOwner { owner, .. }) => Ok(owner),
+        }
+    }
+
+    /// A token for the user with that e-mail address.
+    pub async fn issue(&self, _by: &Admin, email: &str) -> Result<Issued, IssueError> {
+        let identity = Identity::Email(email.to_owned());
+        let user = ActiveUser::resolve(&self.users, &identity, Freshness::Cached)
+            .await
+            .map_err(|refused| match refused {
+                NotAdmitted::Refused(reason) => IssueError::User(reason),
+                NotAdmitted::Outage(outage) => IssueError::Outage(outage),
+            })?;
+        Ok(self.sign(&user, self.clock.now()))
+    }
+
+    /// The claims of the plugin, in its order, and a `jti`.
+    fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
+        let iat = unix_seconds(now);
+        let jti = self.entropy.sixteen().iter().fold(String::new(), |hex, byte| {
+            hex + &format!("{byte:02x}")
+        });
+        let mut claims = serde_json::Map::new();
+        claims.insert(self.user_id_claim.clone(), user.id().into());
+        let rest = NativeClaims {
+            email: user.email(),
+            iat,
+            exp: iat.saturating_add_unsigned(self.lifetime.as_secs()),
+            iss: ISSUER,
+            aud: AUDIENCE,
+            jti: &jti,
+        };
+        if let Ok(Value::Object(rest)) = serde_json::to_value(rest) {
+            claims.extend(rest);
+        }
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
+            .expect("an HMAC over JSON cannot fail");
+        Issued {
+            token,
+            expires_in: self.lifetime.as_secs(),
+            user_id: user.id(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NativeClaims<'a> {
+    email: &'a str,
+    iat: i64,
+    exp: i64,
+    iss: &'a str,
+    aud: &'a str,
+    jti: &'a str,
+}

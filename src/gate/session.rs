@@ -1,0 +1,303 @@
+//! Stage 6: keep the session that is there, or open one.
+//!
+//! In: a user who may come in, the session cookie that the request brought, and the token's [`Fingerprint`]. Out: the session's cookie,
+//! where a new one is needed. Afterwards holds: Label Studio sees exactly this user; the session of another user is gone from the store;
+//! and however many requests bring the same token, through however many gates, they meet in one session, because its key is derived
+//! from the token and not drawn at random.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::clock::unix_seconds_f64;
+use super::user::ActiveUser;
+use super::verdict::{Outage, Reason};
+use super::verify::Fingerprint;
+use crate::django::{
+    AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key, salted_hmac,
+    session_key_from,
+};
+
+/// The only backend of Label Studio's `AUTHENTICATION_BACKENDS` under which Django loads a user from a session.
+const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
+
+/// Where sessions are kept and logins are recorded.
+pub trait SessionStore: Send + Sync {
+    /// `session_data` of the row with that key, unless it has expired.
+    fn load(
+        &self,
+        key: &str,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<Option<String>, Outage>> + Send;
+
+    /// Records a login in one statement: looks at the user's row once more, inserts the session unless it is there already, deletes the
+    /// one it replaces and sets `last_login`. Doing it twice is the same as doing it once.
+    fn record(
+        &self,
+        login: &LoginRecord<'_>,
+    ) -> impl Future<Output = Result<Recorded, Outage>> + Send;
+}
+
+/// What a login writes.
+pub struct LoginRecord<'a> {
+    /// `htx_user.id`
+    pub user_id: i32,
+    /// The password column that the session was made for; a row that no longer holds it is another login's business.
+    pub password: &'a str,
+    /// The moment of the login.
+    pub at: SystemTime,
+    /// The session's row; `None` with signed cookies, where the cookie is the session.
+    pub row: Option<SessionRow<'a>>,
+    /// The key of the session that ends with this login.
+    pub replaces: Option<&'a str>,
+}
+
+/// A row of `django_session`.
+pub struct SessionRow<'a> {
+    /// `session_key`
+    pub key: &'a str,
+    /// `session_data`
+    pub data: &'a str,
+    /// `expire_date`
+    pub expire_date: SystemTime,
+}
+
+/// How recording a login ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The session is there and the login recorded.
+    Done,
+    /// The user's row is gone, inactive or holds another password: nothing was written.
+    UserChanged,
+}
+
+/// Django's `SESSION_ENGINE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// `django.contrib.sessions.backends.db`, and `cached_db`, which reads the same row.
+    Database,
+    /// `django.contrib.sessions.backends.signed_cookies`, what Label Studio ships with.
+    SignedCookies,
+}
+
+/// How sessions are made.
+pub struct SessionPolicy {
+    /// Where Label Studio looks for them.
+    pub engine: Engine,
+    /// The session cookie.
+    pub cookie: CookieAttributes,
+    /// `SESSION_COOKIE_AGE`
+    pub age: Duration,
+    /// How long after its login Label Studio ends a session, for organizations without a policy of their own (`MAX_SESSION_AGE`).
+    pub max_session_age: Duration,
+}
+
+/// Opens sessions.
+pub struct Sessions<S> {
+    store: S,
+    policy: SessionPolicy,
+    codec: SessionCodec,
+    auth_hash: AuthHasher,
+    key_secret: SecretString,
+}
+
+/// The session stage's outcome.
+pub enum Opened {
+    /// The session that the request brought is this user's own and goes on.
+    Kept,
+    /// A session for this user; the cookie that holds it, and why it was opened.
+    New {
+        /// Value of the session cookie.
+        value: String,
+        /// `Set-Cookie`
+        set_cookie: String,
+        /// Whether another user's session ended with it.
+        reason: Reason,
+    },
+    /// The user's row has changed since it was read.
+    UserChanged,
+}
+
+/// Whose session the request brought.
+enum Presented<'a> {
+    Nothing,
+    OwnAndAlive,
+    OtherUser(&'a str),
+    Worthless(&'a str),
+}
+
+impl<S: SessionStore> Sessions<S> {
+    /// Sessions by `policy`, kept in `store` and signed with Label Studio's `SECRET_KEY`.
+    pub fn new(store: S, policy: SessionPolicy, secret_key: &SecretString) -> Self {
+        Self {
+            store,
+            policy,
+            codec: SessionCodec::new(secret_key),
+            auth_hash: AuthHasher::new(secret_key),
+            key_secret: secret_key.clone(),
+        }
+    }
+
+    /// The name of the session cookie.
+    pub fn cookie_name(&self) -> &str {
+        &self.policy.cookie.name
+    }
+
+    /// Keeps the `presented` session when it is alive and `user`'s own; opens one otherwise.
+    pub async fn open_for(
+        &self,
+        user: &ActiveUser,
+        presented: Option<&str>,
+        token: &Fingerprint,
+        method: &'static str,
+        now: SystemTime,
+    ) -> Result<Opened, Outage> {
+        let (replaces, reason) = match self.examine(user, presented, now).await? {
+            Presented::OwnAndAlive => return Ok(Opened::Kept),
+            Presented::Nothing => (None, Reason::SessionOpened),
+            Presented::Worthless(value) => (Some(value), Reason::SessionOpened),
+            Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
+        };
+        let digest = self.derive(token, user);
+        let session = self.content(user, method, &digest, now);
+        let (value, recorded) = match self.policy.engine {
+            Engine::Database => {
+                let key = session_key_from(&digest);
+                let data = self.codec.encode_row(&session, now);
+                let row = SessionRow {
+                    key: &key,
+                    data: &data,
+                    expire_date: now + self.policy.age,
+                };
+                let replaces = replaces.filter(|old| *old != key && is_plausible_session_key(old));
+                let recorded = self.record(user, Some(row), replaces, now).await?;
+                (key, recorded)
+            }
+            Engine::SignedCookies => {
+                let recorded = self.record(user, None, None, now).await?;
+                (self.codec.encode_cookie(&session, now), recorded)
+            }
+        };
+        Ok(match recorded {
+            Recorded::UserChanged => Opened::UserChanged,
+            Recorded::Done => Opened::New {
+                set_cookie: self.policy.cookie.set(&value, Some(self.policy.age), now),
+                value,
+                reason,
+            },
+        })
+    }
+
+    async fn record(
+        &self,
+        user: &ActiveUser,
+        row: Option<SessionRow<'_>>,
+        replaces: Option<&str>,
+        at: SystemTime,
+    ) -> Result<Recorded, Outage> {
+        let login = LoginRecord {
+            user_id: user.id(),
+            password: user.password(),
+            at,
+            row,
+            replaces,
+        };
+        self.store.record(&login).await
+    }
+
+    /// Reads the session that the request brought.
+    async fn examine<'a>(
+        &self,
+        user: &ActiveUser,
+        presented: Option<&'a str>,
+        now: SystemTime,
+    ) -> Result<Presented<'a>, Outage> {
+        let Some(value) = presented.filter(|value| !value.is_empty()) else {
+            return Ok(Presented::Nothing);
+        };
+        let session = match self.policy.engine {
+            Engine::SignedCookies => self.codec.decode_cookie(value, now, self.policy.age).ok(),
+            Engine::Database if !is_plausible_session_key(value) => None,
+            Engine::Database => self
+                .store
+                .load(value, now)
+                .await?
+                .and_then(|data| self.codec.decode_row(&data).ok()),
+        };
+        Ok(match session {
+            None => Presented::Worthless(value),
+            Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
+                Presented::OtherUser(value)
+            }
+            Some(session) if self.is_alive_for(&session, user, now) => Presented::OwnAndAlive,
+            Some(_) => Presented::Worthless(value),
+        })
+    }
+
+    /// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
+    /// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass.
+    fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
+        let limit = user.max_session_age().unwrap_or(self.policy.max_session_age);
+        session.user_id() == Some(user.id())
+            && session.backend() == Some(BACKEND)
+            && session
+                .auth_hash()
+                .is_some_and(|hash| self.auth_hash.matches(user.password(), hash))
+            && session
+                .last_login()
+                .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
+    }
+
+    /// What a login of Label Studio puts into the session, and what the plugin adds to it.
+    ///
+    /// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
+    fn content(
+        &self,
+        user: &ActiveUser,
+        method: &'static str,
+        digest: &[u8; 32],
+        now: SystemTime,
+    ) -> SessionData {
+        let mut session = SessionData::new();
+        session.insert("uid", json!(uid(digest)));
+        if let Some(organization) = user.active_organization_id() {
+            session.insert("organization_pk", json!(organization));
+        }
+        session.insert("last_login", json!(unix_seconds_f64(now)));
+        session.insert("_auth_user_id", json!(user.id().to_string()));
+        session.insert("_auth_user_backend", json!(BACKEND));
+        session.insert("_auth_user_hash", json!(self.auth_hash.hash(user.password())));
+        session.insert("keep_me_logged_in", Value::Bool(true));
+        session.insert("jwt_auto_login", Value::Bool(true));
+        session.insert("sso_method", json!(method));
+        session
+    }
+
+    /// 256 bits that only a holder of `SECRET_KEY` can compute, the same wherever the same token logs the same user in.
+    ///
+    /// The password column is part of it: after a change of password a row under the old key would hold a hash that Django refuses.
+    fn derive(&self, token: &Fingerprint, user: &ActiveUser) -> [u8; 32] {
+        let mut input = Vec::with_capacity(32 + 4 + user.password().len());
+        input.extend_from_slice(token.as_bytes());
+        input.extend_from_slice(&user.id().to_be_bytes());
+        input.extend_from_slice(user.password().as_bytes());
+        salted_hmac(
+            "label-studio-gate.session-key",
+            self.key_secret.expose_secret().as_bytes(),
+            &input,
+        )
+    }
+}
+
+/// Label Studio's `uid`, by which it tells browsers apart in its own log: a UUID, version 8 (RFC 9562 §5.8), of the digest's end, which the
+/// session key doesn't reveal.
+fn uid(digest: &[u8; 32]) -> String {
+    let hash = salted_hmac("label-studio-gate.uid", digest, b"");
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

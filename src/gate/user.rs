@@ -1,0 +1,143 @@
+//! Stage 5: [`Identity`] → [`ActiveUser`].
+//!
+//! In: the name under which a user is to be looked up. Out: a user who may come in. Afterwards holds: an `ActiveUser` was active and a
+//! member when the row was read; the statement that opens the session asks again, so a row from a cache lets nobody in who was shut
+//! out meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::identity::Identity;
+use super::verdict::{Outage, Reason};
+
+/// Where users are looked up.
+pub trait UserDirectory: Send + Sync {
+    /// The user of that name, if there is exactly one.
+    ///
+    /// With [`Freshness::Cached`] the answer may be a few seconds old.
+    fn find(
+        &self,
+        identity: &Identity,
+        freshness: Freshness,
+    ) -> impl Future<Output = Result<Option<Arc<UserRow>>, Outage>> + Send;
+}
+
+/// How old an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// A few seconds are fine.
+    Cached,
+    /// As it is now.
+    Current,
+}
+
+/// What the gate knows of a user: columns of `htx_user` and of the membership.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// `id`
+    pub id: i32,
+    /// `email`
+    pub email: String,
+    /// `password` as stored: a hash, or `!…` for an unusable one. Every session of the user depends on it.
+    pub password: String,
+    /// `is_active`, and not `is_deleted` where that column exists (Label Studio 1.9.1 to 1.10.0).
+    pub is_active: bool,
+    /// `active_organization_id`
+    pub active_organization_id: Option<i32>,
+    /// Whether the membership in the active organization (or, without one, every membership there is) carries a `deleted_at`.
+    pub removed_from_organization: bool,
+    /// How long after its login Label Studio ends a session of the active organization (`session_policy_sessiontimeoutpolicy`, since 1.20);
+    /// `None` where the organization has no such policy.
+    pub max_session_age: Option<Duration>,
+}
+
+/// Without the e-mail address and the password hash.
+impl std::fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserRow")
+            .field("id", &self.id)
+            .field("is_active", &self.is_active)
+            .field("removed_from_organization", &self.removed_from_organization)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no [`ActiveUser`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// The user may not come in.
+    Refused(Reason),
+    /// It cannot be said now.
+    Outage(Outage),
+}
+
+impl From<Reason> for NotAdmitted {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<Outage> for NotAdmitted {
+    fn from(outage: Outage) -> Self {
+        Self::Outage(outage)
+    }
+}
+
+/// A user who may come in.
+#[derive(Debug, Clone)]
+pub struct ActiveUser(Arc<UserRow>);
+
+impl ActiveUser {
+    /// The user of that name, if they may come in.
+    ///
+    /// Nobody is refused because of an old answer: whoever was let in a moment ago may try at once.
+    pub async fn resolve(
+        users: &impl UserDirectory,
+        identity: &Identity,
+        freshness: Freshness,
+    ) -> Result<Self, NotAdmitted> {
+        let row = users.find(identity, freshness).await?;
+        match (Self::admit(row), freshness) {
+            (Err(_), Freshness::Cached) => {
+                let row = users.find(identity, Freshness::Current).await?;
+                Ok(Self::admit(row)?)
+            }
+            (admitted, _) => Ok(admitted?),
+        }
+    }
+
+    /// The only way to one: the row exists, is active and was not removed from the organization.
+    fn admit(row: Option<Arc<UserRow>>) -> Result<Self, Reason> {
+        match row {
+            None => Err(Reason::UserUnknown),
+            Some(row) if !row.is_active => Err(Reason::UserInactive),
+            Some(row) if row.removed_from_organization => Err(Reason::UserRemoved),
+            Some(row) => Ok(Self(row)),
+        }
+    }
+
+    /// Primary key.
+    pub fn id(&self) -> i32 {
+        self.0.id
+    }
+
+    /// E-mail address as stored.
+    pub fn email(&self) -> &str {
+        &self.0.email
+    }
+
+    /// The password column.
+    pub fn password(&self) -> &str {
+        &self.0.password
+    }
+
+    /// The organization whose pages the user sees.
+    pub fn active_organization_id(&self) -> Option<i32> {
+        self.0.active_organization_id
+    }
+
+    /// How long after its login Label Studio ends a session of that organization, where it has a policy of its own.
+    pub fn max_session_age(&self) -> Option<Duration> {
+        self.0.max_session_age
+    }
+}

@@ -1,0 +1,193 @@
+//! A row a line: what is wrong with a token, and the reason that must come back.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::gate::subrequest::{CookieHeader, Subrequest};
+
+const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
+const NOW: i64 = 1_800_000_000;
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs())
+}
+
+fn verify(token: &str) -> Result<Identity, Reason> {
+    let secret = SecretString::from(SECRET);
+    let native = Native::new(&secret, "user_id".to_owned(), Duration::ZERO);
+    let verifier = Verifier::new(native, 16 * 1024);
+    let header = format!("ls_auth_token={token}");
+    let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
+    let subrequest = Subrequest::new("/", cookies, false).expect("a readable request");
+    let sources = crate::gate::credential::Sources {
+        cookie: Some("ls_auth_token".to_owned()),
+        parameter: "token".to_owned(),
+    };
+    let credential = Credential::find(&subrequest, &sources)
+        .next()
+        .expect("the request carries a token");
+    verifier.verify(&credential, now()).map(|(_, identity)| identity)
+}
+
+fn claims() -> Value {
+    json!({
+        "user_id": 7, "email": "a@example.com", "iat": NOW, "exp": NOW + 600,
+        "iss": "label-studio", "aud": "label-studio-sso",
+    })
+}
+
+/// The good claims with some changed; `null` takes a claim out.
+fn with(changes: &Value) -> Value {
+    let mut claims = claims();
+    let object = claims.as_object_mut().expect("claims are an object");
+    for (name, value) in changes.as_object().expect("changes are an object") {
+        if value.is_null() {
+            object.remove(name);
+        } else {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+    claims
+}
+
+fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
+}
+
+/// A token of exactly these texts, signed as it should be.
+fn raw(header: &str, payload: &str) -> String {
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
+        .expect("HMAC signs anything");
+    format!("{signed}.{signature}")
+}
+
+#[test]
+fn claims_are_checked() {
+    use Reason::*;
+    let accepted = Ok(Identity::Id(7));
+    for (changes, expected) in [
+        (json!({}), accepted.clone()),
+        (json!({"user_id": "7"}), accepted.clone()),
+        (json!({"aud": ["x", "label-studio-sso"]}), accepted.clone()),
+        (json!({"exp": NOW + 1, "nbf": NOW}), accepted.clone()),
+        (json!({"exp": NOW as f64 + 0.5}), accepted.clone()),
+        (json!({"iat": NOW + 30}), accepted.clone()),
+        (json!({"iat": null, "email": null}), accepted),
+        (json!({"exp": NOW}), Err(TokenExpired)),
+        (json!({"exp": NOW - 1}), Err(TokenExpired)),
+        (json!({"exp": -1}), Err(TokenExpired)),
+        (json!({"exp": null}), Err(TokenClaimMissing)),
+        (json!({"exp": "2099-01-01"}), Err(TokenClaimInvalid)),
+        (json!({"exp": (NOW + 600).to_string()}), Err(TokenClaimInvalid)),
+        (json!({"exp": true}), Err(TokenClaimInvalid)),
+        (json!({"exp": [NOW + 600]}), Err(TokenClaimInvalid)),
+        (json!({"nbf": NOW + 1}), Err(TokenNotYetValid)),
+        (json!({"nbf": "soon"}), Err(TokenClaimInvalid)),
+        (json!({"iat": NOW + 3600}), Err(TokenNotYetValid)),
+        (json!({"iat": {}}), Err(TokenClaimInvalid)),
+        (json!({"iss": null}), Err(TokenClaimMissing)),
+        (json!({"iss": "somebody"}), Err(TokenIssuerRefused)),
+        (json!({"iss": ["label-studio"]}), Err(TokenIssuerRefused)),
+        (json!({"aud": null}), Err(TokenClaimMissing)),
+        (json!({"aud": "somewhere"}), Err(TokenAudienceRefused)),
+        (json!({"aud": []}), Err(TokenAudienceRefused)),
+        (json!({"aud": 1}), Err(TokenAudienceRefused)),
+        (json!({"user_id": null}), Err(TokenClaimMissing)),
+        (json!({"user_id": true}), Err(TokenClaimInvalid)),
+        (json!({"user_id": 7.0}), Err(TokenClaimInvalid)),
+        (json!({"user_id": "seven"}), Err(TokenClaimInvalid)),
+    ] {
+        let token = sign(Algorithm::HS256, SECRET, &with(&changes));
+        assert_eq!(verify(&token), expected, "{changes}");
+    }
+}
+
+#[test]
+fn keys_and_algorithms_are_checked() {
+    use Reason::*;
+    let good = sign(Algorithm::HS256, SECRET, &claims());
+    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let payload = claims().to_string();
+    let mut flipped = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    flipped[0] ^= 1;
+    let other_payload = URL_SAFE_NO_PAD.encode(with(&json!({"user_id": 1})).to_string());
+    let header = signed.split('.').next().expect("a header");
+    for (what, token, reason) in [
+        ("another key", sign(Algorithm::HS256, "another-key", &claims()), TokenSignatureInvalid),
+        ("HS384 with the key", sign(Algorithm::HS384, SECRET, &claims()), TokenAlgorithmRefused),
+        ("HS512 with the key", sign(Algorithm::HS512, SECRET, &claims()), TokenAlgorithmRefused),
+        ("alg none, unsigned", format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(&payload)), TokenAlgorithmRefused),
+        ("alg None, signed", raw(r#"{"alg":"None"}"#, &payload), TokenAlgorithmRefused),
+        ("alg RS256", raw(r#"{"alg":"RS256"}"#, &payload), TokenAlgorithmRefused),
+        ("alg hs256", raw(r#"{"alg":"hs256"}"#, &payload), TokenAlgorithmRefused),
+        ("alg missing", raw(r#"{"typ":"JWT"}"#, &payload), TokenMalformed),
+        ("alg a number", raw(r#"{"alg":256}"#, &payload), TokenMalformed),
+        ("crit", raw(r#"{"alg":"HS256","crit":["exp"]}"#, &payload), TokenHeaderRefused),
+        ("b64", raw(r#"{"alg":"HS256","b64":false}"#, &payload), TokenHeaderRefused),
+        ("alg twice", raw(r#"{"alg":"none","alg":"HS256"}"#, &payload), TokenMalformed),
+        ("exp twice", raw(r#"{"alg":"HS256"}"#, &payload.replacen('{', r#"{"exp":1,"#, 1)), TokenMalformed),
+        ("payload no object", raw(r#"{"alg":"HS256"}"#, "[]"), TokenMalformed),
+        ("payload no JSON", raw(r#"{"alg":"HS256"}"#, "user_id=7"), TokenMalformed),
+        ("payload exchanged", format!("{header}.{other_payload}.{signature}"), TokenSignatureInvalid),
+        ("signature changed", format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&flipped)), TokenSignatureInvalid),
+        ("signature missing", format!("{signed}."), TokenSignatureInvalid),
+        ("signature short", format!("{signed}.{}", &signature[..20]), TokenSignatureInvalid),
+        ("signature padded", format!("{signed}.{signature}="), TokenSignatureInvalid),
+        ("two parts", signed.to_owned(), TokenMalformed),
+        ("four parts", format!("{good}.x"), TokenMalformed),
+        ("encrypted", format!("{good}.x.y"), TokenMalformed),
+        ("rubbish", "rubbish".to_owned(), TokenMalformed),
+        ("8 kB of rubbish", "x".repeat(8192), TokenMalformed),
+        ("too long", format!("{good}{}", "A".repeat(16 * 1024)), TokenMalformed),
+    ] {
+        assert_eq!(verify(&token), Err(reason), "{what}");
+    }
+}
+
+#[test]
+fn the_key_of_a_native_token_works_for_nothing_else() {
+    // Label Studio's own API tokens are signed with the same key; without `iss` and `aud` they are not ours.
+    let token = json!({"token_type": "access", "exp": NOW + 300, "iat": NOW, "jti": "x", "user_id": "7"});
+    let token = sign(Algorithm::HS256, SECRET, &token);
+    assert_eq!(verify(&token), Err(Reason::TokenClaimMissing));
+}
+
+#[test]
+fn a_fingerprint_tells_tokens_apart() {
+    let of = |signed| *Fingerprint::of("native", signed).as_bytes();
+    assert_eq!(of("a.b"), of("a.b"));
+    assert_ne!(of("a.b"), of("a.c"));
+    assert_ne!(of("a.b"), *Fingerprint::of("external", "a.b").as_bytes());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_verifier_panic_or_accept(token in "[!-:<-~]{1,200}") {
+        proptest::prop_assert!(verify(&token).is_err());
+    }
+
+    #[test]
+    fn no_change_of_a_token_is_accepted(at in 0_usize..200, by in 1_u8..=63) {
+        let good = sign(Algorithm::HS256, SECRET, &claims());
+        let mut bytes = good.clone().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = bytes[at].wrapping_add(by) & 0x7f;
+        let changed = String::from_utf8(bytes).expect("ASCII");
+        let readable = !changed.contains([';', '"']) && changed.trim() == changed && changed != good;
+        proptest::prop_assume!(readable);
+        proptest::prop_assert!(verify(&changed).is_err(), "{changed}");
+    }
+}

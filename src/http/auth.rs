@@ -1,0 +1,71 @@
+//! `/auth/{proxy}`: the check.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{Backend, State, extract, respond};
+use crate::gate::subrequest::Subrequest;
+use crate::gate::verdict::{Denial, Grant, Reason, Rejection};
+
+/// `/auth/nginx`
+pub async fn nginx<P: Backend>(request: HttpRequest, state: web::Data<State<P>>) -> HttpResponse {
+    let verdict = match extract::nginx(&request) {
+        Some(subrequest) => check(&state, &subrequest).await,
+        None => Err(malformed()),
+    };
+    state.metrics.count_check(match &verdict {
+        Ok(grant) => grant.reason(),
+        Err(rejection) => rejection.reason(),
+    });
+    match verdict {
+        Ok(grant) => respond::nginx::granted(&grant),
+        Err(rejection) => respond::rejected(&rejection),
+    }
+}
+
+/// Asks the gate, and writes down what was more than letting a request pass.
+async fn check<P: Backend>(
+    state: &State<P>,
+    subrequest: &Subrequest<'_>,
+) -> Result<Grant, Rejection> {
+    let verdict = state.gate.decide(subrequest).await;
+    let path = subrequest.path();
+    match &verdict {
+        Ok(grant) => match grant.login() {
+            Some(login) => tracing::info!(
+                reason = grant.reason().code(),
+                user_id = login.user_id,
+                method = login.method,
+                path,
+                "logged in"
+            ),
+            None if is_refusal(grant.reason()) => {
+                tracing::info!(reason = grant.reason().code(), path, "token not accepted");
+            }
+            None => tracing::trace!(reason = grant.reason().code(), path, "passed"),
+        },
+        Err(Rejection::Denial(denial)) => {
+            tracing::warn!(reason = denial.reason.code(), path, "refused");
+        }
+        Err(Rejection::Outage(outage)) => {
+            tracing::error!(reason = outage.reason().code(), path, "cannot decide: {outage}");
+        }
+    }
+    verdict
+}
+
+const fn is_refusal(reason: Reason) -> bool {
+    !matches!(reason, Reason::NoToken | Reason::ApiCredential)
+}
+
+/// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).
+fn malformed() -> Rejection {
+    let reason = Reason::RequestMalformed;
+    tracing::warn!(
+        reason = reason.code(),
+        "refused: the proxy did not send the original URI in the header of its kind"
+    );
+    Rejection::Denial(Denial {
+        reason,
+        token_deletion: None,
+    })
+}

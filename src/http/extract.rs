@@ -1,0 +1,87 @@
+//! What a proxy sent, read from the one place that belongs to that kind of proxy.
+//!
+//! A header that another kind of proxy would use is never looked at: a client could have smuggled it in (CVE-2026-40575).
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
+
+use crate::gate::subrequest::{CookieHeader, Subrequest};
+
+const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// nginx: `X-Original-URI`, which `nginx/gate.conf` sets to `$request_uri`.
+pub fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
+    let headers = request.headers();
+    let uri = only(headers, &X_ORIGINAL_URI)?;
+    Subrequest::new(uri, cookies(headers), has_api_credential(headers))
+}
+
+/// The value of a header that stands once and is text.
+fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r str> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn cookies(headers: &HeaderMap) -> CookieHeader<'_> {
+    CookieHeader::new(headers.get_all(COOKIE).map(|value| value.as_bytes()))
+}
+
+/// `Authorization: Token …` or `Bearer …`, or `X-Api-Key`: credentials of Label Studio's own API. Label Studio prefers them to a session.
+fn has_api_credential(headers: &HeaderMap) -> bool {
+    let is_api_scheme = |value: &[u8]| {
+        let value = value.trim_ascii_start();
+        let end = value
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(value.len());
+        value[..end].eq_ignore_ascii_case(b"token") || value[..end].eq_ignore_ascii_case(b"bearer")
+    };
+    headers.contains_key(&X_API_KEY)
+        || headers
+            .get_all(AUTHORIZATION)
+            .any(|value| is_api_scheme(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn has_credential(name: &str, value: &str) -> bool {
+        let request = TestRequest::get().insert_header((name, value)).to_http_request();
+        has_api_credential(request.headers())
+    }
+
+    #[test]
+    fn api_credentials_are_told_by_their_scheme() {
+        for value in ["Token abc", "token abc", "TOKEN  abc", "Bearer a.b.c", "Token"] {
+            assert!(has_credential("Authorization", value), "{value}");
+        }
+        assert!(has_credential("X-Api-Key", "abc"));
+        for value in ["Basic YTpi", "Tokenabc", "Negotiate x", ""] {
+            assert!(!has_credential("Authorization", value), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_uri_comes_from_one_header_that_stands_once() {
+        let uri = |request: TestRequest| {
+            nginx(&request.to_http_request()).map(|subrequest| subrequest.path().to_owned())
+        };
+        let original = ("X-Original-URI", "/projects/1?a=b");
+        assert_eq!(
+            uri(TestRequest::get().insert_header(original)).as_deref(),
+            Some("/projects/1")
+        );
+        assert_eq!(uri(TestRequest::get()), None);
+        assert_eq!(
+            uri(TestRequest::get().insert_header(("X-Original-URL", "http://h/x"))),
+            None
+        );
+        let twice = TestRequest::get().insert_header(original).append_header(original);
+        assert_eq!(uri(twice), None);
+    }
+}

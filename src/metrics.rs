@@ -1,0 +1,118 @@
+//! Counts, for `/metrics`.
+//!
+//! Every counter of the check exists from the start and is found by its place: counting a request takes no lock and no look-up.
+
+use std::fmt::Write as _;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::gate::verdict::Reason;
+
+/// The service's counters.
+pub struct Metrics {
+    registry: Registry,
+    checks: Vec<Counter>,
+    tokens: Family<StatusLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: u16,
+}
+
+impl Metrics {
+    /// Counters at zero. `started` is the start of the process, in seconds since the epoch.
+    pub fn new(started: f64) -> Self {
+        let mut registry = Registry::with_prefix("label_studio_gate");
+        let reasons = Family::<ReasonLabel, Counter>::default();
+        let checks = Reason::ALL
+            .iter()
+            .map(|reason| {
+                let label = ReasonLabel {
+                    reason: reason.code(),
+                };
+                reasons.get_or_create(&label).clone()
+            })
+            .collect();
+        registry.register("checks", "Checks answered, by reason", reasons);
+        let tokens = Family::default();
+        registry.register(
+            "token_requests",
+            "Requests to POST /api/sso/token, by status of the answer",
+            tokens.clone(),
+        );
+        registry.register(
+            "build",
+            "Version of the service",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "start_time_seconds",
+            "Start of the process, in seconds since the epoch",
+            ConstGauge::new(started),
+        );
+        Self {
+            registry,
+            checks,
+            tokens,
+        }
+    }
+
+    /// One check was answered.
+    pub fn count_check(&self, reason: Reason) {
+        if let Some(counter) = self.checks.get(reason as usize) {
+            counter.inc();
+        }
+    }
+
+    /// One request for a token was answered.
+    pub fn count_token_request(&self, status: u16) {
+        self.tokens.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    /// All of it, as text.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = write!(text, "# EOF");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_counter_of_its_own() {
+        let metrics = Metrics::new(0.0);
+        for (n, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, n);
+            for _ in 0..=n {
+                metrics.count_check(*reason);
+            }
+        }
+        let text = metrics.encode();
+        for (n, reason) in Reason::ALL.iter().enumerate() {
+            let line = format!(
+                "label_studio_gate_checks_total{{reason=\"{}\"}} {}\n",
+                reason.code(),
+                n + 1
+            );
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The composition root: puts the modules together from the settings.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+
+use crate::django::{CookieAttributes, SameSite};
+use crate::gate::Gate;
+use crate::gate::clock::{Clock, unix_seconds_f64};
+use crate::gate::issue::{Entropy, IssuePolicy, TokenIssuer};
+use crate::gate::session::{Engine, SessionPolicy, Sessions};
+use crate::gate::verify::{Native, Verifier};
+use crate::http::{self, RateLimits, State, TokenRoute};
+use crate::metrics::Metrics;
+use crate::postgres::Postgres;
+use crate::settings::{self, Settings};
+
+/// The service, bound to its address.
+pub struct Application {
+    server: Server,
+    port: u16,
+}
+
+impl Application {
+    /// Binds the address and starts the workers. Postgres need not be there yet.
+    pub async fn build(settings: Settings) -> Result<Self, String> {
+        let listener = TcpListener::bind(settings.http.listen).map_err(|error| {
+            format!("http.listen: cannot bind {}: {error}", settings.http.listen)
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| format!("http.listen: {error}"))?;
+        let state = web::Data::new(state(&settings)?);
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), engine = ?settings.session.engine, "started");
+        let mut server = HttpServer::new(move || App::new().configure(http::routes(state.clone())))
+            .keep_alive(settings.http.keep_alive)
+            .shutdown_timeout(settings.http.shutdown_timeout.as_secs())
+            .max_connections(settings.http.max_connections);
+        if let Some(workers) = settings.http.workers {
+            server = server.workers(workers.get());
+        }
+        let server = server
+            .listen(listener)
+            .map_err(|error| format!("http.listen: {error}"))?
+            .run();
+        Ok(Self {
+            server,
+            port: address.port(),
+        })
+    }
+
+    /// The port it is bound to; of use where the settings say 0.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until SIGTERM, which lets open requests finish, or SIGINT.
+    pub async fn run_until_stopped(self) -> Result<(), String> {
+        let outcome = self.server.await;
+        tracing::info!("stopped");
+        outcome.map_err(|error| format!("the server failed: {error}"))
+    }
+}
+
+/// What the routes share.
+fn state(settings: &Settings) -> Result<State<Postgres>, String> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started = unix_seconds_f64(clock.now());
+    let backend = postgres(settings)?;
+    Ok(State {
+        gate: gate(settings, backend.clone(), clock.clone()),
+        token: TokenRoute::new(
+            issuer(settings, backend.clone(), clock),
+            RateLimits {
+                per_second: NonZeroU32::new(settings.token_issue.rate_limit_per_second),
+                failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
+            },
+        ),
+        backend,
+        metrics: Arc::new(Metrics::new(started)),
+    })
+}
+
+fn postgres(settings: &Settings) -> Result<Postgres, String> {
+    Postgres::connect(settings.database.clone()).map_err(|error| format!("database: {error}"))
+}
+
+fn gate(settings: &Settings, backend: Postgres, clock: Arc<dyn Clock>) -> Gate<Postgres, Postgres> {
+    let secret_key = &settings.label_studio.secret_key;
+    let session = &settings.session;
+    let policy = SessionPolicy {
+        engine: match session.engine {
+            settings::SessionEngine::Database => Engine::Database,
+            settings::SessionEngine::SignedCookies => Engine::SignedCookies,
+        },
+        cookie: session_cookie(session),
+        age: session.cookie_age,
+        max_session_age: session.max_age,
+    };
+    let verifier = Verifier::new(native(settings), settings.token.max_length);
+    Gate::new(
+        token_cookie(settings),
+        settings.token.parameter.clone(),
+        verifier,
+        backend.clone(),
+        Sessions::new(backend, policy, secret_key),
+        clock,
+    )
+}
+
+fn native(settings: &Settings) -> Native {
+    Native::new(
+        &settings.label_studio.secret_key,
+        settings.native.user_id_claim.clone(),
+        settings.native.leeway,
+    )
+}
+
+fn issuer(
+    settings: &Settings,
+    backend: Postgres,
+    clock: Arc<dyn Clock>,
+) -> TokenIssuer<Postgres, Postgres> {
+    let policy = IssuePolicy {
+        lifetime: settings.token_issue.expires_in,
+        user_id_claim: settings.native.user_id_claim.clone(),
+        legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
+    };
+    let secret_key = &settings.label_studio.secret_key;
+    TokenIssuer::new(
+        backend.clone(),
+        backend,
+        secret_key,
+        policy,
+        clock,
+        Arc::new(SystemEntropy),
+    )
+}
+
+fn session_cookie(session: &settings::Session) -> CookieAttributes {
+    CookieAttributes {
+        name: session.cookie_name.clone(),
+        domain: session.cookie_domain.clone(),
+        path: session.cookie_path.clone(),
+        same_site: session.cookie_samesite,
+        secure: session.cookie_secure,
+        http_only: session.cookie_httponly,
+        partitioned: session.cookie_partitioned,
+    }
+}
+
+/// The token's cookie as the plugin deletes it: `Response.delete_cookie(name, path, domain)`.
+fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
+    settings.token.cookie.clone().map(|name| CookieAttributes {
+        name,
+        domain: settings.token.cookie_domain.clone(),
+        path: settings.token.cookie_path.clone(),
+        same_site: SameSite::Lax,
+        secure: false,
+        http_only: true,
+        partitioned: false,
+    })
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn sixteen(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+        bytes
+    }
+}
+
+/// The process environment, as far as it is text.
+#[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Chooses the cryptography for tokens and for TLS. Without a choice jsonwebtoken panics at its first use.
+pub fn install_crypto() {
+    // Each fails only where one is installed already.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}

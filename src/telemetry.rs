@@ -1,0 +1,32 @@
+//! The log: one line an event, for people or as JSON, on standard error.
+
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A subscriber that writes what passes `filter` to `sink`.
+pub fn subscriber<W>(
+    format: Format,
+    filter: EnvFilter,
+    sink: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(sink);
+    match format {
+        Format::Human => Box::new(builder.with_ansi(false).finish()),
+        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+    }
+}
