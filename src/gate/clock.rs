@@ -14,7 +14,9 @@ pub trait Clock: Send + Sync {
 /// Whole seconds since the epoch, the `NumericDate` of RFC 7519 §2; 0 for a clock that stands before it.
 pub fn unix_seconds(at: SystemTime) -> i64 {
     at.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
 }
 
 /// Seconds since the epoch with their fraction, as Python's `time.time()` tells it.

@@ -133,7 +133,11 @@ mod tests {
             "tokens=a.b.c",
             "xtoken=a.b.c",
         ] {
-            assert_eq!(found(&format!("/user/signup?{query}"), ""), [""; 0], "{query}");
+            assert_eq!(
+                found(&format!("/user/signup?{query}"), ""),
+                [""; 0],
+                "{query}"
+            );
         }
         assert_eq!(found("/?token=a%2Eb%2ec", ""), ["a.b.c"]);
         assert_eq!(found("/?token=a.b.", ""), ["a.b."]);

@@ -25,7 +25,9 @@ impl Identity {
     pub fn from_user_id_claim(claims: &VerifiedClaims, claim: &str) -> Result<Self, Reason> {
         match claims.get(claim) {
             None | Some(Value::Null) => Err(Reason::TokenClaimMissing),
-            Some(value) => user_id(value).map(Self::Id).ok_or(Reason::TokenClaimInvalid),
+            Some(value) => user_id(value)
+                .map(Self::Id)
+                .ok_or(Reason::TokenClaimInvalid),
         }
     }
 }

@@ -203,7 +203,10 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
             .map_err(|_| invalid)?;
         let now = unix_seconds(self.clock.now());
         let date = |name| numeric_date(&claims, name).map_err(|_| invalid);
-        #[expect(clippy::cast_precision_loss, reason = "seconds fit for 285 million years")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds fit for 285 million years"
+        )]
         let now = now as f64;
         let in_time = date("exp")?.is_some_and(|exp| exp > now)
             && date("nbf")?.is_none_or(|nbf| nbf <= now)
@@ -243,9 +246,11 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
     /// The claims of the plugin, in its order, and a `jti`.
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
         let iat = unix_seconds(now);
-        let jti = self.entropy.sixteen().iter().fold(String::new(), |hex, byte| {
-            hex + &format!("{byte:02x}")
-        });
+        let jti = self
+            .entropy
+            .sixteen()
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let mut claims = serde_json::Map::new();
         claims.insert(self.user_id_claim.clone(), user.id().into());
         let rest = NativeClaims {
@@ -259,8 +264,9 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
         if let Ok(Value::Object(rest)) = serde_json::to_value(rest) {
             claims.extend(rest);
         }
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
-            .expect("an HMAC over JSON cannot fail");
+        let token =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
+                .expect("an HMAC over JSON cannot fail");
         Issued {
             token,
             expires_in: self.lifetime.as_secs(),

@@ -238,7 +238,9 @@ impl<S: SessionStore> Sessions<S> {
     /// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
     /// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass.
     fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
-        let limit = user.max_session_age().unwrap_or(self.policy.max_session_age);
+        let limit = user
+            .max_session_age()
+            .unwrap_or(self.policy.max_session_age);
         session.user_id() == Some(user.id())
             && session.backend() == Some(BACKEND)
             && session
@@ -267,7 +269,10 @@ impl<S: SessionStore> Sessions<S> {
         session.insert("last_login", json!(unix_seconds_f64(now)));
         session.insert("_auth_user_id", json!(user.id().to_string()));
         session.insert("_auth_user_backend", json!(BACKEND));
-        session.insert("_auth_user_hash", json!(self.auth_hash.hash(user.password())));
+        session.insert(
+            "_auth_user_hash",
+            json!(self.auth_hash.hash(user.password())),
+        );
         session.insert("keep_me_logged_in", Value::Bool(true));
         session.insert("jwt_auto_login", Value::Bool(true));
         session.insert("sso_method", json!(method));
@@ -299,5 +304,12 @@ fn uid(digest: &[u8; 32]) -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }

@@ -177,7 +177,12 @@ mod tests {
     fn rewriting_touches_only_what_is_named() {
         let value = "csrftoken=c; ls_auth_token=t; sessionid=old; x=\"1 2\"; sessionid=older";
         assert_eq!(
-            rewritten(value, &["ls_auth_token", "sessionid"], Some(("sessionid", "new"))).as_deref(),
+            rewritten(
+                value,
+                &["ls_auth_token", "sessionid"],
+                Some(("sessionid", "new"))
+            )
+            .as_deref(),
             Some("csrftoken=c; x=\"1 2\"; sessionid=new")
         );
         assert_eq!(rewritten("csrftoken=c", &["ls_auth_token"], None), None);
@@ -207,7 +212,16 @@ mod tests {
         let subrequest = |uri| Subrequest::new(uri, header(""), false).is_some();
         assert!(subrequest("/"));
         assert!(subrequest("/projects/1?tab=2&x=%20"));
-        for uri in ["", "projects", "http://host/", "*", "/a b", "/a\tb", "/a\0b", "/\r\n"] {
+        for uri in [
+            "",
+            "projects",
+            "http://host/",
+            "*",
+            "/a b",
+            "/a\tb",
+            "/a\0b",
+            "/\r\n",
+        ] {
             assert!(!subrequest(uri), "{uri:?}");
         }
     }

@@ -157,13 +157,23 @@ impl House {
     }
 
     fn put(&self, row: UserRow) {
-        self.memory.0.cached.lock().expect("lock").insert(row.id, row.clone());
+        self.memory
+            .0
+            .cached
+            .lock()
+            .expect("lock")
+            .insert(row.id, row.clone());
         self.store(row);
     }
 
     /// The row changes, and the cache does not know yet.
     fn store(&self, row: UserRow) {
-        self.memory.0.stored.lock().expect("lock").insert(row.id, row);
+        self.memory
+            .0
+            .stored
+            .lock()
+            .expect("lock")
+            .insert(row.id, row);
     }
 
     async fn ask(&self, uri: &str, cookies: &str) -> Result<Grant, Rejection> {
@@ -188,7 +198,12 @@ impl House {
     }
 
     fn put_session(&self, key: &str, data: String) {
-        self.memory.0.rows.lock().expect("lock").insert(key.to_owned(), data);
+        self.memory
+            .0
+            .rows
+            .lock()
+            .expect("lock")
+            .insert(key.to_owned(), data);
     }
 }
 
@@ -206,7 +221,10 @@ const OLD: &str = "oldoldoldoldoldoldoldoldoldoldol";
 async fn a_request_without_a_token_is_left_alone() {
     let world = House::new(Engine::Database);
     *world.memory.0.down.lock().expect("lock") = true;
-    let grant = world.ask("/", "sessionid=x; csrftoken=y").await.expect("passes");
+    let grant = world
+        .ask("/", "sessionid=x; csrftoken=y")
+        .await
+        .expect("passes");
     assert_eq!(grant.reason(), Reason::NoToken);
     assert_eq!(*grant.cookies(), Cookies::default());
 }
@@ -225,7 +243,10 @@ async fn a_token_opens_a_session_and_leaves() {
         Some(format!("a=1; sessionid={key}").as_bytes())
     );
     let session = cookies.session.as_deref().expect("a session cookie");
-    assert!(session.starts_with(&format!("sessionid={key}; ")), "{session}");
+    assert!(
+        session.starts_with(&format!("sessionid={key}; ")),
+        "{session}"
+    );
     let deletion = cookies.token_deletion.as_deref().expect("a deletion");
     assert!(deletion.starts_with("ls_auth_token=\"\"; expires=Thu, 01 Jan 1970"));
 }
@@ -233,17 +254,37 @@ async fn a_token_opens_a_session_and_leaves() {
 #[tokio::test]
 async fn the_session_holds_what_a_login_puts_in() {
     let world = House::new(Engine::Database);
-    world.ask(&format!("/?token={}", token(7)), "").await.expect("granted");
-    let data = world.memory.0.rows.lock().expect("lock").values().next().cloned();
+    world
+        .ask(&format!("/?token={}", token(7)), "")
+        .await
+        .expect("granted");
+    let data = world
+        .memory
+        .0
+        .rows
+        .lock()
+        .expect("lock")
+        .values()
+        .next()
+        .cloned();
     let codec = SessionCodec::new(&SecretString::from(SECRET));
     let session = codec.decode_row(&data.expect("a row")).expect("readable");
     assert_eq!(session.user_id(), Some(7));
     assert_eq!(session.last_login(), Some(NOW as f64));
-    for name in ["uid", "organization_pk", "_auth_user_hash", "jwt_auto_login", "sso_method"] {
+    for name in [
+        "uid",
+        "organization_pk",
+        "_auth_user_hash",
+        "jwt_auto_login",
+        "sso_method",
+    ] {
         assert!(session.get(name).is_some(), "{name} is missing");
     }
     let uid = session.get("uid").and_then(Value::as_str).expect("a uid");
-    assert_eq!(uid.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    assert_eq!(
+        uid.split('-').map(str::len).collect::<Vec<_>>(),
+        [8, 4, 4, 4, 12]
+    );
 }
 
 #[tokio::test]
@@ -258,7 +299,10 @@ async fn fifty_requests_with_one_token_share_one_session() {
             .collect();
         sessions.dedup();
         assert_eq!(sessions.len(), 1);
-        assert_eq!(world.memory.keys().len(), usize::from(engine == Engine::Database));
+        assert_eq!(
+            world.memory.keys().len(),
+            usize::from(engine == Engine::Database)
+        );
     }
 }
 
@@ -356,7 +400,10 @@ async fn a_user_who_may_not_come_in_is_refused() {
         (10, Reason::UserRemoved),
         (11, Reason::UserUnknown),
     ] {
-        match world.ask("/", &format!("ls_auth_token={}", token(id))).await {
+        match world
+            .ask("/", &format!("ls_auth_token={}", token(id)))
+            .await
+        {
             Err(Rejection::Denial(denial)) => {
                 assert_eq!(denial.reason, expected);
                 assert!(denial.token_deletion.is_some());

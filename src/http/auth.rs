@@ -7,7 +7,10 @@ use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Denial, Grant, Reason, Rejection};
 
 /// `/auth/nginx`
-pub async fn nginx<P: Backend>(request: HttpRequest, state: web::Data<State<P>>) -> HttpResponse {
+pub(super) async fn nginx<P: Backend>(
+    request: HttpRequest,
+    state: web::Data<State<P>>,
+) -> HttpResponse {
     let verdict = match extract::nginx(&request) {
         Some(subrequest) => check(&state, &subrequest).await,
         None => Err(malformed()),
@@ -47,7 +50,11 @@ async fn check<P: Backend>(
             tracing::warn!(reason = denial.reason.code(), path, "refused");
         }
         Err(Rejection::Outage(outage)) => {
-            tracing::error!(reason = outage.reason().code(), path, "cannot decide: {outage}");
+            tracing::error!(
+                reason = outage.reason().code(),
+                path,
+                "cannot decide: {outage}"
+            );
         }
     }
     verdict

@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 ///
 /// It limits how fast one address may guess and decides nothing else, so a header that somebody made up, where the service can be
 /// reached past its proxy, gains the right to guess at 160 bits and no more.
-pub fn client_address(request: &HttpRequest) -> String {
+pub(super) fn client_address(request: &HttpRequest) -> String {
     request
         .headers()
         .get("x-real-ip")

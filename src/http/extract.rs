@@ -11,7 +11,7 @@ const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// nginx: `X-Original-URI`, which `nginx/gate.conf` sets to `$request_uri`.
-pub fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
+pub(super) fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
     let headers = request.headers();
     let uri = only(headers, &X_ORIGINAL_URI)?;
     Subrequest::new(uri, cookies(headers), has_api_credential(headers))
@@ -51,13 +51,21 @@ mod tests {
     use super::*;
 
     fn has_credential(name: &str, value: &str) -> bool {
-        let request = TestRequest::get().insert_header((name, value)).to_http_request();
+        let request = TestRequest::get()
+            .insert_header((name, value))
+            .to_http_request();
         has_api_credential(request.headers())
     }
 
     #[test]
     fn api_credentials_are_told_by_their_scheme() {
-        for value in ["Token abc", "token abc", "TOKEN  abc", "Bearer a.b.c", "Token"] {
+        for value in [
+            "Token abc",
+            "token abc",
+            "TOKEN  abc",
+            "Bearer a.b.c",
+            "Token",
+        ] {
             assert!(has_credential("Authorization", value), "{value}");
         }
         assert!(has_credential("X-Api-Key", "abc"));
@@ -81,7 +89,9 @@ mod tests {
             uri(TestRequest::get().insert_header(("X-Original-URL", "http://h/x"))),
             None
         );
-        let twice = TestRequest::get().insert_header(original).append_header(original);
+        let twice = TestRequest::get()
+            .insert_header(original)
+            .append_header(original);
         assert_eq!(uri(twice), None);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Backend, State};
 
 /// The routes that tell how the service is.
-pub fn routes<P: Backend>() -> Scope {
+pub(super) fn routes<P: Backend>() -> Scope {
     web::scope("")
         .route("/health/live", web::get().to(live))
         .route("/health/ready", web::get().to(ready::<P>))

@@ -41,10 +41,7 @@ pub struct State<P> {
 }
 
 /// What stands behind the routes: one adapter for all ports.
-pub trait Backend:
-    UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static
-{
-}
+pub trait Backend: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static {}
 
 impl<P: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static> Backend for P {}
 

@@ -17,11 +17,11 @@ const X_GATE_EMAIL: HeaderName = HeaderName::from_static("x-gate-email");
 const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
 
 /// For nginx, which copies headers into variables and joins equal ones, so each cookie has a header of its own.
-pub mod nginx {
+pub(super) mod nginx {
     use super::*;
 
     /// Go on.
-    pub fn granted(grant: &Grant) -> HttpResponse {
+    pub(crate) fn granted(grant: &Grant) -> HttpResponse {
         let mut response = start(StatusCode::OK, grant.reason());
         if let Some(login) = grant.login() {
             response.insert_header((X_GATE_USER_ID, login.user_id));
@@ -39,13 +39,17 @@ pub mod nginx {
 }
 
 /// Not granted, for every proxy.
-pub fn rejected(rejection: &Rejection) -> HttpResponse {
+pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     let (status, token_deletion) = match rejection {
         Rejection::Denial(denial) => (StatusCode::FORBIDDEN, denial.token_deletion.as_deref()),
         Rejection::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
     };
     let mut response = start(status, rejection.reason());
-    insert(&mut response, X_GATE_SET_COOKIE_2, token_deletion.map(str::as_bytes));
+    insert(
+        &mut response,
+        X_GATE_SET_COOKIE_2,
+        token_deletion.map(str::as_bytes),
+    );
     response.finish()
 }
 

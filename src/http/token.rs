@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -41,7 +41,9 @@ impl<I> TokenRoute<I> {
     pub fn new(issuer: I, limits: RateLimits) -> Self {
         Self {
             issuer,
-            issues: limits.per_second.map(|n| RateLimiter::keyed(Quota::per_second(n))),
+            issues: limits
+                .per_second
+                .map(|n| RateLimiter::keyed(Quota::per_second(n))),
             failures: limits
                 .failures_per_minute
                 .map(|n| RateLimiter::keyed(Quota::per_minute(n))),
@@ -60,9 +62,7 @@ impl<I> TokenRoute<I> {
         let (ApiCredential::Key(secret) | ApiCredential::Jwt(secret)) = credential;
         limiter
             .check_key(&Sha256::digest(secret.as_bytes()).into())
-            .map_err(|until| {
-                Answer::TooMany(until.wait_time_from(DefaultClock::default().now()))
-            })
+            .map_err(|until| Answer::TooMany(until.wait_time_from(DefaultClock::default().now())))
     }
 
     /// Whether this address has guessed too often.
@@ -129,7 +129,7 @@ fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
 }
 
 /// `POST /api/sso/token`
-pub async fn issue<P: Backend>(
+pub(super) async fn issue<P: Backend>(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
     state: web::Data<State<P>>,
@@ -138,7 +138,9 @@ pub async fn issue<P: Backend>(
         Ok(answer) | Err(answer) => answer,
     };
     let response = answer.respond();
-    state.metrics.count_token_request(response.status().as_u16());
+    state
+        .metrics
+        .count_token_request(response.status().as_u16());
     response
 }
 
@@ -151,12 +153,16 @@ async fn answer<P: Backend>(
     let credential = credential(request)?;
     route.may_try(&address)?;
     route.may_issue(credential)?;
-    let admin = route.issuer.authenticate(credential).await.map_err(|error| {
-        if error == IssueError::InvalidCredential {
-            route.note_failure(address);
-        }
-        Answer::from_error(error, String::new())
-    })?;
+    let admin = route
+        .issuer
+        .authenticate(credential)
+        .await
+        .map_err(|error| {
+            if error == IssueError::InvalidCredential {
+                route.note_failure(address);
+            }
+            Answer::from_error(error, String::new())
+        })?;
     let email = email(&body.map_err(|_| Answer::InvalidJson)?)?;
     match route.issuer.issue(&admin, &email).await {
         Ok(issued) => {
@@ -233,7 +239,9 @@ impl Answer {
             Self::NoSuchUser { reason, email } => {
                 let (error_code, what) = match reason {
                     Reason::UserInactive => ("USER_INACTIVE", "User is not active"),
-                    Reason::UserRemoved => ("USER_REMOVED", "User was removed from the organization"),
+                    Reason::UserRemoved => {
+                        ("USER_REMOVED", "User was removed from the organization")
+                    }
                     _ => ("USER_NOT_FOUND", "User not found"),
                 };
                 json!({
@@ -269,13 +277,13 @@ impl Answer {
 }
 
 /// Any method but `POST`.
-pub async fn method_not_allowed() -> HttpResponse {
+pub(super) async fn method_not_allowed() -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header((ALLOW, "POST"))
         .json(json!({"error": "Method not allowed"}))
 }
 
 /// How large a body may be.
-pub fn body_limit() -> web::PayloadConfig {
+pub(super) fn body_limit() -> web::PayloadConfig {
     web::PayloadConfig::new(BODY_LIMIT)
 }

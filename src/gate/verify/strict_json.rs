@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 
 /// The object in `json`, or `None` if it is none, holds a name twice somewhere, or has something behind it.
-pub fn object(json: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn object(json: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(json) {
         Ok(Strict(Value::Object(object))) => Some(object),
         Ok(_) | Err(_) => None,

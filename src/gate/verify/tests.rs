@@ -32,7 +32,9 @@ fn verify(token: &str) -> Result<Identity, Reason> {
     let credential = Credential::find(&subrequest, &sources)
         .next()
         .expect("the request carries a token");
-    verifier.verify(&credential, now()).map(|(_, identity)| identity)
+    verifier
+        .verify(&credential, now())
+        .map(|(_, identity)| identity)
 }
 
 fn claims() -> Value {
@@ -91,7 +93,10 @@ fn claims_are_checked() {
         (json!({"exp": -1}), Err(TokenExpired)),
         (json!({"exp": null}), Err(TokenClaimMissing)),
         (json!({"exp": "2099-01-01"}), Err(TokenClaimInvalid)),
-        (json!({"exp": (NOW + 600).to_string()}), Err(TokenClaimInvalid)),
+        (
+            json!({"exp": (NOW + 600).to_string()}),
+            Err(TokenClaimInvalid),
+        ),
         (json!({"exp": true}), Err(TokenClaimInvalid)),
         (json!({"exp": [NOW + 600]}), Err(TokenClaimInvalid)),
         (json!({"nbf": NOW + 1}), Err(TokenNotYetValid)),
@@ -126,32 +131,123 @@ fn keys_and_algorithms_are_checked() {
     let other_payload = URL_SAFE_NO_PAD.encode(with(&json!({"user_id": 1})).to_string());
     let header = signed.split('.').next().expect("a header");
     for (what, token, reason) in [
-        ("another key", sign(Algorithm::HS256, "another-key", &claims()), TokenSignatureInvalid),
-        ("HS384 with the key", sign(Algorithm::HS384, SECRET, &claims()), TokenAlgorithmRefused),
-        ("HS512 with the key", sign(Algorithm::HS512, SECRET, &claims()), TokenAlgorithmRefused),
-        ("alg none, unsigned", format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(&payload)), TokenAlgorithmRefused),
-        ("alg None, signed", raw(r#"{"alg":"None"}"#, &payload), TokenAlgorithmRefused),
-        ("alg RS256", raw(r#"{"alg":"RS256"}"#, &payload), TokenAlgorithmRefused),
-        ("alg hs256", raw(r#"{"alg":"hs256"}"#, &payload), TokenAlgorithmRefused),
-        ("alg missing", raw(r#"{"typ":"JWT"}"#, &payload), TokenMalformed),
-        ("alg a number", raw(r#"{"alg":256}"#, &payload), TokenMalformed),
-        ("crit", raw(r#"{"alg":"HS256","crit":["exp"]}"#, &payload), TokenHeaderRefused),
-        ("b64", raw(r#"{"alg":"HS256","b64":false}"#, &payload), TokenHeaderRefused),
-        ("alg twice", raw(r#"{"alg":"none","alg":"HS256"}"#, &payload), TokenMalformed),
-        ("exp twice", raw(r#"{"alg":"HS256"}"#, &payload.replacen('{', r#"{"exp":1,"#, 1)), TokenMalformed),
-        ("payload no object", raw(r#"{"alg":"HS256"}"#, "[]"), TokenMalformed),
-        ("payload no JSON", raw(r#"{"alg":"HS256"}"#, "user_id=7"), TokenMalformed),
-        ("payload exchanged", format!("{header}.{other_payload}.{signature}"), TokenSignatureInvalid),
-        ("signature changed", format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&flipped)), TokenSignatureInvalid),
-        ("signature missing", format!("{signed}."), TokenSignatureInvalid),
-        ("signature short", format!("{signed}.{}", &signature[..20]), TokenSignatureInvalid),
-        ("signature padded", format!("{signed}.{signature}="), TokenSignatureInvalid),
+        (
+            "another key",
+            sign(Algorithm::HS256, "another-key", &claims()),
+            TokenSignatureInvalid,
+        ),
+        (
+            "HS384 with the key",
+            sign(Algorithm::HS384, SECRET, &claims()),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "HS512 with the key",
+            sign(Algorithm::HS512, SECRET, &claims()),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "alg none, unsigned",
+            format!(
+                "{}.{}.",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+                URL_SAFE_NO_PAD.encode(&payload)
+            ),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "alg None, signed",
+            raw(r#"{"alg":"None"}"#, &payload),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "alg RS256",
+            raw(r#"{"alg":"RS256"}"#, &payload),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "alg hs256",
+            raw(r#"{"alg":"hs256"}"#, &payload),
+            TokenAlgorithmRefused,
+        ),
+        (
+            "alg missing",
+            raw(r#"{"typ":"JWT"}"#, &payload),
+            TokenMalformed,
+        ),
+        (
+            "alg a number",
+            raw(r#"{"alg":256}"#, &payload),
+            TokenMalformed,
+        ),
+        (
+            "crit",
+            raw(r#"{"alg":"HS256","crit":["exp"]}"#, &payload),
+            TokenHeaderRefused,
+        ),
+        (
+            "b64",
+            raw(r#"{"alg":"HS256","b64":false}"#, &payload),
+            TokenHeaderRefused,
+        ),
+        (
+            "alg twice",
+            raw(r#"{"alg":"none","alg":"HS256"}"#, &payload),
+            TokenMalformed,
+        ),
+        (
+            "exp twice",
+            raw(
+                r#"{"alg":"HS256"}"#,
+                &payload.replacen('{', r#"{"exp":1,"#, 1),
+            ),
+            TokenMalformed,
+        ),
+        (
+            "payload no object",
+            raw(r#"{"alg":"HS256"}"#, "[]"),
+            TokenMalformed,
+        ),
+        (
+            "payload no JSON",
+            raw(r#"{"alg":"HS256"}"#, "user_id=7"),
+            TokenMalformed,
+        ),
+        (
+            "payload exchanged",
+            format!("{header}.{other_payload}.{signature}"),
+            TokenSignatureInvalid,
+        ),
+        (
+            "signature changed",
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&flipped)),
+            TokenSignatureInvalid,
+        ),
+        (
+            "signature missing",
+            format!("{signed}."),
+            TokenSignatureInvalid,
+        ),
+        (
+            "signature short",
+            format!("{signed}.{}", &signature[..20]),
+            TokenSignatureInvalid,
+        ),
+        (
+            "signature padded",
+            format!("{signed}.{signature}="),
+            TokenSignatureInvalid,
+        ),
         ("two parts", signed.to_owned(), TokenMalformed),
         ("four parts", format!("{good}.x"), TokenMalformed),
         ("encrypted", format!("{good}.x.y"), TokenMalformed),
         ("rubbish", "rubbish".to_owned(), TokenMalformed),
         ("8 kB of rubbish", "x".repeat(8192), TokenMalformed),
-        ("too long", format!("{good}{}", "A".repeat(16 * 1024)), TokenMalformed),
+        (
+            "too long",
+            format!("{good}{}", "A".repeat(16 * 1024)),
+            TokenMalformed,
+        ),
     ] {
         assert_eq!(verify(&token), Err(reason), "{what}");
     }
@@ -160,7 +256,8 @@ fn keys_and_algorithms_are_checked() {
 #[test]
 fn the_key_of_a_native_token_works_for_nothing_else() {
     // Label Studio's own API tokens are signed with the same key; without `iss` and `aud` they are not ours.
-    let token = json!({"token_type": "access", "exp": NOW + 300, "iat": NOW, "jti": "x", "user_id": "7"});
+    let token =
+        json!({"token_type": "access", "exp": NOW + 300, "iat": NOW, "jti": "x", "user_id": "7"});
     let token = sign(Algorithm::HS256, SECRET, &token);
     assert_eq!(verify(&token), Err(Reason::TokenClaimMissing));
 }

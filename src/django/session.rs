@@ -1,0 +1,196 @@
+//! Session contents and where they are kept: `django/contrib/sessions/backends/{base,db,signed_cookies}.py`.
+//!
+//! A row of `django_session` and the cookie of the `signed_cookies` engine hold the same thing, signed with different salts: a JSON object.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use super::signing::{TimestampSigner, decode_payload, encode_payload};
+
+const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
+const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
+
+/// What a session holds, in the order in which it was put in.
+#[derive(Clone, PartialEq, Default)]
+pub struct SessionData(Map<String, Value>);
+
+/// Tells the names and never the values.
+impl std::fmt::Debug for SessionData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl SessionData {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a value in.
+    pub fn insert(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// `_auth_user_id`: Django writes the primary key as a string and accepts a number.
+    pub fn user_id(&self) -> Option<i32> {
+        match self.get("_auth_user_id")? {
+            Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok()
+            }
+            Value::Number(number) => i32::try_from(number.as_i64()?).ok(),
+            _ => None,
+        }
+    }
+
+    /// `_auth_user_hash`
+    pub fn auth_hash(&self) -> Option<&str> {
+        self.get("_auth_user_hash")?.as_str()
+    }
+
+    /// `_auth_user_backend`
+    pub fn backend(&self) -> Option<&str> {
+        self.get("_auth_user_backend")?.as_str()
+    }
+
+    /// `last_login`, Label Studio's own: seconds since the epoch. A string there makes Label Studio fail, so it counts as none.
+    pub fn last_login(&self) -> Option<f64> {
+        self.get("last_login")?.as_f64()
+    }
+
+    /// `json.dumps(…, separators=(",", ":"))`: ASCII alone, since Django decodes the bytes as Latin-1.
+    fn to_json(&self) -> Vec<u8> {
+        let json = Value::Object(self.0.clone()).to_string();
+        let mut ascii = String::with_capacity(json.len());
+        for character in json.chars() {
+            // Python escapes U+007F too (`json/encoder.py`, `ESCAPE_ASCII`); what stands below U+0020 is escaped already.
+            if character.is_ascii() && character != '\u{7f}' {
+                ascii.push(character);
+            } else {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    ascii.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+        ascii.into_bytes()
+    }
+
+    fn from_json(json: &[u8]) -> Option<Self> {
+        // Latin-1 maps each byte to the code point of the same number.
+        let text: String = json.iter().map(|byte| char::from(*byte)).collect();
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(object)) => Some(Self(object)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+/// Why a session can't be read. Django takes each for an anonymous visitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Signed with another key, for another use, or changed.
+    #[error("the session's signature does not match")]
+    BadSignature,
+    /// Signed longer ago than sessions last.
+    #[error("the session has expired")]
+    Expired,
+    /// Signed, and no session.
+    #[error("the session is not readable")]
+    Malformed,
+}
+
+/// Reads and writes sessions under one `SECRET_KEY`.
+#[derive(Debug, Clone)]
+pub struct SessionCodec {
+    rows: TimestampSigner,
+    cookies: TimestampSigner,
+}
+
+impl SessionCodec {
+    /// Sessions signed with `SECRET_KEY`.
+    pub fn new(secret_key: &SecretString) -> Self {
+        let secret = secret_key.expose_secret().as_bytes();
+        Self {
+            rows: TimestampSigner::new(ROW_SALT, secret),
+            cookies: TimestampSigner::new(COOKIE_SALT, secret),
+        }
+    }
+
+    /// `session_data` of a row.
+    pub fn encode_row(&self, session: &SessionData, at: SystemTime) -> String {
+        self.rows.sign(&encode_payload(&session.to_json()), at)
+    }
+
+    /// Reads `session_data`. Its age doesn't matter: a row lasts until its `expire_date`.
+    pub fn decode_row(&self, data: &str) -> Result<SessionData, SessionError> {
+        decode(&self.rows, data).map(|(session, _)| session)
+    }
+
+    /// Value of the session cookie of the `signed_cookies` engine.
+    pub fn encode_cookie(&self, session: &SessionData, at: SystemTime) -> String {
+        self.cookies.sign(&encode_payload(&session.to_json()), at)
+    }
+
+    /// Reads such a cookie, signed no longer than `max_age` ago. One from the future is as good, as it is in Django.
+    pub fn decode_cookie(
+        &self,
+        value: &str,
+        now: SystemTime,
+        max_age: Duration,
+    ) -> Result<SessionData, SessionError> {
+        let (session, signed_at) = decode(&self.cookies, value)?;
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "Django compares floats as well")]
+        let age = now - signed_at as f64;
+        if age > max_age.as_secs_f64() {
+            return Err(SessionError::Expired);
+        }
+        Ok(session)
+    }
+}
+
+fn decode(signer: &TimestampSigner, value: &str) -> Result<(SessionData, i64), SessionError> {
+    let (payload, signed_at) = signer
+        .unsign(value)
+        .map_err(|_| SessionError::BadSignature)?;
+    let session = decode_payload(payload)
+        .and_then(|json| SessionData::from_json(&json))
+        .ok_or(SessionError::Malformed)?;
+    Ok((session, signed_at))
+}
+
+/// Characters of a session key (`VALID_KEY_CHARS`), of which there are 32.
+const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const KEY_LENGTH: usize = 32;
+
+/// A session key from a digest: the digest as a number, its 32 lowest digits in base 36.
+///
+/// 36^32 is 2^165.4: that much of the digest's 256 bits is in the key, as in one that Django draws.
+pub fn session_key_from(digest: &[u8; 32]) -> String {
+    let mut number = *digest;
+    (0..KEY_LENGTH)
+        .map(|_| {
+            let mut remainder = 0_u16;
+            for byte in &mut number {
+                let value = remainder << 8 | u16::from(*byte);
+                *byte = u8::try_from(value / 36).unwrap_or(u8::MAX);
+                remainder = value % 36;
+            }
+            char::from(KEY_ALPHABET[usize::from(remainder)])
+        })
+        .collect()
+}
+
+/// Whether a session of that key can be in the store: Django asks for eight characters at least, the column holds forty.
+pub fn is_plausible_session_key(key: &str) -> bool {
+    (8..=40).contains(&key.chars().count()) && !key.contains('\0')
+}

@@ -1,0 +1,157 @@
+//! `django/core/signing.py` and `salted_hmac` of `django/utils/crypto.py`, as they are from Django 3.2 to 5.2.
+//!
+//! A signed value is `value:timestamp:signature`: the timestamp in base 62, the signature an HMAC-SHA256 in base64url without padding, under
+//! a key derived from `SECRET_KEY` and a salt that keeps one use of the key from another.
+
+use std::io::{Read as _, Write as _};
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// The most that a compressed payload may unfold to: a cookie has 4 kB, a session row of Label Studio less than one.
+const INFLATED_LIMIT: u64 = 64 * 1024;
+
+/// `salted_hmac(key_salt, value, secret, algorithm="sha256")`
+pub fn salted_hmac(key_salt: &str, secret: &[u8], value: &[u8]) -> [u8; 32] {
+    hmac(&derived_key(key_salt, secret), value)
+}
+
+fn derived_key(key_salt: &str, secret: &[u8]) -> [u8; 32] {
+    let mut key = Sha256::new();
+    key.update(key_salt.as_bytes());
+    key.update(secret);
+    key.finalize().into()
+}
+
+fn hmac(key: &[u8; 32], value: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(value);
+    mac.finalize().into_bytes().into()
+}
+
+/// A value that was not signed with this key and salt, or is no signed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not match")]
+pub struct BadSignature;
+
+/// `django.core.signing.TimestampSigner`
+#[derive(Clone)]
+pub struct TimestampSigner {
+    key: [u8; 32],
+}
+
+/// Without the key.
+impl std::fmt::Debug for TimestampSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TimestampSigner")
+    }
+}
+
+impl TimestampSigner {
+    /// Signs with `secret` for the use that `salt` names.
+    pub fn new(salt: &str, secret: &[u8]) -> Self {
+        Self {
+            key: derived_key(&format!("{salt}signer"), secret),
+        }
+    }
+
+    /// `value:timestamp:signature`
+    pub fn sign(&self, value: &str, at: SystemTime) -> String {
+        let stamped = format!("{value}:{}", base62_encode(seconds(at)));
+        let signature = self.signature(&stamped);
+        stamped + ":" + &signature
+    }
+
+    /// The value and the second at which it was signed.
+    pub fn unsign<'a>(&self, signed: &'a str) -> Result<(&'a str, i64), BadSignature> {
+        let (stamped, signature) = signed.rsplit_once(':').ok_or(BadSignature)?;
+        // Strings are compared, as Django does: another spelling of the same bytes is no valid signature.
+        if !bool::from(
+            self.signature(stamped)
+                .as_bytes()
+                .ct_eq(signature.as_bytes()),
+        ) {
+            return Err(BadSignature);
+        }
+        let (value, timestamp) = stamped.rsplit_once(':').ok_or(BadSignature)?;
+        Ok((value, base62_decode(timestamp).ok_or(BadSignature)?))
+    }
+
+    fn signature(&self, value: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac(&self.key, value.as_bytes()))
+    }
+}
+
+/// What `dumps` signs: the JSON in base64url, compressed where that makes it shorter.
+pub(super) fn encode_payload(json: &[u8]) -> String {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let compressed = zlib.write_all(json).and_then(|()| zlib.finish());
+    match compressed {
+        Ok(bytes) if bytes.len() + 1 < json.len() => format!(".{}", URL_SAFE_NO_PAD.encode(bytes)),
+        _ => URL_SAFE_NO_PAD.encode(json),
+    }
+}
+
+/// The JSON behind a payload that was signed.
+pub(super) fn decode_payload(payload: &str) -> Option<Vec<u8>> {
+    let Some(compressed) = payload.strip_prefix('.') else {
+        return URL_SAFE_NO_PAD.decode(payload).ok();
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(compressed).ok()?;
+    let mut json = Vec::new();
+    let read = ZlibDecoder::new(bytes.as_slice())
+        .take(INFLATED_LIMIT + 1)
+        .read_to_end(&mut json)
+        .ok()?;
+    (u64::try_from(read).ok()? <= INFLATED_LIMIT).then_some(json)
+}
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// `b62_encode`
+pub fn base62_encode(number: i64) -> String {
+    let mut digits = Vec::new();
+    let mut rest = number.unsigned_abs();
+    loop {
+        digits.push(BASE62[usize::try_from(rest % 62).unwrap_or(0)]);
+        rest /= 62;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        digits.push(b'-');
+    }
+    digits.iter().rev().map(|b| char::from(*b)).collect()
+}
+
+/// `b62_decode`; `None` for anything that isn't one.
+pub fn base62_decode(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.bytes().try_fold(0_i64, |number, byte| {
+        let digit = BASE62.iter().position(|b| *b == byte)?;
+        number
+            .checked_mul(62)?
+            .checked_add(sign * i64::try_from(digit).ok()?)
+    })
+}
+
+fn seconds(at: SystemTime) -> i64 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+}
