@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::commands;
 use crate::settings::{LogFormat, Settings};
 use crate::startup::{self, Application};
 use crate::telemetry;
@@ -64,7 +65,9 @@ pub fn run() -> ExitCode {
     let settings = match Settings::load(arguments.config.as_deref(), &environment) {
         Ok(settings) => settings,
         Err(errors) => {
-            complain(&format!("label-studio-gate: the settings are not usable\n{errors}"));
+            complain(&format!(
+                "label-studio-gate: the settings are not usable\n{errors}"
+            ));
             return ExitCode::from(USAGE);
         }
     };
@@ -72,19 +75,20 @@ pub fn run() -> ExitCode {
     startup::install_crypto();
     let healthy = match arguments.command.unwrap_or(Command::Serve) {
         Command::CheckConfig => {
-            say(&settings.describe().to_string());
+            say(settings.describe());
             Ok(())
         }
         Command::Serve => serve(settings),
-        Command::Doctor => on_one_thread(startup::doctor(&settings)).map(|findings| say(&findings)),
+        Command::Doctor => {
+            on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
+        }
         Command::Token { email } => {
-            on_one_thread(startup::issue_token(&settings, &email)).map(|token| say(&token))
+            on_one_thread(commands::issue_token(&settings, &email)).map(|token| say(&token))
         }
-        Command::Inspect { token } => {
-            read_token(token).and_then(|token| on_one_thread(startup::inspect(&settings, &token)))
-                .map(|finding| say(&finding))
-        }
-        Command::Healthcheck => startup::healthcheck(settings.http.listen, Duration::from_secs(3)),
+        Command::Inspect { token } => read_token(token)
+            .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
+            .map(|finding| say(&finding)),
+        Command::Healthcheck => commands::healthcheck(settings.http.listen, Duration::from_secs(3)),
     };
     match healthy {
         Ok(()) => ExitCode::SUCCESS,

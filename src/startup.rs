@@ -1,11 +1,10 @@
 //! The composition root: puts the modules together from the settings.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -14,7 +13,7 @@ use crate::django::{CookieAttributes, SameSite};
 use crate::gate::Gate;
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::issue::{Entropy, IssuePolicy, TokenIssuer};
-use crate::gate::session::{Engine, SessionPolicy, Sessions};
+use crate::gate::session::{SessionPolicy, Sessions};
 use crate::gate::verify::{Native, Verifier};
 use crate::http::{self, RateLimits, State, TokenRoute};
 use crate::metrics::Metrics;
@@ -87,18 +86,19 @@ fn state(settings: &Settings) -> Result<State<Postgres>, String> {
     })
 }
 
-fn postgres(settings: &Settings) -> Result<Postgres, String> {
-    Postgres::connect(settings.database.clone()).map_err(|error| format!("database: {error}"))
+pub(crate) fn postgres(settings: &Settings) -> Result<Postgres, String> {
+    Postgres::connect(&settings.database).map_err(|error| format!("database: {error}"))
 }
 
-fn gate(settings: &Settings, backend: Postgres, clock: Arc<dyn Clock>) -> Gate<Postgres, Postgres> {
+pub(crate) fn gate(
+    settings: &Settings,
+    backend: Postgres,
+    clock: Arc<dyn Clock>,
+) -> Gate<Postgres, Postgres> {
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
-        engine: match session.engine {
-            settings::SessionEngine::Database => Engine::Database,
-            settings::SessionEngine::SignedCookies => Engine::SignedCookies,
-        },
+        engine: session.engine,
         cookie: session_cookie(session),
         age: session.cookie_age,
         max_session_age: session.max_age,
@@ -122,7 +122,7 @@ fn native(settings: &Settings) -> Native {
     )
 }
 
-fn issuer(
+pub(crate) fn issuer(
     settings: &Settings,
     backend: Postgres,
     clock: Arc<dyn Clock>,
@@ -168,7 +168,8 @@ fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
     })
 }
 
-struct SystemClock;
+/// The clock of the machine.
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
@@ -188,7 +189,6 @@ impl Entropy for SystemEntropy {
 }
 
 /// The process environment, as far as it is text.
-#[expect(clippy::disallowed_methods, reason = "here the environment comes in")]
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

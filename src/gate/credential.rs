@@ -24,6 +24,11 @@ pub struct Sources {
 pub struct Credential<'r>(Cow<'r, str>);
 
 impl Credential<'_> {
+    /// A token from elsewhere than a request.
+    pub fn given(token: &str) -> Credential<'_> {
+        Credential(Cow::Borrowed(token))
+    }
+
     /// The token in its compact form.
     pub fn token(&self) -> &str {
         &self.0

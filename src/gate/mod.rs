@@ -29,6 +29,12 @@ use self::verdict::{Cookies, Denial, Grant, Outage, Reason, Rejection};
 use self::verify::{VerifiedClaims, Verifier};
 use crate::django::CookieAttributes;
 
+/// Whether what the gate stands on is there.
+pub trait Readiness: Send + Sync {
+    /// An error tells what is missing.
+    fn ready(&self) -> impl Future<Output = Result<(), Outage>> + Send;
+}
+
 /// Decides about requests.
 pub struct Gate<D, S> {
     sources: Sources,
@@ -86,6 +92,22 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
             None => Grant::untouched(Reason::NoToken),
             Some(reason) => Grant::without_token(reason, self.cookies(subrequest, None)),
         })
+    }
+
+    /// Whom a token would log in, without doing so.
+    pub async fn judge(&self, token: &str) -> Result<Result<ActiveUser, Reason>, Outage> {
+        let identity = match self
+            .verifier
+            .verify(&Credential::given(token), self.clock.now())
+        {
+            Ok((_, identity)) => identity,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        match ActiveUser::resolve(&self.users, &identity, Freshness::Current).await {
+            Ok(user) => Ok(Ok(user)),
+            Err(NotAdmitted::Refused(reason)) => Ok(Err(reason)),
+            Err(NotAdmitted::Outage(outage)) => Err(outage),
+        }
     }
 
     /// From verified claims to a session.

@@ -235,3 +235,46 @@ impl From<Outage> for Rejection {
         Self::Outage(outage)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// `docs/reasons.md` is made of the codes. `UPDATE_DOCS=1` writes it.
+    #[test]
+    fn the_table_of_reasons_is_up_to_date() {
+        let mut table = String::from(concat!(
+            "# Reasons\n\n",
+            "Each answer of the check carries one of these codes in `X-Gate-Reason`. It is the field `reason` of the log line and the label `reason` of the ",
+            "metric `label_studio_gate_checks_total`.\n\n",
+            "| reason | status | what it means |\n|---|---|---|\n",
+        ));
+        for reason in Reason::ALL {
+            let status = match reason {
+                Reason::UserUnknown
+                | Reason::UserInactive
+                | Reason::UserRemoved
+                | Reason::RequestMalformed => 403,
+                Reason::DatabaseUnavailable | Reason::Overloaded => 503,
+                _ => 200,
+            };
+            let _ = writeln!(
+                table,
+                "| `{}` | {status} | {} |",
+                reason.code(),
+                reason.explanation()
+            );
+        }
+        crate::documents::compare("docs/reasons.md", &table);
+    }
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Reason::ALL.len());
+    }
+}

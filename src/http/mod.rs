@@ -15,18 +15,11 @@ use std::sync::Arc;
 use actix_web::web;
 
 pub use self::token::{RateLimits, TokenRoute};
-use crate::gate::Gate;
 use crate::gate::issue::{ApiTokens, TokenIssuer};
 use crate::gate::session::SessionStore;
 use crate::gate::user::UserDirectory;
-use crate::gate::verdict::Outage;
+use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
-
-/// Whether what the service stands on is there.
-pub trait Readiness: Send + Sync {
-    /// An error tells what is missing.
-    fn ready(&self) -> impl Future<Output = Result<(), Outage>> + Send;
-}
 
 /// What the routes share.
 pub struct State<P> {

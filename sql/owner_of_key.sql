@@ -1,0 +1,23 @@
+-- Who: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route; Label Studio 1.17 and later.
+-- Returns: every token between $1 and $2 with its owner: those that share the first characters of the one presented. The whole keys are
+-- compared in the gate, in constant time; the operators are those of the index authtoken_token_key_…_like.
+--
+-- $3, $4: what a missing row of jwt_auth_jwtsettings means for legacy tokens and for JWT tokens, which differs by version.
+-- A user without an active organization passes Label Studio's own check (jwt_auth/auth.py, TokenAuthenticationPhaseout).
+-- For "absent" see user_by_id.sql.
+SELECT token.key,
+       owner.id,
+       owner.is_active AND NOT owner.is_deleted AS is_active,
+       owner.is_staff OR owner.is_superuser AS is_admin,
+       owner.active_organization_id IS NULL OR coalesce(switch.legacy_api_tokens_enabled, $3) AS legacy_tokens_enabled,
+       owner.active_organization_id IS NOT NULL AND coalesce(switch.api_tokens_enabled, $4) AS jwt_tokens_enabled
+  FROM authtoken_token AS token
+ CROSS JOIN (VALUES (false)) AS absent (is_deleted)
+ CROSS JOIN LATERAL (
+           SELECT id, is_active, is_staff, is_superuser, active_organization_id, is_deleted
+             FROM htx_user
+            WHERE id = token.user_id
+       ) AS owner
+  LEFT JOIN jwt_auth_jwtsettings AS switch ON switch.organization_id = owner.active_organization_id
+ WHERE token.key ~>=~ $1
+   AND token.key ~<~ $2

@@ -1,0 +1,22 @@
+-- Who: SessionStore (src/postgres/sessions.rs), for a login with the session engine "signed_cookies".
+-- Does: looks at the user's row once more and sets last_login. The session itself is the cookie.
+-- Returns: whether the user's row is still the one that the session was made for.
+--
+-- A page loads with many requests, each of which may bring the token: what was written in the last ten seconds is not written again.
+-- For "absent" see user_by_id.sql.
+WITH account AS (
+    SELECT current.id
+      FROM (VALUES (false)) AS absent (is_deleted)
+     CROSS JOIN LATERAL (
+               SELECT id
+                 FROM htx_user
+                WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
+           ) AS current
+), recorded AS (
+    UPDATE htx_user
+       SET last_login = $3
+     WHERE id = $1
+       AND (last_login IS NULL OR last_login < $3 - interval '10 seconds')
+       AND EXISTS (SELECT FROM account)
+)
+SELECT EXISTS (SELECT FROM account) AS unchanged

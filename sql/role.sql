@@ -1,0 +1,63 @@
+-- The least that the gate needs: grants by column, for one role.
+--
+-- The owner of Label Studio's tables runs it, after Label Studio has migrated, and again after each upgrade of Label Studio:
+--
+--     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate -f sql/role.sql
+--     psql "$OWNER_DATABASE_URL" -c "ALTER ROLE label_studio_gate LOGIN PASSWORD '…'"
+--
+-- Twice is the same as once. Tables and columns that this version of Label Studio does not have are passed over.
+
+\set ON_ERROR_STOP on
+\if :{?role}
+\else
+    \set role label_studio_gate
+\endif
+
+SELECT format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS NOLOGIN', :'role')
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role')
+\gexec
+
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), :'role')
+\gexec
+SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), :'role')
+\gexec
+
+-- One line a table and right; the columns are those that the statements beside this file name.
+WITH wanted (relation, privilege, columns) AS (
+    VALUES
+        -- who it is, and whether they may come in; the password column ties a session to the password
+        ('htx_user', 'SELECT', ARRAY['id', 'email', 'password', 'is_active', 'is_deleted', 'is_staff', 'is_superuser',
+                                     'active_organization_id', 'last_login']),
+        ('htx_user', 'UPDATE', ARRAY['last_login']),
+        ('organizations_organizationmember', 'SELECT', ARRAY['user_id', 'organization_id', 'deleted_at']),
+        -- how long sessions last
+        ('session_policy_sessiontimeoutpolicy', 'SELECT', ARRAY['organization_id', 'max_session_age']),
+        -- sessions
+        ('django_session', 'SELECT', ARRAY['session_key', 'session_data', 'expire_date']),
+        ('django_session', 'INSERT', ARRAY['session_key', 'session_data', 'expire_date']),
+        ('django_session', 'UPDATE', ARRAY['session_data', 'expire_date']),
+        -- who may have tokens issued
+        ('authtoken_token', 'SELECT', ARRAY['key', 'user_id']),
+        ('jwt_auth_jwtsettings', 'SELECT', ARRAY['organization_id', 'api_tokens_enabled', 'legacy_api_tokens_enabled']),
+        ('token_blacklist_outstandingtoken', 'SELECT', ARRAY['id', 'jti']),
+        ('token_blacklist_blacklistedtoken', 'SELECT', ARRAY['token_id']),
+        -- which version of Label Studio it is
+        ('django_migrations', 'SELECT', ARRAY['app', 'name'])
+), present AS (
+    SELECT wanted.relation, wanted.privilege, string_agg(format('%I', attribute.attname), ', ' ORDER BY attribute.attnum) AS columns
+      FROM wanted
+      JOIN pg_attribute AS attribute
+        ON attribute.attrelid = to_regclass(wanted.relation)
+       AND attribute.attname = ANY (wanted.columns)
+       AND attribute.attnum > 0
+       AND NOT attribute.attisdropped
+     GROUP BY wanted.relation, wanted.privilege
+)
+SELECT format('GRANT %s (%s) ON %I TO %I', privilege, columns, relation, :'role')
+  FROM present
+ ORDER BY relation, privilege
+\gexec
+
+-- Rows cannot be deleted by column.
+SELECT format('GRANT DELETE ON django_session TO %I', :'role')
+\gexec

@@ -1,0 +1,9 @@
+-- Who: Schema (src/postgres/schema.rs), once after the start and again when a statement meets a table that is not as expected.
+-- Returns: which tables there are. The catalogue can be read without a grant.
+SELECT to_regclass('htx_user') IS NOT NULL
+       AND to_regclass('organizations_organizationmember') IS NOT NULL
+       AND to_regclass('authtoken_token') IS NOT NULL
+       AND to_regclass('django_session') IS NOT NULL AS is_label_studio,
+       to_regclass('jwt_auth_jwtsettings') IS NOT NULL
+       AND to_regclass('token_blacklist_blacklistedtoken') IS NOT NULL AS has_jwt_tokens,
+       to_regclass('session_policy_sessiontimeoutpolicy') IS NOT NULL AS has_session_policy

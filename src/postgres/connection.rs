@@ -1,0 +1,194 @@
+//! The pool: every wait has a limit, and what fails says why in the log, without its parameters.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::sync::Semaphore;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{NoTls, Row};
+
+use super::tls::{self, TlsError};
+use crate::gate::verdict::Outage;
+use crate::settings::{Database, Tls};
+
+/// How much longer than the server's own limit a statement may take, before the network counts as gone.
+const NETWORK_MARGIN: Duration = Duration::from_secs(1);
+
+/// Connections to Postgres.
+pub(super) struct Connections {
+    pool: Pool,
+    places: Semaphore,
+    deadline: Duration,
+}
+
+/// What to do about a statement that failed.
+enum Failure {
+    /// The connection was gone: another one may do. Every statement may be sent twice.
+    Disconnected,
+    /// Two logins crossed; one of them is to be tried again.
+    Crossed,
+    /// The statement was prepared for tables that have changed, or through a pooler that knows nothing of it.
+    Stale,
+    /// Nothing.
+    Final,
+}
+
+impl Connections {
+    /// A pool without a connection yet.
+    pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
+        let mut config = settings.config.clone();
+        config.connect_timeout(settings.connect_timeout);
+        config.keepalives(true);
+        config.keepalives_idle(Duration::from_secs(30));
+        config.tcp_user_timeout(settings.statement_timeout + NETWORK_MARGIN);
+        let limit = format!(
+            "-c statement_timeout={}",
+            settings.statement_timeout.as_millis()
+        );
+        let options = config
+            .get_options()
+            .map_or_else(|| limit.clone(), |own| format!("{own} {limit}"));
+        config.options(options);
+        let behaviour = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = match settings.tls {
+            Tls::Disable => {
+                config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+                Manager::from_config(config, NoTls, behaviour)
+            }
+            Tls::Require | Tls::VerifyFull => {
+                config.ssl_mode(tokio_postgres::config::SslMode::Require);
+                let tls = tls::connector(settings.tls, settings.ca_file.as_deref())?;
+                Manager::from_config(config, tls, behaviour)
+            }
+        };
+        let pool = Pool::builder(manager)
+            .max_size(settings.pool_size)
+            .timeouts(Timeouts {
+                wait: Some(settings.wait_timeout),
+                create: Some(settings.connect_timeout),
+                recycle: Some(settings.connect_timeout),
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a runtime is named, and nothing else is asked for");
+        Ok(Self {
+            pool,
+            places: Semaphore::new(settings.pool_size + settings.queue),
+            deadline: settings.statement_timeout + NETWORK_MARGIN,
+        })
+    }
+
+    /// Sends a statement, which is prepared once a connection.
+    ///
+    /// It is sent a second time where the first attempt can't have been the statement's own fault. That is safe, because each statement of
+    /// `sql/` does the same done twice as done once.
+    pub(super) async fn query(
+        &self,
+        statement: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Outage> {
+        let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
+        let connection = self.connection().await?;
+        match self.send(connection, statement, parameters).await {
+            Ok(rows) => Ok(rows),
+            Err(Failure::Final) => Err(Outage::Database),
+            Err(Failure::Disconnected | Failure::Crossed | Failure::Stale) => {
+                let connection = self.connection().await?;
+                let second = self.send(connection, statement, parameters).await;
+                second.map_err(|_| Outage::Database)
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Object, Outage> {
+        self.pool.get().await.map_err(|error| {
+            tracing::warn!(error = %chain(&error), "no connection to Postgres");
+            Outage::Database
+        })
+    }
+
+    async fn send(
+        &self,
+        connection: Object,
+        statement: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
+        let work = async {
+            let prepared = connection.prepare_cached(statement).await?;
+            connection.query(&prepared, parameters).await
+        };
+        let error = match tokio::time::timeout(self.deadline, work).await {
+            Ok(Ok(rows)) => return Ok(rows),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                tracing::warn!(statement = name(statement), "Postgres does not answer");
+                // Whatever state the connection is in, nobody else shall have it.
+                drop(Object::take(connection));
+                return Err(Failure::Final);
+            }
+        };
+        let failure = classify(&error);
+        tracing::warn!(
+            statement = name(statement),
+            sqlstate = error.code().map_or("", SqlState::code),
+            error = %chain(&error),
+            "a statement failed"
+        );
+        match failure {
+            Failure::Stale => connection.statement_cache.clear(),
+            Failure::Disconnected => self.forget_dead_connections(),
+            Failure::Crossed | Failure::Final => {}
+        }
+        Err(failure)
+    }
+
+    /// A server that was restarted has closed them all, and each would fail once.
+    fn forget_dead_connections(&self) {
+        self.pool.retain(|connection, _| !connection.is_closed());
+    }
+}
+
+fn classify(error: &tokio_postgres::Error) -> Failure {
+    if error.is_closed() {
+        return Failure::Disconnected;
+    }
+    match error.code() {
+        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => Failure::Disconnected,
+        Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Crossed,
+        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::FEATURE_NOT_SUPPORTED) => {
+            Failure::Stale
+        }
+        None if std::error::Error::source(error)
+            .is_some_and(|source| source.is::<std::io::Error>()) =>
+        {
+            Failure::Disconnected
+        }
+        _ => Failure::Final,
+    }
+}
+
+/// An error with its causes. Postgres names tables and columns in them, and values only in details, which are left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The first words of a statement's comment name it.
+fn name(statement: &'static str) -> &'static str {
+    statement
+        .lines()
+        .find(|line| !line.starts_with("--"))
+        .unwrap_or_default()
+}

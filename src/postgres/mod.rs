@@ -1,0 +1,97 @@
+//! Adapter: Postgres, the only place that speaks SQL. Every statement is a file in `sql/`.
+
+mod connection;
+mod schema;
+mod sessions;
+mod tls;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use moka::sync::Cache;
+
+use self::connection::Connections;
+pub use self::schema::Schema;
+pub use self::tls::TlsError;
+use crate::gate::Readiness;
+use crate::gate::identity::Identity;
+use crate::gate::issue::TokenOwner;
+use crate::gate::user::UserRow;
+use crate::gate::verdict::Outage;
+use crate::settings::Database;
+
+/// Users, sessions and API tokens of one Label Studio.
+#[derive(Clone)]
+pub struct Postgres(Arc<Inner>);
+
+struct Inner {
+    connections: Connections,
+    schema: schema::Known,
+    users: Cache<Identity, Arc<UserRow>>,
+    session_policies: Cache<i32, Duration>,
+    key_owners: Cache<[u8; 32], TokenOwner>,
+    caching: bool,
+}
+
+/// How long the session policy of an organization is remembered: an administrator changes it once in a while.
+const POLICY_TTL: Duration = Duration::from_secs(60);
+
+impl Postgres {
+    /// Makes the pool. Nothing is connected yet: the service starts without Postgres and finds it when it is there.
+    pub fn connect(settings: &Database) -> Result<Self, TlsError> {
+        let cache = settings.cache_capacity;
+        Ok(Self(Arc::new(Inner {
+            connections: Connections::new(settings)?,
+            schema: schema::Known::default(),
+            users: Cache::builder()
+                .max_capacity(cache)
+                .time_to_live(settings.cache_ttl)
+                .build(),
+            session_policies: Cache::builder()
+                .max_capacity(cache)
+                .time_to_live(POLICY_TTL)
+                .build(),
+            key_owners: Cache::builder()
+                .max_capacity(cache)
+                .time_to_live(settings.cache_ttl)
+                .build(),
+            caching: !settings.cache_ttl.is_zero(),
+        })))
+    }
+
+    /// The server's clock.
+    pub async fn server_time(&self) -> Result<SystemTime, Outage> {
+        let statement = include_str!("../../sql/server_time.sql");
+        let rows = self.0.connections.query(statement, &[]).await?;
+        let row = rows.first().ok_or(Outage::Database)?;
+        row.try_get("now").map_err(|_| Outage::Database)
+    }
+
+    /// What Label Studio's tables are like.
+    pub async fn schema(&self) -> Result<Schema, Outage> {
+        self.0.schema.get(&self.0.connections).await
+    }
+
+    async fn query(
+        &self,
+        statement: &'static str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Outage> {
+        self.0.connections.query(statement, parameters).await
+    }
+}
+
+impl Readiness for Postgres {
+    async fn ready(&self) -> Result<(), Outage> {
+        self.server_time().await?;
+        self.schema().await.map(|_| ())
+    }
+}
+
+/// A column that isn't as expected: the statement and the code don't fit each other, or the schema has changed.
+fn unexpected(error: &tokio_postgres::Error) -> Outage {
+    tracing::error!(%error, "a row is not as expected");
+    Outage::Database
+}

@@ -1,0 +1,76 @@
+//! What Label Studio's tables are like: one binary serves 1.7 to 1.23.
+
+use std::sync::Mutex;
+
+use super::connection::Connections;
+use super::unexpected;
+use crate::gate::verdict::Outage;
+
+/// What differs between the versions of Label Studio, as far as the gate needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schema {
+    /// JWT API tokens, and the switches for both kinds (since 1.17).
+    pub has_jwt_tokens: bool,
+    /// Session policies by organization (since 1.20).
+    pub has_session_policy: bool,
+    /// What a missing row of `jwt_auth_jwtsettings` means for legacy tokens; JWT tokens are the opposite.
+    pub legacy_tokens_by_default: bool,
+}
+
+/// The schema, once it was read.
+#[derive(Default)]
+pub(super) struct Known(Mutex<Option<Schema>>);
+
+impl Known {
+    /// Reads it at the first time that Postgres is there.
+    ///
+    /// It doesn't change while Label Studio runs; after an upgrade of Label Studio the gate is restarted, as its role's grants are renewed.
+    pub(super) async fn get(&self, connections: &Connections) -> Result<Schema, Outage> {
+        if let Some(schema) = *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
+            return Ok(schema);
+        }
+        let schema = read(connections).await?;
+        tracing::info!(?schema, "read the schema");
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(schema);
+        Ok(schema)
+    }
+}
+
+async fn read(connections: &Connections) -> Result<Schema, Outage> {
+    let rows = connections
+        .query(include_str!("../../sql/schema.sql"), &[])
+        .await?;
+    let row = rows.first().ok_or(Outage::Database)?;
+    let column = |name| {
+        row.try_get::<_, bool>(name)
+            .map_err(|error| unexpected(&error))
+    };
+    if !column("is_label_studio")? {
+        tracing::error!(
+            "this database holds no tables of Label Studio: has it migrated, and is this its database?"
+        );
+        return Err(Outage::Database);
+    }
+    let has_jwt_tokens = column("has_jwt_tokens")?;
+    Ok(Schema {
+        has_jwt_tokens,
+        has_session_policy: column("has_session_policy")?,
+        legacy_tokens_by_default: !has_jwt_tokens || !legacy_tokens_off(connections).await?,
+    })
+}
+
+async fn legacy_tokens_off(connections: &Connections) -> Result<bool, Outage> {
+    let rows = connections
+        .query(include_str!("../../sql/jwt_defaults.sql"), &[])
+        .await?;
+    let row = rows.first().ok_or(Outage::Database)?;
+    row.try_get("legacy_tokens_off")
+        .map_err(|error| unexpected(&error))
+}

@@ -1,0 +1,86 @@
+//! [`ApiTokens`] over `authtoken_token`, `jwt_auth_jwtsettings` and `token_blacklist_*`.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio_postgres::Row;
+
+use super::{Postgres, unexpected};
+use crate::gate::issue::{ApiTokens, JwtOwner, TokenOwner};
+use crate::gate::verdict::Outage;
+
+/// How many characters of a key the index sees. How long the look-up takes may tell something of them; the rest, 32 hexadecimal digits of a
+/// usual key, is compared in constant time.
+const INDEXED: usize = 8;
+
+/// `authtoken_token.key` holds forty characters; Label Studio makes forty and accepts others from `LABEL_STUDIO_USER_TOKEN`.
+const LONGEST_KEY: usize = 40;
+
+impl ApiTokens for Postgres {
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        let length = key.chars().count();
+        if length == 0 || length > LONGEST_KEY || key.contains('\0') {
+            return Ok(None);
+        }
+        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        if let Some(owner) = self.0.key_owners.get(&digest) {
+            return Ok(Some(owner));
+        }
+        let schema = self.schema().await?;
+        let statement = if schema.has_jwt_tokens {
+            include_str!("../../sql/owner_of_key.sql")
+        } else {
+            include_str!("../../sql/owner_of_key_before_1_17.sql")
+        };
+        let from: String = key.chars().take(INDEXED).collect();
+        // The highest code point sorts behind whatever follows the prefix.
+        let to = format!("{from}\u{10ffff}");
+        let legacy = schema.legacy_tokens_by_default;
+        let rows = self
+            .query(statement, &[&from, &to, &legacy, &!legacy])
+            .await?;
+        let mut found = None;
+        for row in &rows {
+            let candidate: &str = row.try_get("key").map_err(|error| unexpected(&error))?;
+            if bool::from(candidate.as_bytes().ct_eq(key.as_bytes())) {
+                found = Some(owner(row).map_err(|error| unexpected(&error))?);
+            }
+        }
+        if let Some(owner) = &found
+            && self.0.caching
+        {
+            self.0.key_owners.insert(digest, owner.clone());
+        }
+        Ok(found)
+    }
+
+    async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        let schema = self.schema().await?;
+        if !schema.has_jwt_tokens || jti.contains('\0') {
+            return Ok(None);
+        }
+        let statement = include_str!("../../sql/owner_of_jwt.sql");
+        let legacy = schema.legacy_tokens_by_default;
+        let rows = self
+            .query(statement, &[&user_id, &jti, &legacy, &!legacy])
+            .await?;
+        rows.first()
+            .map(|row| {
+                Ok(JwtOwner {
+                    owner: owner(row)?,
+                    revoked: row.try_get("revoked")?,
+                })
+            })
+            .transpose()
+            .map_err(|error| unexpected(&error))
+    }
+}
+
+fn owner(row: &Row) -> Result<TokenOwner, tokio_postgres::Error> {
+    Ok(TokenOwner {
+        user_id: row.try_get("id")?,
+        is_active: row.try_get("is_active")?,
+        is_admin: row.try_get("is_admin")?,
+        legacy_tokens_enabled: row.try_get("legacy_tokens_enabled")?,
+        jwt_tokens_enabled: row.try_get("jwt_tokens_enabled")?,
+    })
+}

@@ -1,0 +1,91 @@
+//! [`UserDirectory`] over `htx_user`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::{Postgres, unexpected};
+use crate::gate::identity::Identity;
+use crate::gate::user::{Freshness, UserDirectory, UserRow};
+use crate::gate::verdict::Outage;
+
+/// Label Studio's default for an organization without a row: eight days (`session_policy/models.py`).
+const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
+
+impl UserDirectory for Postgres {
+    async fn find(
+        &self,
+        identity: &Identity,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<UserRow>>, Outage> {
+        if freshness == Freshness::Cached
+            && let Some(row) = self.0.users.get(identity)
+        {
+            return Ok(Some(row));
+        }
+        let found = self.read(identity).await?.map(Arc::new);
+        match &found {
+            Some(row) if self.0.caching => self.0.users.insert(identity.clone(), row.clone()),
+            Some(_) => {}
+            None => self.0.users.invalidate(identity),
+        }
+        Ok(found)
+    }
+}
+
+impl Postgres {
+    async fn read(&self, identity: &Identity) -> Result<Option<UserRow>, Outage> {
+        let rows = match identity {
+            Identity::Id(id) => {
+                let statement = include_str!("../../sql/user_by_id.sql");
+                self.query(statement, &[id]).await?
+            }
+            Identity::Email(email) => {
+                let statement = include_str!("../../sql/user_by_email.sql");
+                self.query(statement, &[email]).await?
+            }
+        };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let mut user = user(row).map_err(|error| unexpected(&error))?;
+        if let Some(organization) = user.active_organization_id {
+            user.max_session_age = self.max_session_age(organization).await?;
+        }
+        Ok(Some(user))
+    }
+
+    async fn max_session_age(&self, organization: i32) -> Result<Option<Duration>, Outage> {
+        if !self.schema().await?.has_session_policy {
+            return Ok(None);
+        }
+        if let Some(age) = self.0.session_policies.get(&organization) {
+            return Ok(Some(age));
+        }
+        let statement = include_str!("../../sql/session_policy.sql");
+        let rows = self.query(statement, &[&organization]).await?;
+        let minutes = rows
+            .first()
+            .map(|row| row.try_get::<_, i32>("max_session_age"))
+            .transpose()
+            .map_err(|error| unexpected(&error))?;
+        let age = minutes.map_or(DEFAULT_POLICY, |minutes| {
+            Duration::from_secs(60 * u64::from(minutes.unsigned_abs()))
+        });
+        self.0.session_policies.insert(organization, age);
+        Ok(Some(age))
+    }
+}
+
+fn user(row: &Row) -> Result<UserRow, tokio_postgres::Error> {
+    Ok(UserRow {
+        id: row.try_get("id")?,
+        email: row.try_get("email")?,
+        password: row.try_get("password")?,
+        is_active: row.try_get("is_active")?,
+        active_organization_id: row.try_get("active_organization_id")?,
+        removed_from_organization: row.try_get("removed")?,
+        max_session_age: None,
+    })
+}

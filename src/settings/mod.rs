@@ -1,0 +1,323 @@
+//! Settings: a file and the environment → validated types, or everything that is wrong with them at once.
+//!
+//! The environment is a parameter. A name that nobody reads is an error, in the file and among the variables that begin with `GATE_`.
+
+mod database;
+mod errors;
+mod keys;
+mod reader;
+mod session;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use config::Config;
+use secrecy::{ExposeSecret, SecretString};
+use tracing_subscriber::EnvFilter;
+
+pub use self::database::{Database, Tls};
+pub use self::errors::{SettingError, SettingErrors};
+pub use self::keys::{KEYS, Key};
+use self::reader::Reader;
+pub use self::session::Session;
+
+/// All settings.
+#[derive(Debug)]
+pub struct Settings {
+    /// The service's own address and limits.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+    /// What Label Studio runs with.
+    pub label_studio: LabelStudio,
+    /// Postgres.
+    pub database: Database,
+    /// Where tokens are found.
+    pub token: Token,
+    /// Method 2.
+    pub native: Native,
+    /// Sessions.
+    pub session: Session,
+    /// `POST /api/sso/token`.
+    pub token_issue: TokenIssue,
+    in_force: String,
+}
+
+/// The service's own address and limits.
+#[derive(Debug)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Threads; `None`: one for each processor.
+    pub workers: Option<NonZeroUsize>,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How long open requests may take after SIGTERM.
+    pub shutdown_timeout: Duration,
+    /// Connections a worker accepts.
+    pub max_connections: usize,
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct Log {
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Directives of `EnvFilter`, which were parsed once already.
+    pub level: String,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What Label Studio runs with.
+#[derive(Debug)]
+pub struct LabelStudio {
+    /// `SECRET_KEY`
+    pub secret_key: SecretString,
+}
+
+/// Where tokens are found.
+#[derive(Debug)]
+pub struct Token {
+    /// Name of the cookie.
+    pub cookie: Option<String>,
+    /// Its path.
+    pub cookie_path: String,
+    /// Its domain.
+    pub cookie_domain: Option<String>,
+    /// Name of the query parameter.
+    pub parameter: String,
+    /// Bytes.
+    pub max_length: usize,
+}
+
+/// Method 2.
+#[derive(Debug)]
+pub struct Native {
+    /// The claim that holds the user's primary key.
+    pub user_id_claim: String,
+    /// How far `exp` and `nbf` may be off.
+    pub leeway: Duration,
+}
+
+/// `POST /api/sso/token`.
+#[derive(Debug)]
+pub struct TokenIssue {
+    /// How long a token is good.
+    pub expires_in: Duration,
+    /// Whether legacy API tokens count.
+    pub legacy_api_tokens: LegacyTokens,
+    /// Tokens per second and API token; 0: no limit.
+    pub rate_limit_per_second: u32,
+    /// Wrong API tokens per minute and client address; 0: no limit.
+    pub failures_per_minute: u32,
+}
+
+/// Whether legacy API tokens count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyTokens {
+    /// As the organization's own switch says.
+    Organization,
+    /// Always.
+    Allow,
+}
+
+impl Settings {
+    /// Reads the settings from `file`, if there is one, and from `environment`.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, SettingErrors> {
+        let (config, errors) = sources::merge(file, environment)?;
+        let mut reader = Reader::new(config, errors);
+        let mut settings = Self::read(&mut reader);
+        let (config, errors) = reader.finish();
+        if errors.is_empty() {
+            settings.in_force = describe(&config);
+            Ok(settings)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Self {
+        let session = Session::read(reader);
+        reader.choice("policy.anonymous", &[("pass", ())]);
+        Self {
+            http: Http::read(reader),
+            log: Log::read(reader),
+            label_studio: LabelStudio::read(reader),
+            database: Database::read(reader),
+            token: Token::read(reader, &session),
+            native: Native {
+                user_id_claim: reader.text("native.user_id_claim"),
+                leeway: reader.seconds("native.leeway_seconds", 0..=300),
+            },
+            session,
+            token_issue: TokenIssue::read(reader),
+            in_force: String::new(),
+        }
+    }
+
+    /// A line for each setting: what is in force, and where it comes from. Secrets are `set` or `unset`.
+    pub fn describe(&self) -> &str {
+        &self.in_force
+    }
+}
+
+fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    for key in KEYS {
+        let value = reader::value(config, key.name).map(ToString::to_string);
+        let value = value.unwrap_or_default();
+        let shown = match (key.secret, value.is_empty()) {
+            (true, true) => "unset".to_owned(),
+            (true, false) => "set".to_owned(),
+            (false, _) => format!("{value:?}"),
+        };
+        let _ = writeln!(
+            text,
+            "{} = {shown}  # {}",
+            key.name,
+            reader::origin(config, key.name)
+        );
+    }
+    text
+}
+
+impl Http {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            listen: reader
+                .parsed(
+                    "http.listen",
+                    "an address and a port, as 127.0.0.1:8090 or [::1]:8090",
+                )
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            workers: NonZeroUsize::new(reader.number("http.workers", 0..=1024)),
+            keep_alive: reader.seconds("http.keep_alive_seconds", 1..=3600),
+            shutdown_timeout: reader.seconds("http.shutdown_seconds", 0..=3600),
+            max_connections: reader.number("http.max_connections", 1..=1_000_000),
+        }
+    }
+}
+
+impl Log {
+    fn read(reader: &mut Reader) -> Self {
+        let level = reader.text("log.level");
+        if let Err(error) = EnvFilter::builder().parse(&level) {
+            reader.refuse(
+                "log.level",
+                format!("must be a level or directives: {error}"),
+            );
+        }
+        Self {
+            format: reader.choice(
+                "log.format",
+                &[("human", LogFormat::Human), ("json", LogFormat::Json)],
+            ),
+            level,
+        }
+    }
+}
+
+/// The key of every Label Studio before 1.8.2: whoever has read its source can sign with it.
+const PUBLIC_CONSTANT: &str = "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n";
+
+/// RFC 7518 §3.2: a key for HS256 has 256 bits or more.
+const SHORTEST_KEY: usize = 32;
+
+impl LabelStudio {
+    fn read(reader: &mut Reader) -> Self {
+        let name = "label_studio.secret_key";
+        let secret_key = reader.secret(name);
+        let key = secret_key.expose_secret();
+        let distinct: std::collections::BTreeSet<char> = key.chars().collect();
+        if key.is_empty() {
+            reader.refuse(
+                name,
+                "is required: Label Studio's SECRET_KEY, in a variable SECRET_KEY of both services",
+            );
+        } else if key == PUBLIC_CONSTANT {
+            reader.refuse(name, "is the constant of Label Studio before 1.8.2, which everybody knows: upgrade Label Studio and set a SECRET_KEY of your own");
+        } else if key.starts_with('$') {
+            reader.refuse(name, "starts with '$': Label Studio takes that for the name of a variable and makes a random key at each start");
+        } else if key.len() < SHORTEST_KEY {
+            reader.refuse(
+                name,
+                format!(
+                    "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2)"
+                ),
+            );
+        } else if distinct.len() < 5 {
+            reader.refuse(name, "holds fewer than 5 different characters");
+        }
+        Self { secret_key }
+    }
+}
+
+impl Token {
+    fn read(reader: &mut Reader, session: &Session) -> Self {
+        let cookie = reader.optional("token.cookie");
+        if let Some(name) = &cookie {
+            session::check_name(reader, "token.cookie", name);
+            if *name == session.cookie_name {
+                reader.refuse("token.cookie", "must differ from session.cookie_name");
+            }
+        }
+        let parameter = reader.text("token.parameter");
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        if parameter.is_empty() || !parameter.bytes().all(plain) {
+            reader.refuse(
+                "token.parameter",
+                "must be made of letters, digits, '_', '-' and '.'",
+            );
+        }
+        let cookie_path = reader.text("token.cookie_path");
+        session::check_path(reader, "token.cookie_path", &cookie_path);
+        let cookie_domain = reader.optional("token.cookie_domain");
+        if let Some(domain) = &cookie_domain {
+            session::check_domain(reader, "token.cookie_domain", domain);
+        }
+        Self {
+            cookie,
+            cookie_path,
+            // As the plugin does.
+            cookie_domain: cookie_domain.or_else(|| session.cookie_domain.clone()),
+            parameter,
+            max_length: reader.number("token.max_length", 256..=131_072),
+        }
+    }
+}
+
+impl TokenIssue {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            expires_in: reader.seconds("token_issue.expires_in", 1..=86_400),
+            legacy_api_tokens: reader.choice(
+                "token_issue.legacy_api_tokens",
+                &[
+                    ("organization", LegacyTokens::Organization),
+                    ("allow", LegacyTokens::Allow),
+                ],
+            ),
+            rate_limit_per_second: reader
+                .number("token_issue.rate_limit_per_second", 0..=1_000_000),
+            failures_per_minute: reader.number("token_issue.failures_per_minute", 0..=1_000_000),
+        }
+    }
+}
