@@ -130,7 +130,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
             };
             let opened = self
                 .sessions
-                .open_for(&user, presented, claims.fingerprint(), claims.method(), now)
+                .open_for(&user, presented, claims.fingerprint(), now)
                 .await?;
             match opened {
                 Opened::UserChanged => {}

@@ -150,7 +150,6 @@ impl<S: SessionStore> Sessions<S> {
         user: &ActiveUser,
         presented: Option<&str>,
         token: &Fingerprint,
-        method: &'static str,
         now: SystemTime,
     ) -> Result<Opened, Outage> {
         let (replaces, reason) = match self.examine(user, presented, now).await? {
@@ -160,7 +159,7 @@ impl<S: SessionStore> Sessions<S> {
             Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
         };
         let digest = self.derive(token, user);
-        let session = self.content(user, method, &digest, now);
+        let session = self.content(user, &digest, now);
         let (value, recorded) = match self.policy.engine {
             Engine::Database => {
                 let key = session_key_from(&digest);
@@ -254,13 +253,7 @@ impl<S: SessionStore> Sessions<S> {
     /// What a login of Label Studio puts into the session, and what the plugin adds to it.
     ///
     /// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
-    fn content(
-        &self,
-        user: &ActiveUser,
-        method: &'static str,
-        digest: &[u8; 32],
-        now: SystemTime,
-    ) -> SessionData {
+    fn content(&self, user: &ActiveUser, digest: &[u8; 32], now: SystemTime) -> SessionData {
         let mut session = SessionData::new();
         session.insert("uid", json!(uid(digest)));
         if let Some(organization) = user.active_organization_id() {
@@ -273,9 +266,8 @@ impl<S: SessionStore> Sessions<S> {
             "_auth_user_hash",
             json!(self.auth_hash.hash(user.password())),
         );
-        session.insert("keep_me_logged_in", Value::Bool(true));
         session.insert("jwt_auto_login", Value::Bool(true));
-        session.insert("sso_method", json!(method));
+        session.insert("sso_method", json!("jwt"));
         session
     }
 

@@ -1,0 +1,131 @@
+# What the demo and the tests share: installing, a private Postgres cluster, a Label Studio. Sourced, not run.
+# shellcheck shell=bash
+
+LABEL_STUDIO_VERSION=1.23.2
+PLUGIN_VERSION=6.0.8
+
+say() { printf '%s\n' "$*" >&2; }
+step() { printf '\n==> %s\n' "$*" >&2; }
+die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_packages NAME…: those Debian packages that are not there yet.
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || die "please install these packages, which only Debian and Ubuntu have under these names: ${missing[*]}"
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "please install as root: apt-get install ${missing[*]}"
+    fi
+    step "Installing ${missing[*]} (apt-get)"
+    # A server that the package starts by itself would take its port from somebody. policy-rc.d says no, for this moment.
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy" && made=1
+    fi
+    local failed=
+    as_root apt-get update -qq >&2 || failed=1
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || failed=1
+    if [ -n "$made" ]; then as_root rm -f "$policy"; fi
+    [ -z "$failed" ] || die "apt-get could not install ${missing[*]}"
+}
+
+# The directory of initdb and postgres: Debian keeps them out of PATH.
+postgres_bin() {
+    local directory
+    for directory in "${GATE_TEST_POSTGRES_BIN:-}" /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb || echo /nowhere/initdb)")"; do
+        if [ -x "$directory/initdb" ] && [ -x "$directory/postgres" ]; then
+            printf '%s\n' "$directory"
+            return
+        fi
+    done
+    return 1
+}
+
+nginx_bin() {
+    command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }
+}
+
+# install_servers: nginx and PostgreSQL.
+install_servers() {
+    local packages=()
+    nginx_bin >/dev/null || packages+=(nginx-light)
+    postgres_bin >/dev/null || packages+=(postgresql)
+    for tool in curl openssl; do command -v "$tool" >/dev/null || packages+=("$tool"); done
+    if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
+}
+
+# A Python that Label Studio runs on.
+find_python() {
+    local python
+    for python in python3.12 python3.11 python3.10 python3; do
+        if command -v "$python" >/dev/null \
+            && "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+# install_label_studio DIRECTORY: Label Studio, and the plugin beside it for the tests, in a venv of its own.
+install_label_studio() {
+    local venv=$1 python
+    [ -e "$venv/.complete-$LABEL_STUDIO_VERSION" ] && return
+    find_python >/dev/null || install_packages python3
+    python=$(find_python) || die "Label Studio $LABEL_STUDIO_VERSION needs Python 3.10 to 3.13"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+    step "Installing Label Studio $LABEL_STUDIO_VERSION from PyPI into $venv (a minute or two)"
+    rm -rf "$venv"
+    mkdir -p "$(dirname "$venv")"
+    "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        "label-studio==$LABEL_STUDIO_VERSION" "label-studio-sso==$PLUGIN_VERSION" >&2 \
+        || die "pip could not install Label Studio"
+    touch "$venv/.complete-$LABEL_STUDIO_VERSION"
+}
+
+# as_postgres COMMAND…: initdb and postgres refuse to run as root.
+as_postgres() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=postgres --regid=postgres --init-groups "$@"
+    else
+        "$@"
+    fi
+}
+
+# postgres_home DIRECTORY: DIRECTORY itself, or a place that the user "postgres" can reach where it cannot reach that.
+postgres_home() {
+    local wanted=$1
+    mkdir -p "$wanted"
+    if [ "$(id -u)" = 0 ]; then
+        chown postgres "$wanted"
+        if ! as_postgres test -w "$wanted"; then
+            rmdir "$wanted"
+            wanted=$(mktemp -d /var/tmp/label-studio-gate.XXXXXX)
+            chown postgres "$wanted"
+        fi
+    fi
+    printf '%s\n' "$wanted"
+}
+
+# port_is_free PORT
+port_is_free() {
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# wait_for SECONDS COMMAND…: until it succeeds.
+wait_for() {
+    local until=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $until ] || return 1
+        sleep 0.2
+    done
+}
