@@ -16,7 +16,7 @@ WITH account AS (
     UPDATE htx_user
        SET last_login = $3
      WHERE id = $1
-       AND (last_login IS NULL OR last_login < $3 - interval '10 seconds')
+       AND (last_login IS NULL OR last_login < $3::timestamptz - interval '10 seconds')
        AND EXISTS (SELECT FROM account)
 )
 SELECT EXISTS (SELECT FROM account) AS unchanged

@@ -91,13 +91,15 @@ install_label_studio() {
     touch "$venv/.complete-$LABEL_STUDIO_VERSION"
 }
 
-# as_postgres COMMAND…: initdb and postgres refuse to run as root.
+# What stands before initdb and postgres, which refuse to run as root: nothing for anybody else. Each becomes the command, under one pid.
+postgres_user() {
+    if [ "$(id -u)" = 0 ]; then echo 'setpriv --reuid=postgres --regid=postgres --init-groups'; fi
+}
+
+# as_postgres COMMAND…
 as_postgres() {
-    if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=postgres --regid=postgres --init-groups "$@"
-    else
-        "$@"
-    fi
+    # shellcheck disable=SC2046 # words
+    $(postgres_user) "$@"
 }
 
 # postgres_home DIRECTORY: DIRECTORY itself, or a place that the user "postgres" can reach where it cannot reach that.

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
+use super::statement::Statement;
 use super::tls::{self, TlsError};
 use crate::gate::verdict::Outage;
 use crate::settings::{Database, Tls};
@@ -87,7 +88,7 @@ impl Connections {
     /// `sql/` does the same done twice as done once.
     pub(super) async fn query(
         &self,
-        statement: &'static str,
+        statement: Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Outage> {
         let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
@@ -113,18 +114,18 @@ impl Connections {
     async fn send(
         &self,
         connection: Object,
-        statement: &'static str,
+        statement: Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failure> {
         let work = async {
-            let prepared = connection.prepare_cached(statement).await?;
+            let prepared = connection.prepare_cached(statement.text).await?;
             connection.query(&prepared, parameters).await
         };
         let error = match tokio::time::timeout(self.deadline, work).await {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => error,
             Err(_) => {
-                tracing::warn!(statement = name(statement), "Postgres does not answer");
+                tracing::warn!(statement = statement.name, "Postgres does not answer");
                 // Whatever state the connection is in, nobody else shall have it.
                 drop(Object::take(connection));
                 return Err(Failure::Final);
@@ -132,7 +133,7 @@ impl Connections {
         };
         let failure = classify(&error);
         tracing::warn!(
-            statement = name(statement),
+            statement = statement.name,
             sqlstate = error.code().map_or("", SqlState::code),
             error = %chain(&error),
             "a statement failed"
@@ -170,25 +171,22 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
-/// An error with its causes. Postgres names tables and columns in them, and values only in details, which are left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
+/// An error with its causes. Of what Postgres says, the message alone: its details may hold values.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut causes = vec![];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = match error.downcast_ref::<tokio_postgres::error::DbError>() {
+            Some(answer) => answer.message().to_owned(),
+            None => error.to_string(),
+        };
+        // Some errors repeat their cause, which follows anyway.
+        if let Some(text) = text.split(": ").next()
+            && !causes.iter().any(|cause: &String| cause == text)
+        {
+            causes.push(text.to_owned());
         }
-        source = error.source();
+        next = error.source();
     }
-    text
-}
-
-/// The first words of a statement's comment name it.
-fn name(statement: &'static str) -> &'static str {
-    statement
-        .lines()
-        .find(|line| !line.starts_with("--"))
-        .unwrap_or_default()
+    causes.join(": ")
 }

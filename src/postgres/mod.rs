@@ -3,6 +3,7 @@
 mod connection;
 mod schema;
 mod sessions;
+mod statement;
 mod tls;
 mod tokens;
 mod users;
@@ -14,6 +15,7 @@ use moka::sync::Cache;
 
 use self::connection::Connections;
 pub use self::schema::Schema;
+use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 use crate::gate::Readiness;
 use crate::gate::identity::Identity;
@@ -63,7 +65,7 @@ impl Postgres {
 
     /// The server's clock.
     pub async fn server_time(&self) -> Result<SystemTime, Outage> {
-        let statement = include_str!("../../sql/server_time.sql");
+        let statement = sql!("server_time");
         let rows = self.0.connections.query(statement, &[]).await?;
         let row = rows.first().ok_or(Outage::Database)?;
         row.try_get("now").map_err(|_| Outage::Database)
@@ -76,7 +78,7 @@ impl Postgres {
 
     async fn query(
         &self,
-        statement: &'static str,
+        statement: Statement,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Outage> {
         self.0.connections.query(statement, parameters).await

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::connection::Connections;
+use super::statement::sql;
 use super::unexpected;
 use crate::gate::verdict::Outage;
 
@@ -44,9 +45,7 @@ impl Known {
 }
 
 async fn read(connections: &Connections) -> Result<Schema, Outage> {
-    let rows = connections
-        .query(include_str!("../../sql/schema.sql"), &[])
-        .await?;
+    let rows = connections.query(sql!("schema"), &[]).await?;
     let row = rows.first().ok_or(Outage::Database)?;
     let column = |name| {
         row.try_get::<_, bool>(name)
@@ -67,9 +66,7 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
 }
 
 async fn legacy_tokens_off(connections: &Connections) -> Result<bool, Outage> {
-    let rows = connections
-        .query(include_str!("../../sql/jwt_defaults.sql"), &[])
-        .await?;
+    let rows = connections.query(sql!("jwt_defaults"), &[]).await?;
     let row = rows.first().ok_or(Outage::Database)?;
     row.try_get("legacy_tokens_off")
         .map_err(|error| unexpected(&error))

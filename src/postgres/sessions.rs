@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::session::{LoginRecord, Recorded, SessionStore};
 use crate::gate::verdict::Outage;
@@ -9,7 +10,7 @@ use crate::gate::verdict::Outage;
 impl Postgres {
     /// `session_data` of some sessions that have not expired.
     pub async fn recent_sessions(&self, now: SystemTime) -> Result<Vec<String>, Outage> {
-        let statement = include_str!("../../sql/recent_sessions.sql");
+        let statement = sql!("recent_sessions");
         let rows = self.query(statement, &[&now]).await?;
         rows.iter()
             .map(|row| row.try_get("session_data"))
@@ -20,7 +21,7 @@ impl Postgres {
 
 impl SessionStore for Postgres {
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<String>, Outage> {
-        let statement = include_str!("../../sql/load_session.sql");
+        let statement = sql!("load_session");
         let rows = self.query(statement, &[&key, &now]).await?;
         rows.first()
             .map(|row| row.try_get("session_data"))
@@ -32,7 +33,7 @@ impl SessionStore for Postgres {
         let (id, password, at) = (&login.user_id, &login.password, &login.at);
         let rows = match &login.row {
             Some(row) => {
-                let statement = include_str!("../../sql/record_login.sql");
+                let statement = sql!("record_login");
                 let session: [&(dyn tokio_postgres::types::ToSql + Sync); 7] = [
                     id,
                     password,
@@ -45,7 +46,7 @@ impl SessionStore for Postgres {
                 self.query(statement, &session).await?
             }
             None => {
-                let statement = include_str!("../../sql/record_login_signed_cookies.sql");
+                let statement = sql!("record_login_signed_cookies");
                 self.query(statement, &[id, password, at]).await?
             }
         };

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio_postgres::Row;
 
+use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::issue::{ApiTokens, JwtOwner, TokenOwner};
 use crate::gate::verdict::Outage;
@@ -27,9 +28,9 @@ impl ApiTokens for Postgres {
         }
         let schema = self.schema().await?;
         let statement = if schema.has_jwt_tokens {
-            include_str!("../../sql/owner_of_key.sql")
+            sql!("owner_of_key")
         } else {
-            include_str!("../../sql/owner_of_key_before_1_17.sql")
+            sql!("owner_of_key_before_1_17")
         };
         let from: String = key.chars().take(INDEXED).collect();
         // The highest code point sorts behind whatever follows the prefix.
@@ -58,7 +59,7 @@ impl ApiTokens for Postgres {
         if !schema.has_jwt_tokens || jti.contains('\0') {
             return Ok(None);
         }
-        let statement = include_str!("../../sql/owner_of_jwt.sql");
+        let statement = sql!("owner_of_jwt");
         let legacy = schema.legacy_tokens_by_default;
         let rows = self
             .query(statement, &[&user_id, &jti, &legacy, &!legacy])

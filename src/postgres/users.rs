@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
+use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::identity::Identity;
 use crate::gate::user::{Freshness, UserDirectory, UserRow};
@@ -38,11 +39,11 @@ impl Postgres {
     async fn read(&self, identity: &Identity) -> Result<Option<UserRow>, Outage> {
         let rows = match identity {
             Identity::Id(id) => {
-                let statement = include_str!("../../sql/user_by_id.sql");
+                let statement = sql!("user_by_id");
                 self.query(statement, &[id]).await?
             }
             Identity::Email(email) => {
-                let statement = include_str!("../../sql/user_by_email.sql");
+                let statement = sql!("user_by_email");
                 self.query(statement, &[email]).await?
             }
         };
@@ -63,7 +64,7 @@ impl Postgres {
         if let Some(age) = self.0.session_policies.get(&organization) {
             return Ok(Some(age));
         }
-        let statement = include_str!("../../sql/session_policy.sql");
+        let statement = sql!("session_policy");
         let rows = self.query(statement, &[&organization]).await?;
         let minutes = rows
             .first()
