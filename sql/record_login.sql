@@ -15,7 +15,7 @@ WITH account AS (
            ) AS current
 ), opened AS (
     INSERT INTO django_session AS existing (session_key, session_data, expire_date)
-    SELECT $4, $5, $6
+    SELECT $4::varchar, $5::text, $6::timestamptz
       FROM account
      WHERE NOT EXISTS (SELECT FROM django_session WHERE session_key = $4 AND expire_date > $3)
         ON CONFLICT (session_key) DO UPDATE

@@ -28,8 +28,11 @@ SELECT account.id,
             WHERE id = (SELECT found.id FROM found)
        ) AS account
  CROSS JOIN LATERAL (
-           SELECT bool_and(deleted_at IS NOT NULL) AS removed
-             FROM organizations_organizationmember
-            WHERE user_id = account.id
-              AND (account.active_organization_id IS NULL OR organization_id = account.active_organization_id)
+           SELECT bool_and(membership_row.removed) AS removed
+             FROM (
+                      SELECT deleted_at IS NOT NULL AS removed
+                        FROM organizations_organizationmember
+                       WHERE user_id = account.id
+                         AND (account.active_organization_id IS NULL OR organization_id = account.active_organization_id)
+                  ) AS membership_row
        ) AS membership

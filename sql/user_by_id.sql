@@ -3,6 +3,7 @@
 --
 -- "absent" stands for columns that only some versions of Label Studio have: inside the subqueries an unqualified name means the table's
 -- own column where there is one, and the outer constant where there is none. So one text serves every version, with grants by column.
+-- The memberships stand in a subquery of their own, because an aggregate over an outer constant would belong to the outer query.
 SELECT account.id,
        account.email,
        account.password,
@@ -16,8 +17,11 @@ SELECT account.id,
             WHERE id = $1
        ) AS account
  CROSS JOIN LATERAL (
-           SELECT bool_and(deleted_at IS NOT NULL) AS removed
-             FROM organizations_organizationmember
-            WHERE user_id = account.id
-              AND (account.active_organization_id IS NULL OR organization_id = account.active_organization_id)
+           SELECT bool_and(membership_row.removed) AS removed
+             FROM (
+                      SELECT deleted_at IS NOT NULL AS removed
+                        FROM organizations_organizationmember
+                       WHERE user_id = account.id
+                         AND (account.active_organization_id IS NULL OR organization_id = account.active_organization_id)
+                  ) AS membership_row
        ) AS membership

@@ -113,7 +113,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
     /// From verified claims to a session.
     ///
     /// The user's row may come from a cache. The statement that records the login compares it with what is stored; where they differ, all
-    /// is done once more with the row as it is now.
+    /// is done once more with the row as it is now. Where a session came along, and might be kept without a statement, the row is read.
     async fn log_in(
         &self,
         subrequest: &Subrequest<'_>,
@@ -122,7 +122,11 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
         now: SystemTime,
     ) -> Result<Grant, Rejection> {
         let presented = subrequest.cookies().get(self.sessions.cookie_name());
-        for freshness in [Freshness::Cached, Freshness::Current] {
+        let first = match presented {
+            None => Freshness::Cached,
+            Some(_) => Freshness::Current,
+        };
+        for freshness in [first, Freshness::Current] {
             let user = match ActiveUser::resolve(&self.users, identity, freshness).await {
                 Ok(user) => user,
                 Err(NotAdmitted::Refused(reason)) => return Err(self.denial(subrequest, reason)),

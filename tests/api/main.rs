@@ -1,0 +1,17 @@
+//! The service over HTTP and a real Postgres, without a proxy and without Label Studio. Needs PostgreSQL's binaries.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::disallowed_methods
+)]
+
+mod app;
+mod auth;
+mod house;
+mod outages;
+mod schema;
+mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;

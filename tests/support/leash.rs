@@ -1,0 +1,70 @@
+//! Children on a leash: however the tests end, killed included, nothing that they started stays.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// Runs the command and waits for the end of its own standard input, which is a pipe that the tests hold: the kernel closes it with them.
+/// Then it signals the command, waits a while, kills what is left of the process group and removes the directory named in `$REMOVE`.
+const SCRIPT: &str = r#"
+"$@" </dev/null &
+child=$!
+trap '' INT TERM
+cat >/dev/null
+kill -s "$SIGNAL" "$child" 2>/dev/null
+for _ in $(seq 100); do kill -0 "$child" 2>/dev/null || break; sleep 0.1; done
+[ -z "$REMOVE" ] || rm -rf -- "$REMOVE"
+kill -KILL -- -$$
+"#;
+
+/// A running child. Dropping it ends the child.
+pub struct Leash {
+    holder: Child,
+    rope: Option<ChildStdin>,
+}
+
+impl Leash {
+    /// Starts `command`, which is ended with `signal` and writes to `log`.
+    pub fn start(command: &Command, signal: &str, log: &Path, remove: Option<&Path>) -> Self {
+        let output = std::fs::File::options().create(true).append(true).open(log);
+        let output = output.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+        let mut holder = Command::new("bash");
+        holder
+            .args(["-c", SCRIPT, "leash"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env("SIGNAL", signal)
+            .env(
+                "REMOVE",
+                remove.map_or_else(Default::default, Path::as_os_str),
+            )
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output)
+            .process_group(0);
+        if let Some(directory) = command.get_current_dir() {
+            holder.current_dir(directory);
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => holder.env(name, value),
+                None => holder.env_remove(name),
+            };
+        }
+        let mut holder = holder.spawn().expect("bash can be started");
+        let rope = holder.stdin.take();
+        Self { holder, rope }
+    }
+
+    /// Ends the child and waits until it is gone.
+    pub fn stop(&mut self) {
+        drop(self.rope.take());
+        let _ = self.holder.wait();
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,13 @@
+//! What both test targets share: children that never outlive the tests, and a private Postgres cluster.
+
+pub mod cluster;
+pub mod leash;
+pub mod token;
+
+/// A port of the loopback interface that nobody listens on. Another program could take it before it is used; the chance is small.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("the loopback interface has free ports")
+        .port()
+}
