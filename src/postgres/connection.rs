@@ -84,7 +84,7 @@ impl Connections {
 
     /// Sends a statement, which is prepared once a connection.
     ///
-    /// It is sent a second time where the first attempt can't have been the statement's own fault. That is safe, because each statement of
+    /// It is sent again where the first attempt can't have been the statement's own fault. That is safe, because each statement of
     /// `sql/` does the same done twice as done once.
     pub(super) async fn query(
         &self,
@@ -92,16 +92,18 @@ impl Connections {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Outage> {
         let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
-        let connection = self.connection().await?;
-        match self.send(connection, statement, parameters).await {
-            Ok(rows) => Ok(rows),
-            Err(Failure::Final) => Err(Outage::Database),
-            Err(Failure::Disconnected | Failure::Crossed | Failure::Stale) => {
-                let connection = self.connection().await?;
-                let second = self.send(connection, statement, parameters).await;
-                second.map_err(|_| Outage::Database)
+        let mut again = true;
+        // A server that was restarted has closed every connection of the pool, and each tells so when it is used.
+        for _ in 0..=self.pool.status().max_size {
+            let connection = self.connection().await?;
+            match self.send(connection, statement, parameters).await {
+                Ok(rows) => return Ok(rows),
+                Err(Failure::Disconnected) => {}
+                Err(Failure::Crossed | Failure::Stale) if again => again = false,
+                Err(Failure::Crossed | Failure::Stale | Failure::Final) => break,
             }
         }
+        Err(Outage::Database)
     }
 
     async fn connection(&self) -> Result<Object, Outage> {
