@@ -3,45 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{TestApp, TestDatabase};
+use crate::support::cable::Cable;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
-
-/// A cable between gate and Postgres that can be pulled.
-struct Cable {
-    port: u16,
-    plugged: tokio::sync::watch::Sender<bool>,
-}
-
-impl Cable {
-    async fn new() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (plugged, state) = tokio::sync::watch::channel(true);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut state = state.clone();
-                tokio::spawn(async move {
-                    if !*state.borrow_and_update() {
-                        return;
-                    }
-                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", CLUSTER.port())).await
-                    else {
-                        return;
-                    };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = state.wait_for(|plugged| !plugged) => {}
-                    }
-                });
-            }
-        });
-        Self { port, plugged }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pulled_cable_is_an_outage_and_no_answer_lasts_longer() {
@@ -50,7 +16,7 @@ async fn a_pulled_cable_is_an_outage_and_no_answer_lasts_longer() {
     let user = database.user("worker@example.com", organization).await;
     let key = "0123456789abcdef0123456789abcdef01234567";
     database.admin(organization, key).await;
-    let cable = Cable::new().await;
+    let cable = Cable::to(CLUSTER.port()).await;
     let url = format!(
         "postgres://{GATE_ROLE}@127.0.0.1:{}/{}",
         cable.port, database.name

@@ -1,5 +1,8 @@
-//! What both test targets share: children that never outlive the tests, and a private Postgres cluster.
+//! What both test targets share: children that never outlive the tests, a private Postgres cluster, tokens.
+//! Neither target uses all of it.
+#![allow(dead_code)]
 
+pub mod cable;
 pub mod cluster;
 pub mod leash;
 pub mod token;

@@ -1,0 +1,79 @@
+//! What a browser does with cookies, over HTTP.
+
+use std::sync::Arc;
+
+use reqwest::cookie::{CookieStore as _, Jar};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+use serde_json::Value;
+
+/// A client with a cookie jar.
+pub struct Browser {
+    pub client: reqwest::Client,
+    jar: Arc<Jar>,
+    url: Url,
+}
+
+impl Browser {
+    /// One that knows no cookie yet.
+    pub fn new(url: &str) -> Self {
+        let jar = Arc::new(Jar::default());
+        let client = reqwest::Client::builder()
+            .cookie_provider(jar.clone())
+            .redirect(Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            client,
+            jar,
+            url: url.parse().unwrap(),
+        }
+    }
+
+    /// The application has set the token's cookie.
+    pub fn with_token(self, token: &str) -> Self {
+        self.set("ls_auth_token", token);
+        self
+    }
+
+    pub fn set(&self, name: &str, value: &str) {
+        self.jar
+            .add_cookie_str(&format!("{name}={value}; Path=/"), &self.url);
+    }
+
+    /// The cookie of that name, as it would be sent.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let header = self.jar.cookies(&self.url)?;
+        let header = header.to_str().unwrap().to_owned();
+        header
+            .split("; ")
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+            .map(str::to_owned)
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client
+            .get(self.url.join(path).unwrap())
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// The address of whoever Label Studio takes the visitor for; `None`: nobody.
+    pub async fn whoami(&self) -> Option<String> {
+        self.whoami_at("/api/current-user/whoami").await
+    }
+
+    /// The same, asked with a query.
+    pub async fn whoami_at(&self, path: &str) -> Option<String> {
+        let response = self.get(path).await;
+        match response.status().as_u16() {
+            200 => {
+                let body: Value = response.json().await.unwrap();
+                Some(body["email"].as_str().unwrap().to_owned())
+            }
+            401 => None,
+            other => panic!("{path} answers {other}: {}", response.text().await.unwrap()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The real Label Studio, as pip installs it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::support::cluster::{CLUSTER, run};
+use crate::support::free_port;
+use crate::support::leash::Leash;
+use crate::support::token::SECRET_KEY;
+
+/// Password of the administrator in Label Studio's own form.
+pub const ADMIN_PASSWORD: &str = "a-password-for-the-form";
+
+/// The migrated and filled database that each server gets a copy of, and what the seed tells about it.
+static TEMPLATE: LazyLock<BTreeMap<String, String>> = LazyLock::new(make_template);
+
+fn venv() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.cache/label-studio-1.23.2");
+    let venv = std::env::var_os("GATE_TEST_LABEL_STUDIO_VENV").map_or(default, PathBuf::from);
+    assert!(
+        venv.join("bin/label-studio").exists(),
+        "Label Studio is not installed (tests/run installs it)"
+    );
+    venv
+}
+
+/// The directory of manage.py.
+fn package(venv: &Path) -> PathBuf {
+    let find = "import importlib.util as u; print(u.find_spec('label_studio').submodule_search_locations[0])";
+    let found = run(Command::new(venv.join("bin/python")).args(["-c", find]));
+    PathBuf::from(found.trim())
+}
+
+/// Label Studio's environment, over that database.
+fn environment(command: &mut Command, database: &str, data: &Path) {
+    command
+        .env("DJANGO_DB", "default")
+        .env("POSTGRE_HOST", "127.0.0.1")
+        .env("POSTGRE_PORT", CLUSTER.port().to_string())
+        .env("POSTGRE_NAME", database)
+        .env("POSTGRE_USER", "postgres")
+        .env("POSTGRE_PASSWORD", "")
+        .env("SECRET_KEY", SECRET_KEY)
+        .env("LABEL_STUDIO_BASE_DATA_DIR", data)
+        .env("LATEST_VERSION_CHECK", "0")
+        .env("COLLECT_ANALYTICS", "0")
+        .env("SENTRY_DSN", "")
+        .env("FRONTEND_SENTRY_DSN", "")
+        .env("LOG_LEVEL", "WARNING")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+}
+
+fn make_template() -> BTreeMap<String, String> {
+    let (venv, data) = (venv(), tempfile::tempdir().unwrap());
+    CLUSTER.psql("postgres", &["-c", "CREATE DATABASE label_studio_template"]);
+    let python = |arguments: &[&str]| {
+        let mut command = Command::new(venv.join("bin/python"));
+        command.args(arguments).current_dir(package(&venv));
+        environment(&mut command, "label_studio_template", data.path());
+        run(command.env("GATE_DEMO_ADMIN_PASSWORD", ADMIN_PASSWORD))
+    };
+    python(&["manage.py", "migrate", "--no-color", "--verbosity", "0"]);
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo/seed.py");
+    python(&[seed])
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+        .collect()
+}
+
+/// What the seed tells: tokens and addresses, as the demo's file for scripts has them.
+pub fn seeded(name: &str) -> &'static str {
+    TEMPLATE
+        .get(name)
+        .unwrap_or_else(|| panic!("{name} was not seeded"))
+}
+
+/// A copy of the template, with the gate's rights.
+pub fn database() -> String {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    seeded("GATE_DEMO_ADMIN_TOKEN");
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let name = CLUSTER.fresh_name();
+    let create = format!("CREATE DATABASE {name} TEMPLATE label_studio_template");
+    CLUSTER.psql("postgres", &["-c", &create]);
+    CLUSTER.grant(&name);
+    name
+}
+
+/// A running Label Studio.
+pub struct LabelStudio {
+    pub port: u16,
+    pub log: PathBuf,
+    _data: tempfile::TempDir,
+    _server: Leash,
+}
+
+impl LabelStudio {
+    /// As shipped: sessions in signed cookies.
+    pub fn stock(database: &str) -> Self {
+        Self::start(database, |venv, port| {
+            let mut command = Command::new(venv.join("bin/label-studio"));
+            command.args([
+                "start",
+                "--no-browser",
+                "--internal-host",
+                "127.0.0.1",
+                "--port",
+                port,
+            ]);
+            command
+        })
+    }
+
+    /// With a settings module from `directory`.
+    pub fn with_settings(database: &str, directory: &Path, module: &str) -> Self {
+        Self::start(database, |venv, port| {
+            let mut command = Command::new(venv.join("bin/python"));
+            command
+                .args([
+                    "manage.py",
+                    "runserver",
+                    "--noreload",
+                    &format!("127.0.0.1:{port}"),
+                ])
+                .current_dir(package(venv))
+                .env("PYTHONPATH", directory)
+                .env("DJANGO_SETTINGS_MODULE", module);
+            command
+        })
+    }
+
+    fn start(database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut command = command(&venv(), &port.to_string());
+        environment(&mut command, database, data.path());
+        let log = data.path().join("label-studio.log");
+        let server = Leash::start(&command, "TERM", &log, None);
+        let studio = Self {
+            port,
+            log,
+            _data: data,
+            _server: server,
+        };
+        let until = Instant::now() + Duration::from_secs(120);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                Instant::now() < until,
+                "{}",
+                std::fs::read_to_string(&studio.log).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        studio
+    }
+}

@@ -1,0 +1,235 @@
+//! Logging in, switching, and what logs nobody in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::label_studio::{ADMIN_PASSWORD, seeded};
+use crate::stack::{Engine, doors};
+use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_request_with_the_cookie_is_answered_as_the_user() {
+    for (stack, door, which) in doors() {
+        let email = format!("cookie{}@example.test", fresh());
+        let user = stack.user(&email);
+        let browser = Browser::new(&door.url).with_token(&native(user));
+        assert_eq!(
+            browser.whoami().await,
+            Some(email.clone()),
+            "{which}: the first request"
+        );
+        assert_eq!(
+            browser.cookie("ls_auth_token"),
+            None,
+            "{which}: the token's cookie is gone"
+        );
+        assert!(browser.cookie("sessionid").is_some(), "{which}");
+        for _ in 0..3 {
+            assert_eq!(
+                browser.whoami().await,
+                Some(email.clone()),
+                "{which}: by the session alone"
+            );
+        }
+        assert_eq!(browser.get("/projects/").await.status(), 200, "{which}");
+        let logged = stack.sql(&format!(
+            "SELECT last_login > now() - interval '1 minute' FROM htx_user WHERE id = {user}"
+        ));
+        assert_eq!(logged, "t", "{which}: last_login");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_by_the_parameter() {
+    for (stack, door, which) in doors() {
+        let email = format!("parameter{}@example.test", fresh());
+        let token = native(stack.user(&email));
+        let browser = Browser::new(&door.url);
+        let path = format!("/api/current-user/whoami?x=1&token={token}");
+        assert_eq!(
+            browser.whoami_at(&path).await,
+            Some(email.clone()),
+            "{which}"
+        );
+        assert_eq!(browser.whoami().await, Some(email), "{which}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_another_user_switches() {
+    for (stack, door, which) in doors() {
+        let (first, second) = (
+            format!("first{}@example.test", fresh()),
+            format!("second{}@example.test", fresh()),
+        );
+        let (one, two) = (stack.user(&first), stack.user(&second));
+        let browser = Browser::new(&door.url).with_token(&native(one));
+        assert_eq!(browser.whoami().await, Some(first.clone()), "{which}");
+        let before = browser.cookie("sessionid").unwrap();
+        browser.set("ls_auth_token", &native(two));
+        assert_eq!(browser.whoami().await, Some(second.clone()), "{which}");
+        assert_eq!(browser.whoami().await, Some(second), "{which}: and stays");
+        assert_ne!(browser.cookie("sessionid").unwrap(), before, "{which}");
+        if stack.engine == Engine::Database {
+            let left = stack.sql(&format!(
+                "SELECT count(*) FROM django_session WHERE session_key = '{before}'"
+            ));
+            assert_eq!(left, "0", "{which}: the old session's row is deleted");
+        }
+        let path = format!("/api/current-user/whoami?token={}", native(one));
+        assert_eq!(
+            browser.whoami_at(&path).await,
+            Some(first),
+            "{which}: and back by a link"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_acceptable_logs_nobody_in_and_harms_no_session() {
+    for (stack, door, which) in doors() {
+        let (email, other) = (
+            format!("target{}@example.test", fresh()),
+            format!("mine{}@example.test", fresh()),
+        );
+        let (target, mine) = (stack.user(&email), stack.user(&other));
+        let changed = |changes| {
+            sign(
+                Algorithm::HS256,
+                SECRET_KEY,
+                &with(claims(target), &changes),
+            )
+        };
+        let good = native(target);
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let payload = signed.split('.').nth(1).unwrap();
+        let admin =
+            URL_SAFE_NO_PAD.encode(with(claims(target), &json!({"user_id": 1})).to_string());
+        let header = signed.split('.').next().unwrap();
+        let rs256 = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
+        for (what, token) in [
+            ("expired", changed(json!({"exp": now() - 1}))),
+            ("tampered", format!("{header}.{admin}.{signature}")),
+            (
+                "wrong key",
+                sign(Algorithm::HS256, "wrong", &claims(target)),
+            ),
+            ("alg none", format!("{none}.{payload}.")),
+            (
+                "alg none with a signature",
+                format!("{none}.{payload}.{signature}"),
+            ),
+            (
+                "HS512 with the right key",
+                sign(Algorithm::HS512, SECRET_KEY, &claims(target)),
+            ),
+            (
+                "RS256 in the header",
+                format!("{rs256}.{payload}.{signature}"),
+            ),
+            ("no exp", changed(json!({"exp": null}))),
+            ("no aud", changed(json!({"aud": null}))),
+            ("no iss", changed(json!({"iss": null}))),
+            ("wrong aud", changed(json!({"aud": "somewhere"}))),
+            ("user_id true", changed(json!({"user_id": true}))),
+            ("user_id 1.0", changed(json!({"user_id": 1.0}))),
+            ("8 kB of rubbish", "x".repeat(8 * 1024)),
+        ] {
+            let stranger = Browser::new(&door.url).with_token(&token);
+            assert_eq!(stranger.whoami().await, None, "{which}: {what}");
+            assert_eq!(
+                stranger.cookie("ls_auth_token"),
+                None,
+                "{which}: {what}: the cookie is deleted"
+            );
+            let path = format!("/api/current-user/whoami?token={token}");
+            let by_parameter = Browser::new(&door.url).whoami_at(&path).await;
+            assert_eq!(by_parameter, None, "{which}: {what} as a parameter");
+        }
+        let browser = Browser::new(&door.url).with_token(&native(mine));
+        assert_eq!(browser.whoami().await, Some(other.clone()));
+        browser.set("ls_auth_token", &changed(json!({"exp": now() - 1})));
+        assert_eq!(
+            browser.whoami().await,
+            Some(other),
+            "{which}: a session that is there goes on"
+        );
+        assert_eq!(browser.cookie("ls_auth_token"), None, "{which}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_come_in_is_refused_and_the_cookie_goes() {
+    for (stack, door, which) in doors() {
+        let inactive = stack.user(&format!("inactive{}@example.test", fresh()));
+        stack.sql(&format!(
+            "UPDATE htx_user SET is_active = false WHERE id = {inactive}"
+        ));
+        for (user, reason) in [(inactive, "user_inactive"), (999_999, "user_unknown")] {
+            let browser = Browser::new(&door.url).with_token(&native(user));
+            let response = browser.get("/projects/").await;
+            assert_eq!(response.status(), 403, "{which}: {reason}");
+            assert_eq!(response.headers()["X-Gate-Reason"], reason, "{which}");
+            assert_eq!(browser.cookie("ls_auth_token"), None, "{which}: {reason}");
+            assert_eq!(browser.whoami().await, None, "{which}: {reason}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_by_label_studios_own_form_is_kept() {
+    for (stack, door, which) in doors() {
+        let admin = seeded("GATE_DEMO_ADMIN_EMAIL");
+        let browser = Browser::new(&door.url);
+        browser.get("/user/login/").await;
+        let csrf = browser.cookie("csrftoken").unwrap();
+        let form = [
+            ("email", admin),
+            ("password", ADMIN_PASSWORD),
+            ("csrfmiddlewaretoken", &csrf),
+        ];
+        let login = browser
+            .client
+            .post(format!("{}/user/login/", door.url))
+            .header("Referer", &door.url)
+            .form(&form);
+        assert_eq!(login.send().await.unwrap().status(), 302, "{which}");
+        assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
+
+        let before = browser.cookie("sessionid").unwrap();
+        let id: i32 = stack
+            .sql(&format!("SELECT id FROM htx_user WHERE email = '{admin}'"))
+            .parse()
+            .unwrap();
+        browser.set("ls_auth_token", &native(id));
+        assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
+        assert_eq!(browser.cookie("ls_auth_token"), None, "{which}");
+        if stack.engine == Engine::Database {
+            assert_eq!(
+                browser.cookie("sessionid").unwrap(),
+                before,
+                "{which}: a token of the same user opens no new one"
+            );
+        }
+        let logout = browser.get("/logout").await;
+        assert!(
+            logout.status().is_redirection() || logout.status().is_success(),
+            "{which}"
+        );
+        assert_eq!(
+            browser.whoami().await,
+            None,
+            "{which}: and Label Studio's own logout ends it"
+        );
+    }
+}
+
+/// A number that no other test has.
+pub fn fresh() -> u32 {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}

@@ -1,0 +1,24 @@
+//! End to end: the gate's binary behind the shipped nginx files, before the real Label Studio, over a real Postgres.
+//!
+//! Needs nginx, PostgreSQL and a venv with Label Studio and the plugin; `tests/run` installs them. `GATE_TEST_NGINX` lists nginx binaries,
+//! `GATE_TEST_LABEL_STUDIO_VENV` names the venv, `GATE_TEST_POSTGRES_BIN` the server's directory.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::disallowed_methods
+)]
+
+mod browser;
+mod label_studio;
+mod login;
+mod logs;
+mod nginx;
+mod outages;
+mod parallel;
+mod passing;
+mod plugin;
+mod stack;
+#[path = "../support/mod.rs"]
+mod support;
+mod token_route;

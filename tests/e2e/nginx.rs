@@ -1,0 +1,114 @@
+//! nginx with the shipped files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::free_port;
+use crate::support::leash::Leash;
+
+/// Debian's nginx and, from `tests/run`, 1.28.
+pub fn binaries() -> Vec<PathBuf> {
+    let listed = std::env::var("GATE_TEST_NGINX").unwrap_or_else(|_| "/usr/sbin/nginx".to_owned());
+    let found: Vec<PathBuf> = listed.split(':').map(PathBuf::from).collect();
+    for binary in &found {
+        assert!(
+            binary.exists(),
+            "{} is not there (tests/run installs it)",
+            binary.display()
+        );
+    }
+    found
+}
+
+/// A running nginx.
+pub struct Nginx {
+    pub url: String,
+    prefix: tempfile::TempDir,
+    _server: Leash,
+}
+
+impl Nginx {
+    /// The shipped files, with the ports of these gates and of this Label Studio.
+    pub fn start(binary: &Path, gates: &[u16], label_studio: u16) -> Self {
+        let prefix = tempfile::Builder::new()
+            .prefix("gate-test-nginx-")
+            .tempdir()
+            .unwrap();
+        let port = free_port();
+        let home = prefix.path();
+        for directory in ["label-studio-gate", "conf.d", "temp"] {
+            std::fs::create_dir(home.join(directory)).unwrap();
+        }
+        let copy = |name: &str, to: &str, replaced: &[(&str, String)]| {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("nginx")
+                .join(name);
+            let mut text = std::fs::read_to_string(shipped).unwrap();
+            for (old, new) in replaced {
+                assert_eq!(text.matches(old).count(), 1, "{old} stands once in {name}");
+                text = text.replace(old, new);
+            }
+            std::fs::write(home.join(to).join(name), text).unwrap();
+        };
+        let servers = gates.iter().map(|gate| format!("server 127.0.0.1:{gate};"));
+        let servers = servers.collect::<Vec<_>>().join(" ");
+        copy(
+            "gate-http.conf",
+            "label-studio-gate",
+            &[("server 127.0.0.1:8090;", servers)],
+        );
+        copy("gate.conf", "label-studio-gate", &[]);
+        copy("gate-check.conf", "label-studio-gate", &[]);
+        copy(
+            "label-studio.conf",
+            "conf.d",
+            &[
+                (
+                    "server 127.0.0.1:8081;",
+                    format!("server 127.0.0.1:{label_studio};"),
+                ),
+                ("listen 80;", format!("listen 127.0.0.1:{port};")),
+                (
+                    "/var/log/nginx/label-studio.access.log",
+                    "access.log".to_owned(),
+                ),
+            ],
+        );
+        let root = std::fs::metadata("/root").is_ok_and(|_| std::fs::read_dir("/root").is_ok());
+        let user = if root { "user root;" } else { "" };
+        let main = format!(
+            "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; {user}
+             events {{ worker_connections 1024; }}
+             http {{
+                 client_body_temp_path temp/body; proxy_temp_path temp/proxy; fastcgi_temp_path temp/fastcgi;
+                 uwsgi_temp_path temp/uwsgi; scgi_temp_path temp/scgi;
+                 include conf.d/*.conf;
+             }}"
+        );
+        std::fs::write(home.join("nginx.conf"), main).unwrap();
+        let mut command = Command::new(binary);
+        command
+            .arg("-p")
+            .arg(home)
+            .args(["-c", "nginx.conf", "-e", "error.log"]);
+        let server = Leash::start(&command, "QUIT", &home.join("output.log"), None);
+        let nginx = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            prefix,
+            _server: server,
+        };
+        let until = Instant::now() + Duration::from_secs(15);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let said = || nginx.read("output.log") + &nginx.read("error.log");
+            assert!(Instant::now() < until, "nginx did not start: {}", said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        nginx
+    }
+
+    /// A file of it.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.prefix.path().join(name)).unwrap_or_default()
+    }
+}

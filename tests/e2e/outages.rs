@@ -1,0 +1,133 @@
+//! Postgres away, the gate away, the gate told to stop.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::browser::Browser;
+use crate::login::fresh;
+use crate::nginx::{Nginx, binaries};
+use crate::stack::{GateProcess, database_stack};
+use crate::support::cable::Cable;
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::free_port;
+use crate::support::token::{SECRET_KEY, native};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
+    let stack = database_stack();
+    for binary in binaries() {
+        let cable = Cable::to(CLUSTER.port()).await;
+        let gate = GateProcess::start(stack.engine, cable.port, &stack.database);
+        let door = Nginx::start(&binary, &[gate.port], stack.label_studio.port);
+        let email = format!("outage{}@example.test", fresh());
+        let user = stack.user(&email);
+        assert_eq!(
+            Browser::new(&door.url)
+                .with_token(&native(user))
+                .whoami()
+                .await,
+            Some(email.clone())
+        );
+
+        cable.plugged.send_replace(false);
+        let browser = Browser::new(&door.url).with_token(&native(user));
+        let response = browser.get("/api/current-user/whoami").await;
+        assert_eq!(response.status(), 500, "the gate's 503, as nginx tells it");
+        assert_eq!(response.headers()["X-Gate-Reason"], "database_unavailable");
+        let body = response.text().await.unwrap();
+        assert!(
+            !body.contains("version"),
+            "Label Studio was not asked: {body}"
+        );
+        assert!(
+            browser.cookie("ls_auth_token").is_some(),
+            "the token is good and is kept"
+        );
+        assert_eq!(
+            Browser::new(&door.url).whoami().await,
+            None,
+            "without a token Label Studio answers"
+        );
+
+        cable.plugged.send_replace(true);
+        assert_eq!(
+            browser.whoami().await,
+            Some(email),
+            "and all is well by itself"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_gate_nothing_with_a_token_gets_through() {
+    let stack = database_stack();
+    for binary in binaries() {
+        let door = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
+        let response = Browser::new(&door.url)
+            .with_token("a.b.c")
+            .get("/api/current-user/whoami")
+            .await;
+        assert_eq!(response.status(), 500);
+        let response = Browser::new(&door.url)
+            .get("/api/current-user/whoami?token=a.b.c")
+            .await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(
+            Browser::new(&door.url).whoami().await,
+            None,
+            "without a token Label Studio answers"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_gate_and_finishes_what_was_begun() {
+    let port = free_port();
+    let mut gate = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
+        .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+        .env("SECRET_KEY", SECRET_KEY)
+        .env(
+            "DATABASE_URL",
+            format!(
+                "postgres://{GATE_ROLE}@127.0.0.1:{}/{}",
+                CLUSTER.port(),
+                database_stack().database
+            ),
+        )
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while reqwest::get(format!("http://127.0.0.1:{port}/health/ready"))
+        .await
+        .is_err()
+    {
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = format!("http://127.0.0.1:{port}/auth/nginx");
+    let open = tokio::spawn(
+        reqwest::Client::new()
+            .get(url)
+            .header("X-Original-URI", "/")
+            .send(),
+    );
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &gate.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let begun = open.await.unwrap();
+    assert!(begun.is_err() || begun.unwrap().status() == 200);
+    let until = Instant::now() + Duration::from_secs(10);
+    let status = loop {
+        if let Some(status) = gate.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < until, "it does not stop");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(status.success(), "{status}");
+}

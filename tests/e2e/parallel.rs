@@ -1,0 +1,70 @@
+//! A page loads with dozens of requests, and each brings the token.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::login::fresh;
+use crate::stack::{Engine, doors};
+use crate::support::token::native;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_requests_with_one_token_over_two_gates_end_in_one_session() {
+    for (stack, door, which) in doors() {
+        let email = format!("parallel{}@example.test", fresh());
+        let token = native(stack.user(&email));
+        let client = reqwest::Client::new();
+        let ask = || async {
+            let request = client
+                .get(format!("{}/api/current-user/whoami", door.url))
+                .header("Cookie", format!("ls_auth_token={token}"));
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 200, "{which}");
+            let cookies: Vec<String> = response
+                .headers()
+                .get_all("Set-Cookie")
+                .iter()
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect();
+            let body: Value = response.json().await.unwrap();
+            (body["email"].as_str().unwrap().to_owned(), cookies)
+        };
+        let answers = join_all((0..50).map(|_| ask())).await;
+        let mut sessions = BTreeSet::new();
+        for (answered, cookies) in answers {
+            assert_eq!(
+                answered, email,
+                "{which}: every one is answered as that user"
+            );
+            let session = cookies
+                .iter()
+                .find_map(|cookie| cookie.strip_prefix("sessionid="));
+            let session = session.unwrap_or_else(|| panic!("{which}: no session in {cookies:?}"));
+            sessions.insert(session.split(';').next().unwrap().to_owned());
+            assert!(
+                cookies
+                    .iter()
+                    .any(|cookie| cookie.starts_with("ls_auth_token=\"\"")),
+                "{which}"
+            );
+        }
+        if stack.engine == Engine::Database {
+            assert_eq!(sessions.len(), 1, "{which}: they end in one session");
+            let key = sessions.first().unwrap();
+            let rows = stack.sql(&format!(
+                "SELECT count(*) FROM django_session WHERE session_key = '{key}'"
+            ));
+            assert_eq!(rows, "1", "{which}");
+        }
+        let asked: Vec<usize> = stack
+            .gates
+            .iter()
+            .map(|gate| gate.log().matches("logged in").count())
+            .collect();
+        assert!(
+            asked.iter().all(|asked| *asked > 0),
+            "{which}: both gates were asked: {asked:?}"
+        );
+    }
+}

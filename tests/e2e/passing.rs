@@ -1,0 +1,183 @@
+//! What is none of the gate's business passes as it was.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::label_studio::seeded;
+use crate::login::fresh;
+use crate::stack::doors;
+use crate::support::token::native;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn label_studios_invitation_link_works() {
+    for (stack, door, which) in doors() {
+        let invitation = stack.sql("SELECT token FROM organization ORDER BY id LIMIT 1");
+        let path = format!("/user/signup/?token={invitation}");
+        let through = Browser::new(&door.url).get(&path).await;
+        let direct = Browser::new(&format!("http://127.0.0.1:{}", stack.label_studio.port))
+            .get(&path)
+            .await;
+        assert_eq!(
+            (through.status(), direct.status().as_u16()),
+            (reqwest::StatusCode::OK, 200),
+            "{which}"
+        );
+        let page = through.text().await.unwrap();
+        assert!(
+            page.contains("csrfmiddlewaretoken") && page.contains("name=\"password\""),
+            "{which}: {page}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_calls_pass_untouched_even_beside_a_token() {
+    for (stack, door, which) in doors() {
+        let user = stack.user(&format!("beside{}@example.test", fresh()));
+        let admin = seeded("GATE_DEMO_ADMIN_TOKEN");
+        for (name, value) in [
+            ("Authorization", format!("Token {admin}")),
+            ("X-Api-Key", admin.to_owned()),
+        ] {
+            let browser = Browser::new(&door.url).with_token(&native(user));
+            let call = browser
+                .client
+                .get(format!("{}/api/current-user/whoami", door.url))
+                .header(name, value);
+            let answer: Value = call.send().await.unwrap().json().await.unwrap();
+            assert_eq!(
+                answer["email"],
+                seeded("GATE_DEMO_ADMIN_EMAIL"),
+                "{which}: {name}"
+            );
+            assert!(
+                browser.cookie("ls_auth_token").is_some(),
+                "{which}: the token is left alone"
+            );
+        }
+        let wrong = Browser::new(&door.url)
+            .client
+            .get(format!("{}/api/projects/", door.url));
+        let status = wrong
+            .header("Authorization", "Token wrong")
+            .send()
+            .await
+            .unwrap()
+            .status();
+        assert_eq!(status, 401, "{which}: Label Studio judges its own tokens");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_uploads_and_large_cookies_pass() {
+    for (stack, door, which) in doors() {
+        let email = format!("upload{}@example.test", fresh());
+        let browser = Browser::new(&door.url).with_token(&native(stack.user(&email)));
+        // Six kilobytes of an application's own cookies, with the first request, which rewrites the header.
+        browser.set("app_one", &"a".repeat(3000));
+        browser.set("app_two", &"b".repeat(3000));
+        let project = json!({"title": "p", "label_config": "<View><Text name=\"t\" value=\"$text\"/><Choices name=\"c\" toName=\"t\"><Choice value=\"x\"/></Choices></View>"});
+        let created = browser
+            .client
+            .post(format!("{}/api/projects/", door.url))
+            .json(&project)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            created.status(),
+            201,
+            "{which}: a POST with the token itself"
+        );
+        let id = created.json::<Value>().await.unwrap()["id"]
+            .as_i64()
+            .unwrap();
+        assert_eq!(browser.whoami().await, Some(email), "{which}");
+
+        let mut tasks = String::from("text\n");
+        for n in 0..40_000 {
+            tasks.push_str(&format!("a task with some words in it, number {n}\n"));
+        }
+        assert!(tasks.len() > 1_500_000);
+        let file = Part::text(tasks.replace(',', ";"))
+            .file_name("tasks.csv")
+            .mime_str("text/csv")
+            .unwrap();
+        let import = browser
+            .client
+            .post(format!("{}/api/projects/{id}/import", door.url))
+            .multipart(Form::new().part("file", file));
+        let import = import.send().await.unwrap();
+        assert_eq!(import.status(), 201, "{which}: an upload of 1.5 MB");
+        assert_eq!(
+            import.json::<Value>().await.unwrap()["task_count"],
+            40_000,
+            "{which}"
+        );
+        assert!(browser.cookie("app_two").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_a_client_smuggles_in_change_nothing() {
+    for (stack, door, which) in doors() {
+        let user = stack.user(&format!("smuggled{}@example.test", fresh()));
+        let by_link = format!("/?token={}", native(user));
+        let smuggled = [
+            ("X-Original-URI", by_link.as_str()),
+            ("X-Original-URL", by_link.as_str()),
+            ("X-Forwarded-Uri", by_link.as_str()),
+            ("X-Gate-User-Id", "1"),
+            ("X-Gate-Cookie", "sessionid=x"),
+            ("X-Gate-Email", "admin@demo.test"),
+        ];
+        let browser = Browser::new(&door.url).with_token("rubbish");
+        let mut request = browser
+            .client
+            .get(format!("{}/api/current-user/whoami", door.url));
+        for (name, value) in smuggled {
+            request = request.header(name, value);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 401, "{which}");
+        let inside = Browser::new(&door.url).get("/_gate/auth").await;
+        assert_eq!(inside.status(), 404, "{which}: only nginx asks the check");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_token_does_not_even_reach_the_gate() {
+    // A stack of its own: the others' gates are asked by other tests at the same time.
+    use crate::nginx::{Nginx, binaries};
+    use crate::stack::{Engine, GateProcess, stacks};
+    use crate::support::cluster::CLUSTER;
+    let stack = stacks()[0];
+    for binary in binaries() {
+        let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &stack.database);
+        let door = Nginx::start(&binary, &[gate.port], stack.label_studio.port);
+        let browser = Browser::new(&door.url);
+        browser.set("csrftoken", "x");
+        for path in [
+            "/health",
+            "/user/login/",
+            "/static/css/main.css",
+            "/api/version",
+            "/?tab=1&tokens=2",
+        ] {
+            browser.get(path).await;
+        }
+        let checks = async || {
+            let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", gate.port));
+            let metrics = metrics.await.unwrap().text().await.unwrap();
+            let lines = metrics
+                .lines()
+                .filter(|line| line.starts_with("label_studio_gate_checks_total"));
+            lines
+                .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+                .sum::<u64>()
+        };
+        assert_eq!(checks().await, 0);
+        browser.get("/health?token=a.b.c").await;
+        assert_eq!(checks().await, 1, "and one with a token does");
+    }
+}

@@ -1,0 +1,180 @@
+//! Everything together, once for each session engine and each nginx.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::label_studio::{LabelStudio, database};
+use crate::nginx::{Nginx, binaries};
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::free_port;
+use crate::support::leash::Leash;
+use crate::support::token::SECRET_KEY;
+
+/// Django's session engine, as Label Studio runs with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Database,
+    SignedCookies,
+}
+
+impl Engine {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "django.contrib.sessions.backends.db",
+            Self::SignedCookies => "django.contrib.sessions.backends.signed_cookies",
+        }
+    }
+}
+
+/// A running gate: the binary, as a process of its own.
+pub struct GateProcess {
+    pub port: u16,
+    log: PathBuf,
+    _server: Leash,
+    _home: tempfile::TempDir,
+}
+
+impl GateProcess {
+    /// Over the database at `postgres`, which may be a cable's port.
+    pub fn start(engine: Engine, postgres: u16, database: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+        command
+            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+            .env("GATE_LOG_FORMAT", "json")
+            // Everything that it could say, so that the test of the log sees everything.
+            .env("GATE_LOG_LEVEL", "info,label_studio_gate=trace")
+            .env("SECRET_KEY", SECRET_KEY)
+            .env("SESSION_ENGINE", engine.name())
+            .env(
+                "DATABASE_URL",
+                format!("postgres://{GATE_ROLE}@127.0.0.1:{postgres}/{database}"),
+            );
+        let log = home.path().join("gate.log");
+        let server = Leash::start(&command, "TERM", &log, None);
+        let gate = Self {
+            port,
+            log,
+            _server: server,
+            _home: home,
+        };
+        let until = Instant::now() + Duration::from_secs(15);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                Instant::now() < until,
+                "the gate did not start: {}",
+                gate.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        gate
+    }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+/// A Label Studio with two gates before it and each nginx before those.
+pub struct Stack {
+    pub engine: Engine,
+    pub database: String,
+    pub label_studio: LabelStudio,
+    pub gates: Vec<GateProcess>,
+    pub doors: Vec<Nginx>,
+}
+
+/// Label Studio as shipped.
+static SIGNED_COOKIES: LazyLock<Stack> = LazyLock::new(|| Stack::start(Engine::SignedCookies));
+/// Label Studio with the settings module that `deploy/label-studio` hands to operators.
+static DATABASE: LazyLock<Stack> = LazyLock::new(|| Stack::start(Engine::Database));
+
+/// Both stacks.
+pub fn stacks() -> [&'static Stack; 2] {
+    [&SIGNED_COOKIES, &DATABASE]
+}
+
+/// The stack with sessions in the database.
+pub fn database_stack() -> &'static Stack {
+    &DATABASE
+}
+
+/// Each nginx before each stack, with a name for messages.
+pub fn doors() -> impl Iterator<Item = (&'static Stack, &'static Nginx, String)> {
+    stacks().into_iter().flat_map(|stack| {
+        let named = stack.doors.iter().enumerate();
+        named.map(move |(n, door)| (stack, door, format!("{:?} behind nginx {n}", stack.engine)))
+    })
+}
+
+impl Stack {
+    fn start(engine: Engine) -> Self {
+        let database = database();
+        let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/label-studio");
+        let label_studio = match engine {
+            Engine::SignedCookies => LabelStudio::stock(&database),
+            Engine::Database => LabelStudio::with_settings(&database, &overlay, "gate_db_sessions"),
+        };
+        let start = || GateProcess::start(engine, CLUSTER.port(), &database);
+        let gates = vec![start(), start()];
+        let ports: Vec<u16> = gates.iter().map(|gate| gate.port).collect();
+        let doors = binaries();
+        let doors = doors
+            .iter()
+            .map(|binary| Nginx::start(binary, &ports, label_studio.port));
+        Self {
+            engine,
+            doors: doors.collect(),
+            database,
+            label_studio,
+            gates,
+        }
+    }
+
+    /// psql in its database.
+    pub fn sql(&self, statement: &str) -> String {
+        CLUSTER
+            .psql(&self.database, &["-c", statement])
+            .trim()
+            .to_owned()
+    }
+
+    /// A user as a sign-up makes one, without a password.
+    pub fn user(&self, email: &str) -> i32 {
+        let statement = format!(
+            "WITH person AS (
+                 INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined,
+                                       last_activity, activity_at, phone, avatar, active_organization_id, custom_hotkeys)
+                 SELECT '!' || md5(random()::text), false, '{email}', '{email}', '', '', false, true, now(), now(), now(), '', '', min(id), '{{}}'
+                   FROM organization
+                 RETURNING id, active_organization_id
+             ), member AS (
+                 INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id)
+                 SELECT now(), now(), active_organization_id, id FROM person
+             ), key AS (
+                 INSERT INTO authtoken_token (key, created, user_id) SELECT substr(md5('{email}') || md5(random()::text), 1, 40), now(), id FROM person
+             )
+             SELECT id FROM person"
+        );
+        self.sql(&statement).parse().unwrap()
+    }
+
+    /// The sum of all checks that its gates answered.
+    pub async fn checks(&self) -> u64 {
+        let mut sum = 0;
+        for gate in &self.gates {
+            let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", gate.port));
+            let metrics = metrics.await.unwrap().text().await.unwrap();
+            sum += metrics
+                .lines()
+                .filter(|line| line.starts_with("label_studio_gate_checks_total"))
+                .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+                .sum::<u64>();
+        }
+        sum
+    }
+}
