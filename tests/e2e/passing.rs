@@ -77,7 +77,7 @@ async fn posts_uploads_and_large_cookies_pass() {
         // Six kilobytes of an application's own cookies, with the first request, which rewrites the header.
         browser.set("app_one", &"a".repeat(3000));
         browser.set("app_two", &"b".repeat(3000));
-        let project = json!({"title": "p", "label_config": "<View><Text name=\"t\" value=\"$text\"/><Choices name=\"c\" toName=\"t\"><Choice value=\"x\"/></Choices></View>"});
+        let project = json!({"title": "A project", "label_config": "<View><Text name=\"t\" value=\"$text\"/><Choices name=\"c\" toName=\"t\"><Choice value=\"x\"/></Choices></View>"});
         let created = browser
             .client
             .post(format!("{}/api/projects/", door.url))
@@ -85,14 +85,13 @@ async fn posts_uploads_and_large_cookies_pass() {
             .send()
             .await
             .unwrap();
+        let status = created.status();
+        let answer: Value = created.json().await.unwrap();
         assert_eq!(
-            created.status(),
-            201,
-            "{which}: a POST with the token itself"
+            status, 201,
+            "{which}: a POST with the token itself: {answer}"
         );
-        let id = created.json::<Value>().await.unwrap()["id"]
-            .as_i64()
-            .unwrap();
+        let id = answer["id"].as_i64().unwrap();
         assert_eq!(browser.whoami().await, Some(email), "{which}");
 
         let mut tasks = String::from("text\n");

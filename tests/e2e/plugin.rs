@@ -8,10 +8,8 @@ use crate::nginx::{Nginx, binaries};
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 
-/// Label Studio's settings, changed as the plugin's page says.
+/// What the plugin's page adds to Label Studio's settings.
 const SETTINGS: &str = r#"
-from gate_db_sessions import *
-
 INSTALLED_APPS = INSTALLED_APPS + ["label_studio_sso"]
 AUTHENTICATION_BACKENDS = ["label_studio_sso.backends.JWTAuthenticationBackend"] + list(AUTHENTICATION_BACKENDS)
 MIDDLEWARE = MIDDLEWARE + ["label_studio_sso.middleware.JWTAutoLoginMiddleware"]
@@ -52,8 +50,13 @@ async fn the_plugin_and_the_gate_accept_each_others_tokens() {
         env!("CARGO_MANIFEST_DIR"),
         "/deploy/label-studio/gate_db_sessions.py"
     );
-    std::fs::copy(overlay, settings.path().join("gate_db_sessions.py")).unwrap();
-    std::fs::write(settings.path().join("plugin_settings.py"), SETTINGS).unwrap();
+    // One module: while Django loads it, Label Studio asks Django for names in it.
+    let sessions_in_the_database = std::fs::read_to_string(overlay).unwrap();
+    std::fs::write(
+        settings.path().join("plugin_settings.py"),
+        sessions_in_the_database + SETTINGS,
+    )
+    .unwrap();
     std::fs::write(settings.path().join("plugin_urls.py"), URLS).unwrap();
     let with_plugin = LabelStudio::with_settings(&database, settings.path(), "plugin_settings");
     let plugin_url = format!("http://127.0.0.1:{}", with_plugin.port);

@@ -162,19 +162,4 @@ impl Stack {
         );
         self.sql(&statement).parse().unwrap()
     }
-
-    /// The sum of all checks that its gates answered.
-    pub async fn checks(&self) -> u64 {
-        let mut sum = 0;
-        for gate in &self.gates {
-            let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", gate.port));
-            let metrics = metrics.await.unwrap().text().await.unwrap();
-            sum += metrics
-                .lines()
-                .filter(|line| line.starts_with("label_studio_gate_checks_total"))
-                .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-                .sum::<u64>();
-        }
-        sum
-    }
 }
