@@ -17,7 +17,7 @@ pub const ADMIN_PASSWORD: &str = "a-password-for-the-form";
 /// The migrated and filled database that each server gets a copy of, and what the seed tells about it.
 static TEMPLATE: LazyLock<BTreeMap<String, String>> = LazyLock::new(make_template);
 
-fn venv() -> PathBuf {
+pub fn venv() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.cache/label-studio-1.23.2");
     let venv = std::env::var_os("GATE_TEST_LABEL_STUDIO_VENV").map_or(default, PathBuf::from);
     assert!(

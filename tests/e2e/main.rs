@@ -10,6 +10,7 @@
 )]
 
 mod browser;
+mod django;
 mod label_studio;
 mod login;
 mod logs;
