@@ -43,6 +43,31 @@ async fn the_first_request_with_the_cookie_is_answered_as_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_page_leave_the_session_alone() {
+    for (stack, door, which) in doors() {
+        let email = format!("page{}@example.test", fresh());
+        let browser = Browser::new(&door.url).with_token(&native(stack.user(&email)));
+        let page = browser.get("/projects/").await.text().await.unwrap();
+        let files: Vec<&str> = page
+            .split(['"', '\''])
+            .filter(|word| word.starts_with("/static/") || word.starts_with("/react-app/"))
+            .collect();
+        assert!(files.len() >= 5, "{which}: {files:?}");
+        for file in files
+            .into_iter()
+            .chain(["/sw.js", "/favicon.ico", "/health", "/api/version"])
+        {
+            browser.get(file).await;
+            assert_eq!(
+                browser.whoami().await.as_ref(),
+                Some(&email),
+                "{which}: after {file}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_by_the_parameter() {
     for (stack, door, which) in doors() {
         let email = format!("parameter{}@example.test", fresh());
