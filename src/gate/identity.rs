@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::verdict::Reason;
-use super::verify::VerifiedClaims;
+use super::reason::Reason;
+use super::verify::{Subject, VerifiedClaims};
 
 /// How a user is named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,12 +18,17 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Reads the primary key from `claim`.
-    ///
-    /// A number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a boolean and
-    /// never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
-    pub fn from_user_id_claim(claims: &VerifiedClaims, claim: &str) -> Result<Self, Reason> {
-        match claims.get(claim) {
+    /// Whom the claims speak of, by what their issuer calls it.
+    pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, Reason> {
+        match claims.subject() {
+            Subject::UserId(claim) => Self::from_user_id(claims.get(claim)),
+        }
+    }
+
+    /// A primary key: a number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a
+    /// boolean and never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
+    fn from_user_id(claim: Option<&Value>) -> Result<Self, Reason> {
+        match claim {
             None | Some(Value::Null) => Err(Reason::TokenClaimMissing),
             Some(value) => user_id(value)
                 .map(Self::Id)

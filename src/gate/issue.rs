@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::clock::{Clock, unix_seconds};
 use super::identity::{Identity, user_id};
+use super::reason::{Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
-use super::verdict::{Outage, Reason};
 use super::verify::{AUDIENCE, Compact, ISSUER, numeric_date};
 
 /// Where Label Studio's own API credentials are looked up.

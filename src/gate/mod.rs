@@ -8,6 +8,7 @@ pub mod clock;
 pub mod credential;
 pub mod identity;
 pub mod issue;
+pub mod reason;
 pub mod session;
 pub mod subrequest;
 #[cfg(test)]
@@ -80,7 +81,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
         let now = self.clock.now();
         let mut refused = None;
         for credential in Credential::find(subrequest, &self.sources) {
-            match self.verifier.verify(&credential, now) {
+            match self.read(&credential, now) {
                 Ok((claims, identity)) => {
                     return self.log_in(subrequest, &claims, &identity, now).await;
                 }
@@ -96,10 +97,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
 
     /// Whom a token would log in, without doing so.
     pub async fn judge(&self, token: &str) -> Result<Result<ActiveUser, Reason>, Outage> {
-        let identity = match self
-            .verifier
-            .verify(&Credential::given(token), self.clock.now())
-        {
+        let identity = match self.read(&Credential::given(token), self.clock.now()) {
             Ok((_, identity)) => identity,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -108,6 +106,17 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
             Err(NotAdmitted::Refused(reason)) => Ok(Err(reason)),
             Err(NotAdmitted::Outage(outage)) => Err(outage),
         }
+    }
+
+    /// What a token proves, and of whom.
+    fn read(
+        &self,
+        credential: &Credential<'_>,
+        now: SystemTime,
+    ) -> Result<(VerifiedClaims, Identity), Reason> {
+        let claims = self.verifier.verify(credential, now)?;
+        let identity = Identity::from_claims(&claims)?;
+        Ok((claims, identity))
     }
 
     /// From verified claims to a session.

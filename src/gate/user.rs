@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::Identity;
-use super::verdict::{Outage, Reason};
+use super::reason::{Outage, Reason};
 
 /// Where users are looked up.
 pub trait UserDirectory: Send + Sync {

@@ -5,6 +5,7 @@
 mod database;
 mod errors;
 mod keys;
+mod label_studio;
 mod reader;
 mod session;
 mod sources;
@@ -19,12 +20,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use config::Config;
-use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
 pub use self::database::{Database, Tls};
 pub use self::errors::{SettingError, SettingErrors};
 pub use self::keys::{KEYS, Key};
+pub use self::label_studio::LabelStudio;
 use self::reader::Reader;
 pub use self::session::Session;
 
@@ -81,13 +82,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// What Label Studio runs with.
-#[derive(Debug)]
-pub struct LabelStudio {
-    /// `SECRET_KEY`
-    pub secret_key: SecretString,
 }
 
 /// Where tokens are found.
@@ -232,41 +226,6 @@ impl Log {
             ),
             level,
         }
-    }
-}
-
-/// The key of every Label Studio before 1.8.2: whoever has read its source can sign with it.
-const PUBLIC_CONSTANT: &str = "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n";
-
-/// RFC 7518 §3.2: a key for HS256 has 256 bits or more.
-const SHORTEST_KEY: usize = 32;
-
-impl LabelStudio {
-    fn read(reader: &mut Reader) -> Self {
-        let name = "label_studio.secret_key";
-        let secret_key = reader.secret(name);
-        let key = secret_key.expose_secret();
-        let distinct: std::collections::BTreeSet<char> = key.chars().collect();
-        if key.is_empty() {
-            reader.refuse(
-                name,
-                "is required: Label Studio's SECRET_KEY, in a variable SECRET_KEY of both services",
-            );
-        } else if key == PUBLIC_CONSTANT {
-            reader.refuse(name, "is the constant of Label Studio before 1.8.2, which everybody knows: upgrade Label Studio and set a SECRET_KEY of your own");
-        } else if key.starts_with('$') {
-            reader.refuse(name, "starts with '$': Label Studio takes that for the name of a variable and makes a random key at each start");
-        } else if key.len() < SHORTEST_KEY {
-            reader.refuse(
-                name,
-                format!(
-                    "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2)"
-                ),
-            );
-        } else if distinct.len() < 5 {
-            reader.refuse(name, "holds fewer than 5 different characters");
-        }
-        Self { secret_key }
     }
 }
 

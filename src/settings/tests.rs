@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
 use crate::django::SameSite;
 use crate::gate::session::Engine;

@@ -14,4 +14,5 @@ mod schema;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod tokens;

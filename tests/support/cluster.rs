@@ -19,6 +19,7 @@ pub static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 pub struct Cluster {
     bin: PathBuf,
     port: u16,
+    certificates: PathBuf,
     _server: Leash,
 }
 
@@ -59,6 +60,35 @@ fn find_bin() -> PathBuf {
         .expect("PostgreSQL's server is not installed (tests/run installs it)")
 }
 
+/// A certificate for `localhost`, the one of who signed it, and one of somebody else.
+fn make_certificates(home: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let write = |name: &str, text: &str| std::fs::write(home.join(name), text).expect("written");
+    let authority = |name: &str| {
+        let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        write(name, &parameters.self_signed(&key).expect("signed").pem());
+        Issuer::new(parameters, key)
+    };
+    authority("other-ca.crt");
+    let authority = authority("ca.crt");
+    let key = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    write(
+        "server.crt",
+        &parameters
+            .signed_by(&key, &authority)
+            .expect("signed")
+            .pem(),
+    );
+    write("server.key", &key.serialize_pem());
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(home.join("server.key"), private).expect("mode 600");
+}
+
 /// Runs a command to its end and fails with what it said.
 pub fn run(command: &mut Command) -> String {
     let output = command
@@ -78,8 +108,11 @@ impl Cluster {
             .tempdir_in("/tmp")
             .expect("a directory in /tmp")
             .keep();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&home, open).expect("mode 755");
+        make_certificates(&home);
         if root() {
-            run(Command::new("chown").arg("postgres").arg(&home));
+            run(Command::new("chown").args(["-R", "postgres"]).arg(&home));
         }
         let data = home.join("data");
         run(postgres_command(&bin.join("initdb"))
@@ -111,12 +144,23 @@ impl Cluster {
             "fsync=off",
         ]);
         server.args(["-c", "max_connections=300", "-c", "full_page_writes=off"]);
+        server.args(["-c", "ssl=on"]);
+        for (setting, file) in [
+            ("ssl_cert_file", "server.crt"),
+            ("ssl_key_file", "server.key"),
+        ] {
+            let path = home.join(file);
+            server
+                .arg("-c")
+                .arg(format!("{setting}={}", path.display()));
+        }
         let log =
             std::env::temp_dir().join(format!("gate-test-postgres-{}.log", std::process::id()));
         let server = Leash::start(&server, "INT", &log, Some(&home));
         let cluster = Self {
             bin,
             port,
+            certificates: home,
             _server: server,
         };
         let until = Instant::now() + Duration::from_secs(30);
@@ -138,6 +182,15 @@ impl Cluster {
             .arg(self.url("postgres", "postgres"))
             .output()
             .is_ok_and(|output| output.status.success())
+    }
+
+    /// A certificate file: `ca.crt`, which signed the server's for the name `localhost`, or `other-ca.crt`, which signed nothing.
+    pub fn certificate(&self, name: &str) -> String {
+        self.certificates
+            .join(name)
+            .to_str()
+            .expect("text")
+            .to_owned()
     }
 
     /// Its port.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::super::clock::unix_seconds_f64;
-use super::super::verdict::Reason;
+use super::super::reason::Reason;
 
 /// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);

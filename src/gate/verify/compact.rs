@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use super::super::verdict::Reason;
+use super::super::reason::Reason;
 use super::strict_json;
 
 /// The parts of a token, read and not yet verified.

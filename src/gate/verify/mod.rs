@@ -19,23 +19,41 @@ pub use self::claims::{Expectation, numeric_date};
 pub use self::compact::Compact;
 pub use self::native::{AUDIENCE, ISSUER, METHOD as NATIVE, Native};
 use super::credential::Credential;
-use super::identity::Identity;
-use super::verdict::Reason;
+use super::reason::Reason;
 
 /// Claims whose signature, time, issuer and audience were checked.
 pub struct VerifiedClaims {
     claims: Map<String, Value>,
+    subject: Subject,
     method: &'static str,
     fingerprint: Fingerprint,
 }
 
+/// Which claims name the user: whoever issues tokens decides that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The claim of this name holds the primary key in `htx_user`.
+    UserId(String),
+}
+
 impl VerifiedClaims {
-    fn new(claims: Map<String, Value>, method: &'static str, fingerprint: Fingerprint) -> Self {
+    fn new(
+        claims: Map<String, Value>,
+        subject: Subject,
+        method: &'static str,
+        fingerprint: Fingerprint,
+    ) -> Self {
         Self {
             claims,
+            subject,
             method,
             fingerprint,
         }
+    }
+
+    /// Which of them name the user.
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// The claim of that name.
@@ -86,18 +104,16 @@ impl Verifier {
         Self { native, max_length }
     }
 
-    /// Verifies a token and tells whom it speaks of.
+    /// Verifies a token.
     pub fn verify(
         &self,
         credential: &Credential<'_>,
         now: SystemTime,
-    ) -> Result<(VerifiedClaims, Identity), Reason> {
+    ) -> Result<VerifiedClaims, Reason> {
         let token = credential.token();
         if token.len() > self.max_length {
             return Err(Reason::TokenMalformed);
         }
-        let claims = self.native.verify(Compact::parse(token)?, now)?;
-        let identity = self.native.identity(&claims)?;
-        Ok((claims, identity))
+        self.native.verify(Compact::parse(token)?, now)
     }
 }

@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::identity::Identity;
-use super::super::verdict::Reason;
+use super::super::reason::Reason;
 use super::claims::Expectation;
 use super::compact::Compact;
-use super::{Fingerprint, VerifiedClaims};
+use super::{Fingerprint, Subject, VerifiedClaims};
 
 /// `iss` of a native token.
 pub const ISSUER: &str = "label-studio";
@@ -22,7 +21,7 @@ pub const METHOD: &str = "native";
 pub struct Native {
     key: DecodingKey,
     expectation: Expectation,
-    user_id_claim: String,
+    subject: Subject,
 }
 
 impl Native {
@@ -35,7 +34,7 @@ impl Native {
                 audience: AUDIENCE.to_owned(),
                 leeway,
             },
-            user_id_claim,
+            subject: Subject::UserId(user_id_claim),
         }
     }
 
@@ -44,11 +43,7 @@ impl Native {
         let fingerprint = Fingerprint::of(METHOD, token.signed());
         let claims = token.verified(&self.key, Algorithm::HS256)?;
         self.expectation.check(&claims, now)?;
-        Ok(VerifiedClaims::new(claims, METHOD, fingerprint))
-    }
-
-    /// Whom the claims speak of.
-    pub fn identity(&self, claims: &VerifiedClaims) -> Result<Identity, Reason> {
-        Identity::from_user_id_claim(claims, &self.user_id_claim)
+        let subject = self.subject.clone();
+        Ok(VerifiedClaims::new(claims, subject, METHOD, fingerprint))
     }
 }

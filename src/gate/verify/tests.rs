@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::gate::identity::Identity;
 use crate::gate::subrequest::{CookieHeader, Subrequest};
 
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
@@ -32,9 +33,8 @@ fn verify(token: &str) -> Result<Identity, Reason> {
     let credential = Credential::find(&subrequest, &sources)
         .next()
         .expect("the request carries a token");
-    verifier
-        .verify(&credential, now())
-        .map(|(_, identity)| identity)
+    let claims = verifier.verify(&credential, now())?;
+    Identity::from_claims(&claims)
 }
 
 fn claims() -> Value {

@@ -5,14 +5,17 @@
 //! and however many requests bring the same token, through however many gates, they meet in one session, because its key is derived
 //! from the token and not drawn at random.
 
+mod store;
+
 use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
+pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore};
 use super::clock::unix_seconds_f64;
+use super::reason::{Outage, Reason};
 use super::user::ActiveUser;
-use super::verdict::{Outage, Reason};
 use super::verify::Fingerprint;
 use crate::django::{
     AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key, salted_hmac,
@@ -21,56 +24,6 @@ use crate::django::{
 
 /// The only backend of Label Studio's `AUTHENTICATION_BACKENDS` under which Django loads a user from a session.
 const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
-
-/// Where sessions are kept and logins are recorded.
-pub trait SessionStore: Send + Sync {
-    /// `session_data` of the row with that key, unless it has expired.
-    fn load(
-        &self,
-        key: &str,
-        now: SystemTime,
-    ) -> impl Future<Output = Result<Option<String>, Outage>> + Send;
-
-    /// Records a login in one statement: looks at the user's row once more, inserts the session unless it is there already, deletes the
-    /// one it replaces and sets `last_login`. Doing it twice is the same as doing it once.
-    fn record(
-        &self,
-        login: &LoginRecord<'_>,
-    ) -> impl Future<Output = Result<Recorded, Outage>> + Send;
-}
-
-/// What a login writes.
-pub struct LoginRecord<'a> {
-    /// `htx_user.id`
-    pub user_id: i32,
-    /// The password column that the session was made for; a row that no longer holds it is another login's business.
-    pub password: &'a str,
-    /// The moment of the login.
-    pub at: SystemTime,
-    /// The session's row; `None` with signed cookies, where the cookie is the session.
-    pub row: Option<SessionRow<'a>>,
-    /// The key of the session that ends with this login.
-    pub replaces: Option<&'a str>,
-}
-
-/// A row of `django_session`.
-pub struct SessionRow<'a> {
-    /// `session_key`
-    pub key: &'a str,
-    /// `session_data`
-    pub data: &'a str,
-    /// `expire_date`
-    pub expire_date: SystemTime,
-}
-
-/// How recording a login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// The session is there and the login recorded.
-    Done,
-    /// The user's row is gone, inactive or holds another password: nothing was written.
-    UserChanged,
-}
 
 /// Django's `SESSION_ENGINE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
