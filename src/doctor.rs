@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use crate::django::{SessionCodec, SessionError};
 use crate::gate::identity::Identity;
 use crate::gate::issue::ApiTokens;
+use crate::gate::reason::Outage;
 use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore};
 use crate::gate::user::{Freshness, UserDirectory};
-use crate::gate::verdict::Outage;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
 

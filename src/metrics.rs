@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::gate::verdict::Reason;
+use crate::gate::reason::Reason;
 
 /// The service's counters.
 pub struct Metrics {

@@ -23,10 +23,11 @@ use std::time::SystemTime;
 use self::clock::Clock;
 use self::credential::{Credential, Sources};
 use self::identity::Identity;
+use self::reason::{Outage, Reason};
 use self::session::{Opened, SessionStore, Sessions};
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
-use self::verdict::{Cookies, Denial, Grant, Outage, Reason, Rejection};
+use self::verdict::{Cookies, Denial, Grant, Rejection};
 use self::verify::{VerifiedClaims, Verifier};
 use crate::django::CookieAttributes;
 

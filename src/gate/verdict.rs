@@ -5,7 +5,7 @@
 //! [`Gate::decide`](super::Gate::decide) can make one; and each outcome has exactly one [`Reason`], which is the log field, the metric
 //! label, `X-Gate-Reason` and a row of the table in `docs/reasons.md`.
 
-pub use super::reason::{Outage, Reason};
+use super::reason::{Outage, Reason};
 use super::user::ActiveUser;
 
 /// Go on, and with which cookies.

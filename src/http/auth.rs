@@ -3,8 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Backend, State, extract, respond};
+use crate::gate::reason::Reason;
 use crate::gate::subrequest::Subrequest;
-use crate::gate::verdict::{Denial, Grant, Reason, Rejection};
+use crate::gate::verdict::{Denial, Grant, Rejection};
 
 /// `/auth/nginx`
 pub(super) async fn nginx<P: Backend>(

@@ -6,7 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-use crate::gate::verdict::{Grant, Reason, Rejection};
+use crate::gate::reason::Reason;
+use crate::gate::verdict::{Grant, Rejection};
 
 const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 const X_GATE_COOKIE: HeaderName = HeaderName::from_static("x-gate-cookie");

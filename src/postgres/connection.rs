@@ -10,7 +10,7 @@ use tokio_postgres::{NoTls, Row};
 
 use super::statement::Statement;
 use super::tls::{self, TlsError};
-use crate::gate::verdict::Outage;
+use crate::gate::reason::Outage;
 use crate::settings::{Database, Tls};
 
 /// How much longer than the server's own limit a statement may take, before the network counts as gone.

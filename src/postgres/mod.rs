@@ -20,8 +20,8 @@ pub use self::tls::TlsError;
 use crate::gate::Readiness;
 use crate::gate::identity::Identity;
 use crate::gate::issue::TokenOwner;
+use crate::gate::reason::Outage;
 use crate::gate::user::UserRow;
-use crate::gate::verdict::Outage;
 use crate::settings::Database;
 
 /// Users, sessions and API tokens of one Label Studio.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::connection::Connections;
 use super::statement::sql;
 use super::unexpected;
-use crate::gate::verdict::Outage;
+use crate::gate::reason::Outage;
 
 /// What differs between the versions of Label Studio, as far as the gate needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

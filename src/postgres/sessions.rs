@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
+use crate::gate::reason::Outage;
 use crate::gate::session::{LoginRecord, Recorded, SessionStore};
-use crate::gate::verdict::Outage;
 
 impl Postgres {
     /// `session_data` of some sessions that have not expired.

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::issue::{ApiTokens, JwtOwner, TokenOwner};
-use crate::gate::verdict::Outage;
+use crate::gate::reason::Outage;
 
 /// How many characters of a key the index sees. How long the look-up takes may tell something of them; the rest, 32 hexadecimal digits of a
 /// usual key, is compared in constant time.

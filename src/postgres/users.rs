@@ -8,8 +8,8 @@ use tokio_postgres::Row;
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::identity::Identity;
+use crate::gate::reason::Outage;
 use crate::gate::user::{Freshness, UserDirectory, UserRow};
-use crate::gate::verdict::Outage;
 
 /// Label Studio's default for an organization without a row: eight days (`session_policy/models.py`).
 const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);

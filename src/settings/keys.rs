@@ -264,7 +264,7 @@ pub const KEYS: &[Key] = &[
     key(
         "token_issue.rate_limit_per_second",
         &[],
-        "tokens per second and API token; 0: no limit",
+        "tokens per second and administrator; 0: no limit",
     ),
     key(
         "token_issue.failures_per_minute",

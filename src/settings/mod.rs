@@ -115,7 +115,7 @@ pub struct TokenIssue {
     pub expires_in: Duration,
     /// Whether legacy API tokens count.
     pub legacy_api_tokens: LegacyTokens,
-    /// Tokens per second and API token; 0: no limit.
+    /// Tokens per second and administrator; 0: no limit.
     pub rate_limit_per_second: u32,
     /// Wrong API tokens per minute and client address; 0: no limit.
     pub failures_per_minute: u32,

@@ -1,20 +1,20 @@
 //! `POST /api/sso/token`: a drop-in for the plugin's route, answer for answer.
 
+mod answer;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, AUTHORIZATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use self::answer::Answer;
 use super::client_address::client_address;
 use super::{Backend, State};
-use crate::gate::issue::{ApiCredential, IssueError, TokenIssuer};
-use crate::gate::verdict::Reason;
+use crate::gate::issue::{Admin, ApiCredential, IssueError, TokenIssuer};
 
 /// An e-mail address has at most 254 bytes; nothing that is sent here has reason to be larger than this.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -22,7 +22,7 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// How often the route may be asked.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimits {
-    /// Tokens per second and API token; `None`: no limit.
+    /// Tokens per second and administrator; `None`: no limit.
     pub per_second: Option<NonZeroU32>,
     /// Wrong credentials per minute and client address; `None`: no limit.
     pub failures_per_minute: Option<NonZeroU32>,
@@ -31,7 +31,7 @@ pub struct RateLimits {
 /// The route's state.
 pub struct TokenRoute<I> {
     issuer: I,
-    issues: Option<DefaultKeyedRateLimiter<[u8; 32]>>,
+    issues: Option<DefaultKeyedRateLimiter<i32>>,
     failures: Option<DefaultKeyedRateLimiter<String>>,
     blocked: moka::sync::Cache<String, ()>,
 }
@@ -54,14 +54,13 @@ impl<I> TokenRoute<I> {
         }
     }
 
-    /// Whether this API token has had its share of this second.
-    fn may_issue(&self, credential: ApiCredential<'_>) -> Result<(), Answer> {
+    /// Whether this administrator has had their share of this second.
+    fn may_issue(&self, admin: &Admin) -> Result<(), Answer> {
         let Some(limiter) = &self.issues else {
             return Ok(());
         };
-        let (ApiCredential::Key(secret) | ApiCredential::Jwt(secret)) = credential;
         limiter
-            .check_key(&Sha256::digest(secret.as_bytes()).into())
+            .check_key(&admin.user_id())
             .map_err(|until| Answer::TooMany(until.wait_time_from(DefaultClock::default().now())))
     }
 
@@ -89,21 +88,6 @@ impl<I> TokenRoute<I> {
 
 /// How long an address that guessed too often waits.
 const BLOCKED_FOR: Duration = Duration::from_secs(10);
-
-/// Everything that the route answers.
-enum Answer {
-    Token { token: String, expires_in: u64 },
-    InvalidJson,
-    EmailRequired,
-    AuthenticationRequired,
-    InvalidApiToken,
-    LegacyTokensDisabled,
-    JwtTokensDisabled,
-    AdminRequired,
-    NoSuchUser { reason: Reason, email: String },
-    TooMany(Duration),
-    Unavailable(Reason),
-}
 
 /// What stands before the token in `Authorization`, where Label Studio knows it.
 fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
@@ -152,7 +136,6 @@ async fn answer<P: Backend>(
     let address = client_address(request);
     let credential = credential(request)?;
     route.may_try(&address)?;
-    route.may_issue(credential)?;
     let admin = route
         .issuer
         .authenticate(credential)
@@ -163,6 +146,7 @@ async fn answer<P: Backend>(
             }
             Answer::from_error(error, String::new())
         })?;
+    route.may_issue(&admin)?;
     let email = email(&body.map_err(|_| Answer::InvalidJson)?)?;
     match route.issuer.issue(&admin, &email).await {
         Ok(issued) => {
@@ -189,90 +173,6 @@ fn email(body: &[u8]) -> Result<String, Answer> {
             _ => Err(Answer::EmailRequired),
         },
         Ok(_) | Err(_) => Err(Answer::InvalidJson),
-    }
-}
-
-impl Answer {
-    fn from_error(error: IssueError, email: String) -> Self {
-        match error {
-            IssueError::InvalidCredential => Self::InvalidApiToken,
-            IssueError::LegacyTokensDisabled => Self::LegacyTokensDisabled,
-            IssueError::JwtTokensDisabled => Self::JwtTokensDisabled,
-            IssueError::NotAdmin => Self::AdminRequired,
-            IssueError::User(reason) => Self::NoSuchUser { reason, email },
-            IssueError::Outage(outage) => Self::Unavailable(outage.reason()),
-        }
-    }
-
-    const fn status(&self) -> StatusCode {
-        match self {
-            Self::Token { .. } => StatusCode::OK,
-            Self::InvalidJson | Self::EmailRequired => StatusCode::BAD_REQUEST,
-            Self::AuthenticationRequired
-            | Self::InvalidApiToken
-            | Self::LegacyTokensDisabled
-            | Self::JwtTokensDisabled => StatusCode::UNAUTHORIZED,
-            Self::AdminRequired => StatusCode::FORBIDDEN,
-            Self::NoSuchUser { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    fn body(self) -> Value {
-        match self {
-            Self::Token { token, expires_in } => json!({"token": token, "expires_in": expires_in}),
-            Self::InvalidJson => json!({"error": "Invalid JSON"}),
-            Self::EmailRequired => json!({"error": "Email required"}),
-            Self::AuthenticationRequired => json!({"error": "Authentication required"}),
-            Self::InvalidApiToken => json!({"error": "Invalid API token"}),
-            Self::LegacyTokensDisabled => json!({"error": concat!(
-                "Legacy API tokens are switched off for this organization. Use a personal access token of Label Studio as ",
-                "'Authorization: Bearer <token>', switch legacy tokens on under Organization > API Tokens Settings, ",
-                "or set token_issue.legacy_api_tokens to 'allow' in the gate."
-            )}),
-            Self::JwtTokensDisabled => json!({"error": concat!(
-                "Personal access tokens are switched off for this organization. Use a legacy API token as ",
-                "'Authorization: Token <token>', or switch them on under Organization > API Tokens Settings."
-            )}),
-            Self::AdminRequired => json!({"error": "Admin privileges required"}),
-            Self::NoSuchUser { reason, email } => {
-                let (error_code, what) = match reason {
-                    Reason::UserInactive => ("USER_INACTIVE", "User is not active"),
-                    Reason::UserRemoved => {
-                        ("USER_REMOVED", "User was removed from the organization")
-                    }
-                    _ => ("USER_NOT_FOUND", "User not found"),
-                };
-                json!({
-                    "success": false,
-                    "error": format!("{what}: {email}"),
-                    "error_code": error_code,
-                    "email": email,
-                })
-            }
-            Self::TooMany(_) => json!({"error": "Too many requests"}),
-            Self::Unavailable(_) => json!({"error": "Service unavailable"}),
-        }
-    }
-
-    fn respond(self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status());
-        response.insert_header(("Cache-Control", "no-store"));
-        match &self {
-            Self::TooMany(wait) => {
-                response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
-            }
-            Self::Unavailable(reason) => {
-                response.insert_header(("X-Gate-Reason", reason.code()));
-                response.insert_header((RETRY_AFTER, 1));
-            }
-            _ if self.status() == StatusCode::UNAUTHORIZED => {
-                response.insert_header((WWW_AUTHENTICATE, "Token, Bearer"));
-            }
-            _ => {}
-        }
-        response.json(self.body())
     }
 }
 

@@ -1,0 +1,111 @@
+//! Everything that the token route answers: the plugin's answers to the letter, and four that it does not know
+//! (`docs/decisions/0004-token-route-answers.md`).
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+
+use crate::gate::issue::IssueError;
+use crate::gate::reason::Reason;
+
+/// Everything that the route answers.
+pub(super) enum Answer {
+    Token { token: String, expires_in: u64 },
+    InvalidJson,
+    EmailRequired,
+    AuthenticationRequired,
+    InvalidApiToken,
+    LegacyTokensDisabled,
+    JwtTokensDisabled,
+    AdminRequired,
+    NoSuchUser { reason: Reason, email: String },
+    TooMany(Duration),
+    Unavailable(Reason),
+}
+
+impl Answer {
+    pub(super) fn from_error(error: IssueError, email: String) -> Self {
+        match error {
+            IssueError::InvalidCredential => Self::InvalidApiToken,
+            IssueError::LegacyTokensDisabled => Self::LegacyTokensDisabled,
+            IssueError::JwtTokensDisabled => Self::JwtTokensDisabled,
+            IssueError::NotAdmin => Self::AdminRequired,
+            IssueError::User(reason) => Self::NoSuchUser { reason, email },
+            IssueError::Outage(outage) => Self::Unavailable(outage.reason()),
+        }
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Token { .. } => StatusCode::OK,
+            Self::InvalidJson | Self::EmailRequired => StatusCode::BAD_REQUEST,
+            Self::AuthenticationRequired
+            | Self::InvalidApiToken
+            | Self::LegacyTokensDisabled
+            | Self::JwtTokensDisabled => StatusCode::UNAUTHORIZED,
+            Self::AdminRequired => StatusCode::FORBIDDEN,
+            Self::NoSuchUser { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn body(self) -> Value {
+        match self {
+            Self::Token { token, expires_in } => json!({"token": token, "expires_in": expires_in}),
+            Self::InvalidJson => json!({"error": "Invalid JSON"}),
+            Self::EmailRequired => json!({"error": "Email required"}),
+            Self::AuthenticationRequired => json!({"error": "Authentication required"}),
+            Self::InvalidApiToken => json!({"error": "Invalid API token"}),
+            Self::LegacyTokensDisabled => json!({"error": concat!(
+                "Legacy API tokens are switched off for this organization. Use a personal access token of Label Studio as ",
+                "'Authorization: Bearer <token>', switch legacy tokens on under Organization > API Tokens Settings, ",
+                "or set token_issue.legacy_api_tokens to 'allow' in the gate."
+            )}),
+            Self::JwtTokensDisabled => json!({"error": concat!(
+                "Personal access tokens are switched off for this organization. Use a legacy API token as ",
+                "'Authorization: Token <token>', or switch them on under Organization > API Tokens Settings."
+            )}),
+            Self::AdminRequired => json!({"error": "Admin privileges required"}),
+            Self::NoSuchUser { reason, email } => {
+                let (error_code, what) = match reason {
+                    Reason::UserInactive => ("USER_INACTIVE", "User is not active"),
+                    Reason::UserRemoved => {
+                        ("USER_REMOVED", "User was removed from the organization")
+                    }
+                    _ => ("USER_NOT_FOUND", "User not found"),
+                };
+                json!({
+                    "success": false,
+                    "error": format!("{what}: {email}"),
+                    "error_code": error_code,
+                    "email": email,
+                })
+            }
+            Self::TooMany(_) => json!({"error": "Too many requests"}),
+            Self::Unavailable(_) => json!({"error": "Service unavailable"}),
+        }
+    }
+
+    pub(super) fn respond(self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.insert_header(("Cache-Control", "no-store"));
+        match &self {
+            Self::TooMany(wait) => {
+                response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
+            }
+            Self::Unavailable(reason) => {
+                response.insert_header(("X-Gate-Reason", reason.code()));
+                response.insert_header((RETRY_AFTER, 1));
+            }
+            _ if self.status() == StatusCode::UNAUTHORIZED => {
+                response.insert_header((WWW_AUTHENTICATE, "Token, Bearer"));
+            }
+            _ => {}
+        }
+        response.json(self.body())
+    }
+}
