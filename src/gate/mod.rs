@@ -144,7 +144,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
             };
             let opened = self
                 .sessions
-                .open_for(&user, presented, claims.fingerprint(), now)
+                .open_for(&user, presented, claims, now)
                 .await?;
             match opened {
                 Opened::UserChanged => {}

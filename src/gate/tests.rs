@@ -134,6 +134,11 @@ struct House {
 
 impl House {
     fn new(engine: Engine) -> Self {
+        Self::at(engine, Fixed.now(), Duration::from_secs(1_209_600))
+    }
+
+    /// One that stands at another moment, and where sessions last so long.
+    fn at(engine: Engine, now: SystemTime, max_session_age: Duration) -> Self {
         let memory = Memory::default();
         let secret = SecretString::from(SECRET);
         let native = Native::new(&secret, "user_id".to_owned(), Duration::ZERO);
@@ -141,7 +146,7 @@ impl House {
             engine,
             cookie: cookie("sessionid"),
             age: Duration::from_secs(1_209_600),
-            max_session_age: Duration::from_secs(1_209_600),
+            max_session_age,
         };
         let world = Self {
             gate: Gate::new(
@@ -150,7 +155,7 @@ impl House {
                 Verifier::new(native, 16 * 1024),
                 memory.clone(),
                 Sessions::new(memory.clone(), policy, &secret),
-                Arc::new(Fixed),
+                Arc::new(At(now)),
             ),
             memory,
         };
@@ -307,6 +312,21 @@ async fn fifty_requests_with_one_token_share_one_session() {
             usize::from(engine == Engine::Database)
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old() {
+    let key_after = async |seconds: u64| {
+        let now = Fixed.now() + Duration::from_secs(seconds);
+        let house = House::at(Engine::Database, now, Duration::from_secs(200));
+        let cookies = format!("ls_auth_token={}", token(7));
+        house.ask("/", &cookies).await.expect("granted");
+        house.memory.keys().pop().expect("a row")
+    };
+    // 600 seconds are left of the token at first, three stretches of 200.
+    assert_eq!(key_after(10).await, key_after(190).await);
+    assert_ne!(key_after(10).await, key_after(210).await);
+    assert_ne!(key_after(210).await, key_after(410).await);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore};
 use super::clock::unix_seconds_f64;
 use super::reason::{Outage, Reason};
 use super::user::ActiveUser;
-use super::verify::Fingerprint;
+use super::verify::VerifiedClaims;
 use crate::django::{
     AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key, salted_hmac,
     session_key_from,
@@ -102,7 +102,7 @@ impl<S: SessionStore> Sessions<S> {
         &self,
         user: &ActiveUser,
         presented: Option<&str>,
-        token: &Fingerprint,
+        claims: &VerifiedClaims,
         now: SystemTime,
     ) -> Result<Opened, Outage> {
         let (replaces, reason) = match self.examine(user, presented, now).await? {
@@ -111,7 +111,7 @@ impl<S: SessionStore> Sessions<S> {
             Presented::Worthless(value) => (Some(value), Reason::SessionOpened),
             Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
         };
-        let digest = self.derive(token, user);
+        let digest = self.derive(claims, user, now);
         let session = self.content(user, &digest, now);
         let (value, recorded) = match self.policy.engine {
             Engine::Database => {
@@ -224,13 +224,23 @@ impl<S: SessionStore> Sessions<S> {
         session
     }
 
+    /// How long after its login Label Studio ends a session of this user.
+    fn limit(&self, user: &ActiveUser) -> Duration {
+        user.max_session_age()
+            .unwrap_or(self.policy.max_session_age)
+    }
+
     /// 256 bits that only a holder of `SECRET_KEY` can compute, the same wherever the same token logs the same user in.
     ///
-    /// The password column is part of it: after a change of password a row under the old key would hold a hash that Django refuses.
-    fn derive(&self, token: &Fingerprint, user: &ActiveUser) -> [u8; 32] {
-        let mut input = Vec::with_capacity(32 + 4 + user.password().len());
-        input.extend_from_slice(token.as_bytes());
+    /// The password column is part of it: after a change of password a row under the old key would hold a hash that Django refuses. So is, for
+    /// a token that outlives sessions, the stretch of its life that has begun: the session of an earlier one is too old for Label Studio.
+    fn derive(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> [u8; 32] {
+        let left = claims.expires() - unix_seconds_f64(now);
+        let stretch = (left / self.limit(user).as_secs_f64()).ceil();
+        let mut input = Vec::with_capacity(32 + 4 + 8 + user.password().len());
+        input.extend_from_slice(claims.fingerprint().as_bytes());
         input.extend_from_slice(&user.id().to_be_bytes());
+        input.extend_from_slice(&stretch.to_be_bytes());
         input.extend_from_slice(user.password().as_bytes());
         salted_hmac(
             "label-studio-gate.session-key",

@@ -61,6 +61,11 @@ impl VerifiedClaims {
         self.claims.get(name)
     }
 
+    /// `exp`, in seconds since the epoch: every accepted token has one.
+    pub fn expires(&self) -> f64 {
+        self.get("exp").and_then(Value::as_f64).unwrap_or_default()
+    }
+
     /// The method that vouches for them.
     pub const fn method(&self) -> &'static str {
         self.method
