@@ -94,7 +94,6 @@ pub fn database() -> String {
 pub struct LabelStudio {
     pub port: u16,
     pub log: PathBuf,
-    _data: tempfile::TempDir,
     _server: Leash,
 }
 
@@ -134,16 +133,16 @@ impl LabelStudio {
     }
 
     fn start(database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        // The leash removes it when the server has ended.
+        let data = tempfile::tempdir().unwrap().keep();
         let port = free_port();
         let mut command = command(&venv(), &port.to_string());
-        environment(&mut command, database, data.path());
-        let log = data.path().join("label-studio.log");
-        let server = Leash::start(&command, "TERM", &log, None);
+        environment(&mut command, database, &data);
+        let log = data.join("label-studio.log");
+        let server = Leash::start(&command, "TERM", &log, Some(&data));
         let studio = Self {
             port,
             log,
-            _data: data,
             _server: server,
         };
         let until = Instant::now() + Duration::from_secs(120);

@@ -24,7 +24,7 @@ pub fn binaries() -> Vec<PathBuf> {
 /// A running nginx.
 pub struct Nginx {
     pub url: String,
-    prefix: tempfile::TempDir,
+    prefix: PathBuf,
     _server: Leash,
 }
 
@@ -34,9 +34,10 @@ impl Nginx {
         let prefix = tempfile::Builder::new()
             .prefix("gate-test-nginx-")
             .tempdir()
-            .unwrap();
+            .unwrap()
+            .keep();
         let port = free_port();
-        let home = prefix.path();
+        let home = prefix.as_path();
         for directory in ["label-studio-gate", "conf.d", "temp"] {
             std::fs::create_dir(home.join(directory)).unwrap();
         }
@@ -92,7 +93,7 @@ impl Nginx {
             .arg("-p")
             .arg(home)
             .args(["-c", "nginx.conf", "-e", "error.log"]);
-        let server = Leash::start(&command, "QUIT", &home.join("output.log"), None);
+        let server = Leash::start(&command, "QUIT", &home.join("output.log"), Some(home));
         let nginx = Self {
             url: format!("http://127.0.0.1:{port}"),
             prefix,
@@ -109,6 +110,6 @@ impl Nginx {
 
     /// A file of it.
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.prefix.path().join(name)).unwrap_or_default()
+        std::fs::read_to_string(self.prefix.join(name)).unwrap_or_default()
     }
 }

@@ -33,13 +33,13 @@ pub struct GateProcess {
     pub port: u16,
     log: PathBuf,
     _server: Leash,
-    _home: tempfile::TempDir,
 }
 
 impl GateProcess {
     /// Over the database at `postgres`, which may be a cable's port.
     pub fn start(engine: Engine, postgres: u16, database: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        // The leash removes it when the gate has ended.
+        let home = tempfile::tempdir().unwrap().keep();
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
         command
@@ -53,13 +53,12 @@ impl GateProcess {
                 "DATABASE_URL",
                 format!("postgres://{GATE_ROLE}@127.0.0.1:{postgres}/{database}"),
             );
-        let log = home.path().join("gate.log");
-        let server = Leash::start(&command, "TERM", &log, None);
+        let log = home.join("gate.log");
+        let server = Leash::start(&command, "TERM", &log, Some(&home));
         let gate = Self {
             port,
             log,
             _server: server,
-            _home: home,
         };
         let until = Instant::now() + Duration::from_secs(15);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
