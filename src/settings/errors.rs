@@ -23,11 +23,6 @@ impl SettingError {
         let guess = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         Self::new(name, format!("is no setting (in {origin}){guess}"))
     }
-
-    /// The setting.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 impl fmt::Display for SettingError {
@@ -50,11 +45,6 @@ impl SettingErrors {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// One after the other.
-    pub fn iter(&self) -> impl Iterator<Item = &SettingError> {
-        self.0.iter()
     }
 }
 

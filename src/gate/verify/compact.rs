@@ -33,16 +33,6 @@ impl<'t> Compact<'t> {
         })
     }
 
-    /// The key's id (RFC 7515 §4.1.4), a hint for choosing the key and nothing more.
-    pub fn key_id(&self) -> Option<&str> {
-        self.header.get("kid").and_then(Value::as_str)
-    }
-
-    /// The issuer it claims to come from: a hint for choosing whom to ask, until it is verified.
-    pub fn claimed_issuer(&self) -> Option<&str> {
-        self.claims.get("iss").and_then(Value::as_str)
-    }
-
     /// What the signature is over.
     pub const fn signed(&self) -> &'t str {
         self.signed
