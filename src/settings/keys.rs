@@ -78,7 +78,7 @@ pub const KEYS: &[Key] = &[
     secret(
         "database.url",
         &["DATABASE_URL"],
-        "`postgres://user:password@host:port/name`, instead of the five parts",
+        "`postgres://user:password@host:port/name`, instead of the five parts; what it leaves out is taken from them",
     ),
     key(
         "database.host",

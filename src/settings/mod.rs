@@ -3,9 +3,11 @@
 //! The environment is a parameter. A name that nobody reads is an error, in the file and among the variables that begin with `GATE_`.
 
 mod database;
+mod database_url;
 mod errors;
 mod keys;
 mod label_studio;
+mod log;
 mod reader;
 mod session;
 mod sources;
@@ -20,12 +22,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use config::Config;
-use tracing_subscriber::EnvFilter;
 
 pub use self::database::{Database, Tls};
 pub use self::errors::{SettingError, SettingErrors};
 pub use self::keys::{KEYS, Key};
 pub use self::label_studio::LabelStudio;
+pub use self::log::{Log, LogFormat};
 use self::reader::Reader;
 pub use self::session::Session;
 
@@ -64,24 +66,6 @@ pub struct Http {
     pub shutdown_timeout: Duration,
     /// Connections a worker accepts.
     pub max_connections: usize,
-}
-
-/// The log.
-#[derive(Debug)]
-pub struct Log {
-    /// How a line is written.
-    pub format: LogFormat,
-    /// Directives of `EnvFilter`, which were parsed once already.
-    pub level: String,
-}
-
-/// How a line of the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Where tokens are found.
@@ -158,7 +142,7 @@ impl Settings {
             database: Database::read(reader),
             token: Token::read(reader, &session),
             native: Native {
-                user_id_claim: reader.text("native.user_id_claim"),
+                user_id_claim: reader.filled("native.user_id_claim"),
                 leeway: reader.seconds("native.leeway_seconds", 0..=300),
             },
             session,
@@ -206,25 +190,6 @@ impl Http {
             keep_alive: reader.seconds("http.keep_alive_seconds", 1..=3600),
             shutdown_timeout: reader.seconds("http.shutdown_seconds", 0..=3600),
             max_connections: reader.number("http.max_connections", 1..=1_000_000),
-        }
-    }
-}
-
-impl Log {
-    fn read(reader: &mut Reader) -> Self {
-        let level = reader.text("log.level");
-        if let Err(error) = EnvFilter::builder().parse(&level) {
-            reader.refuse(
-                "log.level",
-                format!("must be a level or directives: {error}"),
-            );
-        }
-        Self {
-            format: reader.choice(
-                "log.format",
-                &[("human", LogFormat::Human), ("json", LogFormat::Json)],
-            ),
-            level,
         }
     }
 }

@@ -9,19 +9,24 @@ use config::{Config, Value, ValueKind};
 use secrecy::SecretString;
 
 use super::keys::find;
-use super::sources::DEFAULT;
+use super::sources::{DEFAULT, Layer};
 use super::{SettingError, SettingErrors};
 
 /// Reads one setting after the other. An error does not stop it, so that all of them are told at once.
 pub(super) struct Reader {
     config: Config,
     errors: SettingErrors,
+    unreadable: Vec<&'static str>,
 }
 
 impl Reader {
     /// Reads from `config`; `errors` were found before.
     pub(super) const fn new(config: Config, errors: SettingErrors) -> Self {
-        Self { config, errors }
+        Self {
+            config,
+            errors,
+            unreadable: Vec::new(),
+        }
     }
 
     /// All that was found wrong.
@@ -31,6 +36,10 @@ impl Reader {
 
     /// Says that a setting's value cannot be used.
     pub(super) fn refuse(&mut self, name: &str, why: impl Display) {
+        // What is wrong with the empty text that stands for an unreadable value is nobody's mistake.
+        if self.unreadable.contains(&name) {
+            return;
+        }
         let origin = self.origin(name);
         let why = match origin.as_str() {
             DEFAULT => why.to_string(),
@@ -44,9 +53,23 @@ impl Reader {
         origin(&self.config, name)
     }
 
-    /// Whether somebody set it.
-    pub(super) fn is_set(&self, name: &str) -> bool {
-        self.origin(name) != DEFAULT
+    /// How much the place counts where the value comes from.
+    pub(super) fn layer(&self, name: &'static str) -> Layer {
+        Layer::of(name, &self.origin(name))
+    }
+
+    /// Notes that `text` is in force instead, since the setting `by` says so.
+    pub(super) fn settle(&mut self, name: &'static str, text: String, by: &'static str) {
+        let origin = self.origin(by);
+        let place = (name.split('.')).try_fold(&mut self.config.cache, |value, part| {
+            match &mut value.kind {
+                ValueKind::Table(table) => table.get_mut(part),
+                _ => None,
+            }
+        });
+        if let Some(place) = place {
+            *place = Value::new(Some(&origin), ValueKind::String(text));
+        }
     }
 
     /// Text as it stands.
@@ -57,11 +80,26 @@ impl Reader {
             Some(ValueKind::Boolean(flag)) => flag.to_string(),
             Some(ValueKind::I64(number)) => number.to_string(),
             Some(ValueKind::Float(number)) => number.to_string(),
-            _ => {
+            Some(_) => {
                 self.refuse(name, "must be a text, a number or a boolean");
+                self.unreadable.push(name);
+                String::new()
+            }
+            // Every name has a default: its whole section was replaced by something else, which `merge` has said.
+            None => {
+                self.unreadable.push(name);
                 String::new()
             }
         }
+    }
+
+    /// Text that is not empty.
+    pub(super) fn filled(&mut self, name: &'static str) -> String {
+        let text = self.text(name);
+        if text.is_empty() {
+            self.refuse(name, "must not be empty");
+        }
+        text
     }
 
     /// Text, or nothing where it is empty.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Config, ConfigError, File, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::keys::{KEYS, Key, find, nearest};
 use super::{SettingError, SettingErrors};
@@ -12,6 +12,36 @@ const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The origin of a value that nobody set.
 pub(super) const DEFAULT: &str = "default";
+
+/// Where a value comes from, the one that counts least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Layer {
+    /// The built-in file.
+    Default,
+    /// The operator's file.
+    File,
+    /// A variable of Label Studio or of the plugin.
+    Alias,
+    /// The gate's own variable.
+    Own,
+}
+
+impl Layer {
+    /// The layer of a value of the setting `name` that comes from `origin`.
+    pub(super) fn of(name: &'static str, origin: &str) -> Self {
+        let variable = origin.strip_suffix("_FILE").unwrap_or(origin);
+        let key = find(name);
+        if origin == DEFAULT {
+            Self::Default
+        } else if key.is_some_and(|key| key.variable() == variable) {
+            Self::Own
+        } else if key.is_some_and(|key| key.aliases.contains(&variable)) {
+            Self::Alias
+        } else {
+            Self::File
+        }
+    }
+}
 
 /// Merges the sources. Each value remembers where it comes from.
 pub(super) fn merge(
@@ -22,46 +52,93 @@ pub(super) fn merge(
     let variables = Variables::read(environment, &mut errors);
     let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(file) = file {
-        builder = builder.add_source(File::from(file).format(FileFormat::Toml).required(true));
-        unknown_names(file, &mut errors);
+        let name = file.display().to_string();
+        match OperatorsFile::read(file) {
+            Ok(values) => {
+                values.unknown_names(&name, &mut errors);
+                builder = builder.add_source(values);
+            }
+            // Without it nearly every setting would be told to be missing.
+            Err(why) => {
+                errors.push(SettingError::new(&name, why));
+                return Err(errors);
+            }
+        }
     }
     match builder.add_source(variables).build() {
         Ok(config) => Ok((config, errors)),
         Err(error) => {
-            let name = file.map_or_else(String::new, |file| file.display().to_string());
-            errors.push(SettingError::new(&name, error.to_string()));
+            errors.push(SettingError::new("", error.to_string()));
             Err(errors)
         }
     }
 }
 
-/// A name that nobody reads is a mistake: most often a misspelt one, and what was meant is then not in force.
-fn unknown_names(file: &Path, errors: &mut SettingErrors) {
-    let source = File::from(file).format(FileFormat::Toml).required(true);
-    let Ok(config) = Config::builder().add_source(source).build() else {
-        return; // said by `merge`
-    };
-    let mut names = Vec::new();
-    flatten("", &config.cache, &mut names);
-    for name in names.iter().filter(|name| find(name).is_none()) {
-        let known = KEYS.iter().map(|key| key.name.to_owned());
-        errors.push(SettingError::unknown(
-            name,
-            &file.display().to_string(),
-            nearest(name, known),
-        ));
+/// What the operator's file says.
+#[derive(Debug, Clone)]
+struct OperatorsFile(Map<String, Value>);
+
+impl Source for OperatorsFile {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
     }
 }
 
-fn flatten(prefix: &str, value: &Value, names: &mut Vec<String>) {
+impl OperatorsFile {
+    fn read(file: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("cannot be read: {e}"))?;
+        FileFormat::Toml
+            .parse(Some(&file.display().to_string()), &text)
+            .map(Self)
+            .map_err(|error| {
+                // The parser shows the line, and there may be a secret on it: only the place is told.
+                let error = error.to_string();
+                let place = error.lines().next().unwrap_or_default();
+                match place.strip_prefix("TOML parse error at ") {
+                    Some(place) => format!("is no TOML: see {place}"),
+                    None => "is no TOML: a number is too large".to_owned(),
+                }
+            })
+    }
+
+    /// A name that nobody reads is a mistake: most often a misspelt one, and what was meant is then not in force.
+    fn unknown_names(&self, file: &str, errors: &mut SettingErrors) {
+        let mut names = Vec::new();
+        for (name, value) in &self.0 {
+            flatten(name, value, &mut names);
+        }
+        for (name, is_table) in names {
+            let section = format!("{name}.");
+            let is_section = KEYS.iter().any(|key| key.name.starts_with(&section));
+            if find(&name).is_some() || (is_section && is_table) {
+                continue;
+            }
+            errors.push(if is_section {
+                SettingError::new(
+                    &name,
+                    format!("must be a section: [{name}] (set in {file})"),
+                )
+            } else {
+                let known = KEYS.iter().map(|key| key.name.to_owned());
+                SettingError::unknown(&name, file, nearest(&name, known))
+            });
+        }
+    }
+}
+
+/// The names of everything below, and of tables that are empty.
+fn flatten(prefix: &str, value: &Value, names: &mut Vec<(String, bool)>) {
     match &value.kind {
-        ValueKind::Table(table) => {
+        ValueKind::Table(table) if !table.is_empty() => {
             for (name, value) in table {
-                let dot = if prefix.is_empty() { "" } else { "." };
-                flatten(&format!("{prefix}{dot}{name}"), value, names);
+                flatten(&format!("{prefix}.{name}"), value, names);
             }
         }
-        _ => names.push(prefix.to_owned()),
+        kind => names.push((prefix.to_owned(), matches!(kind, ValueKind::Table(_)))),
     }
 }
 
@@ -93,12 +170,9 @@ impl Variables {
         for key in KEYS {
             let own = key.variable();
             // The gate's own variable counts as it is; an empty one of the others is one that a compose file passed on unset.
-            let own_value = look_up(key, &own, environment, errors);
-            let value = own_value.map(|text| (text, own.clone())).or_else(|| {
+            let value = look_up(key, &own, environment, errors).or_else(|| {
                 key.aliases.iter().find_map(|alias| {
-                    look_up(key, alias, environment, errors)
-                        .filter(|text| !text.is_empty())
-                        .map(|text| (text, (*alias).to_owned()))
+                    look_up(key, alias, environment, errors).filter(|(text, _)| !text.is_empty())
                 })
             });
             if let Some((text, variable)) = value {
@@ -121,32 +195,32 @@ impl Variables {
     }
 }
 
-/// A variable's value or, for a secret, the content of the file that the variable with `_FILE` names.
+/// A variable's value or, for a secret, the content of the file that the variable with `_FILE` names; and which of both it was.
 fn look_up(
     key: &Key,
     variable: &str,
     environment: &BTreeMap<String, String>,
     errors: &mut SettingErrors,
-) -> Option<String> {
-    let value = environment.get(variable).cloned();
+) -> Option<(String, String)> {
+    let value = environment
+        .get(variable)
+        .map(|value| (value.clone(), variable.to_owned()));
     let named = format!("{variable}_FILE");
     let file = environment.get(&named).filter(|file| !file.is_empty());
     let (true, Some(file)) = (key.secret, file) else {
         return value;
     };
-    if value.as_ref().is_some_and(|value| !value.is_empty()) {
+    if value.as_ref().is_some_and(|(text, _)| !text.is_empty()) {
         let both = format!("{variable} and {named} are both set: only one may be");
         errors.push(SettingError::new(key.name, both));
         return value;
     }
     match std::fs::read_to_string(file) {
         // An editor ends a file with a line feed that is no part of the secret.
-        Ok(text) => Some(
-            text.strip_suffix('\n')
-                .map(|text| text.strip_suffix('\r').unwrap_or(text))
-                .unwrap_or(&text)
-                .to_owned(),
-        ),
+        Ok(text) => {
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Some((line.strip_suffix('\r').unwrap_or(line).to_owned(), named))
+        }
         Err(error) => {
             let unreadable = format!("{named}: cannot read {file}: {error}");
             errors.push(SettingError::new(key.name, unreadable));

@@ -1,0 +1,204 @@
+//! Where Postgres is, by a URL, in parts, or both.
+
+use super::*;
+
+fn config(variables: &[(&str, &str)]) -> tokio_postgres::Config {
+    load(variables).database.config
+}
+
+#[test]
+fn a_url_says_it_all_or_is_contradicted() {
+    let url = (
+        "DATABASE_URL",
+        "postgres://u:p@h:5433/n?sslmode=verify-full&connect_timeout=3",
+    );
+    assert_eq!(load(&[url]).database.tls, Tls::VerifyFull);
+    load(&[url, ("POSTGRE_HOST", "h"), ("POSTGRE_PASSWORD", "p")]);
+    for part in [
+        ("POSTGRE_HOST", "other"),
+        ("POSTGRE_PORT", "5432"),
+        ("POSTGRE_NAME", "other"),
+        ("POSTGRE_USER", "other"),
+        ("POSTGRE_PASSWORD", "hunter2"),
+        ("GATE_DATABASE_PASSWORD", "hunter2"),
+    ] {
+        let told = errors(&[url, part]);
+        assert!(
+            told.contains("says something else than database.url"),
+            "{told}"
+        );
+        assert!(told.contains(&format!("(set in {})", part.0)), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+/// One `.env` serves both services: Label Studio's role stands in its parts, the gate's in its URL.
+#[test]
+fn the_own_url_goes_over_the_parts_of_label_studio() {
+    let url = ("GATE_DATABASE_URL", "postgres://gate:p@h/n");
+    let owner = [
+        ("POSTGRE_USER", "owner"),
+        ("POSTGRE_PASSWORD", "q"),
+        ("POSTGRE_PORT", "6432"),
+    ];
+    let config = config(&[url, owner[0], owner[1], owner[2]]);
+    assert_eq!(config.get_user(), Some("gate"));
+    assert_eq!(config.get_password(), Some(&b"p"[..]));
+    assert_eq!(config.get_ports(), [5432]);
+    // Nor does it borrow the owner's password.
+    let url = ("GATE_DATABASE_URL", "postgres://gate@h/n");
+    assert_eq!(self::config(&[url, owner[1]]).get_password(), None);
+    let told = errors(&[url, ("GATE_DATABASE_USER", "other")]);
+    assert!(
+        told.contains("database.user: says something else"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_url_of_the_environment_goes_over_the_parts_of_the_file() {
+    let file = written("[database]\nhost = 'of_the_file'\nuser = 'of_the_file'\n");
+    let variables = environment(&[("DATABASE_URL", "postgres://u:p@h/n")]);
+    let settings = Settings::load(Some(file.path()), &variables);
+    let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(settings.database.config.get_user(), Some("u"));
+}
+
+#[test]
+fn parts_complete_a_url() {
+    let password = written("p%40\n");
+    let path = password.path().to_str().expect("text");
+    let config = config(&[
+        ("DATABASE_URL", "postgres://?host=h"),
+        ("POSTGRE_PORT", "6432"),
+        ("POSTGRE_NAME", "n"),
+        ("POSTGRE_USER", "u"),
+        ("GATE_DATABASE_PASSWORD_FILE", path),
+    ]);
+    assert_eq!(config.get_ports(), [6432]);
+    assert_eq!(config.get_dbname(), Some("n"));
+    assert_eq!(config.get_user(), Some("u"));
+    assert_eq!(config.get_password(), Some(&b"p%40"[..]));
+}
+
+#[test]
+fn a_url_is_read_as_libpq_reads_it() {
+    for scheme in ["postgres", "postgresql", "psql", "pgsql"] {
+        let url = format!("{scheme}://u:p%2F%40@[::1]/n");
+        let config = config(&[("DATABASE_URL", &url)]);
+        assert_eq!(format!("{:?}", config.get_hosts()), "[Tcp(\"::1\")]");
+        assert_eq!(config.get_ports(), [5432]);
+        assert_eq!(config.get_password(), Some(&b"p/@"[..]));
+        assert_eq!(config.get_application_name(), Some("label-studio-gate"));
+    }
+    let options = "options=-c%20search_path%3Dls&sslmode=require&application_name=a+b";
+    let config = config(&[("DATABASE_URL", &format!("postgres://u:p@h/n?{options}"))]);
+    assert_eq!(config.get_options(), Some("-c search_path=ls"));
+    assert_eq!(config.get_application_name(), Some("a+b"));
+}
+
+#[test]
+fn postgres_can_be_behind_a_socket() {
+    for url in [
+        "postgres://u@%2Frun%2Fpg/n",
+        "postgres:///n?host=/run/pg&user=u",
+    ] {
+        let config = config(&[("DATABASE_URL", url), ("POSTGRE_HOST", "/run/pg")]);
+        assert_eq!(format!("{:?}", config.get_hosts()), "[Unix(\"/run/pg\")]");
+        assert_eq!(config.get_user(), Some("u"));
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_used_is_refused_without_showing_it() {
+    for bad in [
+        "mysql://u:hunter2@h/n",
+        "u:hunter2@h",
+        "postgres:u:hunter2@h",
+        "postgres://u:hunter2@h:99999/n",
+        "postgres:///hunter2",
+        "postgres://u:hunter2@h/n?sslmode=verify-ca",
+        "postgres://u:hunter2@h/n?sslrootcert=/ca.pem",
+        "postgres://u:hunter2@h/n?hunter2=1",
+        // A password that is not encoded.
+        "postgres://u:hunter2#@h/n",
+        "postgres://u:1#hunter2@h/n",
+        "postgres://u:hunter2/@h/n",
+        "postgres://u:1?sslmode=hunter2@h/n",
+    ] {
+        let told = errors(&[("DATABASE_URL", bad)]);
+        assert!(told.contains("database.url: "), "{bad}: {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{bad}: {told}");
+    }
+    let told = errors(&[("DATABASE_URL", "postgres://u:p@h/n?sslrootcert=/ca.pem")]);
+    assert!(told.contains("set database.tls_ca_file instead"), "{told}");
+}
+
+#[test]
+fn what_is_shown_is_what_is_in_force() {
+    let url = (
+        "GATE_DATABASE_URL",
+        "postgres://gate@db:5433/ls?sslmode=verify-full",
+    );
+    let settings = load(&[
+        url,
+        ("POSTGRE_USER", "owner"),
+        ("POSTGRE_PASSWORD", "hunter2"),
+        ("GATE_DATABASE_NAME", "ls"),
+    ]);
+    for line in [
+        "database.host = \"db\"  # GATE_DATABASE_URL\n",
+        "database.port = \"5433\"  # GATE_DATABASE_URL\n",
+        "database.name = \"ls\"  # GATE_DATABASE_NAME\n",
+        "database.user = \"gate\"  # GATE_DATABASE_URL\n",
+        "database.password = unset  # GATE_DATABASE_URL\n",
+        "database.tls = \"verify-full\"  # GATE_DATABASE_URL\n",
+    ] {
+        let told = settings.describe();
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let url = (
+        "DATABASE_URL",
+        "postgres:///n?host=/run/pg&user=u&password=hunter2",
+    );
+    let settings = load(&[url]);
+    let told = settings.describe();
+    assert!(
+        told.contains("database.host = \"/run/pg\"  # DATABASE_URL"),
+        "{told}"
+    );
+    assert!(
+        told.contains("database.port = \"5432\"  # DATABASE_URL"),
+        "{told}"
+    );
+    assert!(
+        told.contains("database.password = set  # DATABASE_URL"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+    assert!(
+        told.contains("database.tls = \"disable\"  # default"),
+        "{told}"
+    );
+}
+
+#[test]
+fn certificates_that_nobody_would_look_at_are_refused() {
+    let ca = ("GATE_DATABASE_TLS_CA_FILE", "/ca.pem");
+    let told = errors(&[ca]);
+    assert!(
+        told.contains("database.tls_ca_file: is named, and the connection is not encrypted"),
+        "{told}"
+    );
+    let url = ("DATABASE_URL", "postgres://u:p@h/n?sslmode=disable");
+    assert!(errors(&[ca, ("GATE_DATABASE_TLS", "verify-full"), url]).contains("is not encrypted"));
+    for mode in ["require", "verify-full"] {
+        assert!(
+            load(&[ca, ("GATE_DATABASE_TLS", mode)])
+                .database
+                .ca_file
+                .is_some()
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! What comes from files: the operator's settings, and secrets.
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+fn told(text: &str) -> String {
+    let file = written(text);
+    match Settings::load(Some(file.path()), &environment(&[])) {
+        Ok(settings) => panic!("accepted: {}", settings.describe()),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn names_in_the_file_that_nobody_reads_are_errors() {
+    let file = written("[session]\ncookie_nmae = \"x\"\n[surprise]\na = 1\n");
+    let errors = Settings::load(Some(file.path()), &environment(&[])).expect_err("unknown names");
+    let told = errors.to_string();
+    assert!(
+        told.contains("session.cookie_nmae: is no setting"),
+        "{told}"
+    );
+    assert!(told.contains("did you mean session.cookie_name?"), "{told}");
+    assert!(told.contains("surprise.a: is no setting"), "{told}");
+    let missing = Settings::load(Some(Path::new("/nowhere.toml")), &environment(&[]));
+    assert!(
+        missing
+            .expect_err("no file")
+            .to_string()
+            .contains("/nowhere.toml")
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_by_its_place_and_never_by_its_text() {
+    for (text, place) in [
+        (
+            "[label_studio]\nsecret_key = hunter2\n",
+            "line 2, column 14",
+        ),
+        (
+            "[label_studio]\nsecret_key = \"hunter2\n[log]\n",
+            "line 2, column",
+        ),
+        (
+            "[log]\n\n[database]\npassword = 'a'\npassword = 'hunter2'\n",
+            "line 5, column 1",
+        ),
+        ("hunter2", "line 1, column"),
+    ] {
+        let told = told(text);
+        assert!(
+            told.contains("is no TOML: see ") && told.contains(place),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    let told = told("[database]\npool_size = 99999999999999999999\n");
+    assert!(told.contains("is no TOML: a number is too large"), "{told}");
+}
+
+#[test]
+fn a_value_of_the_wrong_shape_is_told_once() {
+    let text = concat!(
+        "database = 5\nsurprise = 1\n[empty]\n[session]\ncookie_age = ['x']\n",
+        "[label_studio]\nsecret_key = ['hunter2']\n[log]\nformat = 2026-01-01\n",
+    );
+    let file = written(text);
+    let path = file.path().display().to_string();
+    let Err(errors) = Settings::load(Some(file.path()), &BTreeMap::new()) else {
+        panic!("accepted");
+    };
+    let told = errors.to_string();
+    let mut lines: Vec<&str> = told.lines().map(str::trim_start).collect();
+    lines.sort();
+    let shape = "must be a text, a number or a boolean";
+    let expected = [
+        format!("database: must be a section: [database] (set in {path})"),
+        format!("empty: is no setting (in {path})"),
+        format!("label_studio.secret_key: {shape} (set in {path})"),
+        format!("log.format: must be \"human\" or \"json\", and is \"2026-01-01\" (set in {path})"),
+        format!("session.cookie_age: {shape} (set in {path})"),
+        format!("surprise: is no setting (in {path})"),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn numbers_and_booleans_need_no_quotes() {
+    let file = written(
+        "[database]\npassword = 12345\n[session]\ncookie_secure = true\n[token]\ncookie = ''\n",
+    );
+    let settings = Settings::load(Some(file.path()), &environment(&[]));
+    let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(settings.database.config.get_password(), Some(&b"12345"[..]));
+    assert!(settings.session.cookie_secure);
+    assert_eq!(settings.token.cookie, None);
+}
+
+#[test]
+fn a_secret_can_come_from_a_file() {
+    let secret = written(&format!("{SECRET}-of-the-file\n"));
+    let path = secret.path().to_str().expect("text");
+    let settings = load(&[("SECRET_KEY", ""), ("SECRET_KEY_FILE", path)]);
+    let key = settings.label_studio.secret_key.expose_secret().to_owned();
+    assert_eq!(key, format!("{SECRET}-of-the-file"));
+    let windows = written("hunter2 \r\n");
+    let password = load(&[(
+        "POSTGRE_PASSWORD_FILE",
+        windows.path().to_str().expect("text"),
+    )]);
+    let password = password.database.config.get_password().map(<[u8]>::to_vec);
+    assert_eq!(password.as_deref(), Some(&b"hunter2 "[..]));
+    let told = errors(&[("SECRET_KEY_FILE", path)]);
+    assert!(
+        told.contains("SECRET_KEY and SECRET_KEY_FILE are both set"),
+        "{told}"
+    );
+    let told = errors(&[("GATE_DATABASE_PASSWORD_FILE", "/nowhere")]);
+    assert!(
+        told.contains("GATE_DATABASE_PASSWORD_FILE: cannot read /nowhere"),
+        "{told}"
+    );
+}
+
+#[test]
+fn each_secret_can_come_from_a_file_by_each_of_its_names() {
+    for key in KEYS.iter().filter(|key| key.secret) {
+        let text = match key.name {
+            "database.url" => "postgres://u:p@h/n\n".to_owned(),
+            _ => format!("{SECRET}-of-the-file\r\n"),
+        };
+        let file = written(&text);
+        let path = file.path().to_str().expect("text");
+        let own = key.variable();
+        for variable in key.aliases.iter().copied().chain([own.as_str()]) {
+            let named = format!("{variable}_FILE");
+            let settings = load(
+                &[("SECRET_KEY", ""), ("GATE_LABEL_STUDIO_SECRET_KEY", SECRET)]
+                    .into_iter()
+                    .filter(|_| key.name != "label_studio.secret_key")
+                    .chain([("SECRET_KEY", ""), (named.as_str(), path)])
+                    .collect::<Vec<_>>(),
+            );
+            let line = format!("{} = set  # {named}\n", key.name);
+            let told = settings.describe();
+            assert!(told.contains(&line), "{line} is not in\n{told}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Every variable by which a setting is known, and which one counts.
+
+use super::*;
+
+/// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and what it must come to.
+#[test]
+fn every_alias_works() {
+    type Read = fn(&Settings) -> String;
+    let rows: &[(&str, &str, Read, &str)] = &[
+        (
+            "POSTGRE_HOST",
+            "db",
+            |s| format!("{:?}", s.database.config.get_hosts()),
+            "[Tcp(\"db\")]",
+        ),
+        (
+            "HEARTEX_POSTGRE_PORT",
+            "6432",
+            |s| format!("{:?}", s.database.config.get_ports()),
+            "[6432]",
+        ),
+        (
+            "POSTGRE_NAME",
+            "ls",
+            |s| format!("{:?}", s.database.config.get_dbname()),
+            "Some(\"ls\")",
+        ),
+        (
+            "LABEL_STUDIO_POSTGRE_USER",
+            "u",
+            |s| format!("{:?}", s.database.config.get_user()),
+            "Some(\"u\")",
+        ),
+        (
+            "POSTGRE_PASSWORD",
+            "p",
+            |s| format!("{:?}", s.database.config.get_password()),
+            "Some([112])",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://u:p%40@h:6/n",
+            |s| format!("{:?}", s.database.config.get_password()),
+            "Some([112, 64])",
+        ),
+        (
+            "SESSION_ENGINE",
+            "django.contrib.sessions.backends.signed_cookies",
+            |s| format!("{:?}", s.session.engine),
+            "SignedCookies",
+        ),
+        (
+            "SESSION_ENGINE",
+            "django.contrib.sessions.backends.cached_db",
+            |s| format!("{:?}", s.session.engine),
+            "Database",
+        ),
+        (
+            "SESSION_COOKIE_NAME",
+            "ls_sessionid",
+            |s| s.session.cookie_name.clone(),
+            "ls_sessionid",
+        ),
+        (
+            "SESSION_COOKIE_DOMAIN",
+            ".company.com",
+            |s| format!("{:?}", s.session.cookie_domain),
+            "Some(\".company.com\")",
+        ),
+        (
+            "SESSION_COOKIE_DOMAIN",
+            ".company.com",
+            |s| format!("{:?}", s.token.cookie_domain),
+            "Some(\".company.com\")",
+        ),
+        (
+            "SESSION_COOKIE_PATH",
+            "/ls",
+            |s| s.session.cookie_path.clone(),
+            "/ls",
+        ),
+        (
+            "SESSION_COOKIE_SAMESITE",
+            "strict",
+            |s| format!("{:?}", s.session.cookie_samesite),
+            "Strict",
+        ),
+        (
+            "SESSION_COOKIE_SECURE",
+            "1",
+            |s| s.session.cookie_secure.to_string(),
+            "true",
+        ),
+        (
+            "SESSION_COOKIE_HTTPONLY",
+            "false",
+            |s| s.session.cookie_httponly.to_string(),
+            "false",
+        ),
+        (
+            "SESSION_COOKIE_AGE",
+            "3600",
+            |s| s.session.cookie_age.as_secs().to_string(),
+            "3600",
+        ),
+        (
+            "MAX_SESSION_AGE",
+            "7200",
+            |s| s.session.max_age.as_secs().to_string(),
+            "7200",
+        ),
+        (
+            "JWT_SSO_COOKIE_NAME",
+            "jwt_auth_token",
+            |s| format!("{:?}", s.token.cookie),
+            "Some(\"jwt_auth_token\")",
+        ),
+        (
+            "JWT_SSO_COOKIE_PATH",
+            "/label-studio",
+            |s| s.token.cookie_path.clone(),
+            "/label-studio",
+        ),
+        (
+            "JWT_SSO_TOKEN_PARAM",
+            "jwt",
+            |s| s.token.parameter.clone(),
+            "jwt",
+        ),
+        (
+            "JWT_SSO_NATIVE_USER_ID_CLAIM",
+            "id",
+            |s| s.native.user_id_claim.clone(),
+            "id",
+        ),
+        (
+            "SSO_TOKEN_EXPIRY",
+            "1800",
+            |s| s.token_issue.expires_in.as_secs().to_string(),
+            "1800",
+        ),
+    ];
+    for (variable, value, read, expected) in rows {
+        assert_eq!(
+            read(&load(&[(variable, value)])),
+            *expected,
+            "{variable}={value}"
+        );
+    }
+}
+
+#[test]
+fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
+    let settings = load(&[]);
+    for key in KEYS.iter().filter(|key| !key.secret) {
+        let line = settings
+            .describe()
+            .lines()
+            .find(|line| line.starts_with(&format!("{} = ", key.name)));
+        let line = line.unwrap_or_else(|| panic!("{} has no default", key.name));
+        let value = line.split('"').nth(1).expect("a value");
+        let settings = load(&[(&key.variable(), value)]);
+        let origin = format!("{} = \"{value}\"  # {}", key.name, key.variable());
+        assert!(
+            settings.describe().contains(&origin),
+            "{origin}\n{}",
+            settings.describe()
+        );
+    }
+}
+
+#[test]
+fn each_alias_of_each_setting_is_read_and_the_first_counts() {
+    for key in KEYS.iter().filter(|key| key.name != "database.url") {
+        let value = |variable: &str| match key.name {
+            "label_studio.secret_key" => format!("{SECRET}-{variable}"),
+            "database.port"
+            | "session.cookie_age"
+            | "session.max_age"
+            | "token_issue.expires_in" => (1000 + variable.len()).to_string(),
+            "session.engine" => "signed_cookies".to_owned(),
+            "session.cookie_samesite" => "Strict".to_owned(),
+            "session.cookie_secure" | "session.cookie_httponly" => "1".to_owned(),
+            "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
+            "session.cookie_domain" => format!("{}.example", variable.replace('_', "-")),
+            _ => variable.to_owned(),
+        };
+        let values: Vec<String> = key.aliases.iter().map(|alias| value(alias)).collect();
+        let mut variables: Vec<(&str, &str)> = (key.aliases.iter().copied())
+            .zip(values.iter().map(String::as_str))
+            .collect();
+        while let Some((first, value)) = variables.first() {
+            let shown = if key.secret {
+                "set".to_owned()
+            } else {
+                format!("{value:?}")
+            };
+            let line = format!("{} = {shown}  # {first}\n", key.name);
+            let settings = load(&variables);
+            let told = settings.describe();
+            assert!(told.contains(&line), "{line} is not in\n{told}");
+            variables.remove(0);
+        }
+    }
+}
+
+#[test]
+fn the_own_variable_goes_over_the_alias_and_the_alias_over_the_file() {
+    let file = written("[session]\ncookie_name = \"of_the_file\"\ncookie_age = 100\n");
+    let name = |variables: &[(&str, &str)]| {
+        Settings::load(Some(file.path()), &environment(variables))
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .session
+            .cookie_name
+    };
+    let alias = ("SESSION_COOKIE_NAME", "of_the_alias");
+    assert_eq!(name(&[]), "of_the_file");
+    assert_eq!(name(&[alias]), "of_the_alias");
+    assert_eq!(name(&[alias, ("GATE_SESSION_COOKIE_NAME", "own")]), "own");
+    // docker compose passes variables on that nobody set.
+    assert_eq!(name(&[("SESSION_COOKIE_NAME", "")]), "of_the_file");
+}
