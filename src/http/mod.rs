@@ -1,7 +1,7 @@
 //! Adapter: actix-web.
 //!
-//! [`extract`] reads what a proxy sent, [`auth`] asks the gate and [`respond`] writes the answer in that proxy's terms; [`token`] issues
-//! tokens and [`health`] tells how the service is.
+//! `extract` reads what a proxy sent, `auth` asks the gate and `respond` writes the answer in that proxy's terms; `token` issues
+//! tokens and `health` tells how the service is.
 
 mod auth;
 mod client_address;

@@ -1,6 +1,6 @@
 //! Stage 6: keep the session that is there, or open one.
 //!
-//! In: a user who may come in, the session cookie that the request brought, and the token's [`Fingerprint`]. Out: the session's cookie,
+//! In: a user who may come in, the session cookie that the request brought, and the token's verified claims. Out: the session's cookie,
 //! where a new one is needed. Afterwards holds: Label Studio sees exactly this user; the session of another user is gone from the store;
 //! and however many requests bring the same token, through however many gates, they meet in one session, because its key is derived
 //! from the token and not drawn at random.
