@@ -2,15 +2,21 @@
 --
 -- The owner of Label Studio's tables runs it, after Label Studio has migrated, and again after each upgrade of Label Studio:
 --
---     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate -f sql/role.sql
+--     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate [-v create_users=on] -f sql/role.sql
 --     psql "$OWNER_DATABASE_URL" -c "ALTER ROLE label_studio_gate LOGIN PASSWORD '…'"
 --
--- Twice is the same as once. Tables and columns that this version of Label Studio does not have are passed over.
+-- create_users: for external.create_users, client_session.create_users and token_issue.create_users.
+-- Twice is the same as once; what was granted once stays granted. Tables and columns that this version of Label Studio does not have are passed over.
 
 \set ON_ERROR_STOP on
 \if :{?role}
 \else
     \set role label_studio_gate
+\endif
+
+\if :{?create_users}
+\else
+    \set create_users off
 \endif
 
 SELECT format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS NOLOGIN', :'role')
@@ -27,8 +33,8 @@ WITH wanted (relation, privilege, columns) AS (
     VALUES
         -- who it is, and whether they may come in; the password column ties a session to the password
         ('htx_user', 'SELECT', ARRAY['id', 'email', 'password', 'is_active', 'is_deleted', 'is_staff', 'is_superuser',
-                                     'active_organization_id', 'last_login']),
-        ('htx_user', 'UPDATE', ARRAY['last_login']),
+                                     'active_organization_id', 'last_login', 'username', 'first_name', 'last_name']),
+        ('htx_user', 'UPDATE', ARRAY['last_login', 'first_name', 'last_name']),
         ('organizations_organizationmember', 'SELECT', ARRAY['user_id', 'organization_id', 'deleted_at']),
         -- how long sessions last
         ('session_policy_sessiontimeoutpolicy', 'SELECT', ARRAY['organization_id', 'max_session_age']),
@@ -43,6 +49,19 @@ WITH wanted (relation, privilege, columns) AS (
         ('token_blacklist_blacklistedtoken', 'SELECT', ARRAY['token_id']),
         -- which version of Label Studio it is
         ('django_migrations', 'SELECT', ARRAY['app', 'name'])
+     UNION ALL
+    SELECT relation, privilege, columns
+      FROM (
+        VALUES
+            -- what a sign-up writes; RETURNING reads the key
+            ('organization', 'SELECT', ARRAY['id']),
+            ('htx_user', 'INSERT', ARRAY['password', 'is_superuser', 'username', 'email', 'first_name', 'last_name', 'is_staff', 'is_active',
+                                         'date_joined', 'last_activity', 'activity_at', 'phone', 'avatar', 'active_organization_id',
+                                         'is_deleted', 'custom_hotkeys']),
+            ('organizations_organizationmember', 'INSERT', ARRAY['user_id', 'organization_id', 'created_at', 'updated_at']),
+            ('authtoken_token', 'INSERT', ARRAY['key', 'created', 'user_id'])
+           ) AS creating (relation, privilege, columns)
+     WHERE :'create_users'::boolean
 ), present AS (
     SELECT wanted.relation, wanted.privilege, string_agg(format('%I', attribute.attname), ', ' ORDER BY attribute.attnum) AS columns
       FROM wanted
@@ -56,6 +75,12 @@ WITH wanted (relation, privilege, columns) AS (
 SELECT format('GRANT %s (%s) ON %I TO %I', privilege, columns, relation, :'role')
   FROM present
  ORDER BY relation, privilege
+\gexec
+
+-- Label Studio before 1.14 made its keys with sequences that have rights of their own.
+SELECT format('GRANT USAGE ON SEQUENCE %s TO %I', pg_get_serial_sequence(relation, 'id'), :'role')
+  FROM (VALUES ('htx_user'), ('organizations_organizationmember')) AS filled (relation)
+ WHERE :'create_users'::boolean
 \gexec
 
 -- Rows cannot be deleted by column.

@@ -1,4 +1,4 @@
--- Who: UserDirectory (src/postgres/users.rs), for a token to be issued.
+-- Who: UserDirectory (src/postgres/users.rs), for a token to be issued, and for methods 1 and 3.
 -- Returns: the user with exactly this e-mail address; else the one whose address differs in case alone, if there is only one.
 --
 -- The column is unique with regard to case, and Label Studio stores what POST /api/users was given, so two users may differ in case.
@@ -18,12 +18,15 @@ WITH exact AS (
 SELECT account.id,
        account.email,
        account.password,
+       account.first_name,
+       account.last_name,
        account.is_active AND NOT account.is_deleted AS is_active,
+       account.is_staff OR account.is_superuser AS is_privileged,
        account.active_organization_id,
        coalesce(membership.removed, false) AS removed
   FROM (VALUES (false, NULL::timestamptz)) AS absent (is_deleted, deleted_at)
  CROSS JOIN LATERAL (
-           SELECT id, email, password, is_active, active_organization_id, is_deleted
+           SELECT id, email, password, first_name, last_name, is_active, is_staff, is_superuser, active_organization_id, is_deleted
              FROM htx_user
             WHERE id = (SELECT found.id FROM found)
        ) AS account

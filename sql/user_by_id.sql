@@ -7,12 +7,15 @@
 SELECT account.id,
        account.email,
        account.password,
+       account.first_name,
+       account.last_name,
        account.is_active AND NOT account.is_deleted AS is_active,
+       account.is_staff OR account.is_superuser AS is_privileged,
        account.active_organization_id,
        coalesce(membership.removed, false) AS removed
   FROM (VALUES (false, NULL::timestamptz)) AS absent (is_deleted, deleted_at)
  CROSS JOIN LATERAL (
-           SELECT id, email, password, is_active, active_organization_id, is_deleted
+           SELECT id, email, password, first_name, last_name, is_active, is_staff, is_superuser, active_organization_id, is_deleted
              FROM htx_user
             WHERE id = $1
        ) AS account

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::doctor;
+use crate::gate::Judged;
 use crate::gate::clock::Clock as _;
 use crate::gate::issue::IssueError;
 use crate::settings::Settings;
-use crate::startup::{self, SystemClock};
+use crate::startup::{self, Serving, SystemClock};
 
 /// `doctor`: what stands between this configuration and a working login.
 pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {
@@ -31,12 +32,16 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
 /// `inspect`: tells why a token would be accepted or not.
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
     let backend = startup::postgres(settings)?;
-    let gate = startup::gate(settings, backend, Arc::new(SystemClock));
+    let clock = Arc::new(SystemClock);
+    let gate = startup::gate(settings, backend, clock, Serving::No)?;
     match gate.judge(token).await {
-        Ok(Ok(user)) => Ok(format!(
-            "accepted: it logs in user {} ({})",
+        Ok(Ok(Judged::Known { user, method })) => Ok(format!(
+            "accepted ({method}): it logs in user {} ({})",
             user.id(),
             user.email()
+        )),
+        Ok(Ok(Judged::New { method })) => Ok(format!(
+            "accepted ({method}): an account is created for its user, who has none yet"
         )),
         Ok(Err(reason)) => Err(format!("{}: {}", reason.code(), reason.explanation())),
         Err(outage) => Err(format!("cannot decide: {outage}")),

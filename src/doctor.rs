@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::django::{SessionCodec, SessionError};
 use crate::gate::identity::Identity;
-use crate::gate::issue::ApiTokens;
 use crate::gate::reason::Outage;
 use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore};
 use crate::gate::user::{Freshness, UserDirectory};
+use crate::gate::verify::ApiTokens;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
 
@@ -127,7 +127,10 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
         ),
         (
             "read a session",
-            backend.load(nowhere, now).await.map(|_| ()),
+            backend
+                .load(nowhere, now, Freshness::Current)
+                .await
+                .map(|_| ()),
         ),
         ("record a login", backend.record(&login).await.map(|_| ())),
         (

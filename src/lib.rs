@@ -3,7 +3,8 @@
 //! nginx asks about every request (`auth_request`), and the gate answers: go on, and with which cookies. The way of a request:
 //!
 //! 1. [`http`] reads the subrequest from the one place that belongs to that kind of proxy;
-//! 2. [`gate`] finds the token, verifies it, finds the user, keeps or opens the session, and so comes to a verdict;
+//! 2. [`gate`] finds the credential, verifies it, finds the user, keeps or opens the session, and so comes to a verdict; [`keys`] reads
+//!    the keys of issuers that publish them, and [`client_api`] asks the client's application whose session a cookie names;
 //! 3. [`django`] knows the formats in which Label Studio's Django reads and writes sessions and cookies;
 //! 4. [`postgres`] looks users up and writes the session, one statement each;
 //! 5. [`http`] answers in the proxy's terms.
@@ -12,6 +13,7 @@
 //! are held by a test (`tests/api/house.rs`).
 
 pub mod cli;
+pub mod client_api;
 mod commands;
 pub mod django;
 pub mod doctor;
@@ -19,8 +21,11 @@ pub mod doctor;
 mod documents;
 pub mod gate;
 pub mod http;
+pub mod keys;
 pub mod metrics;
+pub mod outgoing;
 pub mod postgres;
 pub mod settings;
 pub mod startup;
 pub mod telemetry;
+pub mod trust;

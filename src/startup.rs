@@ -9,16 +9,19 @@ use std::time::SystemTime;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
+use crate::client_api::ClientApi;
 use crate::django::{CookieAttributes, SameSite};
-use crate::gate::Gate;
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::issue::{Entropy, IssuePolicy, TokenIssuer};
 use crate::gate::session::{SessionPolicy, Sessions};
-use crate::gate::verify::{Native, Verifier};
+use crate::gate::verify::{ApiTokenVerifier, ClientSession, Issuer, Keys, Native, Verifier};
+use crate::gate::{Gate, Places};
 use crate::http::{self, RateLimits, State, TokenRoute};
+use crate::keys::{KeyServer, Refresh};
 use crate::metrics::Metrics;
+use crate::outgoing::{Limits, Outgoing};
 use crate::postgres::Postgres;
-use crate::settings::{self, Settings};
+use crate::settings::{self, IssuerKeys, Settings};
 
 /// The service, bound to its address.
 pub struct Application {
@@ -73,7 +76,7 @@ fn state(settings: &Settings) -> Result<State<Postgres>, String> {
     let started = unix_seconds_f64(clock.now());
     let backend = postgres(settings)?;
     Ok(State {
-        gate: gate(settings, backend.clone(), clock.clone()),
+        gate: gate(settings, backend.clone(), clock.clone(), Serving::Yes)?,
         token: TokenRoute::new(
             issuer(settings, backend.clone(), clock),
             RateLimits {
@@ -90,11 +93,19 @@ pub(crate) fn postgres(settings: &Settings) -> Result<Postgres, String> {
     Postgres::connect(&settings.database).map_err(|error| format!("database: {error}"))
 }
 
+/// Whether the gate answers for long, so that keys are worth reading again in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serving {
+    Yes,
+    No,
+}
+
 pub(crate) fn gate(
     settings: &Settings,
     backend: Postgres,
     clock: Arc<dyn Clock>,
-) -> Gate<Postgres, Postgres> {
+    serving: Serving,
+) -> Result<Gate<Postgres, Postgres>, String> {
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
@@ -103,23 +114,100 @@ pub(crate) fn gate(
         age: session.cookie_age,
         max_session_age: session.max_age,
     };
-    let verifier = Verifier::new(native(settings), settings.token.max_length);
-    Gate::new(
-        token_cookie(settings),
-        settings.token.parameter.clone(),
-        verifier,
+    let places = Places {
+        token_cookie: token_cookie(settings),
+        parameter: settings.token.parameter.clone(),
+        client_cookie: settings
+            .client_session
+            .as_ref()
+            .map(|client| client.cookie_name.clone()),
+    };
+    Ok(Gate::new(
+        places,
+        verifier(settings, backend.clone(), serving)?,
         backend.clone(),
         Sessions::new(backend, policy, secret_key),
         clock,
-    )
+    ))
 }
 
-fn native(settings: &Settings) -> Native {
-    Native::new(
-        &settings.label_studio.secret_key,
-        settings.native.user_id_claim.clone(),
-        settings.native.leeway,
+fn verifier(
+    settings: &Settings,
+    backend: Postgres,
+    serving: Serving,
+) -> Result<Verifier<Postgres>, String> {
+    let secret_key = &settings.label_studio.secret_key;
+    let former = &settings.label_studio.former_secret_keys;
+    let native = &settings.native;
+    let issuers = settings.external.issuers.iter();
+    Ok(Verifier {
+        issuers: issuers
+            .map(|issuer| external(settings, issuer, serving))
+            .collect::<Result<_, _>>()?,
+        native: native.enabled.then(|| {
+            let claim = native.user_id_claim.clone();
+            Native::new(secret_key, former, claim, native.leeway)
+        }),
+        api_tokens: native
+            .api_tokens
+            .then(|| (ApiTokenVerifier::new(secret_key, former), backend)),
+        client_session: settings
+            .client_session
+            .as_ref()
+            .map(client_session)
+            .transpose()?,
+        max_length: settings.token.max_length,
+    })
+}
+
+/// Method 1.
+fn external(
+    settings: &Settings,
+    issuer: &settings::Issuer,
+    serving: Serving,
+) -> Result<Issuer, String> {
+    let keys = match &issuer.keys {
+        IssuerKeys::Configured(keys) => Keys::Configured(keys.clone()),
+        IssuerKeys::Served {
+            location,
+            allowed,
+            allow_http,
+        } => {
+            let external = &settings.external;
+            let limits = Limits {
+                allow_http: *allow_http,
+                ..external.limits.clone()
+            };
+            let outgoing =
+                Outgoing::new(&limits).map_err(|e| format!("key_server.ca_file: {e}"))?;
+            let refresh = Refresh {
+                every: external.refresh,
+                cooldown: external.cooldown,
+            };
+            let server = KeyServer::new(location.clone(), allowed.clone(), refresh, outgoing);
+            if serving == Serving::Yes {
+                actix_web::rt::spawn(KeyServer::keep_fresh(Arc::downgrade(&server)));
+            }
+            Keys::Served(server)
+        }
+    };
+    let (expectation, rules) = (issuer.expectation.clone(), issuer.rules.clone());
+    Ok(Issuer::new(keys, expectation, rules))
+}
+
+/// Method 3.
+fn client_session(client: &settings::ClientSession) -> Result<ClientSession, String> {
+    let outgoing =
+        Outgoing::new(&client.limits).map_err(|e| format!("client_session.ca_file: {e}"))?;
+    let api = ClientApi::new(
+        client.verify_url.clone(),
+        &client.verify_secret,
+        client.cookie_name.clone(),
+        client.cache_ttl,
+        outgoing,
     )
+    .map_err(|why| format!("client_session.verify_secret: {why}"))?;
+    Ok(ClientSession::new(Arc::new(api), client.rules.clone()))
 }
 
 pub(crate) fn issuer(
@@ -130,6 +218,8 @@ pub(crate) fn issuer(
     let policy = IssuePolicy {
         lifetime: settings.token_issue.expires_in,
         user_id_claim: settings.native.user_id_claim.clone(),
+        create_users: settings.token_issue.create_users,
+        former_secret_keys: settings.label_studio.former_secret_keys.clone(),
         legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
     };
     let secret_key = &settings.label_studio.secret_key;

@@ -1,8 +1,8 @@
-//! Stage 2: which token counts.
+//! Stage 2: which credential counts.
 //!
-//! In: the subrequest. Out: the tokens it carries, in the order in which they are tried: the cookie's, then the query parameter's, as the
-//! plugin has it. Afterwards holds: a token from the query looks like a JWT, because a `token` parameter may also be Label Studio's own
-//! (`/user/signup?token=…` is an invitation link).
+//! In: the subrequest. Out: the credentials it carries, in the order in which they are tried: the cookie's token, then the query parameter's,
+//! as the plugin has it, then the session of the client's application. Afterwards holds: a token from the query looks like a JWT, because
+//! a `token` parameter may also be Label Studio's own (`/user/signup?token=…` is an invitation link).
 
 use std::borrow::Cow;
 
@@ -17,49 +17,50 @@ pub struct Sources {
     pub cookie: Option<String>,
     /// Name of the query parameter (`JWT_SSO_TOKEN_PARAM`).
     pub parameter: String,
+    /// Name of the client's session cookie (`JWT_SSO_SESSION_COOKIE_NAME`); `None`: method 3 is off.
+    pub client_cookie: Option<String>,
 }
 
-/// A token, not yet verified.
+/// Something that may prove who somebody is, not yet verified.
 #[derive(PartialEq, Eq)]
-pub struct Credential<'r>(Cow<'r, str>);
-
-impl Credential<'_> {
-    /// A token from elsewhere than a request.
-    pub fn given(token: &str) -> Credential<'_> {
-        Credential(Cow::Borrowed(token))
-    }
-
-    /// The token in its compact form.
-    pub fn token(&self) -> &str {
-        &self.0
-    }
+pub enum Credential<'r> {
+    /// A token in its compact form.
+    Token(Cow<'r, str>),
+    /// The session cookie of the client's application.
+    ClientSession(&'r str),
 }
 
 /// Tells its length and never its content.
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credential({} bytes)", self.0.len())
+        let (kind, length) = match self {
+            Self::Token(token) => ("Token", token.len()),
+            Self::ClientSession(cookie) => ("ClientSession", cookie.len()),
+        };
+        write!(f, "{kind}({length} bytes)")
     }
 }
 
 impl<'r> Credential<'r> {
-    /// The tokens that the request carries: the cookie's first, then the parameter's.
+    /// The tokens that the request carries: the cookie's first, then the parameter's; and behind them the `client_session`.
     pub fn find(
         subrequest: &'r Subrequest<'_>,
         sources: &Sources,
+        client_session: Option<&'r str>,
     ) -> impl Iterator<Item = Self> + use<'r> {
         let cookie = sources
             .cookie
             .as_deref()
             .and_then(|name| subrequest.cookies().get(name))
             .filter(|value| !value.is_empty())
-            .map(|value| Self(Cow::Borrowed(value)));
+            .map(|value| Self::Token(Cow::Borrowed(value)));
         let parameter = subrequest
             .query()
             .and_then(|query| parameter(query, &sources.parameter))
             .filter(|value| has_jwt_shape(value))
-            .map(Self);
-        cookie.into_iter().chain(parameter)
+            .map(Self::Token);
+        let client_session = client_session.map(Self::ClientSession);
+        cookie.into_iter().chain(parameter).chain(client_session)
     }
 }
 
@@ -103,9 +104,13 @@ mod tests {
         let sources = Sources {
             cookie: Some("ls_auth_token".to_owned()),
             parameter: "token".to_owned(),
+            client_cookie: None,
         };
-        Credential::find(&subrequest, &sources)
-            .map(|credential| credential.token().to_owned())
+        Credential::find(&subrequest, &sources, None)
+            .map(|credential| match credential {
+                Credential::Token(token) => token.into_owned(),
+                Credential::ClientSession(_) => unreachable!("there is none"),
+            })
             .collect()
     }
 

@@ -1,12 +1,15 @@
-//! Stage 4: claims → [`Identity`], whom the claims speak of.
+//! Stage 4: claims → [`Claimant`], whom the claims speak of.
 //!
-//! In: claims that were verified. Out: the one name under which the user is to be looked up. Afterwards holds: the name has the type of
-//! the column it is compared with.
+//! In: claims that were verified. Out: the one name under which the user is to be looked up, what else is said of them, and what may be done
+//! for them. Afterwards holds: the name has the type of the column it is compared with.
 
 use serde_json::Value;
 
 use super::reason::Reason;
 use super::verify::{Subject, VerifiedClaims};
+
+/// Characters that `htx_user.email` holds.
+const LONGEST_EMAIL: usize = 254;
 
 /// How a user is named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,26 +18,158 @@ pub enum Identity {
     Id(i32),
     /// E-mail address.
     Email(String),
+    /// `username`, or the part of an e-mail address before the @.
+    Username(String),
 }
 
-impl Identity {
+/// Which claims describe a person, and what may be done for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PersonRules {
+    /// The claim with the e-mail address.
+    pub email: String,
+    /// The claim with the user's name, where there is one.
+    pub username: Option<String>,
+    /// The claim with the first name.
+    pub first_name: String,
+    /// The claim with the last name.
+    pub last_name: String,
+    /// Whether an e-mail address counts that the issuer says it has not verified.
+    pub unverified_email: bool,
+    /// What may be done.
+    pub admission: Admission,
+}
+
+/// What may be done for somebody who shows up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// An account may be created.
+    pub create: bool,
+    /// First and last name may be brought up to date.
+    pub update_names: bool,
+    /// Staff and superusers may come in.
+    pub privileged: bool,
+}
+
+/// For a token that names a user of Label Studio itself: it says nothing that isn't known already.
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            create: false,
+            update_names: false,
+            privileged: true,
+        }
+    }
+}
+
+/// Somebody who shows up: their name, and what was said of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// Under which they are looked up.
+    pub identity: Identity,
+    /// What the issuer says of them.
+    pub profile: Profile,
+    /// What may be done for them.
+    pub admission: Admission,
+}
+
+/// What an issuer says of a person; empty texts where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// `username`
+    pub username: String,
+    /// `first_name`
+    pub first_name: String,
+    /// `last_name`
+    pub last_name: String,
+}
+
+impl Claimant {
     /// Whom the claims speak of, by what their issuer calls it.
     pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, Reason> {
         match claims.subject() {
-            Subject::UserId(claim) => Self::from_user_id(claims.get(claim)),
+            Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
+            Subject::Person(rules) => person(claims, rules),
         }
     }
 
-    /// A primary key: a number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a
-    /// boolean and never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
-    fn from_user_id(claim: Option<&Value>) -> Result<Self, Reason> {
-        match claim {
-            None | Some(Value::Null) => Err(Reason::TokenClaimMissing),
-            Some(value) => user_id(value)
-                .map(Self::Id)
-                .ok_or(Reason::TokenClaimInvalid),
+    /// A user of Label Studio.
+    pub fn of(identity: Identity) -> Self {
+        Self {
+            identity,
+            profile: Profile::default(),
+            admission: Admission::default(),
         }
     }
+}
+
+/// A primary key: a number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a
+/// boolean and never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
+fn from_user_id(claim: Option<&Value>) -> Result<Identity, Reason> {
+    match claim {
+        None | Some(Value::Null) => Err(Reason::TokenClaimMissing),
+        Some(value) => user_id(value)
+            .map(Identity::Id)
+            .ok_or(Reason::TokenClaimInvalid),
+    }
+}
+
+fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, Reason> {
+    let profile = Profile {
+        username: optional(claims, rules.username.as_deref())?,
+        first_name: optional(claims, Some(&rules.first_name))?,
+        last_name: optional(claims, Some(&rules.last_name))?,
+    };
+    let email = optional(claims, Some(&rules.email))?;
+    let identity = if !email.is_empty() {
+        check_email(claims, rules, &email)?;
+        Identity::Email(email)
+    } else if !profile.username.is_empty() {
+        Identity::Username(profile.username.clone())
+    } else {
+        return Err(Reason::TokenClaimMissing);
+    };
+    Ok(Claimant {
+        identity,
+        profile,
+        admission: rules.admission,
+    })
+}
+
+/// The claim's text, empty where there is none. Postgres has no NUL in a text.
+fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, Reason> {
+    let value = name.filter(|name| !name.is_empty());
+    match value.and_then(|name| claims.get(name)) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) if !text.contains('\0') => Ok(text.trim().to_owned()),
+        Some(_) => Err(Reason::TokenClaimInvalid),
+    }
+}
+
+/// Whoever may write any address into a profile, and is not asked to prove it, could be anybody (OpenID Connect Core §5.7).
+fn check_email(claims: &VerifiedClaims, rules: &PersonRules, email: &str) -> Result<(), Reason> {
+    if !is_email_address(email) {
+        return Err(Reason::TokenClaimInvalid);
+    }
+    let verified = match claims.get("email_verified") {
+        None | Some(Value::Bool(true)) => true,
+        // Some issuers write their booleans as texts.
+        Some(Value::String(text)) => text == "true",
+        Some(_) => false,
+    };
+    if verified || rules.unverified_email {
+        Ok(())
+    } else {
+        Err(Reason::TokenEmailUnverified)
+    }
+}
+
+/// Something before and behind an @, without spaces, that fits the column. More than that only a letter to it could tell.
+pub fn is_email_address(text: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && text.chars().all(plain)
+        && text.chars().count() <= LONGEST_EMAIL
 }
 
 /// A primary key: positive, within Postgres' `integer`, and written in plain digits.

@@ -6,56 +6,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::clock::{Clock, unix_seconds};
-use super::identity::{Identity, user_id};
+use super::identity::{Claimant, Identity};
 use super::reason::{Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
-use super::verify::{AUDIENCE, Compact, ISSUER, numeric_date};
-
-/// Where Label Studio's own API credentials are looked up.
-pub trait ApiTokens: Send + Sync {
-    /// The owner of a legacy token (`authtoken_token`), compared in constant time.
-    fn owner_of_key(
-        &self,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<TokenOwner>, Outage>> + Send;
-
-    /// The user behind an access token or a personal access token, and whether the token was revoked (`token_blacklist_*`).
-    fn owner_of_jwt(
-        &self,
-        user_id: i32,
-        jti: &str,
-    ) -> impl Future<Output = Result<Option<JwtOwner>, Outage>> + Send;
-}
-
-/// The user whose API token was presented.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenOwner {
-    /// `htx_user.id`
-    pub user_id: i32,
-    /// `is_active`
-    pub is_active: bool,
-    /// `is_staff` or `is_superuser`
-    pub is_admin: bool,
-    /// Whether the active organization accepts legacy tokens; true for a user without one, and before Label Studio 1.17.
-    pub legacy_tokens_enabled: bool,
-    /// Whether the active organization accepts JWT API tokens; false before Label Studio 1.17.
-    pub jwt_tokens_enabled: bool,
-}
-
-/// [`TokenOwner`], and what became of the token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JwtOwner {
-    /// The user.
-    pub owner: TokenOwner,
-    /// Whether the token stands in the blacklist.
-    pub revoked: bool,
-}
+use super::verify::{
+    AUDIENCE, ApiTokenVerifier, ApiTokens, Compact, ISSUER, TokenOwner, Unverified,
+};
 
 /// Where random bytes come from.
 pub trait Entropy: Send + Sync {
@@ -123,10 +85,11 @@ pub struct TokenIssuer<D, T> {
     users: D,
     api_tokens: T,
     signing_key: EncodingKey,
-    verifying_key: DecodingKey,
+    verifier: ApiTokenVerifier,
     lifetime: Duration,
     user_id_claim: String,
     legacy_always: bool,
+    create_users: bool,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -139,6 +102,10 @@ pub struct IssuePolicy {
     pub user_id_claim: String,
     /// Whether legacy tokens count even where the organization has switched them off.
     pub legacy_always: bool,
+    /// Whether a user who is not there is created (`SSO_AUTO_CREATE_USERS`).
+    pub create_users: bool,
+    /// `SECRET_KEY`s of before: API tokens that they signed still count.
+    pub former_secret_keys: Vec<SecretString>,
 }
 
 impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
@@ -156,10 +123,11 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
             users,
             api_tokens,
             signing_key: EncodingKey::from_secret(secret),
-            verifying_key: DecodingKey::from_secret(secret),
+            verifier: ApiTokenVerifier::new(secret_key, &policy.former_secret_keys),
             lifetime: policy.lifetime,
             user_id_claim: policy.user_id_claim,
             legacy_always: policy.legacy_always,
+            create_users: policy.create_users,
             clock,
             entropy,
         }
@@ -194,40 +162,18 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
         }
     }
 
-    /// simplejwt's rules for Label Studio's tokens: HS256 under `SECRET_KEY`, `exp` and `jti` there, `token_type` one of the two, not in
-    /// the blacklist. They carry neither `iss` nor `aud`.
     async fn owner_of_jwt(&self, token: &str) -> Result<TokenOwner, IssueError> {
-        let invalid = IssueError::InvalidCredential;
-        let claims = Compact::parse(token)
-            .and_then(|token| token.verified(&self.verifying_key, Algorithm::HS256))
-            .map_err(|_| invalid)?;
-        let now = unix_seconds(self.clock.now());
-        let date = |name| numeric_date(&claims, name).map_err(|_| invalid);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds fit for 285 million years"
-        )]
-        let now = now as f64;
-        let in_time = date("exp")?.is_some_and(|exp| exp > now)
-            && date("nbf")?.is_none_or(|nbf| nbf <= now)
-            && date("iat")?.is_none_or(|iat| iat <= now);
-        let text = |name| claims.get(name).and_then(Value::as_str);
-        let is_api_token = matches!(text("token_type"), Some("access" | "refresh"));
-        let (Some(jti), Some(user_id)) = (text("jti"), claims.get("user_id").and_then(user_id))
-        else {
-            return Err(invalid);
-        };
-        if !in_time || !is_api_token {
-            return Err(invalid);
-        }
-        let found = self.api_tokens.owner_of_jwt(user_id, jti).await?;
-        match found {
-            Some(JwtOwner { revoked: true, .. }) | None => Err(invalid),
-            Some(JwtOwner { owner, .. }) if !owner.is_active => Err(invalid),
-            Some(JwtOwner { owner, .. }) if !owner.jwt_tokens_enabled => {
+        let token = Compact::parse(token).map_err(|_| IssueError::InvalidCredential)?;
+        let now = self.clock.now();
+        match self.verifier.owner(&token, &self.api_tokens, now).await {
+            Ok(owner) if owner.is_active => Ok(owner),
+            Err(Unverified::Unacceptable(Reason::ApiTokensDisabled)) => {
                 Err(IssueError::JwtTokensDisabled)
             }
-            Some(JwtOwner { owner, .. }) => Ok(owner),
+            Err(Unverified::Outage(outage)) => Err(outage.into()),
+            Ok(_) | Err(Unverified::Foreign(_) | Unverified::Unacceptable(_)) => {
+                Err(IssueError::InvalidCredential)
+            }
         }
     }
 
@@ -238,8 +184,9 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
 
     /// The same for whoever runs the command line: they hold `SECRET_KEY`, and with it could sign whatever they like.
     pub async fn issue_as_operator(&self, email: &str) -> Result<Issued, IssueError> {
-        let identity = Identity::Email(email.to_owned());
-        let user = ActiveUser::resolve(&self.users, &identity, Freshness::Cached)
+        let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
+        claimant.admission.create = self.create_users;
+        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Cached)
             .await
             .map_err(|refused| match refused {
                 NotAdmitted::Refused(reason) => IssueError::User(reason),

@@ -4,6 +4,7 @@
 //! [`user`] → [`session`] → [`verdict`]. Nothing here knows of HTTP servers, of SQL or of the wall clock; what a stage needs from outside
 //! is a small trait beside it.
 
+mod brought;
 pub mod clock;
 pub mod credential;
 pub mod identity;
@@ -20,15 +21,16 @@ pub mod verify;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::brought::Brought;
 use self::clock::Clock;
 use self::credential::{Credential, Sources};
-use self::identity::Identity;
+use self::identity::{Claimant, Identity};
 use self::reason::{Outage, Reason};
 use self::session::{Opened, SessionStore, Sessions};
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
 use self::verdict::{Cookies, Denial, Grant, Rejection};
-use self::verify::{VerifiedClaims, Verifier};
+use self::verify::{ApiTokens, Unverified, VerifiedClaims, Verifier};
 use crate::django::CookieAttributes;
 
 /// Whether what the gate stands on is there.
@@ -41,25 +43,40 @@ pub trait Readiness: Send + Sync {
 pub struct Gate<D, S> {
     sources: Sources,
     token_cookie: Option<CookieAttributes>,
-    verifier: Verifier,
+    verifier: Verifier<D>,
     users: D,
     sessions: Sessions<S>,
     clock: Arc<dyn Clock>,
 }
 
-impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
-    /// Looks for tokens in the cookie `token_cookie` and in the query parameter `parameter`.
+/// Where credentials are looked for.
+pub struct Places {
+    /// The token's cookie.
+    pub token_cookie: Option<CookieAttributes>,
+    /// The token's query parameter.
+    pub parameter: String,
+    /// The session cookie of the client's application.
+    pub client_cookie: Option<String>,
+}
+
+impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
+    /// Looks for credentials in those places.
     pub fn new(
-        token_cookie: Option<CookieAttributes>,
-        parameter: String,
-        verifier: Verifier,
+        places: Places,
+        verifier: Verifier<D>,
         users: D,
         sessions: Sessions<S>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let Places {
+            token_cookie,
+            parameter,
+            client_cookie,
+        } = places;
         let sources = Sources {
             cookie: token_cookie.as_ref().map(|cookie| cookie.name.clone()),
             parameter,
+            client_cookie,
         };
         Self {
             sources,
@@ -73,83 +90,103 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
 
     /// Whether the request may go on, and with which cookies.
     ///
-    /// A request without a token is none of the gate's business. Nor is one whose token isn't acceptable, except that the token is taken
-    /// from it: Label Studio then answers it as it would have without. Only a valid token can be refused, for what its user is.
+    /// A request without a credential is none of the gate's business. Nor is one whose credential isn't acceptable, except that a token is
+    /// taken from it: Label Studio then answers it as it would have without. Only a valid credential can be refused, for what its user is.
     pub async fn decide(&self, subrequest: &Subrequest<'_>) -> Result<Grant, Rejection> {
         if subrequest.has_api_credential() {
             return Ok(Grant::untouched(Reason::ApiCredential));
         }
         let now = self.clock.now();
+        let brought = self.brought(subrequest, now).await?;
         let mut refused = None;
-        for credential in Credential::find(subrequest, &self.sources) {
-            match self.read(&credential, now) {
-                Ok((claims, identity)) => {
-                    return self.log_in(subrequest, &claims, &identity, now).await;
+        for credential in Credential::find(subrequest, &self.sources, brought.client) {
+            match self.read(&credential, now).await {
+                Ok((claims, claimant)) => {
+                    return self
+                        .log_in(subrequest, &brought, &claims, &claimant, now)
+                        .await;
                 }
-                // The first token is the one that counted, so its reason is the one to tell.
-                Err(reason) => refused = refused.or(Some(reason)),
+                // The first credential is the one that counted, so its reason is the one to tell.
+                Err(why) => refused = refused.or(Some(why)),
             }
         }
-        Ok(match refused {
-            None => Grant::untouched(Reason::NoToken),
-            Some(reason) => Grant::without_token(reason, self.cookies(subrequest, None)),
-        })
+        match refused {
+            None if !brought.mixed => Ok(Grant::untouched(Reason::NoToken)),
+            None => Ok(self.without_login(Reason::NoToken, subrequest, &brought)),
+            Some(Unverified::Foreign(reason) | Unverified::Unacceptable(reason)) => {
+                Ok(self.without_login(reason, subrequest, &brought))
+            }
+            Some(Unverified::Outage(outage)) => {
+                self.undecided(outage, subrequest, &brought, now).await
+            }
+        }
     }
 
     /// Whom a token would log in, without doing so.
-    pub async fn judge(&self, token: &str) -> Result<Result<ActiveUser, Reason>, Outage> {
-        let identity = match self.read(&Credential::given(token), self.clock.now()) {
-            Ok((_, identity)) => identity,
-            Err(reason) => return Ok(Err(reason)),
+    pub async fn judge(&self, token: &str) -> Result<Result<Judged, Reason>, Outage> {
+        let credential = Credential::Token(token.into());
+        let (claims, mut claimant) = match self.read(&credential, self.clock.now()).await {
+            Ok(read) => read,
+            Err(Unverified::Foreign(reason) | Unverified::Unacceptable(reason)) => {
+                return Ok(Err(reason));
+            }
+            Err(Unverified::Outage(outage)) => return Err(outage),
         };
-        match ActiveUser::resolve(&self.users, &identity, Freshness::Current).await {
-            Ok(user) => Ok(Ok(user)),
+        let would_create = std::mem::take(&mut claimant.admission.create);
+        claimant.admission.update_names = false;
+        let method = claims.method();
+        match ActiveUser::resolve(&self.users, &claimant, Freshness::Current).await {
+            Ok(user) => Ok(Ok(Judged::Known { user, method })),
+            Err(NotAdmitted::Refused(Reason::UserUnknown)) if would_create => {
+                Ok(Ok(Judged::New { method }))
+            }
             Err(NotAdmitted::Refused(reason)) => Ok(Err(reason)),
             Err(NotAdmitted::Outage(outage)) => Err(outage),
         }
     }
 
-    /// What a token proves, and of whom.
-    fn read(
+    /// What a credential proves, and of whom.
+    async fn read(
         &self,
         credential: &Credential<'_>,
         now: SystemTime,
-    ) -> Result<(VerifiedClaims, Identity), Reason> {
-        let claims = self.verifier.verify(credential, now)?;
-        let identity = Identity::from_claims(&claims)?;
-        Ok((claims, identity))
+    ) -> Result<(VerifiedClaims, Claimant), Unverified> {
+        let claims = self.verifier.verify(credential, now).await?;
+        let claimant = Claimant::from_claims(&claims)?;
+        Ok((claims, claimant))
     }
 
     /// From verified claims to a session.
     ///
     /// The user's row may come from a cache. The statement that records the login compares it with what is stored; where they differ, all
-    /// is done once more with the row as it is now. Where a session came along, and might be kept without a statement, the row is read.
+    /// is done once more with the row as it is now. Where a token came with a session, which might be kept without a statement, the row is
+    /// read. The client's session comes with every request, so that its user is read once in some seconds.
     async fn log_in(
         &self,
         subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
         claims: &VerifiedClaims,
-        identity: &Identity,
+        claimant: &Claimant,
         now: SystemTime,
     ) -> Result<Grant, Rejection> {
-        let presented = subrequest.cookies().get(self.sessions.cookie_name());
-        let first = match presented {
-            None => Freshness::Cached,
-            Some(_) => Freshness::Current,
+        let first = match brought.session {
+            Some(_) if claims.expires().is_some() => Freshness::Current,
+            _ => Freshness::Cached,
         };
         for freshness in [first, Freshness::Current] {
-            let user = match ActiveUser::resolve(&self.users, identity, freshness).await {
+            let user = match ActiveUser::resolve(&self.users, claimant, freshness).await {
                 Ok(user) => user,
                 Err(NotAdmitted::Refused(reason)) => return Err(self.denial(subrequest, reason)),
                 Err(NotAdmitted::Outage(outage)) => return Err(outage.into()),
             };
             let opened = self
                 .sessions
-                .open_for(&user, presented, claims, now)
+                .open_for(&user, brought.session, claims, now, freshness)
                 .await?;
             match opened {
                 Opened::UserChanged => {}
                 Opened::Kept => {
-                    let cookies = self.cookies(subrequest, None);
+                    let cookies = self.cookies(subrequest, brought, None);
                     let reason = Reason::SessionKept;
                     return Ok(Grant::logged_in(reason, &user, claims.method(), cookies));
                 }
@@ -158,7 +195,7 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
                     set_cookie,
                     reason,
                 } => {
-                    let cookies = self.cookies(subrequest, Some((&value, set_cookie)));
+                    let cookies = self.cookies(subrequest, brought, Some((&value, set_cookie)));
                     return Ok(Grant::logged_in(reason, &user, claims.method(), cookies));
                 }
             }
@@ -167,17 +204,71 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
         Err(Outage::Database.into())
     }
 
+    /// The request goes on without its token, and logs nobody in.
+    fn without_login(
+        &self,
+        reason: Reason,
+        subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
+    ) -> Grant {
+        Grant::without_login(reason, self.cookies(subrequest, brought, None))
+    }
+
+    /// Somebody who could say more is out of reach. Who is logged in to Label Studio already stays so while the client's API is away: that
+    /// session was opened when it was there.
+    async fn undecided(
+        &self,
+        outage: Outage,
+        subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
+        now: SystemTime,
+    ) -> Result<Grant, Rejection> {
+        let can_wait = matches!(outage, Outage::ClientApi | Outage::Overloaded);
+        if can_wait && self.is_logged_in(brought.session, now).await? {
+            let reason = Reason::SessionKeptUnasked;
+            return Ok(self.without_login(reason, subrequest, brought));
+        }
+        Err(outage.into())
+    }
+
+    /// Whether Label Studio would take this session cookie for one of its users.
+    async fn is_logged_in(&self, session: Option<&str>, now: SystemTime) -> Result<bool, Outage> {
+        let Some(value) = session else {
+            return Ok(false);
+        };
+        let session = self.sessions.read(value, now, Freshness::Cached).await?;
+        let Some((session, id)) =
+            session.and_then(|session| session.user_id().map(|id| (session, id)))
+        else {
+            return Ok(false);
+        };
+        let claimant = Claimant::of(Identity::Id(id));
+        match ActiveUser::resolve(&self.users, &claimant, Freshness::Cached).await {
+            Ok(user) => Ok(self.sessions.is_alive_for(&session, &user, now)),
+            Err(NotAdmitted::Refused(_)) => Ok(false),
+            Err(NotAdmitted::Outage(outage)) => Err(outage),
+        }
+    }
+
     /// The cookies of the answer: the token out and, where there is one, the new session in.
-    fn cookies(&self, subrequest: &Subrequest<'_>, session: Option<(&str, String)>) -> Cookies {
+    fn cookies(
+        &self,
+        subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
+        opened: Option<(&str, String)>,
+    ) -> Cookies {
         let name = self.sessions.cookie_name();
         let mut without: Vec<&str> = self.sources.cookie.as_deref().into_iter().collect();
-        if session.is_some() {
+        let opened_value = opened.as_ref().map(|(value, _)| *value);
+        // Of two cookies of one name Django would read the last, which may be the client's.
+        let session = opened_value.or(brought.session.filter(|_| brought.mixed));
+        if opened_value.is_some() || brought.mixed {
             without.push(name);
         }
-        let with = session.as_ref().map(|(value, _)| (name, *value));
+        let with = session.map(|value| (name, value));
         Cookies {
             request: subrequest.cookies().rewritten(&without, with),
-            session: session.map(|(_, set_cookie)| set_cookie),
+            session: opened.map(|(_, set_cookie)| set_cookie),
             token_deletion: self.token_deletion(subrequest),
         }
     }
@@ -196,4 +287,21 @@ impl<D: UserDirectory, S: SessionStore> Gate<D, S> {
             token_deletion: self.token_deletion(subrequest),
         })
     }
+}
+
+/// Whom a token would log in.
+#[derive(Debug)]
+pub enum Judged {
+    /// A user who is there.
+    Known {
+        /// Who.
+        user: ActiveUser,
+        /// The method that vouches for them.
+        method: &'static str,
+    },
+    /// Somebody who would get an account.
+    New {
+        /// The method that vouches for them.
+        method: &'static str,
+    },
 }

@@ -29,15 +29,15 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The request carries no token of ours; it goes on as it came.
+    /// The request carries no credential of ours; it goes on as it came.
     NoToken = "no_token",
     /// The request carries a credential of Label Studio's own API, which Label Studio judges itself.
     ApiCredential = "api_credential",
-    /// The token was accepted and a session was opened.
+    /// The credential was accepted and a session was opened.
     SessionOpened = "session_opened",
-    /// The token was accepted and the user's session was already there.
+    /// The credential was accepted and the user's session was already there.
     SessionKept = "session_kept",
-    /// The token was accepted; the session of another user was ended and one opened for this user.
+    /// The credential was accepted; the session of another user was ended and one opened for this user.
     UserSwitched = "user_switched",
     /// The token is not a JSON Web Token in compact form, or holds a name twice.
     TokenMalformed = "token_malformed",
@@ -47,6 +47,8 @@ reasons! {
     TokenAlgorithmRefused = "token_algorithm_refused",
     /// The token is signed with another key, or was changed after it was signed.
     TokenSignatureInvalid = "token_signature_invalid",
+    /// The token names a key that its issuer does not have.
+    TokenKeyUnknown = "token_key_unknown",
     /// The token's `exp` has passed.
     TokenExpired = "token_expired",
     /// The token's `nbf` or `iat` lies in the future.
@@ -55,20 +57,44 @@ reasons! {
     TokenIssuerRefused = "token_issuer_refused",
     /// The token's `aud` does not name the gate.
     TokenAudienceRefused = "token_audience_refused",
-    /// A claim that must be there is missing.
+    /// The token is good for longer than tokens of its issuer may be.
+    TokenLifetimeTooLong = "token_lifetime_too_long",
+    /// A claim that must be there, or a field of the client API's answer, is missing.
     TokenClaimMissing = "token_claim_missing",
-    /// A claim is there with a value of the wrong type or form.
+    /// A claim, or a field of the client API's answer, has a value of the wrong type or form.
     TokenClaimInvalid = "token_claim_invalid",
-    /// The token is valid, but no user of Label Studio answers to it.
+    /// A claim that is required has none of the accepted values.
+    TokenClaimRefused = "token_claim_refused",
+    /// The issuer says that it has not verified the e-mail address.
+    TokenEmailUnverified = "token_email_unverified",
+    /// The API token of Label Studio was revoked.
+    TokenRevoked = "token_revoked",
+    /// The organization does not accept API tokens of this kind.
+    ApiTokensDisabled = "api_tokens_disabled",
+    /// The request carries a token, and no method that takes tokens is switched on.
+    NoMethod = "no_method",
+    /// The client's application knows no session of that name, or says that nobody is signed in to it.
+    ClientSessionUnknown = "client_session_unknown",
+    /// The client's application is out of reach; the session that the user already has in Label Studio goes on.
+    SessionKeptUnasked = "session_kept_unasked",
+    /// The credential is valid, but no user of Label Studio answers to it.
     UserUnknown = "user_unknown",
-    /// The token is valid, but its user is not active in Label Studio.
+    /// The credential is valid, but its user is not active in Label Studio.
     UserInactive = "user_inactive",
-    /// The token is valid, but its user was removed from the organization.
+    /// The credential is valid, but its user was removed from the organization.
     UserRemoved = "user_removed",
+    /// The credential is valid, but its user is staff or a superuser, and whoever vouches for them may not let such users in.
+    UserPrivileged = "user_privileged",
+    /// The credential is valid and an account may be created, but cannot be with this database; the log and `doctor` say why.
+    UserNotCreated = "user_not_created",
     /// The proxy did not say what the original request was, or said it in a form that cannot be read.
     RequestMalformed = "request_malformed",
     /// Postgres is out of reach or did not answer in time.
     DatabaseUnavailable = "database_unavailable",
+    /// The key server of an issuer is out of reach, and none of its keys that are known has signed the token.
+    KeyServerUnavailable = "key_server_unavailable",
+    /// The API of the client's application is out of reach, too slow, or answers with something else than agreed.
+    ClientApiUnavailable = "client_api_unavailable",
     /// Too many requests are waiting already.
     Overloaded = "overloaded",
 }
@@ -79,6 +105,12 @@ pub enum Outage {
     /// Postgres is out of reach or did not answer in time.
     #[error("the database is out of reach")]
     Database,
+    /// The key server of an issuer is out of reach.
+    #[error("the issuer's key server is out of reach")]
+    KeyServer,
+    /// The API of the client's application is out of reach, or answers with something else than agreed.
+    #[error("the client's API gives no answer")]
+    ClientApi,
     /// Too many requests are waiting already.
     #[error("too many requests are waiting")]
     Overloaded,
@@ -89,6 +121,8 @@ impl Outage {
     pub const fn reason(self) -> Reason {
         match self {
             Self::Database => Reason::DatabaseUnavailable,
+            Self::KeyServer => Reason::KeyServerUnavailable,
+            Self::ClientApi => Reason::ClientApiUnavailable,
             Self::Overloaded => Reason::Overloaded,
         }
     }
@@ -114,8 +148,13 @@ mod tests {
                 Reason::UserUnknown
                 | Reason::UserInactive
                 | Reason::UserRemoved
+                | Reason::UserPrivileged
+                | Reason::UserNotCreated
                 | Reason::RequestMalformed => 403,
-                Reason::DatabaseUnavailable | Reason::Overloaded => 503,
+                Reason::DatabaseUnavailable
+                | Reason::KeyServerUnavailable
+                | Reason::ClientApiUnavailable
+                | Reason::Overloaded => 503,
                 _ => 200,
             };
             let _ = writeln!(

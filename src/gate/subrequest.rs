@@ -79,6 +79,13 @@ impl<'r> CookieHeader<'r> {
             .and_then(|(_, value)| std::str::from_utf8(unquoted(value)).ok())
     }
 
+    /// Every value of a cookie of that name, in the order of the header: browsers keep cookies of one name apart by domain and path.
+    pub fn all<'c>(&'c self, name: &'c str) -> impl Iterator<Item = &'c str> {
+        self.pairs()
+            .filter(move |(key, _)| *key == name.as_bytes())
+            .filter_map(|(_, value)| std::str::from_utf8(unquoted(value)).ok())
+    }
+
     /// Whether a cookie of that name is there, whatever its value.
     pub fn contains(&self, name: &str) -> bool {
         self.pairs().any(|(key, _)| key == name.as_bytes())

@@ -11,13 +11,12 @@ use serde_json::{Value, json};
 
 use super::identity::Identity;
 use super::session::{Engine, LoginRecord, Recorded, SessionPolicy};
-use super::user::UserRow;
-use super::verify::{Native, Verifier};
+use super::user::{Created, NewUser, UserRow};
+use super::verify::{ApiTokens, JwtOwner, Native, TokenOwner, Verifier};
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData};
-use crate::gate::issue::{
-    ApiCredential, ApiTokens, Entropy, IssueError, IssuePolicy, JwtOwner, TokenIssuer, TokenOwner,
-};
+use crate::gate::identity::Profile;
+use crate::gate::issue::{ApiCredential, Entropy, IssueError, IssuePolicy, TokenIssuer};
 use crate::gate::subrequest::CookieHeader;
 
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
@@ -64,15 +63,71 @@ impl UserDirectory for Memory {
         let found = match identity {
             Identity::Id(id) => users.get(id),
             Identity::Email(email) => users.values().find(|user| user.email == *email),
+            Identity::Username(name) => users
+                .values()
+                .find(|user| user.email.split('@').next() == Some(name)),
         };
         Ok(found.cloned().map(Arc::new))
+    }
+
+    async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
+        self.outage()?;
+        let mut users = self.0.stored.lock().expect("lock");
+        if users.values().all(|user| user.email != person.email) {
+            let id = 100 + i32::try_from(users.len()).expect("a few users");
+            let row = UserRow {
+                email: person.email.clone(),
+                first_name: person.profile.first_name.clone(),
+                last_name: person.profile.last_name.clone(),
+                ..user(id)
+            };
+            users.insert(id, row);
+        }
+        Ok(Created::Yes)
+    }
+
+    async fn rename(
+        &self,
+        user: &UserRow,
+        _identity: &Identity,
+        profile: &Profile,
+    ) -> Result<Arc<UserRow>, Outage> {
+        let mut row = user.clone();
+        for (new, name) in [
+            (&profile.first_name, &mut row.first_name),
+            (&profile.last_name, &mut row.last_name),
+        ] {
+            if !new.is_empty() {
+                name.clone_from(new);
+            }
+        }
+        let mut users = self.0.stored.lock().expect("lock");
+        users.insert(row.id, row.clone());
+        Ok(Arc::new(row))
+    }
+}
+
+/// Nobody has an API token.
+impl ApiTokens for Memory {
+    async fn owner_of_key(&self, _key: &str) -> Result<Option<TokenOwner>, Outage> {
+        Ok(None)
+    }
+
+    async fn owner_of_jwt(&self, _user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        Ok(None)
     }
 }
 
 impl SessionStore for Memory {
-    async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<String>, Outage> {
+    async fn load(
+        &self,
+        key: &str,
+        _now: SystemTime,
+        _freshness: Freshness,
+    ) -> Result<Option<Arc<str>>, Outage> {
         self.outage()?;
-        Ok(self.0.rows.lock().expect("lock").get(key).cloned())
+        let rows = self.0.rows.lock().expect("lock");
+        Ok(rows.get(key).map(|data| Arc::from(data.as_str())))
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
@@ -120,6 +175,9 @@ fn user(id: i32) -> UserRow {
         id,
         email: format!("user{id}@example.com"),
         password: format!("!unusable-{id}"),
+        is_privileged: false,
+        first_name: String::new(),
+        last_name: String::new(),
         is_active: true,
         active_organization_id: Some(1),
         removed_from_organization: false,
@@ -139,9 +197,32 @@ impl House {
 
     /// One that stands at another moment, and where sessions last so long.
     fn at(engine: Engine, now: SystemTime, max_session_age: Duration) -> Self {
+        Self::with(engine, now, max_session_age, |_, _| {})
+    }
+
+    /// With more methods than the native one, or with other places to look for credentials.
+    fn with(
+        engine: Engine,
+        now: SystemTime,
+        max_session_age: Duration,
+        more: impl FnOnce(&mut Places, &mut Verifier<Memory>),
+    ) -> Self {
         let memory = Memory::default();
         let secret = SecretString::from(SECRET);
-        let native = Native::new(&secret, "user_id".to_owned(), Duration::ZERO);
+        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO);
+        let mut verifier = Verifier {
+            issuers: Vec::new(),
+            native: Some(native),
+            api_tokens: None,
+            client_session: None,
+            max_length: 16 * 1024,
+        };
+        let mut places = Places {
+            token_cookie: Some(cookie("ls_auth_token")),
+            parameter: "token".to_owned(),
+            client_cookie: None,
+        };
+        more(&mut places, &mut verifier);
         let policy = SessionPolicy {
             engine,
             cookie: cookie("sessionid"),
@@ -150,9 +231,8 @@ impl House {
         };
         let world = Self {
             gate: Gate::new(
-                Some(cookie("ls_auth_token")),
-                "token".to_owned(),
-                Verifier::new(native, 16 * 1024),
+                places,
+                verifier,
                 memory.clone(),
                 Sessions::new(memory.clone(), policy, &secret),
                 Arc::new(At(now)),
@@ -569,6 +649,8 @@ async fn label_studios_own_tokens_are_judged_as_simplejwt_judges_them() {
                 lifetime: Duration::from_secs(600),
                 user_id_claim: "user_id".to_owned(),
                 legacy_always: false,
+                create_users: false,
+                former_secret_keys: Vec::new(),
             },
             Arc::new(At(at)),
             Arc::new(Sixteen),

@@ -1,13 +1,14 @@
-//! Stage 5: [`Identity`] → [`ActiveUser`].
+//! Stage 5: [`Claimant`] → [`ActiveUser`].
 //!
-//! In: the name under which a user is to be looked up. Out: a user who may come in. Afterwards holds: an `ActiveUser` was active and a
+//! In: the name under which a user is to be looked up, and what may be done for them. Out: a user who may come in, and who was created where
+//! that is allowed. Afterwards holds: an `ActiveUser` was active and a
 //! member when the row was read; the statement that opens the session asks again, so a row from a cache lets nobody in who was shut
 //! out meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::Identity;
+use super::identity::{Claimant, Identity, Profile, is_email_address};
 use super::reason::{Outage, Reason};
 
 /// Where users are looked up.
@@ -20,6 +21,35 @@ pub trait UserDirectory: Send + Sync {
         identity: &Identity,
         freshness: Freshness,
     ) -> impl Future<Output = Result<Option<Arc<UserRow>>, Outage>> + Send;
+
+    /// Makes an account with all that a sign-up makes, unless there is one of that address already: two first requests make one user.
+    fn create(&self, person: &NewUser) -> impl Future<Output = Result<Created, Outage>> + Send;
+
+    /// Brings first and last name up to date. What `profile` says nothing about stays.
+    fn rename(
+        &self,
+        user: &UserRow,
+        identity: &Identity,
+        profile: &Profile,
+    ) -> impl Future<Output = Result<Arc<UserRow>, Outage>> + Send;
+}
+
+/// Somebody who gets an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// In lower case, as Label Studio's own form compares it.
+    pub email: String,
+    /// Names, as far as they are known.
+    pub profile: Profile,
+}
+
+/// What became of an account to be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is there now, whoever made it.
+    Yes,
+    /// Label Studio's tables ask for something that the gate doesn't know, or there is no organization yet.
+    NotPossible,
 }
 
 /// How old an answer may be.
@@ -42,6 +72,12 @@ pub struct UserRow {
     pub password: String,
     /// `is_active`, and not `is_deleted` where that column exists (Label Studio 1.9.1 to 1.10.0).
     pub is_active: bool,
+    /// `is_staff` or `is_superuser`
+    pub is_privileged: bool,
+    /// `first_name`
+    pub first_name: String,
+    /// `last_name`
+    pub last_name: String,
     /// `active_organization_id`
     pub active_organization_id: Option<i32>,
     /// Whether the membership in the active organization (or, without one, every membership there is) carries a `deleted_at`.
@@ -51,7 +87,7 @@ pub struct UserRow {
     pub max_session_age: Option<Duration>,
 }
 
-/// Without the e-mail address and the password hash.
+/// Without the e-mail address, the names and the password hash.
 impl std::fmt::Debug for UserRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRow")
@@ -93,25 +129,69 @@ impl ActiveUser {
     /// Nobody is refused because of an old answer: whoever was let in a moment ago may try at once.
     pub async fn resolve(
         users: &impl UserDirectory,
-        identity: &Identity,
+        claimant: &Claimant,
         freshness: Freshness,
     ) -> Result<Self, NotAdmitted> {
+        let identity = &claimant.identity;
         let row = users.find(identity, freshness).await?;
-        match (Self::admit(row), freshness) {
+        let user = match (Self::admit(row, claimant), freshness) {
             (Err(_), Freshness::Cached) => {
                 let row = users.find(identity, Freshness::Current).await?;
-                Ok(Self::admit(row)?)
+                Self::admit(row, claimant)
             }
-            (admitted, _) => Ok(admitted?),
+            (admitted, _) => admitted,
+        };
+        match user {
+            Ok(user) => Ok(user.up_to_date(users, claimant).await),
+            Err(Reason::UserUnknown) => Self::create(users, claimant).await,
+            Err(reason) => Err(reason.into()),
         }
     }
 
-    /// The only way to one: the row exists, is active and was not removed from the organization.
-    fn admit(row: Option<Arc<UserRow>>) -> Result<Self, Reason> {
+    /// An account for somebody who has none, where that is allowed.
+    async fn create(users: &impl UserDirectory, claimant: &Claimant) -> Result<Self, NotAdmitted> {
+        let email = match &claimant.identity {
+            Identity::Email(email) if claimant.admission.create && is_email_address(email) => email,
+            _ => return Err(Reason::UserUnknown.into()),
+        };
+        let person = NewUser {
+            email: email.to_lowercase(),
+            profile: claimant.profile.clone(),
+        };
+        match users.create(&person).await? {
+            Created::NotPossible => Err(Reason::UserNotCreated.into()),
+            Created::Yes => {
+                // Where several users have this address in different cases, none was created, and none is meant.
+                let row = users.find(&claimant.identity, Freshness::Current).await?;
+                Ok(Self::admit(row, claimant)?)
+            }
+        }
+    }
+
+    /// The user with the names that the issuer knows. Nobody stays outside because a name could not be written.
+    async fn up_to_date(self, users: &impl UserDirectory, claimant: &Claimant) -> Self {
+        let (row, said) = (&self.0, &claimant.profile);
+        let differs = |said: &str, stored: &str| !said.is_empty() && said != stored;
+        let renamed =
+            differs(&said.first_name, &row.first_name) || differs(&said.last_name, &row.last_name);
+        if !renamed || !claimant.admission.update_names {
+            return self;
+        }
+        match users.rename(row, &claimant.identity, said).await {
+            Ok(row) => Self(row),
+            Err(_) => self,
+        }
+    }
+
+    /// The only way to one: the row exists, is active, was not removed from the organization, and whoever vouches may let such users in.
+    fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Reason> {
         match row {
             None => Err(Reason::UserUnknown),
             Some(row) if !row.is_active => Err(Reason::UserInactive),
             Some(row) if row.removed_from_organization => Err(Reason::UserRemoved),
+            Some(row) if row.is_privileged && !claimant.admission.privileged => {
+                Err(Reason::UserPrivileged)
+            }
             Some(row) => Ok(Self(row)),
         }
     }

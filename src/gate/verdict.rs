@@ -65,8 +65,8 @@ impl Grant {
         }
     }
 
-    /// The request goes on without its token, which was not acceptable.
-    pub(super) const fn without_token(reason: Reason, cookies: Cookies) -> Self {
+    /// The request goes on and logs nobody in: its credential was not acceptable, and a token is taken from it.
+    pub(super) const fn without_login(reason: Reason, cookies: Cookies) -> Self {
         Self {
             reason,
             login: None,

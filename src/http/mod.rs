@@ -15,9 +15,10 @@ use std::sync::Arc;
 use actix_web::web;
 
 pub use self::token::{RateLimits, TokenRoute};
-use crate::gate::issue::{ApiTokens, TokenIssuer};
+use crate::gate::issue::TokenIssuer;
 use crate::gate::session::SessionStore;
 use crate::gate::user::UserDirectory;
+use crate::gate::verify::ApiTokens;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
 

@@ -88,7 +88,7 @@ impl Connections {
     /// `sql/` does the same done twice as done once.
     pub(super) async fn query(
         &self,
-        statement: Statement,
+        statement: Statement<'_>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Outage> {
         let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
@@ -116,7 +116,7 @@ impl Connections {
     async fn send(
         &self,
         connection: Object,
-        statement: Statement,
+        statement: Statement<'_>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failure> {
         let work = async {

@@ -1,5 +1,6 @@
 //! Adapter: Postgres, the only place that speaks SQL. Every statement is a file in `sql/`.
 
+mod accounts;
 mod connection;
 mod schema;
 mod sessions;
@@ -19,9 +20,9 @@ use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 use crate::gate::Readiness;
 use crate::gate::identity::Identity;
-use crate::gate::issue::TokenOwner;
 use crate::gate::reason::Outage;
 use crate::gate::user::UserRow;
+use crate::gate::verify::TokenOwner;
 use crate::settings::Database;
 
 /// Users, sessions and API tokens of one Label Studio.
@@ -33,6 +34,8 @@ struct Inner {
     schema: schema::Known,
     users: Cache<Identity, Arc<UserRow>>,
     session_policies: Cache<i32, Duration>,
+    /// `session_data` by the digest of the key: the key itself is a credential.
+    sessions: Cache<[u8; 32], Arc<str>>,
     key_owners: Cache<[u8; 32], TokenOwner>,
     caching: bool,
 }
@@ -48,6 +51,10 @@ impl Postgres {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
             users: Cache::builder()
+                .max_capacity(cache)
+                .time_to_live(settings.cache_ttl)
+                .build(),
+            sessions: Cache::builder()
                 .max_capacity(cache)
                 .time_to_live(settings.cache_ttl)
                 .build(),
@@ -72,13 +79,13 @@ impl Postgres {
     }
 
     /// What Label Studio's tables are like.
-    pub async fn schema(&self) -> Result<Schema, Outage> {
+    pub async fn schema(&self) -> Result<Arc<Schema>, Outage> {
         self.0.schema.get(&self.0.connections).await
     }
 
     async fn query(
         &self,
-        statement: Statement,
+        statement: Statement<'_>,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Outage> {
         self.0.connections.query(statement, parameters).await

@@ -1,14 +1,15 @@
 //! What Label Studio's tables are like: one binary serves 1.7 to 1.23.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::accounts::NewAccount;
 use super::connection::Connections;
 use super::statement::sql;
 use super::unexpected;
 use crate::gate::reason::Outage;
 
 /// What differs between the versions of Label Studio, as far as the gate needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     /// JWT API tokens, and the switches for both kinds (since 1.17).
     pub has_jwt_tokens: bool,
@@ -16,31 +17,35 @@ pub struct Schema {
     pub has_session_policy: bool,
     /// What a missing row of `jwt_auth_jwtsettings` means for legacy tokens; JWT tokens are the opposite.
     pub legacy_tokens_by_default: bool,
+    /// How accounts are created, or why they cannot be.
+    pub accounts: Result<NewAccount, String>,
 }
 
 /// The schema, once it was read.
 #[derive(Default)]
-pub(super) struct Known(Mutex<Option<Schema>>);
+pub(super) struct Known(Mutex<Option<Arc<Schema>>>);
 
 impl Known {
     /// Reads it at the first time that Postgres is there.
     ///
     /// It doesn't change while Label Studio runs; after an upgrade of Label Studio the gate is restarted, as its role's grants are renewed.
-    pub(super) async fn get(&self, connections: &Connections) -> Result<Schema, Outage> {
-        if let Some(schema) = *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-        {
+    pub(super) async fn get(&self, connections: &Connections) -> Result<Arc<Schema>, Outage> {
+        if let Some(schema) = self.lock().clone() {
             return Ok(schema);
         }
-        let schema = read(connections).await?;
-        tracing::info!(?schema, "read the schema");
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(schema);
+        let schema = Arc::new(read(connections).await?);
+        tracing::info!(
+            has_jwt_tokens = schema.has_jwt_tokens,
+            has_session_policy = schema.has_session_policy,
+            can_create_accounts = schema.accounts.is_ok(),
+            "read the schema"
+        );
+        *self.lock() = Some(schema.clone());
         Ok(schema)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Schema>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,6 +66,7 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
     Ok(Schema {
         has_jwt_tokens,
         has_session_policy: column("has_session_policy")?,
+        accounts: NewAccount::read(connections).await?,
         legacy_tokens_by_default: !has_jwt_tokens || !legacy_tokens_off(connections).await?,
     })
 }

@@ -1,11 +1,15 @@
 //! [`SessionStore`] over `django_session`.
 
+use std::sync::Arc;
 use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{LoginRecord, Recorded, SessionStore};
+use crate::gate::user::Freshness;
 
 impl Postgres {
     /// `session_data` of some sessions that have not expired.
@@ -19,14 +23,43 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// Notes for some seconds what a session holds, or forgets it.
+    fn remember(&self, key: &str, data: Option<Arc<str>>) {
+        match data {
+            Some(data) if self.0.caching => self.0.sessions.insert(digest(key), data),
+            Some(_) => {}
+            None => self.0.sessions.invalidate(&digest(key)),
+        }
+    }
+}
+
+fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
 impl SessionStore for Postgres {
-    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<String>, Outage> {
+    async fn load(
+        &self,
+        key: &str,
+        now: SystemTime,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<str>>, Outage> {
+        if freshness == Freshness::Cached
+            && let Some(data) = self.0.sessions.get(&digest(key))
+        {
+            return Ok(Some(data));
+        }
         let statement = sql!("load_session");
         let rows = self.query(statement, &[&key, &now]).await?;
-        rows.first()
+        let data: Option<&str> = rows
+            .first()
             .map(|row| row.try_get("session_data"))
             .transpose()
-            .map_err(|error| unexpected(&error))
+            .map_err(|error| unexpected(&error))?;
+        let data = data.map(Arc::from);
+        self.remember(key, data.clone());
+        Ok(data)
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
@@ -54,6 +87,9 @@ impl SessionStore for Postgres {
         let unchanged = row
             .try_get("unchanged")
             .map_err(|error| unexpected(&error))?;
+        if let Some(ended) = login.replaces {
+            self.remember(ended, None);
+        }
         Ok(if unchanged {
             Recorded::Done
         } else {

@@ -2,11 +2,11 @@
 
 /// A statement.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Statement {
+pub(super) struct Statement<'t> {
     /// Its file's name, for the log.
     pub(super) name: &'static str,
     /// Its text.
-    pub(super) text: &'static str,
+    pub(super) text: &'t str,
 }
 
 /// The statement in `sql/NAME.sql`, read when the crate is compiled.

@@ -1,27 +1,24 @@
 //! Encrypted connections, in libpq's terms (PostgreSQL 15, §34.19.1).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::settings::Tls;
+use crate::trust::{self, TrustError};
 
 /// Why there can be no encrypted connection.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of certificates can't be used.
-    #[error("the certificates in {0} cannot be read: {1}")]
-    CaFile(PathBuf, String),
-    /// The system trusts nobody.
-    #[error("the system has no certificates to trust; name a file in database.tls_ca_file")]
-    NoRoots,
+    /// Nobody is trusted.
+    #[error("database.tls_ca_file: {0}")]
+    Trust(#[from] TrustError),
     /// rustls refuses.
     #[error("TLS cannot be set up: {0}")]
     Rustls(String),
@@ -40,48 +37,23 @@ pub(super) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsC
             .with_no_client_auth(),
         // libpq: with a root certificate file, `require` verifies the chain and not the name.
         (Tls::Disable | Tls::Require, Some(file)) => {
-            let chain =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(file)?), provider)
-                    .build()
-                    .map_err(|error| TlsError::Rustls(error.to_string()))?;
+            let chain = WebPkiServerVerifier::builder_with_provider(
+                Arc::new(trust::roots(Some(file))?),
+                provider,
+            )
+            .build()
+            .map_err(|error| TlsError::Rustls(error.to_string()))?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyName(chain)))
                 .with_no_client_auth()
         }
         (Tls::VerifyFull, file) => {
-            let roots = file.map_or_else(system_roots, roots)?;
+            let roots = trust::roots(file)?;
             builder.with_root_certificates(roots).with_no_client_auth()
         }
     };
     Ok(MakeRustlsConnect::new(config))
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
-    let unusable = |error: String| TlsError::CaFile(file.to_owned(), error);
-    let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?
-    {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("it holds none".to_owned()));
-    }
-    Ok(roots)
-}
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(TlsError::NoRoots);
-    }
-    Ok(roots)
 }
 
 /// `require` without a root certificate file: encrypted, to whoever answers.

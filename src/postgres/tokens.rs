@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
-use crate::gate::issue::{ApiTokens, JwtOwner, TokenOwner};
 use crate::gate::reason::Outage;
+use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
 /// How many characters of a key the index sees. How long the look-up takes may tell something of them; the rest, 32 hexadecimal digits of a
 /// usual key, is compared in constant time.

@@ -7,12 +7,15 @@ use tokio_postgres::Row;
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
-use crate::gate::identity::Identity;
+use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
-use crate::gate::user::{Freshness, UserDirectory, UserRow};
+use crate::gate::user::{Created, Freshness, NewUser, UserDirectory, UserRow};
 
 /// Label Studio's default for an organization without a row: eight days (`session_policy/models.py`).
 const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
+
+/// Characters that `htx_user.first_name` and `last_name` hold.
+const LONGEST_NAME: usize = 256;
 
 impl UserDirectory for Postgres {
     async fn find(
@@ -33,6 +36,36 @@ impl UserDirectory for Postgres {
         }
         Ok(found)
     }
+
+    async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
+        self.create_account(person).await
+    }
+
+    async fn rename(
+        &self,
+        user: &UserRow,
+        identity: &Identity,
+        profile: &Profile,
+    ) -> Result<Arc<UserRow>, Outage> {
+        let cut = |name: &str| name.chars().take(LONGEST_NAME).collect::<String>();
+        let (first, last) = (cut(&profile.first_name), cut(&profile.last_name));
+        let statement = sql!("update_names");
+        self.query(statement, &[&user.id, &first, &last]).await?;
+        let mut renamed = user.clone();
+        for (new, name) in [
+            (&profile.first_name, &mut renamed.first_name),
+            (&profile.last_name, &mut renamed.last_name),
+        ] {
+            if !new.is_empty() {
+                name.clone_from(new);
+            }
+        }
+        let renamed = Arc::new(renamed);
+        if self.0.caching {
+            self.0.users.insert(identity.clone(), renamed.clone());
+        }
+        Ok(renamed)
+    }
 }
 
 impl Postgres {
@@ -45,6 +78,10 @@ impl Postgres {
             Identity::Email(email) => {
                 let statement = sql!("user_by_email");
                 self.query(statement, &[email]).await?
+            }
+            Identity::Username(name) => {
+                let statement = sql!("user_by_username");
+                self.query(statement, &[name]).await?
             }
         };
         let Some(row) = rows.first() else {
@@ -85,6 +122,9 @@ fn user(row: &Row) -> Result<UserRow, tokio_postgres::Error> {
         email: row.try_get("email")?,
         password: row.try_get("password")?,
         is_active: row.try_get("is_active")?,
+        is_privileged: row.try_get("is_privileged")?,
+        first_name: row.try_get("first_name")?,
+        last_name: row.try_get("last_name")?,
         active_organization_id: row.try_get("active_organization_id")?,
         removed_from_organization: row.try_get("removed")?,
         max_session_age: None,

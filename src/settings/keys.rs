@@ -76,6 +76,11 @@ pub const KEYS: &[Key] = &[
         "Label Studio's `SECRET_KEY`; required",
     ),
     secret(
+        "label_studio.secret_key_fallbacks",
+        &["SECRET_KEY_FALLBACKS"],
+        "`SECRET_KEY`s of before, a list or separated by commas: tokens that they signed are still accepted",
+    ),
+    secret(
         "database.url",
         &["DATABASE_URL"],
         "`postgres://user:password@host:port/name`, instead of the five parts; what it leaves out is taken from them",
@@ -187,6 +192,147 @@ pub const KEYS: &[Key] = &[
         &[],
         "longer tokens are refused unread; bytes",
     ),
+    secret(
+        "external.secret",
+        &["JWT_SSO_SECRET"],
+        "method 1: the secret shared with your issuer; with an algorithm for public keys, that key in PEM form",
+    ),
+    secret(
+        "external.previous_secret",
+        &[],
+        "the one before, while it is being changed",
+    ),
+    secret(
+        "external.public_key",
+        &[],
+        "the issuer's public key, or several, in PEM form",
+    ),
+    key(
+        "external.jwks_url",
+        &[],
+        "where the issuer publishes its keys (JWKS)",
+    ),
+    key(
+        "external.discovery",
+        &[],
+        "URL of an OpenID provider, whose discovery document names its keys",
+    ),
+    key(
+        "external.algorithms",
+        &["JWT_SSO_ALGORITHM"],
+        "algorithms that are accepted, of one family; empty: HS256 for a secret, those of the key otherwise",
+    ),
+    key(
+        "external.issuer",
+        &[],
+        "`iss` of its tokens; empty: not looked at",
+    ),
+    key(
+        "external.audience",
+        &[],
+        "`aud` of its tokens, one or several; required with `jwks_url` and `discovery`",
+    ),
+    key(
+        "external.leeway_seconds",
+        &[],
+        "how many seconds `exp` and `nbf` may be off",
+    ),
+    key(
+        "external.max_lifetime_seconds",
+        &[],
+        "the longest time from `iat` to `exp`; 0: any",
+    ),
+    key(
+        "external.required_claims",
+        &[],
+        "claims that must be there, as `name` or `name=value`",
+    ),
+    key(
+        "external.email_claim",
+        &["JWT_SSO_EMAIL_CLAIM"],
+        "the claim with the e-mail address; dots lead into nested objects, here and below",
+    ),
+    key(
+        "external.username_claim",
+        &["JWT_SSO_USERNAME_CLAIM"],
+        "the claim with the user's name, by which users without an e-mail claim are found",
+    ),
+    key(
+        "external.first_name_claim",
+        &["JWT_SSO_FIRST_NAME_CLAIM"],
+        "the claim with the first name",
+    ),
+    key(
+        "external.last_name_claim",
+        &["JWT_SSO_LAST_NAME_CLAIM"],
+        "the claim with the last name",
+    ),
+    key(
+        "external.create_users",
+        &["JWT_SSO_AUTO_CREATE_USERS"],
+        "whether unknown users get an account; needs `sql/role.sql` with `create_users`",
+    ),
+    key(
+        "external.update_names",
+        &[],
+        "whether first and last name follow the claims",
+    ),
+    key(
+        "external.allow_privileged",
+        &[],
+        "whether staff and superusers may come in this way",
+    ),
+    key(
+        "external.accept_unverified_email",
+        &[],
+        "whether an address counts that comes with `email_verified: false`",
+    ),
+    key(
+        "external.allow_http",
+        &[],
+        "whether keys may be read over plain HTTP",
+    ),
+    secret(
+        "external.issuers",
+        &[],
+        "further issuers: `[[external.issuers]]` in the file, a JSON array in the variable",
+    ),
+    key(
+        "key_server.refresh_seconds",
+        &[],
+        "how often keys are read again",
+    ),
+    key(
+        "key_server.cooldown_seconds",
+        &[],
+        "after which time a token with an unknown `kid` has them read once more",
+    ),
+    key(
+        "key_server.timeout_ms",
+        &[],
+        "how long a key server may take",
+    ),
+    key("key_server.max_bytes", &[], "longer answers are not read"),
+    key(
+        "key_server.redirects",
+        &[],
+        "how many redirects are followed",
+    ),
+    key(
+        "key_server.ca_file",
+        &[],
+        "certificates to trust instead of the system's (PEM)",
+    ),
+    key(
+        "native.enabled",
+        &[],
+        "method 2: whether tokens of `POST /api/sso/token` log in",
+    ),
+    key(
+        "native.api_tokens",
+        &["JWT_SSO_VERIFY_NATIVE_TOKEN"],
+        "whether Label Studio's own API tokens (access tokens, and personal access tokens of 200 years) log in",
+    ),
     key(
         "native.user_id_claim",
         &["JWT_SSO_NATIVE_USER_ID_CLAIM"],
@@ -196,6 +342,81 @@ pub const KEYS: &[Key] = &[
         "native.leeway_seconds",
         &[],
         "how many seconds `exp` and `nbf` may be off",
+    ),
+    key(
+        "client_session.verify_url",
+        &["JWT_SSO_SESSION_VERIFY_URL"],
+        "method 3: the API of your application that says whose session a cookie names; empty: off",
+    ),
+    secret(
+        "client_session.verify_secret",
+        &["JWT_SSO_SESSION_VERIFY_SECRET"],
+        "sent to it in `X-Verify-Token`; required with `verify_url`",
+    ),
+    key(
+        "client_session.cookie_name",
+        &["JWT_SSO_SESSION_COOKIE_NAME"],
+        "name of your application's session cookie",
+    ),
+    key(
+        "client_session.cookie_domain",
+        &[],
+        "its domain, where it has the name of Label Studio's; empty: that of the session's cookie",
+    ),
+    key(
+        "client_session.cookie_path",
+        &[],
+        "its path, where it has the name of Label Studio's",
+    ),
+    key(
+        "client_session.verify_timeout_seconds",
+        &["JWT_SSO_SESSION_VERIFY_TIMEOUT"],
+        "how long the API may take",
+    ),
+    key(
+        "client_session.cache_ttl_seconds",
+        &["JWT_SSO_SESSION_CACHE_TTL"],
+        "how long its answer is remembered; 0: it is asked each time",
+    ),
+    key(
+        "client_session.email_field",
+        &["JWT_SSO_SESSION_EMAIL_FIELD"],
+        "field of its answer with the e-mail address",
+    ),
+    key(
+        "client_session.username_field",
+        &["JWT_SSO_SESSION_USERNAME_FIELD"],
+        "with the user's name",
+    ),
+    key(
+        "client_session.first_name_field",
+        &["JWT_SSO_SESSION_FIRST_NAME_FIELD"],
+        "with the first name",
+    ),
+    key(
+        "client_session.last_name_field",
+        &["JWT_SSO_SESSION_LAST_NAME_FIELD"],
+        "with the last name",
+    ),
+    key(
+        "client_session.create_users",
+        &["JWT_SSO_SESSION_AUTO_CREATE_USERS"],
+        "whether unknown users get an account; needs `sql/role.sql` with `create_users`",
+    ),
+    key(
+        "client_session.update_names",
+        &[],
+        "whether first and last name follow the answer",
+    ),
+    key(
+        "client_session.allow_privileged",
+        &[],
+        "whether staff and superusers may come in this way",
+    ),
+    key(
+        "client_session.ca_file",
+        &[],
+        "certificates to trust instead of the system's (PEM)",
     ),
     key(
         "session.engine",
@@ -255,6 +476,11 @@ pub const KEYS: &[Key] = &[
         "token_issue.expires_in",
         &["SSO_TOKEN_EXPIRY"],
         "seconds for which an issued token is good",
+    ),
+    key(
+        "token_issue.create_users",
+        &["SSO_AUTO_CREATE_USERS"],
+        "whether a token for an unknown address makes an account; needs `sql/role.sql` with `create_users`",
     ),
     key(
         "token_issue.legacy_api_tokens",

@@ -11,13 +11,15 @@ use super::reader::Reader;
 pub struct LabelStudio {
     /// `SECRET_KEY`
     pub secret_key: SecretString,
+    /// Those before it.
+    pub former_secret_keys: Vec<SecretString>,
 }
 
 /// The key of every Label Studio before 1.8.2: whoever has read its source can sign with it.
 const PUBLIC_CONSTANT: &str = "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n";
 
 /// RFC 7518 §3.2: a key for HS256 has 256 bits or more.
-const SHORTEST_KEY: usize = 32;
+pub(super) const SHORTEST_KEY: usize = 32;
 
 impl LabelStudio {
     pub(super) fn read(reader: &mut Reader) -> Self {
@@ -44,6 +46,19 @@ impl LabelStudio {
         } else if distinct.len() < 5 {
             reader.refuse(name, "holds fewer than 5 different characters");
         }
-        Self { secret_key }
+        let former = reader.list("label_studio.secret_key_fallbacks");
+        if former
+            .iter()
+            .any(|key| key.len() < SHORTEST_KEY || key == PUBLIC_CONSTANT)
+        {
+            reader.refuse(
+                "label_studio.secret_key_fallbacks",
+                format!("holds a key that protects nothing: shorter than {SHORTEST_KEY} bytes, or the constant of Label Studio before 1.8.2"),
+            );
+        }
+        Self {
+            secret_key,
+            former_secret_keys: former.into_iter().map(SecretString::from).collect(),
+        }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! The environment is a parameter. A name that nobody reads is an error, in the file and among the variables that begin with `GATE_`.
 
+mod client_session;
 mod database;
 mod database_url;
 mod errors;
+mod issuers;
 mod keys;
 mod label_studio;
 mod log;
@@ -23,8 +25,10 @@ use std::time::Duration;
 
 use config::Config;
 
+pub use self::client_session::ClientSession;
 pub use self::database::{Database, Tls};
 pub use self::errors::{SettingError, SettingErrors};
+pub use self::issuers::{External, Issuer, IssuerKeys, KeyLocation};
 pub use self::keys::{KEYS, Key};
 pub use self::label_studio::LabelStudio;
 pub use self::log::{Log, LogFormat};
@@ -44,8 +48,12 @@ pub struct Settings {
     pub database: Database,
     /// Where tokens are found.
     pub token: Token,
+    /// Method 1.
+    pub external: External,
     /// Method 2.
     pub native: Native,
+    /// Method 3.
+    pub client_session: Option<ClientSession>,
     /// Sessions.
     pub session: Session,
     /// `POST /api/sso/token`.
@@ -86,6 +94,10 @@ pub struct Token {
 /// Method 2.
 #[derive(Debug)]
 pub struct Native {
+    /// Whether tokens of the token route log in.
+    pub enabled: bool,
+    /// Whether Label Studio's own API tokens log in.
+    pub api_tokens: bool,
     /// The claim that holds the user's primary key.
     pub user_id_claim: String,
     /// How far `exp` and `nbf` may be off.
@@ -97,6 +109,8 @@ pub struct Native {
 pub struct TokenIssue {
     /// How long a token is good.
     pub expires_in: Duration,
+    /// Whether a token for an unknown address makes an account.
+    pub create_users: bool,
     /// Whether legacy API tokens count.
     pub legacy_api_tokens: LegacyTokens,
     /// Tokens per second and administrator; 0: no limit.
@@ -135,13 +149,18 @@ impl Settings {
     fn read(reader: &mut Reader) -> Self {
         let session = Session::read(reader);
         reader.choice("policy.anonymous", &[("pass", ())]);
+        let label_studio = LabelStudio::read(reader);
         Self {
             http: Http::read(reader),
             log: Log::read(reader),
-            label_studio: LabelStudio::read(reader),
+            external: External::read(reader, &label_studio),
+            client_session: ClientSession::read(reader, &session),
+            label_studio,
             database: Database::read(reader),
             token: Token::read(reader, &session),
             native: Native {
+                enabled: reader.flag("native.enabled"),
+                api_tokens: reader.flag("native.api_tokens"),
                 user_id_claim: reader.filled("native.user_id_claim"),
                 leeway: reader.seconds("native.leeway_seconds", 0..=300),
             },
@@ -160,8 +179,10 @@ impl Settings {
 fn describe(config: &Config) -> String {
     let mut text = String::new();
     for key in KEYS {
-        let value = reader::value(config, key.name).map(ToString::to_string);
-        let value = value.unwrap_or_default();
+        let value = match reader::value(config, key.name) {
+            Some(value) => shown(value),
+            None => String::new(),
+        };
         let shown = match (key.secret, value.is_empty()) {
             (true, true) => "unset".to_owned(),
             (true, false) => "set".to_owned(),
@@ -175,6 +196,17 @@ fn describe(config: &Config) -> String {
         );
     }
     text
+}
+
+/// A list as it would stand in a variable.
+fn shown(value: &config::Value) -> String {
+    match &value.kind {
+        config::ValueKind::Array(items) => {
+            let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+            items.join(",")
+        }
+        _ => value.to_string(),
+    }
 }
 
 impl Http {
@@ -232,6 +264,7 @@ impl TokenIssue {
     fn read(reader: &mut Reader) -> Self {
         Self {
             expires_in: reader.seconds("token_issue.expires_in", 1..=86_400),
+            create_users: reader.flag("token_issue.create_users"),
             legacy_api_tokens: reader.choice(
                 "token_issue.legacy_api_tokens",
                 &[

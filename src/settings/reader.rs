@@ -107,6 +107,35 @@ impl Reader {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
+    /// A list: an array of the file, or texts separated by commas.
+    pub(super) fn list(&mut self, name: &'static str) -> Vec<String> {
+        let items: Vec<String> = match value(&self.config, name).map(|value| &value.kind) {
+            Some(ValueKind::Array(items)) => items.iter().map(ToString::to_string).collect(),
+            _ => self.text(name).split(',').map(str::to_owned).collect(),
+        };
+        let items = items.iter().map(|item| item.trim().to_owned());
+        items.filter(|item| !item.is_empty()).collect()
+    }
+
+    /// The value as JSON, for settings that are tables.
+    pub(super) fn json(&self, name: &'static str) -> Result<serde_json::Value, String> {
+        match value(&self.config, name) {
+            Some(Value {
+                kind: ValueKind::String(text),
+                ..
+            }) if text.is_empty() => Ok(serde_json::json!([])),
+            Some(Value {
+                kind: ValueKind::String(text),
+                ..
+            }) => serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}")),
+            Some(value) => value
+                .clone()
+                .try_deserialize()
+                .map_err(|_| "must be an array of tables".to_owned()),
+            None => Ok(serde_json::json!([])),
+        }
+    }
+
     /// A secret.
     pub(super) fn secret(&mut self, name: &'static str) -> SecretString {
         SecretString::from(self.text(name))

@@ -31,6 +31,11 @@ fn errors(variables: &[(&str, &str)]) -> String {
     }
 }
 
+/// A public key in PEM form.
+fn public_key() -> String {
+    rcgen::KeyPair::generate().expect("a key").public_key_pem()
+}
+
 fn written(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(text.as_bytes()).expect("written");

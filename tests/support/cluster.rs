@@ -226,7 +226,10 @@ impl Cluster {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let role = format!("role={GATE_ROLE}");
-        self.psql(database, &["-v", &role, "-f", "sql/role.sql"]);
+        self.psql(
+            database,
+            &["-v", &role, "-v", "create_users=on", "-f", "sql/role.sql"],
+        );
         self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
     }
 }

@@ -1,9 +1,9 @@
 //! Stage 6: keep the session that is there, or open one.
 //!
-//! In: a user who may come in, the session cookie that the request brought, and the token's verified claims. Out: the session's cookie,
+//! In: a user who may come in, the session cookie that the request brought, and the credential's verified claims. Out: the session's cookie,
 //! where a new one is needed. Afterwards holds: Label Studio sees exactly this user; the session of another user is gone from the store;
 //! and however many requests bring the same token, through however many gates, they meet in one session, because its key is derived
-//! from the token and not drawn at random.
+//! from the token (or from the client's session) and not drawn at random.
 
 mod store;
 
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore};
 use super::clock::unix_seconds_f64;
 use super::reason::{Outage, Reason};
-use super::user::ActiveUser;
-use super::verify::VerifiedClaims;
+use super::user::{ActiveUser, Freshness};
+use super::verify::{CLIENT_SESSION, VerifiedClaims};
 use crate::django::{
     AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key, salted_hmac,
     session_key_from,
@@ -104,15 +104,16 @@ impl<S: SessionStore> Sessions<S> {
         presented: Option<&str>,
         claims: &VerifiedClaims,
         now: SystemTime,
+        freshness: Freshness,
     ) -> Result<Opened, Outage> {
-        let (replaces, reason) = match self.examine(user, presented, now).await? {
+        let (replaces, reason) = match self.examine(user, presented, now, freshness).await? {
             Presented::OwnAndAlive => return Ok(Opened::Kept),
             Presented::Nothing => (None, Reason::SessionOpened),
             Presented::Worthless(value) => (Some(value), Reason::SessionOpened),
             Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
         };
         let digest = self.derive(claims, user, now);
-        let session = self.content(user, &digest, now);
+        let session = self.content(user, claims.method(), &digest, now);
         let (value, recorded) = match self.policy.engine {
             Engine::Database => {
                 let key = session_key_from(&digest);
@@ -158,26 +159,35 @@ impl<S: SessionStore> Sessions<S> {
         self.store.record(&login).await
     }
 
-    /// Reads the session that the request brought.
+    /// What a session cookie stands for, whoever it belongs to; `None`: it is no session of Label Studio, or one that has ended.
+    pub async fn read(
+        &self,
+        value: &str,
+        now: SystemTime,
+        freshness: Freshness,
+    ) -> Result<Option<SessionData>, Outage> {
+        Ok(match self.policy.engine {
+            Engine::SignedCookies => self.codec.decode_cookie(value, now, self.policy.age).ok(),
+            Engine::Database if !is_plausible_session_key(value) => None,
+            Engine::Database => {
+                let data = self.store.load(value, now, freshness).await?;
+                data.and_then(|data| self.codec.decode_row(&data).ok())
+            }
+        })
+    }
+
+    /// Compares the session that the request brought with the user.
     async fn examine<'a>(
         &self,
         user: &ActiveUser,
         presented: Option<&'a str>,
         now: SystemTime,
+        freshness: Freshness,
     ) -> Result<Presented<'a>, Outage> {
         let Some(value) = presented.filter(|value| !value.is_empty()) else {
             return Ok(Presented::Nothing);
         };
-        let session = match self.policy.engine {
-            Engine::SignedCookies => self.codec.decode_cookie(value, now, self.policy.age).ok(),
-            Engine::Database if !is_plausible_session_key(value) => None,
-            Engine::Database => self
-                .store
-                .load(value, now)
-                .await?
-                .and_then(|data| self.codec.decode_row(&data).ok()),
-        };
-        Ok(match session {
+        Ok(match self.read(value, now, freshness).await? {
             None => Presented::Worthless(value),
             Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
                 Presented::OtherUser(value)
@@ -189,10 +199,8 @@ impl<S: SessionStore> Sessions<S> {
 
     /// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
     /// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass.
-    fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
-        let limit = user
-            .max_session_age()
-            .unwrap_or(self.policy.max_session_age);
+    pub fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
+        let limit = self.limit(user);
         session.user_id() == Some(user.id())
             && session.backend() == Some(BACKEND)
             && session
@@ -206,7 +214,13 @@ impl<S: SessionStore> Sessions<S> {
     /// What a login of Label Studio puts into the session, and what the plugin adds to it.
     ///
     /// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
-    fn content(&self, user: &ActiveUser, digest: &[u8; 32], now: SystemTime) -> SessionData {
+    fn content(
+        &self,
+        user: &ActiveUser,
+        method: &str,
+        digest: &[u8; 32],
+        now: SystemTime,
+    ) -> SessionData {
         let mut session = SessionData::new();
         session.insert("uid", json!(uid(digest)));
         if let Some(organization) = user.active_organization_id() {
@@ -220,7 +234,11 @@ impl<S: SessionStore> Sessions<S> {
             json!(self.auth_hash.hash(user.password())),
         );
         session.insert("jwt_auto_login", Value::Bool(true));
-        session.insert("sso_method", json!("jwt"));
+        let method = match method {
+            CLIENT_SESSION => CLIENT_SESSION,
+            _ => "jwt",
+        };
+        session.insert("sso_method", json!(method));
         session
     }
 
@@ -233,10 +251,13 @@ impl<S: SessionStore> Sessions<S> {
     /// 256 bits that only a holder of `SECRET_KEY` can compute, the same wherever the same token logs the same user in.
     ///
     /// The password column is part of it: after a change of password a row under the old key would hold a hash that Django refuses. So is, for
-    /// a token that outlives sessions, the stretch of its life that has begun: the session of an earlier one is too old for Label Studio.
+    /// a credential that outlives sessions, the stretch of its life that has begun: the session of an earlier one is too old for Label Studio.
     fn derive(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> [u8; 32] {
-        let left = claims.expires() - unix_seconds_f64(now);
-        let stretch = (left / self.limit(user).as_secs_f64()).ceil();
+        let (now, limit) = (unix_seconds_f64(now), self.limit(user).as_secs_f64());
+        let stretch = match claims.expires() {
+            Some(expires) => ((expires - now) / limit).ceil(),
+            None => (now / limit).floor(),
+        };
         let mut input = Vec::with_capacity(32 + 4 + 8 + user.password().len());
         input.extend_from_slice(claims.fingerprint().as_bytes());
         input.extend_from_slice(&user.id().to_be_bytes());

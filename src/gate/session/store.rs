@@ -1,17 +1,20 @@
 //! The port of the session stage: where sessions are kept and logins are recorded.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::gate::reason::Outage;
+use crate::gate::user::Freshness;
 
 /// Where sessions are kept and logins are recorded.
 pub trait SessionStore: Send + Sync {
-    /// `session_data` of the row with that key, unless it has expired.
+    /// `session_data` of the row with that key, unless it has expired. With [`Freshness::Cached`] the answer may be a few seconds old.
     fn load(
         &self,
         key: &str,
         now: SystemTime,
-    ) -> impl Future<Output = Result<Option<String>, Outage>> + Send;
+        freshness: Freshness,
+    ) -> impl Future<Output = Result<Option<Arc<str>>, Outage>> + Send;
 
     /// Records a login in one statement: looks at the user's row once more, inserts the session unless it is there already, deletes the
     /// one it replaces and sets `last_login`. Doing it twice is the same as doing it once.

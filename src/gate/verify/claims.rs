@@ -1,4 +1,4 @@
-//! The registered claims (RFC 7519 §4.1), checked against what the key's owner may say.
+//! The claims (RFC 7519 §4), checked against what the key's owner may say.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,20 +11,41 @@ use super::super::reason::Reason;
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// What a token must say about itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Expectation {
-    /// `iss`
-    pub issuer: String,
-    /// One of `aud`
-    pub audience: String,
+    /// `iss`; `None`: whatever it says, since the key alone tells who signed.
+    pub issuer: Option<String>,
+    /// One of `aud`. Without any the token must not have one: it is then meant for somebody else (RFC 7519 §4.1.3).
+    pub audiences: Vec<String>,
     /// How many seconds `exp` and `nbf` may be off.
     pub leeway: Duration,
+    /// The longest time from `iat`, or from now where there is none, to `exp`.
+    pub max_lifetime: Option<Duration>,
+    /// Further claims.
+    pub required: Vec<RequiredClaim>,
+}
+
+/// A claim that must be there, with one of some values where there are any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequiredClaim {
+    /// Its name or path, see [`claim`].
+    pub name: String,
+    /// One of these, or a list that holds one of these.
+    pub accepted: Vec<Value>,
 }
 
 impl Expectation {
-    /// Checks `exp`, `nbf`, `iat`, `iss` and `aud`.
+    /// Checks `exp`, `nbf`, `iat`, `iss`, `aud` and what else is required.
     pub fn check(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Reason> {
-        let now = unix_seconds_f64(now);
+        self.check_times(claims, unix_seconds_f64(now))?;
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        self.required
+            .iter()
+            .try_for_each(|required| required.check(claims))
+    }
+
+    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), Reason> {
         let leeway = self.leeway.as_secs_f64();
         let exp = numeric_date(claims, "exp")?.ok_or(Reason::TokenClaimMissing)?;
         let nbf = numeric_date(claims, "nbf")?;
@@ -38,33 +59,65 @@ impl Expectation {
         {
             return Err(Reason::TokenNotYetValid);
         }
-        self.check_issuer(claims)?;
-        self.check_audience(claims)
+        let lifetime = exp - iat.unwrap_or(now);
+        match self.max_lifetime {
+            Some(most) if lifetime > most.as_secs_f64() => Err(Reason::TokenLifetimeTooLong),
+            _ => Ok(()),
+        }
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+        let Some(expected) = &self.issuer else {
+            return Ok(());
+        };
         match claims.get("iss") {
             None => Err(Reason::TokenClaimMissing),
-            Some(Value::String(issuer)) if *issuer == self.issuer => Ok(()),
+            Some(Value::String(issuer)) if issuer == expected => Ok(()),
             Some(_) => Err(Reason::TokenIssuerRefused),
         }
     }
 
     fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+        let expected = |audience: &String| self.audiences.contains(audience);
         let accepted = match claims.get("aud") {
+            None if self.audiences.is_empty() => true,
             None => return Err(Reason::TokenClaimMissing),
-            Some(Value::String(audience)) => *audience == self.audience,
+            Some(Value::String(audience)) => expected(audience),
             Some(Value::Array(audiences)) => audiences
                 .iter()
-                .any(|audience| audience.as_str() == Some(&self.audience)),
+                .any(|audience| matches!(audience, Value::String(name) if expected(name))),
             Some(_) => false,
         };
         accepted.then_some(()).ok_or(Reason::TokenAudienceRefused)
     }
 }
 
+impl RequiredClaim {
+    fn check(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+        let value = claim(claims, &self.name).filter(|value| !value.is_null());
+        let value = value.ok_or(Reason::TokenClaimMissing)?;
+        let accepted = match value {
+            _ if self.accepted.is_empty() => true,
+            Value::Array(list) => list.iter().any(|item| self.accepted.contains(item)),
+            single => self.accepted.contains(single),
+        };
+        accepted.then_some(()).ok_or(Reason::TokenClaimRefused)
+    }
+}
+
+/// A claim by its name, or by a path with dots into nested objects.
+///
+/// A name that stands there as it is counts first: Auth0 has claims named by URLs, Keycloak has `resource_access` by client, and the names of
+/// both hold dots.
+pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
+    claims.get(path).or_else(|| {
+        path.match_indices('.')
+            .find_map(|(at, _)| claim(claims.get(&path[..at])?.as_object()?, &path[at + 1..]))
+    })
+}
+
 /// A `NumericDate` (§2): seconds, with or without a fraction.
-pub fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Reason> {
+pub(super) fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Reason> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::Number(number)) => Ok(number.as_f64()),

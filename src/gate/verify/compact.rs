@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::super::reason::Reason;
-use super::strict_json;
+use super::keys::VerificationKey;
+use super::{Unverified, strict_json};
 
 /// The parts of a token, read and not yet verified.
 pub struct Compact<'t> {
@@ -38,36 +39,49 @@ impl<'t> Compact<'t> {
         self.signed
     }
 
-    /// The claims, once the signature is verified with `key` under `algorithm`.
-    ///
-    /// The algorithm is the key's. The header's is only compared with it, so a token can't choose how it is verified (RFC 8725 §3.1).
-    pub fn verified(
-        self,
-        key: &DecodingKey,
-        algorithm: Algorithm,
-    ) -> Result<Map<String, Value>, Reason> {
-        self.check_header(algorithm)?;
-        match jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm) {
-            Ok(true) => Ok(self.claims),
-            Ok(false) | Err(_) => Err(Reason::TokenSignatureInvalid),
-        }
+    /// The claims, which nobody has proven yet.
+    pub const fn claims(&self) -> &Map<String, Value> {
+        &self.claims
     }
 
-    fn check_header(&self, algorithm: Algorithm) -> Result<(), Reason> {
+    /// `kid`: which key the token says it is signed with (RFC 7515 §4.1.4).
+    pub fn key_id(&self) -> Option<&str> {
+        self.header.get("kid").and_then(Value::as_str)
+    }
+
+    /// `iss`, as the token has it.
+    pub fn claimed_issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+
+    /// Whether one of `keys` made the signature, under an algorithm of that key.
+    ///
+    /// The header's algorithm is only compared with the key's, so a token can't choose how it is verified (RFC 8725 §3.1).
+    pub fn signed_by<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k VerificationKey>,
+    ) -> Result<(), Unverified> {
+        let algorithm = self.algorithm().map_err(Unverified::Foreign)?;
+        let mut reason = Reason::TokenAlgorithmRefused;
+        for key in keys.into_iter().filter(|key| key.allows(algorithm)) {
+            let message = self.signed.as_bytes();
+            match jsonwebtoken::crypto::verify(self.signature, message, key.key(), algorithm) {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(_) => reason = Reason::TokenSignatureInvalid,
+            }
+        }
+        Err(Unverified::Foreign(reason))
+    }
+
+    /// The header's algorithm.
+    fn algorithm(&self) -> Result<Algorithm, Reason> {
         // An extension that must be understood and isn't makes the token invalid (RFC 7515 §4.1.11). The gate understands none.
         if self.header.contains_key("crit") || self.header.contains_key("b64") {
             return Err(Reason::TokenHeaderRefused);
         }
-        let named = self
-            .header
-            .get("alg")
-            .and_then(Value::as_str)
-            .ok_or(Reason::TokenMalformed)?;
-        if named.parse() == Ok(algorithm) {
-            Ok(())
-        } else {
-            Err(Reason::TokenAlgorithmRefused)
-        }
+        let named = self.header.get("alg").and_then(Value::as_str);
+        let named = named.ok_or(Reason::TokenMalformed)?;
+        named.parse().map_err(|_| Reason::TokenAlgorithmRefused)
     }
 }
 

@@ -1,27 +1,41 @@
-//! Stage 3: token → [`VerifiedClaims`].
+//! Stage 3: credential → [`VerifiedClaims`].
 //!
-//! In: a token somebody sent. Out: what it says, once it is proven who says so. Afterwards holds: the signature was made with a key that
-//! the gate was given, under that key's own algorithm, and the token is meant for the gate and for now.
+//! In: a token or a session cookie that somebody sent. Out: what it says, once it is proven who says so. Afterwards holds: the signature was
+//! made with a key that the gate was given, under that key's own algorithm, and the token is meant for the gate and for now; or the
+//! application itself has said whose session it is.
 
+mod api_token;
 mod claims;
+mod client_session;
 mod compact;
+mod external;
+mod keys;
 mod native;
 mod strict_json;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub use self::claims::{Expectation, numeric_date};
+pub use self::api_token::{ApiTokenVerifier, ApiTokens, JwtOwner, TokenOwner};
+pub use self::claims::{Expectation, RequiredClaim};
+pub use self::client_session::{
+    ClientSession, ClientSessions, METHOD as CLIENT_SESSION, PersonFuture,
+};
 pub use self::compact::Compact;
+pub use self::external::{Issuer, Keys, METHOD as EXTERNAL};
+pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
 pub use self::native::{AUDIENCE, ISSUER, METHOD as NATIVE, Native};
 use super::credential::Credential;
-use super::reason::Reason;
+use super::identity::PersonRules;
+use super::reason::{Outage, Reason};
 
 /// Claims whose signature, time, issuer and audience were checked.
+#[derive(Debug)]
 pub struct VerifiedClaims {
     claims: Map<String, Value>,
     subject: Subject,
@@ -30,10 +44,12 @@ pub struct VerifiedClaims {
 }
 
 /// Which claims name the user: whoever issues tokens decides that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Subject {
     /// The claim of this name holds the primary key in `htx_user`.
     UserId(String),
+    /// A person of another system, by these rules.
+    Person(Arc<PersonRules>),
 }
 
 impl VerifiedClaims {
@@ -56,14 +72,17 @@ impl VerifiedClaims {
         &self.subject
     }
 
-    /// The claim of that name.
+    /// The claim of that name, or at that path (`a.b`).
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.claims.get(name)
+        claims::claim(&self.claims, name)
     }
 
-    /// `exp`, in seconds since the epoch: every accepted token has one.
-    pub fn expires(&self) -> f64 {
-        self.get("exp").and_then(Value::as_f64).unwrap_or_default()
+    /// `exp`, in seconds since the epoch. Every accepted token has one; a client's session has an end of its own.
+    pub fn expires(&self) -> Option<f64> {
+        match self.method {
+            CLIENT_SESSION => None,
+            _ => self.claims.get("exp").and_then(Value::as_f64),
+        }
     }
 
     /// The method that vouches for them.
@@ -71,15 +90,16 @@ impl VerifiedClaims {
         self.method
     }
 
-    /// What tells this token from every other one.
+    /// What tells this credential from every other one.
     pub const fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 }
 
-/// Tells one token from another without being of use to whoever reads it: a SHA-256 over the method and what was signed.
+/// Tells one credential from another without being of use to whoever reads it: a SHA-256 over the method and what was signed.
 ///
 /// The signature itself stays out: some algorithms make a new one each time, and the claims are the same.
+#[derive(Debug)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
@@ -97,28 +117,95 @@ impl Fingerprint {
     }
 }
 
-/// The methods that are switched on, in the order in which they are tried.
-pub struct Verifier {
-    native: Native,
-    max_length: usize,
+/// Why a credential proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unverified {
+    /// Nobody whom this method knows vouches for it: another method may.
+    Foreign(Reason),
+    /// It is genuine and not acceptable.
+    Unacceptable(Reason),
+    /// It cannot be said now.
+    Outage(Outage),
 }
 
-impl Verifier {
-    /// Verifies tokens of up to `max_length` bytes.
-    pub const fn new(native: Native, max_length: usize) -> Self {
-        Self { native, max_length }
+impl From<Reason> for Unverified {
+    fn from(reason: Reason) -> Self {
+        Self::Unacceptable(reason)
     }
+}
 
-    /// Verifies a token.
-    pub fn verify(
+impl Unverified {
+    /// Of what two methods say about one token, the one that says more; the earlier one where both say as much.
+    const fn or(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Unacceptable(_), _) | (Self::Outage(_), Self::Foreign(_) | Self::Outage(_)) => {
+                self
+            }
+            (Self::Foreign(_), Self::Foreign(_)) => self,
+            (_, later) => later,
+        }
+    }
+}
+
+/// The methods that are switched on, in the order in which they are tried.
+pub struct Verifier<T> {
+    /// Method 1.
+    pub issuers: Vec<Issuer>,
+    /// Method 2: what the token route issues.
+    pub native: Option<Native>,
+    /// Method 2: Label Studio's own API tokens.
+    pub api_tokens: Option<(ApiTokenVerifier, T)>,
+    /// Method 3.
+    pub client_session: Option<ClientSession>,
+    /// Longer tokens are refused unread; bytes.
+    pub max_length: usize,
+}
+
+impl<T: ApiTokens> Verifier<T> {
+    /// Verifies a credential.
+    pub async fn verify(
         &self,
         credential: &Credential<'_>,
         now: SystemTime,
-    ) -> Result<VerifiedClaims, Reason> {
-        let token = credential.token();
-        if token.len() > self.max_length {
-            return Err(Reason::TokenMalformed);
+    ) -> Result<VerifiedClaims, Unverified> {
+        match (credential, &self.client_session) {
+            (Credential::Token(token), _) => self.verify_token(token, now).await,
+            (Credential::ClientSession(cookie), Some(method)) => method.verify(cookie).await,
+            (Credential::ClientSession(_), None) => {
+                Err(Unverified::Foreign(Reason::ClientSessionUnknown))
+            }
         }
-        self.native.verify(Compact::parse(token)?, now)
+    }
+
+    async fn verify_token(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<VerifiedClaims, Unverified> {
+        if token.len() > self.max_length {
+            return Err(Unverified::Foreign(Reason::TokenMalformed));
+        }
+        let token = Compact::parse(token).map_err(Unverified::Foreign)?;
+        let mut why: Option<Unverified> = None;
+        let mut note = |next: Unverified| why = Some(why.map_or(next, |first| first.or(next)));
+        for issuer in &self.issuers {
+            match issuer.verify(&token, now).await {
+                Ok(claims) => return Ok(claims),
+                Err(next) => note(next),
+            }
+        }
+        if let Some((method, tokens)) = &self.api_tokens {
+            match method.verify(&token, tokens, now).await {
+                Ok(claims) => return Ok(claims),
+                Err(next) => note(next),
+            }
+        }
+        if let Some(native) = &self.native {
+            match native.verify(&token, now) {
+                Ok(claims) => return Ok(claims),
+                Err(next) => note(next),
+            }
+        }
+        Err(why.unwrap_or(Unverified::Foreign(Reason::NoMethod)))
     }
 }

@@ -2,48 +2,75 @@
 
 use std::time::{Duration, SystemTime};
 
-use jsonwebtoken::{Algorithm, DecodingKey};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::super::reason::Reason;
 use super::claims::Expectation;
 use super::compact::Compact;
-use super::{Fingerprint, Subject, VerifiedClaims};
+use super::keys::VerificationKey;
+use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
 
 /// `iss` of a native token.
 pub const ISSUER: &str = "label-studio";
 /// `aud` of a native token.
 pub const AUDIENCE: &str = "label-studio-sso";
-/// The method's name in `X-Gate-Method`, in the session and in the log.
+/// The method's name in `X-Gate-Method` and in the log.
 pub const METHOD: &str = "native";
 
 /// Verifies native tokens.
 pub struct Native {
-    key: DecodingKey,
+    keys: Vec<VerificationKey>,
     expectation: Expectation,
     subject: Subject,
 }
 
 impl Native {
-    /// Verifies with Label Studio's `SECRET_KEY`, as raw bytes: that is the HMAC key of PyJWT and simplejwt.
-    pub fn new(secret_key: &SecretString, user_id_claim: String, leeway: Duration) -> Self {
+    /// Verifies with Label Studio's `SECRET_KEY`, as raw bytes: that is the HMAC key of PyJWT and simplejwt. `former` keys are good for tokens
+    /// that were issued before it was changed.
+    pub fn new<'s>(
+        secret_key: &'s SecretString,
+        former: impl IntoIterator<Item = &'s SecretString>,
+        user_id_claim: String,
+        leeway: Duration,
+    ) -> Self {
         Self {
-            key: DecodingKey::from_secret(secret_key.expose_secret().as_bytes()),
+            keys: hs256_keys(secret_key, former),
             expectation: Expectation {
-                issuer: ISSUER.to_owned(),
-                audience: AUDIENCE.to_owned(),
+                issuer: Some(ISSUER.to_owned()),
+                audiences: vec![AUDIENCE.to_owned()],
                 leeway,
+                ..Expectation::default()
             },
             subject: Subject::UserId(user_id_claim),
         }
     }
 
     /// Verifies signature and claims.
-    pub fn verify(&self, token: Compact<'_>, now: SystemTime) -> Result<VerifiedClaims, Reason> {
+    pub fn verify(
+        &self,
+        token: &Compact<'_>,
+        now: SystemTime,
+    ) -> Result<VerifiedClaims, Unverified> {
+        token.signed_by(&self.keys)?;
+        let claims = token.claims();
+        self.expectation.check(claims, now)?;
         let fingerprint = Fingerprint::of(METHOD, token.signed());
-        let claims = token.verified(&self.key, Algorithm::HS256)?;
-        self.expectation.check(&claims, now)?;
         let subject = self.subject.clone();
-        Ok(VerifiedClaims::new(claims, subject, METHOD, fingerprint))
+        Ok(VerifiedClaims::new(
+            claims.clone(),
+            subject,
+            METHOD,
+            fingerprint,
+        ))
     }
+}
+
+/// The present `SECRET_KEY` and those before it.
+pub(super) fn hs256_keys<'s>(
+    secret_key: &'s SecretString,
+    former: impl IntoIterator<Item = &'s SecretString>,
+) -> Vec<VerificationKey> {
+    std::iter::once(secret_key)
+        .chain(former)
+        .map(|secret| VerificationKey::secret(secret).for_hs256())
+        .collect()
 }

@@ -9,8 +9,10 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gate::identity::Identity;
+use crate::gate::identity::{Claimant, Identity};
 use crate::gate::subrequest::{CookieHeader, Subrequest};
+
+mod external;
 
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
 const NOW: i64 = 1_800_000_000;
@@ -21,20 +23,62 @@ fn now() -> SystemTime {
 
 fn verify(token: &str) -> Result<Identity, Reason> {
     let secret = SecretString::from(SECRET);
-    let native = Native::new(&secret, "user_id".to_owned(), Duration::ZERO);
-    let verifier = Verifier::new(native, 16 * 1024);
+    let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO);
+    let verifier = Verifier::<NoTokens> {
+        native: Some(native),
+        ..nothing()
+    };
     let header = format!("ls_auth_token={token}");
     let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
     let subrequest = Subrequest::new("/", cookies, false).expect("a readable request");
     let sources = crate::gate::credential::Sources {
         cookie: Some("ls_auth_token".to_owned()),
         parameter: "token".to_owned(),
+        client_cookie: None,
     };
-    let credential = Credential::find(&subrequest, &sources)
+    let credential = Credential::find(&subrequest, &sources, None)
         .next()
         .expect("the request carries a token");
-    let claims = verifier.verify(&credential, now())?;
-    Identity::from_claims(&claims)
+    identity(&verifier, &credential)
+}
+
+/// Whom the credential names, or why nobody.
+fn identity(
+    verifier: &Verifier<NoTokens>,
+    credential: &Credential<'_>,
+) -> Result<Identity, Reason> {
+    let verified = futures_util::FutureExt::now_or_never(verifier.verify(credential, now()));
+    let claims = verified
+        .expect("no key server is asked")
+        .map_err(|why| match why {
+            Unverified::Foreign(reason) | Unverified::Unacceptable(reason) => reason,
+            Unverified::Outage(outage) => outage.reason(),
+        })?;
+    Claimant::from_claims(&claims).map(|claimant| claimant.identity)
+}
+
+/// No method at all.
+fn nothing() -> Verifier<NoTokens> {
+    Verifier {
+        issuers: Vec::new(),
+        native: None,
+        api_tokens: None,
+        client_session: None,
+        max_length: 16 * 1024,
+    }
+}
+
+/// A Label Studio without API tokens.
+struct NoTokens;
+
+impl ApiTokens for NoTokens {
+    async fn owner_of_key(&self, _key: &str) -> Result<Option<TokenOwner>, Outage> {
+        Ok(None)
+    }
+
+    async fn owner_of_jwt(&self, _user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        Ok(None)
+    }
 }
 
 fn claims() -> Value {

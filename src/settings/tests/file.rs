@@ -130,6 +130,10 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
     for key in KEYS.iter().filter(|key| key.secret) {
         let text = match key.name {
             "database.url" => "postgres://u:p@h/n\n".to_owned(),
+            "external.public_key" => public_key(),
+            "external.issuers" => {
+                format!(r#"[{{"name": "x", "secret": "{SECRET}-of-the-issuer"}}]"#)
+            }
             _ => format!("{SECRET}-of-the-file\r\n"),
         };
         let file = written(&text);

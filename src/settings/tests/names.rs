@@ -173,7 +173,16 @@ fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
 fn each_alias_of_each_setting_is_read_and_the_first_counts() {
     for key in KEYS.iter().filter(|key| key.name != "database.url") {
         let value = |variable: &str| match key.name {
-            "label_studio.secret_key" => format!("{SECRET}-{variable}"),
+            "label_studio.secret_key" | "label_studio.secret_key_fallbacks" | "external.secret" => {
+                format!("{SECRET}-{variable}")
+            }
+            "external.algorithms" => "HS512".to_owned(),
+            "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
+            "client_session.verify_timeout_seconds" => "7".to_owned(),
+            "client_session.cache_ttl_seconds" => "70".to_owned(),
+            name if name.ends_with("create_users") || name == "native.api_tokens" => {
+                "true".to_owned()
+            }
             "database.port"
             | "session.cookie_age"
             | "session.max_age"
@@ -189,6 +198,13 @@ fn each_alias_of_each_setting_is_read_and_the_first_counts() {
         let mut variables: Vec<(&str, &str)> = (key.aliases.iter().copied())
             .zip(values.iter().map(String::as_str))
             .collect();
+        let more = [
+            ("GATE_CLIENT_SESSION_VERIFY_SECRET", "a-verify-secret"),
+            ("GATE_CLIENT_SESSION_COOKIE_NAME", "connect.sid"),
+        ];
+        let more = more
+            .into_iter()
+            .filter(|(name, _)| key.name == "client_session.verify_url" && !name.is_empty());
         while let Some((first, value)) = variables.first() {
             let shown = if key.secret {
                 "set".to_owned()
@@ -196,7 +212,8 @@ fn each_alias_of_each_setting_is_read_and_the_first_counts() {
                 format!("{value:?}")
             };
             let line = format!("{} = {shown}  # {first}\n", key.name);
-            let settings = load(&variables);
+            let all: Vec<_> = variables.iter().copied().chain(more.clone()).collect();
+            let settings = load(&all);
             let told = settings.describe();
             assert!(told.contains(&line), "{line} is not in\n{told}");
             variables.remove(0);

@@ -1,0 +1,86 @@
+//! Method 1: tokens of the operators' own issuers.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::super::identity::PersonRules;
+use super::super::reason::Reason;
+use super::claims::Expectation;
+use super::compact::Compact;
+use super::keys::{Candidates, KeySet, KeySource};
+use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
+
+/// The method's name in `X-Gate-Method` and in the log.
+pub const METHOD: &str = "external";
+
+/// Whoever issues tokens, and what they may say.
+pub struct Issuer {
+    keys: Keys,
+    expectation: Expectation,
+    rules: Arc<PersonRules>,
+}
+
+/// Where the keys of an issuer are.
+pub enum Keys {
+    /// In the settings.
+    Configured(KeySet),
+    /// At a key server.
+    Served(Arc<dyn KeySource>),
+}
+
+impl Issuer {
+    /// An issuer with those keys, whose tokens must be as expected and name users by those rules.
+    pub fn new(keys: Keys, expectation: Expectation, rules: PersonRules) -> Self {
+        Self {
+            keys,
+            expectation,
+            rules: Arc::new(rules),
+        }
+    }
+
+    /// Verifies signature and claims.
+    ///
+    /// A token that names another issuer costs no signature, and makes no key server answer.
+    pub async fn verify(
+        &self,
+        token: &Compact<'_>,
+        now: SystemTime,
+    ) -> Result<VerifiedClaims, Unverified> {
+        if let (Some(expected), Some(claimed)) = (&self.expectation.issuer, token.claimed_issuer())
+            && expected != claimed
+        {
+            return Err(Unverified::Foreign(Reason::TokenIssuerRefused));
+        }
+        self.check_signature(token).await?;
+        let claims = token.claims();
+        self.expectation.check(claims, now)?;
+        Ok(VerifiedClaims::new(
+            claims.clone(),
+            Subject::Person(self.rules.clone()),
+            METHOD,
+            Fingerprint::of(METHOD, token.signed()),
+        ))
+    }
+
+    /// The key server is asked only for a key that isn't known.
+    async fn check_signature(&self, token: &Compact<'_>) -> Result<(), Unverified> {
+        let source = match &self.keys {
+            Keys::Configured(keys) => return check(token, keys),
+            Keys::Served(source) => source,
+        };
+        if let Some(keys) = source.current()
+            && let Candidates::Keys(keys) = keys.candidates(token.key_id())
+        {
+            return token.signed_by(keys);
+        }
+        let keys = source.renew().await.map_err(Unverified::Outage)?;
+        check(token, &keys)
+    }
+}
+
+fn check(token: &Compact<'_>, keys: &KeySet) -> Result<(), Unverified> {
+    match keys.candidates(token.key_id()) {
+        Candidates::Keys(keys) => token.signed_by(keys),
+        Candidates::Unknown => Err(Unverified::Foreign(Reason::TokenKeyUnknown)),
+    }
+}
