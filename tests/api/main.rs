@@ -8,8 +8,11 @@
 
 mod app;
 mod auth;
+mod client_sessions;
 mod house;
+mod issuers;
 mod outages;
+mod people;
 mod schema;
 mod sessions;
 #[path = "../support/mod.rs"]

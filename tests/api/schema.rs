@@ -6,7 +6,7 @@ use label_studio_gate::postgres::Postgres;
 use crate::app::{TestDatabase, settings};
 use crate::support::cluster::GATE_ROLE;
 
-fn versions() -> Vec<String> {
+pub fn versions() -> Vec<String> {
     let directory =
         std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schema")).unwrap();
     let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());

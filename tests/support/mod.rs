@@ -5,6 +5,7 @@
 pub mod cable;
 pub mod cluster;
 pub mod leash;
+pub mod stub;
 pub mod token;
 
 /// A port of the loopback interface that nobody listens on. Another program could take it before it is used; the chance is small.

@@ -1,0 +1,113 @@
+//! An HTTP server that answers as a test tells it to, and remembers what it was asked.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What to answer a request, whose head is given.
+type Answer = dyn Fn(&str) -> Reply + Send + Sync;
+
+/// An answer.
+#[derive(Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: String,
+    pub body: Vec<u8>,
+    pub after: Duration,
+}
+
+impl Reply {
+    pub fn json(value: &serde_json::Value) -> Self {
+        Self::of(200, value.to_string())
+    }
+
+    pub fn of(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            headers: String::new(),
+            body: body.into(),
+            after: Duration::ZERO,
+        }
+    }
+
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.after = pause;
+        self
+    }
+}
+
+/// The server. It ends with the test process.
+pub struct Stub {
+    pub port: u16,
+    answer: Arc<Mutex<Arc<Answer>>>,
+    asked: Arc<AtomicUsize>,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stub {
+    pub fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let stub = Self {
+            port: listener.local_addr().unwrap().port(),
+            answer: Arc::new(Mutex::new(Arc::new(answer))),
+            asked: Arc::default(),
+            heads: Arc::default(),
+        };
+        let (answer, asked, heads) = (stub.answer.clone(), stub.asked.clone(), stub.heads.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answer = answer.lock().unwrap().clone();
+                let (asked, heads) = (asked.clone(), heads.clone());
+                std::thread::spawn(move || serve(stream, &*answer, &asked, &heads));
+            }
+        });
+        stub
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Answers otherwise from now on.
+    pub fn now(&self, answer: impl Fn(&str) -> Reply + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Arc::new(answer);
+    }
+
+    /// How often it was asked.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The heads of the requests, in lower case names as they came.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &Answer, asked: &AtomicUsize, heads: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut chunk = [0; 4096];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut chunk) {
+            Ok(read) if read > 0 => head.extend_from_slice(&chunk[..read]),
+            _ => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    asked.fetch_add(1, Ordering::SeqCst);
+    heads.lock().unwrap().push(head.clone());
+    let reply = answer(&head);
+    std::thread::sleep(reply.after);
+    let start = format!(
+        "HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n",
+        reply.status,
+        reply.body.len(),
+        reply.headers
+    );
+    // Whoever has read enough hangs up.
+    let _ = stream.write_all(start.as_bytes());
+    let _ = stream.write_all(&reply.body);
+    let _ = stream.shutdown(Shutdown::Write);
+}
