@@ -8,9 +8,10 @@ use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
 use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore};
 use crate::gate::user::{Freshness, UserDirectory};
-use crate::gate::verify::ApiTokens;
+use crate::gate::verify::{ApiTokens, ClientSessions as _, KeySource as _};
 use crate::postgres::Postgres;
-use crate::settings::Settings;
+use crate::settings::{IssuerKeys, Settings};
+use crate::startup;
 
 /// A clock that is further off makes fresh tokens look old, or not yet valid.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -52,7 +53,10 @@ pub async fn examine(
         schema(&mut report, backend).await;
         grants(&mut report, backend, settings.session.engine, now).await;
         secret_key(&mut report, settings, backend, now).await;
+        accounts(&mut report, settings, backend).await;
     }
+    key_servers(&mut report, settings).await?;
+    client_api(&mut report, settings).await?;
     match report.failed {
         0 => Ok(report.text),
         failed => Err(format!("{failed} of the checks failed\n{}", report.text)),
@@ -150,6 +154,65 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
             ),
         }
     }
+}
+
+/// Whether accounts can be created, where they are to be.
+async fn accounts(report: &mut Report, settings: &Settings, backend: &Postgres) {
+    let external = settings.external.issuers.iter().map(|issuer| &issuer.rules);
+    let client = settings.client_session.as_ref().map(|client| &client.rules);
+    let wanted = external.chain(client).any(|rules| rules.admission.create)
+        || settings.token_issue.create_users;
+    let Ok(schema) = backend.schema().await else {
+        return;
+    };
+    match &schema.accounts {
+        _ if !wanted => {}
+        Ok(_) => report.good("accounts can be created"),
+        Err(why) => report.bad(
+            &format!("accounts cannot be created: {why}"),
+            "run sql/role.sql with -v create_users=on; if the tables are newer than this release knows, upgrade it",
+        ),
+    }
+}
+
+/// Whether the key servers answer with keys.
+async fn key_servers(report: &mut Report, settings: &Settings) -> Result<(), String> {
+    for issuer in &settings.external.issuers {
+        let IssuerKeys::Served(place) = &issuer.keys else {
+            report.good(&format!("{}: its keys are configured", issuer.name));
+            continue;
+        };
+        match startup::key_server(settings, place)?.renew().await {
+            Ok(keys) => report.good(&format!("{}: {} keys were read", issuer.name, keys.len())),
+            Err(_) => report.bad(
+                &format!("{}: its key server gives no keys", issuer.name),
+                "see the log line above",
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client's API knows that a made-up session is none.
+async fn client_api(report: &mut Report, settings: &Settings) -> Result<(), String> {
+    let Some(client) = &settings.client_session else {
+        return Ok(());
+    };
+    let api = startup::client_api(client)?;
+    match api.person("label-studio-gate-doctor").await {
+        Ok(None) => report.good(
+            "the client's API answers, and knows no session that was made up (nor would it, if it did not know the secret)",
+        ),
+        Ok(Some(_)) => report.bad(
+            "the client's API says that somebody is signed in with a session that was made up",
+            "client_session.verify_url must look at the cookie",
+        ),
+        Err(_) => report.bad(
+            "the client's API does not answer as agreed",
+            "see the log line above; 200 with a JSON object, 401 or 403",
+        ),
+    }
+    Ok(())
 }
 
 /// Whether Label Studio signs with the same key, as far as its sessions tell.

@@ -168,23 +168,8 @@ fn external(
 ) -> Result<Issuer, String> {
     let keys = match &issuer.keys {
         IssuerKeys::Configured(keys) => Keys::Configured(keys.clone()),
-        IssuerKeys::Served {
-            location,
-            allowed,
-            allow_http,
-        } => {
-            let external = &settings.external;
-            let limits = Limits {
-                allow_http: *allow_http,
-                ..external.limits.clone()
-            };
-            let outgoing =
-                Outgoing::new(&limits).map_err(|e| format!("key_server.ca_file: {e}"))?;
-            let refresh = Refresh {
-                every: external.refresh,
-                cooldown: external.cooldown,
-            };
-            let server = KeyServer::new(location.clone(), allowed.clone(), refresh, outgoing);
+        IssuerKeys::Served(place) => {
+            let server = key_server(settings, place)?;
             if serving == Serving::Yes {
                 actix_web::rt::spawn(KeyServer::keep_fresh(Arc::downgrade(&server)));
             }
@@ -195,19 +180,42 @@ fn external(
     Ok(Issuer::new(keys, expectation, rules))
 }
 
+pub(crate) fn key_server(
+    settings: &Settings,
+    place: &settings::KeyPlace,
+) -> Result<Arc<KeyServer>, String> {
+    let external = &settings.external;
+    let limits = Limits {
+        allow_http: place.allow_http,
+        ..external.limits.clone()
+    };
+    let outgoing =
+        Outgoing::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
+    let refresh = Refresh {
+        every: external.refresh,
+        cooldown: external.cooldown,
+    };
+    let (location, allowed) = (place.location.clone(), place.allowed.clone());
+    Ok(KeyServer::new(location, allowed, refresh, outgoing))
+}
+
 /// Method 3.
 fn client_session(client: &settings::ClientSession) -> Result<ClientSession, String> {
+    let api = client_api(client)?;
+    Ok(ClientSession::new(Arc::new(api), client.rules.clone()))
+}
+
+pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, String> {
     let outgoing =
         Outgoing::new(&client.limits).map_err(|e| format!("client_session.ca_file: {e}"))?;
-    let api = ClientApi::new(
+    ClientApi::new(
         client.verify_url.clone(),
         &client.verify_secret,
         client.cookie_name.clone(),
         client.cache_ttl,
         outgoing,
     )
-    .map_err(|why| format!("client_session.verify_secret: {why}"))?;
-    Ok(ClientSession::new(Arc::new(api), client.rules.clone()))
+    .map_err(|why| format!("client_session.verify_secret: {why}"))
 }
 
 pub(crate) fn issuer(

@@ -31,6 +31,8 @@ pub struct External {
 /// Somebody whose tokens are accepted.
 #[derive(Debug)]
 pub struct Issuer {
+    /// As messages call it.
+    pub name: String,
     /// Where the keys are.
     pub keys: IssuerKeys,
     /// What the tokens must say.
@@ -45,14 +47,18 @@ pub enum IssuerKeys {
     /// Here.
     Configured(KeySet),
     /// At a key server.
-    Served {
-        /// Which.
-        location: KeyLocation,
-        /// Algorithms that are accepted; empty: those of the keys.
-        allowed: Vec<Algorithm>,
-        /// Whether plain HTTP will do.
-        allow_http: bool,
-    },
+    Served(KeyPlace),
+}
+
+/// A key server.
+#[derive(Debug, Clone)]
+pub struct KeyPlace {
+    /// Which.
+    pub location: KeyLocation,
+    /// Algorithms that are accepted; empty: those of the keys.
+    pub allowed: Vec<Algorithm>,
+    /// Whether plain HTTP will do.
+    pub allow_http: bool,
 }
 
 /// Where a key server publishes.
@@ -385,6 +391,7 @@ impl Written {
             },
         };
         Some(Issuer {
+            name: place.prefix.clone(),
             keys: keys?,
             expectation,
             rules,
@@ -438,11 +445,11 @@ impl Written {
             );
             return None;
         }
-        Some(IssuerKeys::Served {
+        Some(IssuerKeys::Served(KeyPlace {
             location,
             allowed,
             allow_http: self.allow_http,
-        })
+        }))
     }
 
     fn discovery(&self, place: &mut Place<'_>) -> Option<KeyLocation> {

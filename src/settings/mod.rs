@@ -28,7 +28,7 @@ use config::Config;
 pub use self::client_session::ClientSession;
 pub use self::database::{Database, Tls};
 pub use self::errors::{SettingError, SettingErrors};
-pub use self::issuers::{External, Issuer, IssuerKeys, KeyLocation};
+pub use self::issuers::{External, Issuer, IssuerKeys, KeyLocation, KeyPlace};
 pub use self::keys::{KEYS, Key};
 pub use self::label_studio::LabelStudio;
 pub use self::log::{Log, LogFormat};

@@ -3,6 +3,7 @@
 mod database;
 mod documents;
 mod file;
+mod methods;
 mod names;
 
 use std::io::Write as _;

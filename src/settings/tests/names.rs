@@ -134,6 +134,30 @@ fn every_alias_works() {
             "id",
         ),
         (
+            "SSO_AUTO_CREATE_USERS",
+            "true",
+            |s| s.token_issue.create_users.to_string(),
+            "true",
+        ),
+        (
+            "JWT_SSO_VERIFY_NATIVE_TOKEN",
+            "true",
+            |s| s.native.api_tokens.to_string(),
+            "true",
+        ),
+        (
+            "SECRET_KEY_FALLBACKS",
+            "a-former-key-of-more-than-32-bytes-0123,another-former-key-of-more-than-32-bytes",
+            |s| s.label_studio.former_secret_keys.len().to_string(),
+            "2",
+        ),
+        (
+            "JWT_SSO_SECRET",
+            SHARED,
+            |s| format!("{:?}", s.external.issuers[0].keys),
+            "Configured(KeySet(1 keys))",
+        ),
+        (
             "SSO_TOKEN_EXPIRY",
             "1800",
             |s| s.token_issue.expires_in.as_secs().to_string(),
@@ -147,6 +171,140 @@ fn every_alias_works() {
             "{variable}={value}"
         );
     }
+}
+
+const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
+
+/// The guide's reference of settings for methods 1 and 3, name by name.
+#[test]
+fn every_name_of_the_guides_reference_works() {
+    type Read = fn(&Settings) -> String;
+    let rules = |s: &Settings| s.external.issuers[0].rules.clone();
+    assert_eq!(rules(&load(&[("JWT_SSO_SECRET", SHARED)])).email, "email");
+    let rows: &[(&str, &str, Read, &str)] = &[
+        (
+            "JWT_SSO_ALGORITHM",
+            "HS512",
+            |s| s.external.issuers.len().to_string(),
+            "1",
+        ),
+        (
+            "JWT_SSO_EMAIL_CLAIM",
+            "user_email",
+            |s| s.external.issuers[0].rules.email.clone(),
+            "user_email",
+        ),
+        (
+            "JWT_SSO_USERNAME_CLAIM",
+            "username",
+            |s| format!("{:?}", s.external.issuers[0].rules.username),
+            "Some(\"username\")",
+        ),
+        (
+            "JWT_SSO_FIRST_NAME_CLAIM",
+            "given_name",
+            |s| s.external.issuers[0].rules.first_name.clone(),
+            "given_name",
+        ),
+        (
+            "JWT_SSO_LAST_NAME_CLAIM",
+            "family_name",
+            |s| s.external.issuers[0].rules.last_name.clone(),
+            "family_name",
+        ),
+        (
+            "JWT_SSO_AUTO_CREATE_USERS",
+            "True",
+            |s| s.external.issuers[0].rules.admission.create.to_string(),
+            "true",
+        ),
+        (
+            "JWT_SSO_SESSION_VERIFY_URL",
+            "http://client-api:3000/api/auth/verify-session",
+            |s| client(s).verify_url.to_string(),
+            "http://client-api:3000/api/auth/verify-session",
+        ),
+        (
+            "JWT_SSO_SESSION_VERIFY_SECRET",
+            "shared-verify-secret",
+            |s| secrecy::ExposeSecret::expose_secret(&client(s).verify_secret).to_owned(),
+            "shared-verify-secret",
+        ),
+        (
+            "JWT_SSO_SESSION_COOKIE_NAME",
+            "JSESSIONID",
+            |s| client(s).cookie_name.clone(),
+            "JSESSIONID",
+        ),
+        (
+            "JWT_SSO_SESSION_VERIFY_TIMEOUT",
+            "3",
+            |s| client(s).limits.timeout.as_secs().to_string(),
+            "3",
+        ),
+        (
+            "JWT_SSO_SESSION_CACHE_TTL",
+            "0",
+            |s| client(s).cache_ttl.as_secs().to_string(),
+            "0",
+        ),
+        (
+            "JWT_SSO_SESSION_EMAIL_FIELD",
+            "user.mail",
+            |s| client(s).rules.email.clone(),
+            "user.mail",
+        ),
+        (
+            "JWT_SSO_SESSION_USERNAME_FIELD",
+            "login",
+            |s| format!("{:?}", client(s).rules.username),
+            "Some(\"login\")",
+        ),
+        (
+            "JWT_SSO_SESSION_FIRST_NAME_FIELD",
+            "given",
+            |s| client(s).rules.first_name.clone(),
+            "given",
+        ),
+        (
+            "JWT_SSO_SESSION_LAST_NAME_FIELD",
+            "family",
+            |s| client(s).rules.last_name.clone(),
+            "family",
+        ),
+        (
+            "JWT_SSO_SESSION_AUTO_CREATE_USERS",
+            "false",
+            |s| client(s).rules.admission.create.to_string(),
+            "false",
+        ),
+    ];
+    for (variable, value, read, expected) in rows {
+        let mut all = vec![
+            ("JWT_SSO_SECRET", SHARED),
+            ("JWT_SSO_SESSION_VERIFY_URL", "http://client/verify"),
+            ("JWT_SSO_SESSION_VERIFY_SECRET", "secret"),
+            ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
+        ];
+        all.retain(|(name, _)| name != variable);
+        all.push((variable, value));
+        assert_eq!(read(&load(&all)), *expected, "{variable}={value}");
+    }
+    let defaults = load(&[
+        ("JWT_SSO_SESSION_VERIFY_URL", "http://client/verify"),
+        ("JWT_SSO_SESSION_VERIFY_SECRET", "secret"),
+        ("SESSION_COOKIE_PATH", "/label-studio"),
+    ]);
+    let defaults = client(&defaults);
+    assert_eq!(defaults.cookie_name, "sessionid");
+    assert_eq!(defaults.cache_ttl.as_secs(), 300);
+    assert_eq!(defaults.limits.timeout.as_secs(), 5);
+    assert!(defaults.rules.admission.create);
+    assert!(load(&[]).client_session.is_none() && load(&[]).external.issuers.is_empty());
+}
+
+fn client(settings: &Settings) -> &ClientSession {
+    settings.client_session.as_ref().expect("method 3 is on")
 }
 
 #[test]

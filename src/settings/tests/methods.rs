@@ -1,0 +1,256 @@
+//! What is wrong with issuers and with the client's API.
+
+use super::*;
+
+const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
+
+/// Settings, and what must be told about them.
+#[test]
+fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
+    let public = public_key();
+    let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[("JWT_SSO_SECRET", SECRET)],
+            "external.secret: is Label Studio's SECRET_KEY",
+        ),
+        (
+            &[("JWT_SSO_SECRET", "shared-secret-key")],
+            "external.secret: is shorter than 32 bytes",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_PREVIOUS_SECRET", "short"),
+            ],
+            "external.secret: is shorter than 32 bytes",
+        ),
+        (
+            &[("JWT_SSO_SECRET", &public)],
+            "external.secret: is a key in PEM form: name its algorithm",
+        ),
+        (
+            &[("JWT_SSO_SECRET", SHARED), ("JWT_SSO_ALGORITHM", "RS256")],
+            "external.public_key: is no public key in PEM form",
+        ),
+        (
+            &[("JWT_SSO_SECRET", SHARED), ("JWT_SSO_ALGORITHM", "none")],
+            "external.algorithms: must be of HS256, ",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_ALGORITHMS", "HS256,RS256"),
+            ],
+            "external.algorithms: must be of one family",
+        ),
+        (
+            &[("GATE_EXTERNAL_PUBLIC_KEY", &private)],
+            "external.public_key: is a private key",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_PUBLIC_KEY", &public),
+                ("JWT_SSO_ALGORITHM", "RS256"),
+            ],
+            "external.algorithms: is of another family than the public key",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_PUBLIC_KEY", &public),
+                ("JWT_SSO_SECRET", SHARED),
+            ],
+            "external.secret: one of secret, public_key, jwks_url and discovery",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_JWKS_URL", "http://keys.test/"),
+                ("GATE_EXTERNAL_AUDIENCE", "a"),
+            ],
+            "external.jwks_url: must begin with https://",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_JWKS_URL", "keys.test"),
+                ("GATE_EXTERNAL_AUDIENCE", "a"),
+            ],
+            "external.jwks_url: must be a URL",
+        ),
+        (
+            &[("GATE_EXTERNAL_JWKS_URL", "https://keys.test/")],
+            "external.audience: is required with jwks_url and discovery",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_DISCOVERY", "ftp://x.test"),
+                ("GATE_EXTERNAL_AUDIENCE", "a"),
+            ],
+            "external.discovery: must be a URL",
+        ),
+        (
+            &[
+                ("GATE_EXTERNAL_DISCOVERY", "https://x.test"),
+                ("GATE_EXTERNAL_AUDIENCE", "a"),
+                ("JWT_SSO_ALGORITHM", "HS256"),
+            ],
+            "external.algorithms: must be for public keys",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("JWT_SSO_EMAIL_CLAIM", ""),
+                ("GATE_EXTERNAL_EMAIL_CLAIM", ""),
+            ],
+            "external.email_claim: must not be empty",
+        ),
+        (
+            &[("SECRET_KEY_FALLBACKS", "short")],
+            "label_studio.secret_key_fallbacks: holds a key that protects nothing",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", "{")],
+            "external.issuers: is no JSON",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", "{}")],
+            "external.issuers: must be an array of tables",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", r#"[{"name": "x"}]"#)],
+            "external.issuers[0] (x).secret: an issuer needs one of",
+        ),
+        (
+            &[(
+                "GATE_EXTERNAL_ISSUERS",
+                r#"[{"secret": "x", "secrets": 1}]"#,
+            )],
+            "external.issuers[0]: unknown field `secrets`",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", r#"[{"secret_file": "/nowhere"}]"#)],
+            "external.issuers[0].secret_file: cannot read /nowhere",
+        ),
+    ];
+    for (variables, expected) in rows {
+        let told = errors(variables);
+        assert!(told.contains(expected), "{expected} is not in {told}");
+        for secret in [SECRET, SHARED, "shared-secret-key"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
+
+#[test]
+fn further_issuers_stand_in_the_file() {
+    let public = public_key();
+    let file = written(&format!(
+        "[external]\nissuers = []\n[label_studio]\nsecret_key = \"{SECRET}\"\n"
+    ));
+    assert!(Settings::load(Some(file.path()), &BTreeMap::new()).is_ok());
+    let file = written(&format!(
+        r#"
+[[external.issuers]]
+name = "keycloak"
+discovery = "https://sso.test/realms/x"
+audience = "label-studio"
+email_claim = "profile.mail"
+create_users = true
+required_claims = {{ "realm_access.roles" = ["annotator", "manager"], tenant = 7, sub = true }}
+
+[[external.issuers]]
+name = "own"
+public_key = ['''{public}''']
+algorithms = "ES256"
+max_lifetime_seconds = 0
+"#
+    ));
+    let settings = Settings::load(Some(file.path()), &environment(&[]));
+    let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
+    let [keycloak, own] = settings.external.issuers.as_slice() else {
+        panic!("two issuers")
+    };
+    let issuer = keycloak.expectation.issuer.as_deref();
+    assert_eq!(issuer, Some("https://sso.test/realms/x"));
+    assert!(keycloak.rules.admission.create && keycloak.rules.admission.update_names);
+    assert_eq!(keycloak.rules.email, "profile.mail");
+    let required = format!("{:?}", keycloak.expectation.required);
+    for part in ["\"annotator\"", "Number(7)", "name: \"sub\", accepted: []"] {
+        assert!(required.contains(part), "{required}");
+    }
+    assert_eq!(own.expectation.max_lifetime, None);
+    assert_eq!(format!("{:?}", own.keys), "Configured(KeySet(1 keys))");
+    assert!(settings.describe().contains("external.issuers = set"));
+}
+
+#[test]
+fn a_public_key_stands_where_the_plugin_has_it() {
+    let settings = load(&[
+        ("JWT_SSO_SECRET", &public_key()),
+        ("JWT_SSO_ALGORITHM", "ES256"),
+    ]);
+    let keys = format!("{:?}", settings.external.issuers[0].keys);
+    assert_eq!(keys, "Configured(KeySet(1 keys))");
+}
+
+#[test]
+fn a_client_cookie_that_would_be_overwritten_is_refused() {
+    let with = |more: &[(&'static str, &'static str)]| {
+        let mut all = vec![
+            (
+                "JWT_SSO_SESSION_VERIFY_URL",
+                "http://client-api:3000/verify",
+            ),
+            ("JWT_SSO_SESSION_VERIFY_SECRET", "shared-verify-secret"),
+        ];
+        all.extend(more);
+        all
+    };
+    // The guide's own examples: one name, one domain, one path.
+    for same in [
+        &[][..],
+        &[("SESSION_COOKIE_DOMAIN", ".company.com")],
+        &[
+            ("SESSION_COOKIE_DOMAIN", ".company.com"),
+            ("GATE_CLIENT_SESSION_COOKIE_DOMAIN", "Company.com"),
+        ],
+        &[
+            ("SESSION_COOKIE_PATH", "/x"),
+            ("GATE_CLIENT_SESSION_COOKIE_PATH", "/x"),
+        ],
+    ] {
+        let told = errors(&with(same));
+        assert!(
+            told.contains("would overwrite each other's session"),
+            "{told}"
+        );
+    }
+    for apart in [
+        &[("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid")],
+        &[("SESSION_COOKIE_NAME", "ls_sessionid")],
+        &[("SESSION_COOKIE_PATH", "/label-studio")],
+        &[("GATE_CLIENT_SESSION_COOKIE_DOMAIN", ".company.com")],
+    ] {
+        assert!(load(&with(apart)).client_session.is_some());
+    }
+}
+
+#[test]
+fn the_clients_api_needs_a_url_and_a_secret() {
+    for (url, secret, expected) in [
+        ("http://x/", "", "client_session.verify_secret: is required"),
+        (
+            "http://x/",
+            "ü",
+            "client_session.verify_secret: is required",
+        ),
+        ("x/verify", "s", "client_session.verify_url: must be a URL"),
+        ("file:///x", "s", "client_session.verify_url: must be a URL"),
+    ] {
+        let told = errors(&[
+            ("JWT_SSO_SESSION_VERIFY_URL", url),
+            ("JWT_SSO_SESSION_VERIFY_SECRET", secret),
+            ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
+        ]);
+        assert!(told.contains(expected), "{told}");
+    }
+}
