@@ -174,7 +174,7 @@ impl TestApp {
         let port = receive.recv().unwrap();
         Self {
             url: format!("http://127.0.0.1:{port}"),
-            client: reqwest::Client::new(),
+            client: crate::support::client(),
         }
     }
 

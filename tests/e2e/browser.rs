@@ -18,7 +18,7 @@ impl Browser {
     /// One that knows no cookie yet.
     pub fn new(url: &str) -> Self {
         let jar = Arc::new(Jar::default());
-        let client = reqwest::Client::builder()
+        let client = crate::support::client_builder()
             .cookie_provider(jar.clone())
             .redirect(Policy::none())
             .build()

@@ -30,7 +30,7 @@ async fn no_token_cookie_or_hash_stands_in_a_log() {
         let refused = native(broken);
         Browser::new(&door.url).with_token(&refused).get("/").await;
         let admin = seeded("GATE_DEMO_ADMIN_TOKEN");
-        let issue = reqwest::Client::new()
+        let issue = crate::support::client()
             .post(format!("{}/api/sso/token", door.url))
             .header("Authorization", format!("Token {admin}"));
         let issued = issue

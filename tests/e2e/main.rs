@@ -11,14 +11,18 @@
 
 mod browser;
 mod django;
+mod examples;
 mod label_studio;
 mod login;
 mod logs;
 mod nginx;
+mod openid;
 mod outages;
 mod parallel;
 mod passing;
+mod people;
 mod plugin;
+mod programs;
 mod stack;
 #[path = "../support/mod.rs"]
 mod support;

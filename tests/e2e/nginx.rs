@@ -31,6 +31,16 @@ pub struct Nginx {
 impl Nginx {
     /// The shipped files, with the ports of these gates and of this Label Studio.
     pub fn start(binary: &Path, gates: &[u16], label_studio: u16) -> Self {
+        Self::start_for(binary, gates, label_studio, None)
+    }
+
+    /// With method 3, whose application has a session cookie of that name.
+    pub fn start_for(
+        binary: &Path,
+        gates: &[u16],
+        label_studio: u16,
+        client_cookie: Option<&str>,
+    ) -> Self {
         let prefix = tempfile::Builder::new()
             .prefix("gate-test-nginx-")
             .tempdir()
@@ -54,10 +64,15 @@ impl Nginx {
         };
         let servers = gates.iter().map(|gate| format!("server 127.0.0.1:{gate};"));
         let servers = servers.collect::<Vec<_>>().join(" ");
+        let off = r#"# "~(^|; *)connect\.sid=" 1;"#;
+        let client = client_cookie.map_or_else(
+            || off.to_owned(),
+            |name| format!(r#""~(^|; *){}=" 1;"#, name.replace('.', r"\.")),
+        );
         copy(
             "gate-http.conf",
             "label-studio-gate",
-            &[("server 127.0.0.1:8090;", servers)],
+            &[("server 127.0.0.1:8090;", servers), (off, client)],
         );
         copy("gate.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);

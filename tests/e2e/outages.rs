@@ -107,7 +107,7 @@ async fn sigterm_ends_the_gate_and_finishes_what_was_begun() {
     }
     let url = format!("http://127.0.0.1:{port}/auth/nginx");
     let open = tokio::spawn(
-        reqwest::Client::new()
+        crate::support::client()
             .get(url)
             .header("X-Original-URI", "/")
             .send(),

@@ -14,7 +14,7 @@ async fn fifty_requests_with_one_token_over_two_gates_end_in_one_session() {
     for (stack, door, which) in doors() {
         let email = format!("parallel{}@example.test", fresh());
         let token = native(stack.user(&email));
-        let client = reqwest::Client::new();
+        let client = crate::support::client();
         let ask = || async {
             let request = client
                 .get(format!("{}/api/current-user/whoami", door.url))

@@ -28,7 +28,7 @@ urlpatterns = urlpatterns + [path("api/sso/", include("label_studio_sso.urls"))]
 "#;
 
 async fn issue(url: &str) -> String {
-    let request = reqwest::Client::new()
+    let request = crate::support::client()
         .post(format!("{url}/api/sso/token"))
         .header(
             "Authorization",

@@ -38,9 +38,29 @@ pub struct GateProcess {
 impl GateProcess {
     /// Over the database at `postgres`, which may be a cable's port.
     pub fn start(engine: Engine, postgres: u16, database: &str) -> Self {
+        Self::start_with(engine, postgres, database, &[])
+    }
+
+    /// With further settings.
+    pub fn start_with(
+        engine: Engine,
+        postgres: u16,
+        database: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::start_on(free_port(), engine, postgres, database, settings)
+    }
+
+    /// On a port that others know already.
+    pub fn start_on(
+        port: u16,
+        engine: Engine,
+        postgres: u16,
+        database: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         // The leash removes it when the gate has ended.
         let home = tempfile::tempdir().unwrap().keep();
-        let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
         command
             .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
@@ -52,7 +72,8 @@ impl GateProcess {
             .env(
                 "DATABASE_URL",
                 format!("postgres://{GATE_ROLE}@127.0.0.1:{postgres}/{database}"),
-            );
+            )
+            .envs(settings.iter().copied());
         let log = home.join("gate.log");
         let server = Leash::start(&command, "TERM", &log, Some(&home));
         let gate = Self {

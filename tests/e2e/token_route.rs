@@ -8,7 +8,7 @@ use crate::login::fresh;
 use crate::stack::doors;
 
 async fn issue(url: &str, authorization: &str, email: &str) -> (u16, Value) {
-    let request = reqwest::Client::new()
+    let request = crate::support::client()
         .post(format!("{url}/api/sso/token"))
         .header("Authorization", authorization)
         .json(&json!({"email": email}));
@@ -22,7 +22,7 @@ async fn each_kind_of_api_token_gets_a_token_that_logs_in() {
         let email = format!("issued{}@example.test", fresh());
         stack.user(&email);
         let personal = seeded("GATE_DEMO_ADMIN_PAT");
-        let refreshed: Value = reqwest::Client::new()
+        let refreshed: Value = crate::support::client()
             .post(format!("{}/api/token/refresh/", door.url))
             .json(&json!({"refresh": personal}))
             .send()

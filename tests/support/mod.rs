@@ -15,3 +15,14 @@ pub fn free_port() -> u16 {
         .expect("the loopback interface has free ports")
         .port()
 }
+
+/// An HTTP client. reqwest asks for the cryptography that the service installs.
+pub fn client() -> reqwest::Client {
+    client_builder().build().expect("a client")
+}
+
+/// One that is still to be set up.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    label_studio_gate::startup::install_crypto();
+    reqwest::Client::builder()
+}

@@ -1,0 +1,111 @@
+// An application that embeds Label Studio. Its users sign in here, once.
+//
+//   PORT=3000 LABEL_STUDIO_URL=http://localhost JWT_SSO_SECRET=… JWT_SSO_SESSION_VERIFY_SECRET=… SESSION_SECRET=… npm start
+//
+// Method 1: the application signs a token with the secret that it shares with the gate.
+// Method 3: the gate asks the application whose session a cookie names (/api/auth/verify-session).
+
+import { timingSafeEqual } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
+import express from "express";
+import session from "express-session";
+import jwt from "jsonwebtoken";
+
+const { PORT = "3000", LABEL_STUDIO_URL, JWT_SSO_SECRET, JWT_SSO_SESSION_VERIFY_SECRET, SESSION_SECRET } = process.env;
+for (const name of ["LABEL_STUDIO_URL", "JWT_SSO_SECRET", "JWT_SSO_SESSION_VERIFY_SECRET", "SESSION_SECRET"]) {
+  if (!process.env[name]) throw new Error(`${name} is not set`);
+}
+
+// Where your users are. The passwords stand here because this is an example.
+const USERS = {
+  ann: { password: "ann", email: "ann@example.com", firstName: "Ann", lastName: "Otator" },
+  bob: { password: "bob", email: "bob@example.com", firstName: "Bob", lastName: "Otator" },
+};
+
+const browser = fileURLToPath(new URL("../browser/", import.meta.url));
+const page = readFileSync(`${browser}index.html`, "utf8");
+const reactPage = readFileSync(`${browser}react/index.html`, "utf8");
+const reactScript = buildSync({
+  entryPoints: [`${browser}react/main.jsx`],
+  nodePaths: [fileURLToPath(new URL("./node_modules", import.meta.url))],
+  bundle: true,
+  write: false,
+  jsx: "automatic",
+  define: { "process.env.NODE_ENV": '"production"' },
+}).outputFiles[0].text;
+
+const app = express();
+app.use(express.urlencoded({ extended: false }));
+app.use(
+  session({
+    // Not "sessionid": that is Label Studio's, and on one host each would overwrite the other's.
+    name: "connect.sid",
+    secret: SESSION_SECRET,
+    resave: false,
+    saveUninitialized: false,
+    cookie: { httpOnly: true, sameSite: "lax" },
+  }),
+);
+
+function signedIn(request, response, next) {
+  const user = USERS[request.session.user];
+  if (!user) return response.status(401).json({ error: "Not signed in" });
+  request.user = user;
+  next();
+}
+
+/** A token for one login in Label Studio: short-lived, and made when it is needed. */
+function labelStudioToken(user) {
+  return jwt.sign({ email: user.email, first_name: user.firstName, last_name: user.lastName }, JWT_SSO_SECRET, {
+    algorithm: "HS256",
+    expiresIn: 600,
+  });
+}
+
+app.post("/login", (request, response, next) => {
+  const { username, password } = request.body;
+  if (!Object.hasOwn(USERS, username ?? "") || USERS[username].password !== password) {
+    return response.status(401).send("Wrong name or password");
+  }
+  // A fresh session: one that somebody planted before the login is worth nothing after it.
+  request.session.regenerate((error) => {
+    if (error) return next(error);
+    request.session.user = username;
+    response.redirect(303, "/");
+  });
+});
+
+app.post("/logout", (request, response, next) => {
+  request.session.destroy((error) => (error ? next(error) : response.redirect(303, "/")));
+});
+
+// For the page with the iframe.
+app.get("/api/label-studio-token", signedIn, (request, response) => {
+  response.set("Cache-Control", "no-store").json({ token: labelStudioToken(request.user), url: LABEL_STUDIO_URL });
+});
+
+// For a link.
+app.get("/label-studio", signedIn, (request, response) => {
+  response.redirect(303, `${LABEL_STUDIO_URL}/?token=${labelStudioToken(request.user)}`);
+});
+
+// Method 3. Only the gate may ask, and it proves that with the secret.
+app.get("/api/auth/verify-session", (request, response) => {
+  const presented = Buffer.from(request.get("X-Verify-Token") ?? "");
+  const expected = Buffer.from(JWT_SSO_SESSION_VERIFY_SECRET);
+  if (presented.length !== expected.length || !timingSafeEqual(presented, expected)) {
+    return response.status(403).json({ error: "Unauthorized" });
+  }
+  const name = request.session.user;
+  const user = USERS[name];
+  if (!user) return response.status(401).json({ error: "No session" });
+  response.json({ email: user.email, username: name, first_name: user.firstName, last_name: user.lastName });
+});
+
+app.get("/", (request, response) => response.type("html").send(page));
+app.get("/react", (request, response) => response.type("html").send(reactPage));
+app.get("/react/main.js", (request, response) => response.type("js").send(reactScript));
+
+app.listen(Number(PORT), "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}`));

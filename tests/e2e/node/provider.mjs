@@ -1,0 +1,41 @@
+// A certified OpenID provider (oidc-provider) over HTTPS, with its own development login.
+//
+//   node provider.mjs PORT CERTIFICATE KEY KEYS
+//
+// KEYS is a file with a private JSON Web Key Set; it is made where it isn't there, and the file's last key signs.
+
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import { exportJWK, generateKeyPair } from "jose";
+import Provider from "oidc-provider";
+
+const [port, certificate, key, keys] = process.argv.slice(2);
+if (!existsSync(keys)) {
+  const { privateKey } = await generateKeyPair("RS256", { extractable: true });
+  const jwk = { ...(await exportJWK(privateKey)), use: "sig", alg: "RS256", kid: `key-${Date.now()}` };
+  writeFileSync(keys, JSON.stringify({ keys: [jwk] }));
+}
+const issuer = `https://localhost:${port}`;
+const provider = new Provider(issuer, {
+  jwks: JSON.parse(readFileSync(keys, "utf8")),
+  clients: [
+    {
+      client_id: "label-studio",
+      client_secret: "a-client-secret-of-the-tests",
+      redirect_uris: ["https://application.test/callback"],
+      grant_types: ["authorization_code"],
+      response_types: ["code"],
+    },
+  ],
+  claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["given_name", "family_name"] },
+  // The claims stand in the ID token itself.
+  conformIdTokenClaims: false,
+  pkce: { required: () => false },
+  cookies: { keys: ["a-cookie-key-of-the-tests"] },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, email: `${id}@example.com`, email_verified: id !== "mallory", given_name: id, family_name: "Provided" }),
+  }),
+});
+const options = { cert: readFileSync(certificate), key: readFileSync(key) };
+createServer(options, provider.callback()).listen(Number(port), "127.0.0.1", () => console.log(issuer));
