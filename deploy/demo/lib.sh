@@ -74,21 +74,26 @@ find_python() {
     return 1
 }
 
-# install_label_studio DIRECTORY: Label Studio, and the plugin beside it for the tests, in a venv of its own.
-install_label_studio() {
-    local venv=$1 python
-    [ -e "$venv/.complete-$LABEL_STUDIO_VERSION" ] && return
+# install_python DIRECTORY PACKAGE…: packages of PyPI in a venv of their own. Done once for one list of packages.
+install_python() {
+    local venv=$1 python mark
+    shift
+    mark=$venv/.complete-$(printf '%s ' "$@" | sha256sum | cut -c1-16)
+    [ -e "$mark" ] && return
     find_python >/dev/null || install_packages python3
-    python=$(find_python) || die "Label Studio $LABEL_STUDIO_VERSION needs Python 3.10 to 3.13"
+    python=$(find_python) || die "Label Studio needs Python 3.10 to 3.13"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
-    step "Installing Label Studio $LABEL_STUDIO_VERSION from PyPI into $venv (a minute or two)"
+    step "Installing $1 from PyPI into $venv (a minute or two)"
     rm -rf "$venv"
     mkdir -p "$(dirname "$venv")"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        "label-studio==$LABEL_STUDIO_VERSION" "label-studio-sso==$PLUGIN_VERSION" >&2 \
-        || die "pip could not install Label Studio"
-    touch "$venv/.complete-$LABEL_STUDIO_VERSION"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 || die "pip could not install $1"
+    touch "$mark"
+}
+
+# install_label_studio DIRECTORY: Label Studio, and the plugin beside it for the tests.
+install_label_studio() {
+    install_python "$1" "label-studio==$LABEL_STUDIO_VERSION" "label-studio-sso==$PLUGIN_VERSION"
 }
 
 # What stands before initdb and postgres, which refuse to run as root: nothing for anybody else. Each becomes the command, under one pid.

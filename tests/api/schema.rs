@@ -4,7 +4,7 @@ use label_studio_gate::doctor;
 use label_studio_gate::postgres::Postgres;
 
 use crate::app::{TestDatabase, settings};
-use crate::support::cluster::GATE_ROLE;
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
 
 pub fn versions() -> Vec<String> {
     let directory =
@@ -43,11 +43,28 @@ async fn every_statement_works_with_every_version_under_the_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_may_do_what_it_needs_and_nothing_else() {
     let database = TestDatabase::new().await;
-    let (client, connection) = tokio_postgres::connect(&database.gate_url(), tokio_postgres::NoTls)
+    // As the README has it, without the right to create users.
+    let role = "the_least_role";
+    CLUSTER.psql(
+        &database.name,
+        &["-v", &format!("role={role}"), "-f", "sql/role.sql"],
+    );
+    CLUSTER.psql(&database.name, &["-c", &format!("ALTER ROLE {role} LOGIN")]);
+    let url = CLUSTER.url(role, &database.name);
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
         .await
         .unwrap();
     tokio::spawn(connection);
+    let new_user = "INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined,
+                    last_activity, activity_at, phone, avatar) VALUES ('', false, '', 'x', '', '', false, true, now(), now(), now(), '', '')";
     for (statement, allowed) in [
+        (new_user, false),
+        (
+            "INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id) VALUES (now(), now(), 1, 1)",
+            false,
+        ),
+        ("UPDATE htx_user SET first_name = '' WHERE id = -1", true),
+        ("UPDATE htx_user SET email = '' WHERE id = -1", false),
         ("SELECT id, email, password, is_active FROM htx_user", true),
         ("UPDATE htx_user SET last_login = now() WHERE id = -1", true),
         ("SELECT phone FROM htx_user", false),
@@ -79,7 +96,7 @@ async fn the_role_may_do_what_it_needs_and_nothing_else() {
         assert_eq!(outcome.is_ok(), allowed, "{statement}: {outcome:?}");
     }
     let rights = "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = ";
-    assert_eq!(database.text(&format!("{rights}'{GATE_ROLE}'")).await, "f");
+    assert_eq!(database.text(&format!("{rights}'{role}'")).await, "f");
 }
 
 #[tokio::test(flavor = "multi_thread")]

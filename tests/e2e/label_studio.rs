@@ -54,21 +54,26 @@ fn environment(command: &mut Command, database: &str, data: &Path) {
 }
 
 fn make_template() -> BTreeMap<String, String> {
-    let (venv, data) = (venv(), tempfile::tempdir().unwrap());
     CLUSTER.psql("postgres", &["-c", "CREATE DATABASE label_studio_template"]);
-    let python = |arguments: &[&str]| {
-        let mut command = Command::new(venv.join("bin/python"));
-        command.args(arguments).current_dir(package(&venv));
-        environment(&mut command, "label_studio_template", data.path());
-        run(command.env("GATE_DEMO_ADMIN_PASSWORD", ADMIN_PASSWORD))
-    };
-    python(&["manage.py", "migrate", "--no-color", "--verbosity", "0"]);
     let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo/seed.py");
-    python(&[seed])
+    migrate(&venv(), "label_studio_template", &[seed])
         .lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
         .collect()
+}
+
+/// Lets that Label Studio make its tables, and runs its Python with those arguments.
+pub fn migrate(venv: &Path, database: &str, then: &[&str]) -> String {
+    let data = tempfile::tempdir().unwrap();
+    let python = |arguments: &[&str]| {
+        let mut command = Command::new(venv.join("bin/python"));
+        command.args(arguments).current_dir(package(venv));
+        environment(&mut command, database, data.path());
+        run(command.env("GATE_DEMO_ADMIN_PASSWORD", ADMIN_PASSWORD))
+    };
+    python(&["manage.py", "migrate", "--no-color", "--verbosity", "0"]);
+    python(then)
 }
 
 /// What the seed tells: tokens and addresses, as the demo's file for scripts has them.
@@ -100,7 +105,12 @@ pub struct LabelStudio {
 impl LabelStudio {
     /// As shipped: sessions in signed cookies.
     pub fn stock(database: &str) -> Self {
-        Self::start(database, |venv, port| {
+        Self::stock_of(&venv(), database)
+    }
+
+    /// The same of another version.
+    pub fn stock_of(venv: &Path, database: &str) -> Self {
+        Self::start(venv, database, |venv, port| {
             let mut command = Command::new(venv.join("bin/label-studio"));
             command.args([
                 "start",
@@ -116,7 +126,7 @@ impl LabelStudio {
 
     /// With a settings module from `directory`.
     pub fn with_settings(database: &str, directory: &Path, module: &str) -> Self {
-        Self::start(database, |venv, port| {
+        Self::start(&venv(), database, |venv, port| {
             let mut command = Command::new(venv.join("bin/python"));
             command
                 .args([
@@ -132,11 +142,11 @@ impl LabelStudio {
         })
     }
 
-    fn start(database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
+    fn start(venv: &Path, database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
         // The leash removes it when the server has ended.
         let data = tempfile::tempdir().unwrap().keep();
         let port = free_port();
-        let mut command = command(&venv(), &port.to_string());
+        let mut command = command(venv, &port.to_string());
         environment(&mut command, database, &data);
         let log = data.join("label-studio.log");
         let server = Leash::start(&command, "TERM", &log, Some(&data));

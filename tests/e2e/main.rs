@@ -16,6 +16,7 @@ mod label_studio;
 mod login;
 mod logs;
 mod nginx;
+mod old_version;
 mod openid;
 mod outages;
 mod parallel;

@@ -11,7 +11,7 @@ use crate::support::free_port;
 use crate::support::leash::Leash;
 
 /// `tests/.cache/NAME`, or what the variable names instead.
-fn installed(variable: &str, name: &str) -> PathBuf {
+pub fn installed(variable: &str, name: &str) -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/.cache")
         .join(name);
