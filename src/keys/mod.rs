@@ -93,27 +93,25 @@ impl KeyServer {
             let known = self.current().filter(|_| attempt.succeeded);
             return known.ok_or(Outage::KeyServer);
         }
-        let read = self.read().await;
-        *last = Some(Attempt {
-            at: Instant::now(),
-            succeeded: read.is_ok(),
-        });
-        drop(last);
-        match read {
+        let read = self.read().await.map(Arc::new);
+        match &read {
             Ok(keys) => {
-                let keys = Arc::new(keys);
                 tracing::debug!(server = %self.host(), keys = keys.len(), "read the keys");
                 *self
                     .snapshot
                     .write()
                     .unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
-                Ok(keys)
             }
             Err(why) => {
                 tracing::error!(server = %self.host(), why, "the key server gives no keys");
-                Err(Outage::KeyServer)
             }
         }
+        // Behind the snapshot: who waits for the lock finds both.
+        *last = Some(Attempt {
+            at: Instant::now(),
+            succeeded: read.is_ok(),
+        });
+        read.map_err(|_| Outage::KeyServer)
     }
 
     async fn read(&self) -> Result<KeySet, String> {
