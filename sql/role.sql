@@ -2,9 +2,10 @@
 --
 -- The owner of Label Studio's tables runs it, after Label Studio has migrated, and again after each upgrade of Label Studio:
 --
---     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate [-v create_users=on] -f sql/role.sql
+--     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate [-v create_users=on] [-v revoke=on] -f sql/role.sql
 --     psql "$OWNER_DATABASE_URL" -c "ALTER ROLE label_studio_gate LOGIN PASSWORD '…'"
 --
+-- revoke: for POST /api/sso/revoke with signed cookies, which writes the password column.
 -- create_users: for external.create_users, client_session.create_users and token_issue.create_users.
 -- Twice is the same as once; what was granted once stays granted. Tables and columns that this version of Label Studio does not have are passed over.
 
@@ -14,6 +15,10 @@
     \set role label_studio_gate
 \endif
 
+\if :{?revoke}
+\else
+    \set revoke off
+\endif
 \if :{?create_users}
 \else
     \set create_users off
@@ -62,6 +67,9 @@ WITH wanted (relation, privilege, columns) AS (
             ('authtoken_token', 'INSERT', ARRAY['key', 'created', 'user_id'])
            ) AS creating (relation, privilege, columns)
      WHERE :'create_users'::boolean
+     UNION ALL
+    SELECT 'htx_user', 'UPDATE', ARRAY['password']
+     WHERE :'revoke'::boolean
 ), present AS (
     SELECT wanted.relation, wanted.privilege, string_agg(format('%I', attribute.attname), ', ' ORDER BY attribute.attnum) AS columns
       FROM wanted

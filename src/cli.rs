@@ -36,6 +36,14 @@ enum Command {
     CheckConfig,
     /// Tell what stands between this configuration and a working login
     Doctor,
+    /// Make the gate's own tables (token.use = "once"); as a role that may create a schema
+    Migrate {
+        /// The role that the service runs as: it gets the rights to them
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
+    },
+    /// Delete expired sessions from the database, in small batches
+    Purge,
     /// Issue a token for a user, to try
     Token {
         /// The user's e-mail address in Label Studio
@@ -82,6 +90,10 @@ pub fn run() -> ExitCode {
         Command::Doctor => {
             on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
         }
+        Command::Migrate { role } => {
+            on_one_thread(commands::migrate(&settings, role.as_deref())).map(|done| say(&done))
+        }
+        Command::Purge => on_one_thread(commands::purge(&settings)).map(|done| say(&done)),
         Command::Token { email } => {
             on_one_thread(commands::issue_token(&settings, &email)).map(|token| say(&token))
         }

@@ -18,6 +18,24 @@ pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {
     doctor::examine(settings, &backend, SystemClock.now()).await
 }
 
+/// `migrate`: makes the gate's own tables.
+pub(crate) async fn migrate(settings: &Settings, role: Option<&str>) -> Result<String, String> {
+    let backend = startup::postgres(settings)?;
+    let failed = |_| "the tables were not made: see the log line above".to_owned();
+    backend.migrate(role).await.map_err(failed)?;
+    Ok("the gate's own tables are there".to_owned())
+}
+
+/// `purge`: deletes expired sessions.
+pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
+    let backend = startup::postgres(settings)?;
+    match backend.purge().await {
+        Ok(Some(sessions)) => Ok(format!("deleted {sessions} expired sessions")),
+        Ok(None) => Ok("another gate deletes expired sessions".to_owned()),
+        Err(outage) => Err(format!("expired sessions were not deleted: {outage}")),
+    }
+}
+
 /// `token`: issues a token for a user, as the token route would for an administrator.
 pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<String, String> {
     let backend = startup::postgres(settings)?;

@@ -165,6 +165,15 @@ async fn accounts(report: &mut Report, settings: &Settings, backend: &Postgres) 
     let Ok(schema) = backend.schema().await else {
         return;
     };
+    if settings.token.once.is_some() {
+        match schema.has_own_tables {
+            true => report.good("the gate's own tables are there"),
+            false => report.bad(
+                "token.use is \"once\", and the gate's own tables are not there",
+                "run label-studio-gate migrate --role ROLE as a role that may create a schema",
+            ),
+        }
+    }
     match &schema.accounts {
         _ if !wanted => {}
         Ok(_) => report.good("accounts can be created"),

@@ -19,6 +19,7 @@ pub struct Metrics {
     registry: Registry,
     checks: Vec<Counter>,
     tokens: Family<StatusLabel, Counter>,
+    sign_ins: Family<ReasonLabel, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +53,12 @@ impl Metrics {
             "Requests to POST /api/sso/token, by status of the answer",
             tokens.clone(),
         );
+        let sign_ins = Family::default();
+        registry.register(
+            "sign_ins",
+            "Requests to /sso/login and pages with a token in their address, by reason",
+            sign_ins.clone(),
+        );
         registry.register(
             "build",
             "Version of the service",
@@ -66,6 +73,7 @@ impl Metrics {
             registry,
             checks,
             tokens,
+            sign_ins,
         }
     }
 
@@ -74,6 +82,12 @@ impl Metrics {
         if let Some(counter) = self.checks.get(reason as usize) {
             counter.inc();
         }
+    }
+
+    /// One sign-in was answered.
+    pub fn count_sign_in(&self, reason: Reason) {
+        let reason = reason.code();
+        self.sign_ins.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// One request for a token was answered.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -75,6 +75,9 @@ fn state(settings: &Settings) -> Result<State<Postgres>, String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = unix_seconds_f64(clock.now());
     let backend = postgres(settings)?;
+    if let Some(every) = settings.policy.purge_every {
+        actix_web::rt::spawn(purge(backend.clone(), every));
+    }
     Ok(State {
         gate: gate(settings, backend.clone(), clock.clone(), Serving::Yes)?,
         token: TokenRoute::new(
@@ -84,9 +87,28 @@ fn state(settings: &Settings) -> Result<State<Postgres>, String> {
                 failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
             },
         ),
+        places: http::Places {
+            sign_in: settings.policy.sign_in.clone(),
+            return_parameter: settings.policy.return_parameter.clone(),
+            signed_out: settings.policy.signed_out.clone(),
+        },
+        entropy: Arc::new(SystemEntropy),
         backend,
         metrics: Arc::new(Metrics::new(started)),
     })
+}
+
+/// Deletes what has expired, now and then. Gates that start together don't do it together.
+async fn purge(backend: Postgres, every: Duration) {
+    loop {
+        let jitter = u32::from(SystemEntropy.sixteen()[0]);
+        tokio::time::sleep(every + every * jitter / 1024).await;
+        match backend.purge().await {
+            Ok(Some(sessions)) => tracing::info!(sessions, "deleted expired sessions"),
+            Ok(None) => tracing::debug!("another gate deletes expired sessions"),
+            Err(outage) => tracing::warn!("expired sessions were not deleted: {outage}"),
+        }
+    }
 }
 
 pub(crate) fn postgres(settings: &Settings) -> Result<Postgres, String> {
@@ -113,6 +135,7 @@ pub(crate) fn gate(
         cookie: session_cookie(session),
         age: session.cookie_age,
         max_session_age: session.max_age,
+        once: settings.token.once,
     };
     let places = Places {
         token_cookie: token_cookie(settings),
@@ -124,6 +147,7 @@ pub(crate) fn gate(
     };
     Ok(Gate::new(
         places,
+        settings.policy.gate.clone(),
         verifier(settings, backend.clone(), serving)?,
         backend.clone(),
         Sessions::new(backend, policy, secret_key),

@@ -76,6 +76,22 @@ fn parameter<'r>(query: &'r str, name: &str) -> Option<Cow<'r, str>> {
     percent_decode_str(value).decode_utf8().ok()
 }
 
+/// The token in the query of `uri`, and `uri` without it. Where the name stands twice, every token is taken out.
+pub fn cut_out(uri: &str, name: &str) -> Option<(String, String)> {
+    let (path, query) = uri.split_once('?')?;
+    let token = parameter(query, name).filter(|value| has_jwt_shape(value))?;
+    let is_token = |pair: &&str| {
+        pair.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('='))
+    };
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    let clean = match rest.join("&") {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    Some((token.into_owned(), clean))
+}
+
 /// Three parts of base64url (RFC 7515 §7.1), of which the last, the signature, is empty in an unsecured token.
 fn has_jwt_shape(value: &str) -> bool {
     let is_base64url = |part: &str| {
@@ -151,6 +167,22 @@ mod tests {
         }
         assert_eq!(found("/?token=a%2Eb%2ec", ""), ["a.b.c"]);
         assert_eq!(found("/?token=a.b.", ""), ["a.b."]);
+    }
+
+    #[test]
+    fn a_token_is_cut_out_of_an_address() {
+        for (uri, expected) in [
+            ("/?token=a.b.c", Some("/")),
+            ("/p/1?tab=2&token=a.b.c&x=%20", Some("/p/1?tab=2&x=%20")),
+            ("/p?token=a.b.c&token=d.e.f", Some("/p")),
+            ("/p?tokens=1&token=a.b.c", Some("/p?tokens=1")),
+            ("/user/signup?token=invitation", None),
+            ("/p?x=token=a.b.c", None),
+            ("/p", None),
+        ] {
+            let clean = cut_out(uri, "token").map(|(_, clean)| clean);
+            assert_eq!(clean.as_deref(), expected, "{uri}");
+        }
     }
 
     #[test]

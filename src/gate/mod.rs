@@ -9,6 +9,7 @@ pub mod clock;
 pub mod credential;
 pub mod identity;
 pub mod issue;
+pub mod policy;
 pub mod reason;
 pub mod session;
 pub mod subrequest;
@@ -25,8 +26,9 @@ use self::brought::Brought;
 use self::clock::Clock;
 use self::credential::{Credential, Sources};
 use self::identity::{Claimant, Identity};
+use self::policy::{Anonymous, Policy};
 use self::reason::{Outage, Reason};
-use self::session::{Opened, SessionStore, Sessions};
+use self::session::{Engine, Opened, Sender, SessionStore, Sessions};
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
 use self::verdict::{Cookies, Denial, Grant, Rejection};
@@ -43,6 +45,7 @@ pub trait Readiness: Send + Sync {
 pub struct Gate<D, S> {
     sources: Sources,
     token_cookie: Option<CookieAttributes>,
+    policy: Policy,
     verifier: Verifier<D>,
     users: D,
     sessions: Sessions<S>,
@@ -63,6 +66,7 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
     /// Looks for credentials in those places.
     pub fn new(
         places: Places,
+        policy: Policy,
         verifier: Verifier<D>,
         users: D,
         sessions: Sessions<S>,
@@ -81,6 +85,7 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
         Self {
             sources,
             token_cookie,
+            policy,
             verifier,
             users,
             sessions,
@@ -90,36 +95,136 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
 
     /// Whether the request may go on, and with which cookies.
     ///
-    /// A request without a credential is none of the gate's business. Nor is one whose credential isn't acceptable, except that a token is
-    /// taken from it: Label Studio then answers it as it would have without. Only a valid credential can be refused, for what its user is.
+    /// A request without a credential is none of the gate's business, unless somebody must be signed in. Nor is one whose credential isn't
+    /// acceptable, except that a token is taken from it: it is answered as it would have been without. Only a valid credential can be
+    /// refused, for what its user is.
     pub async fn decide(&self, subrequest: &Subrequest<'_>) -> Result<Grant, Rejection> {
+        if self.policy.is_open(subrequest.path()) {
+            return Ok(Grant::untouched(Reason::OpenPath));
+        }
         if subrequest.has_api_credential() {
             return Ok(Grant::untouched(Reason::ApiCredential));
         }
+        let has_session = subrequest.cookies().contains(self.sessions.cookie_name());
+        if has_session && self.policy.refuses_as_foreign(subrequest) {
+            return Err(self.denial(subrequest, Reason::CrossSiteRequest));
+        }
         let now = self.clock.now();
         let brought = self.brought(subrequest, now).await?;
-        let mut refused = None;
-        for credential in Credential::find(subrequest, &self.sources, brought.client) {
-            match self.read(&credential, now).await {
-                Ok((claims, claimant)) => {
-                    return self
-                        .log_in(subrequest, &brought, &claims, &claimant, now)
-                        .await;
-                }
-                // The first credential is the one that counted, so its reason is the one to tell.
-                Err(why) => refused = refused.or(Some(why)),
+        let credentials = Credential::find(subrequest, &self.sources, brought.client);
+        self.try_each(credentials, subrequest, &brought, now).await
+    }
+
+    /// Logs in with `token` alone, for a request that brings it in another way than the proxy's check looks for.
+    pub async fn sign_in(
+        &self,
+        token: &str,
+        subrequest: &Subrequest<'_>,
+    ) -> Result<Grant, Rejection> {
+        let now = self.clock.now();
+        let brought = self.brought(subrequest, now).await?;
+        let token = std::iter::once(Credential::Token(token.into()));
+        self.try_each(token, subrequest, &brought, now).await
+    }
+
+    /// The token in the query of `uri`, and `uri` without it.
+    pub fn token_in(&self, uri: &str) -> Option<(String, String)> {
+        credential::cut_out(uri, &self.sources.parameter)
+    }
+
+    /// Ends the session that the request brought. The cookies to take from the browser.
+    pub async fn sign_out(&self, subrequest: &Subrequest<'_>) -> Result<Vec<String>, Outage> {
+        let brought = self.brought(subrequest, self.clock.now()).await?;
+        if let Some(session) = brought.session {
+            self.sessions.end(session).await?;
+        }
+        let session = self.sessions.deletion();
+        Ok(std::iter::once(session)
+            .chain(self.token_deletion(subrequest))
+            .collect())
+    }
+
+    /// Ends every session of a user.
+    pub async fn end_sessions_of(&self, user_id: i32) -> Result<Ended, Outage> {
+        let ended = match self.sessions.engine() {
+            Engine::Database => {
+                let rows = self.sessions.end_all_of(user_id, self.clock.now()).await?;
+                Ended::Rows(rows)
             }
+            Engine::SignedCookies => match self.users.renew_unusable_password(user_id).await? {
+                true => Ended::Cookies,
+                false => Ended::HasPassword,
+            },
+        };
+        Ok(ended)
+    }
+
+    /// Whether the request brought a session of somebody who is signed in.
+    pub async fn has_living_session(&self, subrequest: &Subrequest<'_>) -> Result<bool, Outage> {
+        let now = self.clock.now();
+        let brought = self.brought(subrequest, now).await?;
+        self.is_logged_in(brought.session, now).await
+    }
+
+    /// The first credential that is acceptable decides.
+    async fn try_each(
+        &self,
+        credentials: impl Iterator<Item = Credential<'_>>,
+        subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
+        now: SystemTime,
+    ) -> Result<Grant, Rejection> {
+        let mut refused = None;
+        for credential in credentials {
+            let why = match self.read(&credential, now).await {
+                Ok((claims, claimant)) => {
+                    let login = self.log_in(subrequest, brought, &claims, &claimant, now);
+                    match login.await? {
+                        Some(grant) => return Ok(grant),
+                        None => Unverified::Unacceptable(Reason::TokenUsed),
+                    }
+                }
+                Err(why) => why,
+            };
+            // The first credential is the one that counted, so its reason is the one to tell.
+            refused = refused.or(Some(why));
         }
         match refused {
-            None if !brought.mixed => Ok(Grant::untouched(Reason::NoToken)),
-            None => Ok(self.without_login(Reason::NoToken, subrequest, &brought)),
+            None if self.policy.anonymous == Anonymous::Pass && !brought.mixed => {
+                Ok(Grant::untouched(Reason::NoToken))
+            }
+            None => self.nobody_new(None, subrequest, brought, now).await,
             Some(Unverified::Foreign(reason) | Unverified::Unacceptable(reason)) => {
-                Ok(self.without_login(reason, subrequest, &brought))
+                self.nobody_new(Some(reason), subrequest, brought, now)
+                    .await
             }
             Some(Unverified::Outage(outage)) => {
-                self.undecided(outage, subrequest, &brought, now).await
+                self.undecided(outage, subrequest, brought, now).await
             }
         }
+    }
+
+    /// No credential logs anybody in: the request goes on without it, where somebody is signed in or nobody needs to be.
+    async fn nobody_new(
+        &self,
+        refused: Option<Reason>,
+        subrequest: &Subrequest<'_>,
+        brought: &Brought<'_>,
+        now: SystemTime,
+    ) -> Result<Grant, Rejection> {
+        let reason = match self.policy.anonymous {
+            Anonymous::Pass => refused.unwrap_or(Reason::NoToken),
+            Anonymous::Require if self.is_logged_in(brought.session, now).await? => {
+                refused.unwrap_or(Reason::SessionValid)
+            }
+            Anonymous::Require => {
+                return Err(Rejection::SignInRequired(Denial {
+                    reason: refused.unwrap_or(Reason::SignInRequired),
+                    token_deletion: self.token_deletion(subrequest),
+                }));
+            }
+        };
+        Ok(self.without_login(reason, subrequest, brought))
     }
 
     /// Whom a token would log in, without doing so.
@@ -156,7 +261,7 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
         Ok((claims, claimant))
     }
 
-    /// From verified claims to a session.
+    /// From verified claims to a session; `None`: the token has opened one already, and is good for one.
     ///
     /// The user's row may come from a cache. The statement that records the login compares it with what is stored; where they differ, all
     /// is done once more with the row as it is now. Where a token came with a session, which might be kept without a statement, the row is
@@ -168,7 +273,7 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
         claims: &VerifiedClaims,
         claimant: &Claimant,
         now: SystemTime,
-    ) -> Result<Grant, Rejection> {
+    ) -> Result<Option<Grant>, Rejection> {
         let first = match brought.session {
             Some(_) if claims.expires().is_some() => Freshness::Current,
             _ => Freshness::Cached,
@@ -179,16 +284,21 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
                 Err(NotAdmitted::Refused(reason)) => return Err(self.denial(subrequest, reason)),
                 Err(NotAdmitted::Outage(outage)) => return Err(outage.into()),
             };
+            let sender = Sender {
+                client: subrequest.client(),
+                now,
+                freshness,
+            };
             let opened = self
                 .sessions
-                .open_for(&user, brought.session, claims, now, freshness)
+                .open_for(&user, brought.session, claims, sender)
                 .await?;
-            match opened {
-                Opened::UserChanged => {}
+            let (reason, cookies) = match opened {
+                Opened::UserChanged => continue,
+                Opened::TokenUsed => return Ok(None),
                 Opened::Kept => {
                     let cookies = self.cookies(subrequest, brought, None);
-                    let reason = Reason::SessionKept;
-                    return Ok(Grant::logged_in(reason, &user, claims.method(), cookies));
+                    (Reason::SessionKept, cookies)
                 }
                 Opened::New {
                     value,
@@ -196,9 +306,11 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
                     reason,
                 } => {
                     let cookies = self.cookies(subrequest, brought, Some((&value, set_cookie)));
-                    return Ok(Grant::logged_in(reason, &user, claims.method(), cookies));
+                    (reason, cookies)
                 }
-            }
+            };
+            let grant = Grant::logged_in(reason, &user, claims.method(), cookies);
+            return Ok(Some(grant));
         }
         // The row changed between two statements, twice: whoever does that is not done yet.
         Err(Outage::Database.into())
@@ -287,6 +399,17 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
             token_deletion: self.token_deletion(subrequest),
         })
     }
+}
+
+/// What became of a user's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// So many rows were deleted.
+    Rows(usize),
+    /// Every cookie is worth nothing from now on.
+    Cookies,
+    /// The user has a password: with signed cookies only a change of it ends their sessions, and that is the user's own.
+    HasPassword,
 }
 
 /// Whom a token would log in.

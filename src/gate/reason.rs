@@ -31,6 +31,12 @@ macro_rules! reasons {
 reasons! {
     /// The request carries no credential of ours; it goes on as it came.
     NoToken = "no_token",
+    /// The path is open: nothing is asked about it.
+    OpenPath = "open_path",
+    /// Somebody must be signed in, and the session that the request carries is alive.
+    SessionValid = "session_valid",
+    /// Somebody must be signed in, and the request carries neither a credential nor a living session.
+    SignInRequired = "sign_in_required",
     /// The request carries a credential of Label Studio's own API, which Label Studio judges itself.
     ApiCredential = "api_credential",
     /// The credential was accepted and a session was opened.
@@ -67,6 +73,8 @@ reasons! {
     TokenClaimRefused = "token_claim_refused",
     /// The issuer says that it has not verified the e-mail address.
     TokenEmailUnverified = "token_email_unverified",
+    /// The token has opened a session already, and tokens are good for one (`token.use = "once"`).
+    TokenUsed = "token_used",
     /// The API token of Label Studio was revoked.
     TokenRevoked = "token_revoked",
     /// The organization does not accept API tokens of this kind.
@@ -87,6 +95,8 @@ reasons! {
     UserPrivileged = "user_privileged",
     /// The credential is valid and an account may be created, but cannot be with this database; the log and `doctor` say why.
     UserNotCreated = "user_not_created",
+    /// A page of another origin made the browser send a request that changes something.
+    CrossSiteRequest = "cross_site_request",
     /// The proxy did not say what the original request was, or said it in a form that cannot be read.
     RequestMalformed = "request_malformed",
     /// Postgres is out of reach or did not answer in time.
@@ -140,16 +150,18 @@ mod tests {
         let mut table = String::from(concat!(
             "# Reasons\n\n",
             "Each answer of the check carries one of these codes in `X-Gate-Reason`. It is the field `reason` of the log line and the label `reason` of the ",
-            "metric `label_studio_gate_checks_total`.\n\n",
+            "metric `label_studio_gate_checks_total`. The status is that of `policy.anonymous = \"pass\"`; with `\"require\"` a refused credential without a living session is 401.\n\n",
             "| reason | status | what it means |\n|---|---|---|\n",
         ));
         for reason in Reason::ALL {
             let status = match reason {
+                Reason::SignInRequired => 401,
                 Reason::UserUnknown
                 | Reason::UserInactive
                 | Reason::UserRemoved
                 | Reason::UserPrivileged
                 | Reason::UserNotCreated
+                | Reason::CrossSiteRequest
                 | Reason::RequestMalformed => 403,
                 Reason::DatabaseUnavailable
                 | Reason::KeyServerUnavailable

@@ -11,6 +11,21 @@ pub struct Subrequest<'r> {
     uri: &'r str,
     cookies: CookieHeader<'r>,
     api_credential: bool,
+    method: &'r str,
+    provenance: Provenance<'r>,
+}
+
+/// Where a request comes from, as the browser and the proxy tell it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Provenance<'r> {
+    /// `Sec-Fetch-Site`
+    pub fetch_site: Option<&'r str>,
+    /// `Origin`
+    pub origin: Option<&'r str>,
+    /// `Host` of the original request.
+    pub host: Option<&'r str>,
+    /// The client's address.
+    pub client: Option<&'r str>,
 }
 
 impl<'r> Subrequest<'r> {
@@ -24,7 +39,41 @@ impl<'r> Subrequest<'r> {
             uri,
             cookies,
             api_credential,
+            method: "GET",
+            provenance: Provenance::default(),
         })
+    }
+
+    /// The same request with another method, and with what is known of its sender.
+    pub const fn sent_by(mut self, method: &'r str, provenance: Provenance<'r>) -> Self {
+        self.method = method;
+        self.provenance = provenance;
+        self
+    }
+
+    /// Its method.
+    pub const fn method(&self) -> &'r str {
+        self.method
+    }
+
+    /// `Sec-Fetch-Site`
+    pub const fn fetch_site(&self) -> Option<&'r str> {
+        self.provenance.fetch_site
+    }
+
+    /// `Origin`
+    pub const fn origin(&self) -> Option<&'r str> {
+        self.provenance.origin
+    }
+
+    /// The host that it is for.
+    pub const fn host(&self) -> Option<&'r str> {
+        self.provenance.host
+    }
+
+    /// The client's address.
+    pub const fn client(&self) -> Option<&'r str> {
+        self.provenance.client
     }
 
     /// The part before the `?`: what may be logged.

@@ -1,6 +1,6 @@
 //! The whole decision, over a directory and a store that live in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::identity::Identity;
-use super::session::{Engine, LoginRecord, Recorded, SessionPolicy};
+use super::session::{Engine, LoginRecord, Recorded, SessionPolicy, StoredSession, TokenUse};
 use super::user::{Created, NewUser, UserRow};
 use super::verify::{ApiTokens, JwtOwner, Native, TokenOwner, Verifier};
 use super::*;
@@ -32,6 +32,7 @@ struct World {
     stored: Mutex<HashMap<i32, UserRow>>,
     rows: Mutex<HashMap<String, String>>,
     logins: AtomicUsize,
+    used: Mutex<HashSet<[u8; 32]>>,
     down: Mutex<bool>,
 }
 
@@ -86,6 +87,18 @@ impl UserDirectory for Memory {
         Ok(Created::Yes)
     }
 
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let mut users = self.0.stored.lock().expect("lock");
+        let user = users
+            .get_mut(&user_id)
+            .filter(|user| user.password.starts_with('!'));
+        let found = user.is_some();
+        if let Some(user) = user {
+            user.password.push('x');
+        }
+        Ok(found)
+    }
+
     async fn rename(
         &self,
         user: &UserRow,
@@ -128,6 +141,32 @@ impl SessionStore for Memory {
         self.outage()?;
         let rows = self.0.rows.lock().expect("lock");
         Ok(rows.get(key).map(|data| Arc::from(data.as_str())))
+    }
+
+    async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
+        let rows = self.0.rows.lock().expect("lock");
+        let mut page: Vec<_> = rows
+            .iter()
+            .filter(|(key, _)| key.as_str() > after)
+            .map(|(key, data)| StoredSession {
+                key: key.clone(),
+                data: data.clone(),
+            })
+            .collect();
+        page.sort_by(|a, b| a.key.cmp(&b.key));
+        page.truncate(2);
+        Ok(page)
+    }
+
+    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+        let mut rows = self.0.rows.lock().expect("lock");
+        rows.retain(|key, _| !keys.contains(key));
+        Ok(())
+    }
+
+    async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
+        let mut used = self.0.used.lock().expect("lock");
+        Ok(used.insert(*token.fingerprint))
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
@@ -228,10 +267,12 @@ impl House {
             cookie: cookie("sessionid"),
             age: Duration::from_secs(1_209_600),
             max_session_age,
+            once: None,
         };
         let world = Self {
             gate: Gate::new(
                 places,
+                Policy::default(),
                 verifier,
                 memory.clone(),
                 Sessions::new(memory.clone(), policy, &secret),

@@ -25,6 +25,13 @@ pub trait UserDirectory: Send + Sync {
     /// Makes an account with all that a sign-up makes, unless there is one of that address already: two first requests make one user.
     fn create(&self, person: &NewUser) -> impl Future<Output = Result<Created, Outage>> + Send;
 
+    /// Gives a user without a usable password another unusable one, which ends every session of theirs whatever the engine: each is tied to
+    /// that column. False: the user has a password of their own, which is not touched.
+    fn renew_unusable_password(
+        &self,
+        user_id: i32,
+    ) -> impl Future<Output = Result<bool, Outage>> + Send;
+
     /// Brings first and last name up to date. What `profile` says nothing about stays.
     fn rename(
         &self,

@@ -114,6 +114,8 @@ impl Grant {
 pub enum Rejection {
     /// The request is refused.
     Denial(Denial),
+    /// Somebody must be signed in, and nobody is: 401.
+    SignInRequired(Denial),
     /// The gate cannot decide now.
     Outage(Outage),
 }
@@ -122,7 +124,7 @@ impl Rejection {
     /// Why.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Denial(denial) => denial.reason,
+            Self::Denial(denial) | Self::SignInRequired(denial) => denial.reason,
             Self::Outage(outage) => outage.reason(),
         }
     }

@@ -47,6 +47,9 @@ async fn check<P: Backend>(
             }
             None => tracing::trace!(reason = grant.reason().code(), path, "passed"),
         },
+        Err(Rejection::SignInRequired(denial)) => {
+            tracing::info!(reason = denial.reason.code(), path, "sign-in required");
+        }
         Err(Rejection::Denial(denial)) => {
             tracing::warn!(reason = denial.reason.code(), path, "refused");
         }
@@ -62,7 +65,10 @@ async fn check<P: Backend>(
 }
 
 const fn is_refusal(reason: Reason) -> bool {
-    !matches!(reason, Reason::NoToken | Reason::ApiCredential)
+    !matches!(
+        reason,
+        Reason::NoToken | Reason::ApiCredential | Reason::OpenPath | Reason::SessionValid
+    )
 }
 
 /// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).

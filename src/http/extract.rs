@@ -3,18 +3,51 @@
 //! A header that another kind of proxy would use is never looked at: a client could have smuggled it in (CVE-2026-40575).
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN};
 
-use crate::gate::subrequest::{CookieHeader, Subrequest};
+use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 
 const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// nginx: `X-Original-URI`, which `nginx/gate.conf` sets to `$request_uri`.
 pub(super) fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
     let headers = request.headers();
-    let uri = only(headers, &X_ORIGINAL_URI)?;
-    Subrequest::new(uri, cookies(headers), has_api_credential(headers))
+    let uri = original_uri(request)?;
+    let method = only(headers, &X_ORIGINAL_METHOD).unwrap_or("GET");
+    let subrequest = Subrequest::new(uri, cookies(headers), has_api_credential(headers))?;
+    Some(subrequest.sent_by(method, provenance(request)))
+}
+
+/// A request of a browser itself, as if it were for `uri`.
+pub(super) fn of_browser<'r>(request: &'r HttpRequest, uri: &'r str) -> Option<Subrequest<'r>> {
+    let cookies = cookies(request.headers());
+    let subrequest = Subrequest::new(uri, cookies, false)?;
+    Some(subrequest.sent_by(request.method().as_str(), provenance(request)))
+}
+
+/// nginx: what the client asked for.
+pub(super) fn original_uri(request: &HttpRequest) -> Option<&str> {
+    only(request.headers(), &X_ORIGINAL_URI)
+}
+
+/// nginx: `http` or `https`.
+pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
+    only(request.headers(), &X_FORWARDED_PROTO)
+}
+
+fn provenance(request: &HttpRequest) -> Provenance<'_> {
+    let headers = request.headers();
+    Provenance {
+        fetch_site: only(headers, &SEC_FETCH_SITE),
+        origin: only(headers, &ORIGIN),
+        host: only(headers, &HOST),
+        client: only(headers, &X_REAL_IP),
+    }
 }
 
 /// The value of a header that stands once and is text.

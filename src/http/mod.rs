@@ -1,26 +1,32 @@
 //! Adapter: actix-web.
 //!
 //! `extract` reads what a proxy sent, `auth` asks the gate and `respond` writes the answer in that proxy's terms; `token` issues
-//! tokens and `health` tells how the service is.
+//! tokens, `revoke` ends sessions, `sso` answers browsers themselves, and `health` tells how the service is.
 
 mod auth;
 mod client_address;
 mod extract;
 mod health;
 mod respond;
+mod revoke;
+mod sso;
 mod token;
 
 use std::sync::Arc;
 
 use actix_web::web;
 
+pub use self::sso::Places;
 pub use self::token::{RateLimits, TokenRoute};
-use crate::gate::issue::TokenIssuer;
+use crate::gate::issue::{Entropy, TokenIssuer};
 use crate::gate::session::SessionStore;
 use crate::gate::user::UserDirectory;
 use crate::gate::verify::ApiTokens;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
+
+/// A form holds a token and an address.
+const FORM_LIMIT: usize = 160 * 1024;
 
 /// What the routes share.
 pub struct State<P> {
@@ -28,6 +34,10 @@ pub struct State<P> {
     pub gate: Gate<P, P>,
     /// Issues tokens.
     pub token: TokenRoute<TokenIssuer<P, P>>,
+    /// Where people are sent.
+    pub places: Places,
+    /// Random bytes, for the ids of requests.
+    pub entropy: Arc<dyn Entropy>,
     /// What the service stands on.
     pub backend: P,
     /// Counts.
@@ -45,6 +55,28 @@ pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::S
         config
             .app_data(state)
             .service(web::resource("/auth/nginx").to(auth::nginx::<P>))
+            .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
+            .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
+            .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>))
+            .service(web::resource("/auth/nginx/unavailable").to(sso::cannot_decide::<P>))
+            .service(
+                web::resource("/sso/login")
+                    .app_data(web::FormConfig::default().limit(FORM_LIMIT))
+                    .route(web::get().to(sso::login_by_link::<P>))
+                    .route(web::post().to(sso::login_by_form::<P>)),
+            )
+            .service(
+                web::resource("/sso/logout")
+                    .route(web::get().to(sso::logout::<P>))
+                    .route(web::post().to(sso::logout::<P>)),
+            )
+            .route("/sso/signed-out", web::get().to(sso::signed_out::<P>))
+            .service(
+                web::resource("/api/sso/revoke")
+                    .app_data(token::body_limit())
+                    .route(web::post().to(revoke::revoke::<P>))
+                    .default_service(web::to(token::method_not_allowed)),
+            )
             .service(
                 web::resource("/api/sso/token")
                     .app_data(token::body_limit())

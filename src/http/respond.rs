@@ -3,7 +3,7 @@
 //! 200, never 204: Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes on 401 and 403 and turns the rest into 500.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::gate::reason::Reason;
@@ -43,15 +43,29 @@ pub(super) mod nginx {
 pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     let (status, token_deletion) = match rejection {
         Rejection::Denial(denial) => (StatusCode::FORBIDDEN, denial.token_deletion.as_deref()),
+        Rejection::SignInRequired(denial) => {
+            (StatusCode::UNAUTHORIZED, denial.token_deletion.as_deref())
+        }
         Rejection::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
     };
     let mut response = start(status, rejection.reason());
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((WWW_AUTHENTICATE, challenge(rejection.reason())));
+    }
     insert(
         &mut response,
         X_GATE_SET_COOKIE_2,
         token_deletion.map(str::as_bytes),
     );
     response.finish()
+}
+
+/// RFC 6750 §3: without a credential the scheme alone, with one that is not acceptable what is wrong with it.
+pub(super) fn challenge(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SignInRequired | Reason::NoToken => "Bearer realm=\"Label Studio\"",
+        _ => "Bearer realm=\"Label Studio\", error=\"invalid_token\"",
+    }
 }
 
 fn start(status: StatusCode, reason: Reason) -> HttpResponseBuilder {

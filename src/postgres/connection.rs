@@ -106,6 +106,16 @@ impl Connections {
         Err(Outage::Database)
     }
 
+    /// Runs statements that are not prepared, all or nothing.
+    pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
+        let connection = self.connection().await?;
+        let done = connection.batch_execute(statements).await;
+        done.map_err(|error| {
+            tracing::error!(error = %chain(&error), "the statements failed");
+            Outage::Database
+        })
+    }
+
     async fn connection(&self) -> Result<Object, Outage> {
         self.pool.get().await.map_err(|error| {
             tracing::warn!(error = %chain(&error), "no connection to Postgres");

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod connection;
+mod purge;
 mod schema;
 mod sessions;
 mod statement;
@@ -81,6 +82,17 @@ impl Postgres {
     /// What Label Studio's tables are like.
     pub async fn schema(&self) -> Result<Arc<Schema>, Outage> {
         self.0.schema.get(&self.0.connections).await
+    }
+
+    /// Makes the gate's own tables, and gives `role` the rights to them.
+    pub async fn migrate(&self, role: Option<&str>) -> Result<(), Outage> {
+        let mut statements = sql!("gate_schema").text.to_owned();
+        if let Some(role) = role {
+            let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+            let grants = sql!("gate_grants").text;
+            statements.push_str(&grants.replace("/* role */", &quoted));
+        }
+        self.0.connections.run(&statements).await
     }
 
     async fn query(

@@ -15,6 +15,8 @@ pub struct Schema {
     pub has_jwt_tokens: bool,
     /// Session policies by organization (since 1.20).
     pub has_session_policy: bool,
+    /// The gate's own tables (`label-studio-gate migrate`).
+    pub has_own_tables: bool,
     /// What a missing row of `jwt_auth_jwtsettings` means for legacy tokens; JWT tokens are the opposite.
     pub legacy_tokens_by_default: bool,
     /// How accounts are created, or why they cannot be.
@@ -66,6 +68,7 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
     Ok(Schema {
         has_jwt_tokens,
         has_session_policy: column("has_session_policy")?,
+        has_own_tables: column("has_own_tables")?,
         accounts: NewAccount::read(connections).await?,
         legacy_tokens_by_default: !has_jwt_tokens || !legacy_tokens_off(connections).await?,
     })

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
-use crate::gate::session::{LoginRecord, Recorded, SessionStore};
+use crate::gate::session::{LoginRecord, Recorded, SessionStore, StoredSession, TokenUse};
 use crate::gate::user::Freshness;
 
 impl Postgres {
@@ -60,6 +60,48 @@ impl SessionStore for Postgres {
         let data = data.map(Arc::from);
         self.remember(key, data.clone());
         Ok(data)
+    }
+
+    async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
+        let rows = self
+            .query(sql!("page_of_sessions"), &[&after, &now])
+            .await?;
+        let session = |row: &tokio_postgres::Row| {
+            Ok(StoredSession {
+                key: row.try_get("session_key")?,
+                data: row.try_get("session_data")?,
+            })
+        };
+        rows.iter()
+            .map(session)
+            .collect::<Result<_, _>>()
+            .map_err(|error| unexpected(&error))
+    }
+
+    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+        self.query(sql!("end_sessions"), &[&keys]).await?;
+        for key in keys {
+            self.remember(key, None);
+        }
+        Ok(())
+    }
+
+    async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
+        let client = digest(token.client);
+        let seconds = token.window.as_secs_f64();
+        let rows = self
+            .query(
+                sql!("use_token"),
+                &[
+                    &token.fingerprint.as_slice(),
+                    &client.as_slice(),
+                    &seconds,
+                    &token.expires,
+                ],
+            )
+            .await?;
+        let row = rows.first().ok_or(Outage::Database)?;
+        row.try_get("accepted").map_err(|error| unexpected(&error))
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {

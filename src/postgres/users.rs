@@ -41,6 +41,15 @@ impl UserDirectory for Postgres {
         self.create_account(person).await
     }
 
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let rows = self
+            .query(sql!("renew_unusable_password"), &[&user_id])
+            .await?;
+        // Under whichever name they are remembered.
+        self.0.users.invalidate_all();
+        Ok(!rows.is_empty())
+    }
+
     async fn rename(
         &self,
         user: &UserRow,

@@ -192,6 +192,16 @@ pub const KEYS: &[Key] = &[
         &[],
         "longer tokens are refused unread; bytes",
     ),
+    key(
+        "token.use",
+        &[],
+        "`many`: a token is good until it expires; `once`: it opens one session (needs `label-studio-gate migrate`)",
+    ),
+    key(
+        "token.once_window_seconds",
+        &[],
+        "in which time the requests that a page makes at once, from one address, may bring it",
+    ),
     secret(
         "external.secret",
         &["JWT_SSO_SECRET"],
@@ -500,7 +510,42 @@ pub const KEYS: &[Key] = &[
     key(
         "policy.anonymous",
         &[],
-        "what happens to a request without a token: `pass`",
+        "what happens to a request that logs nobody in: `pass`: it goes on as it came; `require`: it needs a living session",
+    ),
+    key(
+        "policy.open_paths",
+        &[],
+        "paths about which nothing is asked: `/health`, `/static/*`",
+    ),
+    key(
+        "policy.sign_in_url",
+        &[],
+        "with `require`: where people are sent to sign in; empty: they are told to",
+    ),
+    key(
+        "policy.return_parameter",
+        &[],
+        "the parameter of that URL that says where they came from",
+    ),
+    key(
+        "policy.signed_out_url",
+        &[],
+        "where `/sso/logout` leads: a URL or a path; empty: a page of the gate",
+    ),
+    key(
+        "policy.cross_site",
+        &[],
+        "requests of foreign pages that change something: `auto`: refused where sessions are `SameSite=None`; `refuse`; `allow`",
+    ),
+    key(
+        "policy.allowed_origins",
+        &["CORS_ALLOWED_ORIGINS"],
+        "origins whose pages are not foreign",
+    ),
+    key(
+        "purge.every_seconds",
+        &[],
+        "how often expired sessions are deleted, by one gate at a time; 0: never",
     ),
 ];
 

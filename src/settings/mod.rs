@@ -10,6 +10,7 @@ mod issuers;
 mod keys;
 mod label_studio;
 mod log;
+mod policy;
 mod reader;
 mod session;
 mod sources;
@@ -32,6 +33,7 @@ pub use self::issuers::{External, Issuer, IssuerKeys, KeyLocation, KeyPlace};
 pub use self::keys::{KEYS, Key};
 pub use self::label_studio::LabelStudio;
 pub use self::log::{Log, LogFormat};
+pub use self::policy::Policies;
 use self::reader::Reader;
 pub use self::session::Session;
 
@@ -58,6 +60,8 @@ pub struct Settings {
     pub session: Session,
     /// `POST /api/sso/token`.
     pub token_issue: TokenIssue,
+    /// What is asked of every request.
+    pub policy: Policies,
     in_force: String,
 }
 
@@ -89,6 +93,8 @@ pub struct Token {
     pub parameter: String,
     /// Bytes.
     pub max_length: usize,
+    /// Where a token opens one session only: for how long the requests of one page may bring it.
+    pub once: Option<Duration>,
 }
 
 /// Method 2.
@@ -148,13 +154,13 @@ impl Settings {
 
     fn read(reader: &mut Reader) -> Self {
         let session = Session::read(reader);
-        reader.choice("policy.anonymous", &[("pass", ())]);
         let label_studio = LabelStudio::read(reader);
         Self {
             http: Http::read(reader),
             log: Log::read(reader),
             external: External::read(reader, &label_studio),
             client_session: ClientSession::read(reader, &session),
+            policy: Policies::read(reader, &session),
             label_studio,
             database: Database::read(reader),
             token: Token::read(reader, &session),
@@ -256,6 +262,11 @@ impl Token {
             cookie_domain: cookie_domain.or_else(|| session.cookie_domain.clone()),
             parameter,
             max_length: reader.number("token.max_length", 256..=131_072),
+            once: {
+                let once = reader.choice("token.use", &[("many", false), ("once", true)]);
+                let window = reader.seconds("token.once_window_seconds", 1..=300);
+                once.then_some(window)
+            },
         }
     }
 }

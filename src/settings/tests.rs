@@ -193,7 +193,30 @@ fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
             ],
             "begins with __Host-, which browsers accept only without a domain",
         ),
-        (&[("GATE_POLICY_ANONYMOUS", "require")], "must be \"pass\""),
+        (
+            &[("GATE_POLICY_ANONYMOUS", "refuse")],
+            "must be \"pass\" or \"require\"",
+        ),
+        (
+            &[("GATE_POLICY_OPEN_PATHS", "/health,/static*")],
+            "policy.open_paths: must be paths as /health",
+        ),
+        (
+            &[("CORS_ALLOWED_ORIGINS", "https://app.example.com/x")],
+            "policy.allowed_origins: must be origins",
+        ),
+        (
+            &[("GATE_POLICY_SIGN_IN_URL", "/login")],
+            "policy.sign_in_url: must be a URL",
+        ),
+        (
+            &[("GATE_POLICY_SIGNED_OUT_URL", "//elsewhere")],
+            "policy.signed_out_url: must be a URL or a path",
+        ),
+        (
+            &[("GATE_TOKEN_USE", "twice")],
+            "token.use: must be \"many\" or \"once\"",
+        ),
     ] {
         let told = errors(variables);
         assert!(told.contains(reason), "{reason}\nis not in\n{told}");

@@ -201,6 +201,26 @@ impl TestApp {
         Answer::of(request.send().await.unwrap()).await
     }
 
+    /// A request as a browser sends it, whose redirects are not followed.
+    pub async fn browse(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let client = crate::support::client_builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = client.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.body(body.to_owned()).send().await.unwrap()).await
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         Answer::of(
             self.client
@@ -240,6 +260,21 @@ impl Answer {
 
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// Every `Set-Cookie`.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        let values = self.headers.get_all("Set-Cookie").iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// The value of the session cookie that a browser is given.
+    pub fn browser_session(&self) -> Option<String> {
+        let cookies = self.set_cookies();
+        let cookie = cookies
+            .iter()
+            .find_map(|cookie| cookie.strip_prefix("sessionid="))?;
+        cookie.split(';').next().map(str::to_owned)
     }
 
     /// The value of the session cookie that the answer sets.

@@ -13,8 +13,10 @@ mod house;
 mod issuers;
 mod outages;
 mod people;
+mod policy;
 mod schema;
 mod sessions;
+mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -75,6 +75,7 @@ impl Nginx {
             &[("server 127.0.0.1:8090;", servers), (off, client)],
         );
         copy("gate.conf", "label-studio-gate", &[]);
+        copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);
         copy(
             "label-studio.conf",

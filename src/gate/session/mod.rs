@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore};
+pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore, StoredSession, TokenUse};
 use super::clock::unix_seconds_f64;
 use super::reason::{Outage, Reason};
 use super::user::{ActiveUser, Freshness};
@@ -44,6 +44,8 @@ pub struct SessionPolicy {
     pub age: Duration,
     /// How long after its login Label Studio ends a session, for organizations without a policy of their own (`MAX_SESSION_AGE`).
     pub max_session_age: Duration,
+    /// Where a token opens one session only: for how long the requests of one page may bring it.
+    pub once: Option<Duration>,
 }
 
 /// Opens sessions.
@@ -70,7 +72,23 @@ pub enum Opened {
     },
     /// The user's row has changed since it was read.
     UserChanged,
+    /// The token has opened a session already.
+    TokenUsed,
 }
+
+/// Who asks for a session, and when.
+#[derive(Clone, Copy)]
+pub struct Sender<'r> {
+    /// The client's address, as the proxy tells it.
+    pub client: Option<&'r str>,
+    /// Now.
+    pub now: SystemTime,
+    /// How old an answer of the store may be.
+    pub freshness: Freshness,
+}
+
+/// A used token that is good for longer than this is remembered no longer: by then it has to be revoked.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(400 * 86_400);
 
 /// Whose session the request brought.
 enum Presented<'a> {
@@ -103,15 +121,23 @@ impl<S: SessionStore> Sessions<S> {
         user: &ActiveUser,
         presented: Option<&str>,
         claims: &VerifiedClaims,
-        now: SystemTime,
-        freshness: Freshness,
+        sender: Sender<'_>,
     ) -> Result<Opened, Outage> {
+        let Sender {
+            client,
+            now,
+            freshness,
+        } = sender;
         let (replaces, reason) = match self.examine(user, presented, now, freshness).await? {
             Presented::OwnAndAlive => return Ok(Opened::Kept),
             Presented::Nothing => (None, Reason::SessionOpened),
             Presented::Worthless(value) => (Some(value), Reason::SessionOpened),
             Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
         };
+        if !self.may_use(claims, client, now).await? {
+            return Ok(Opened::TokenUsed);
+        }
+        let age = self.policy.age.min(self.limit(user));
         let digest = self.derive(claims, user, now);
         let session = self.content(user, claims.method(), &digest, now);
         let (value, recorded) = match self.policy.engine {
@@ -121,7 +147,7 @@ impl<S: SessionStore> Sessions<S> {
                 let row = SessionRow {
                     key: &key,
                     data: &data,
-                    expire_date: now + self.policy.age,
+                    expire_date: now + age,
                 };
                 let replaces = replaces.filter(|old| *old != key && is_plausible_session_key(old));
                 let recorded = self.record(user, Some(row), replaces, now).await?;
@@ -135,11 +161,75 @@ impl<S: SessionStore> Sessions<S> {
         Ok(match recorded {
             Recorded::UserChanged => Opened::UserChanged,
             Recorded::Done => Opened::New {
-                set_cookie: self.policy.cookie.set(&value, Some(self.policy.age), now),
+                set_cookie: self.policy.cookie.set(&value, Some(age), now),
                 value,
                 reason,
             },
         })
+    }
+
+    /// Whether the token may open a session: always, unless tokens are good for one.
+    async fn may_use(
+        &self,
+        claims: &VerifiedClaims,
+        client: Option<&str>,
+        now: SystemTime,
+    ) -> Result<bool, Outage> {
+        let (Some(window), Some(expires)) = (self.policy.once, claims.expires()) else {
+            return Ok(true);
+        };
+        let left = Duration::try_from_secs_f64(expires - unix_seconds_f64(now));
+        let token = TokenUse {
+            fingerprint: claims.fingerprint().as_bytes(),
+            client: client.unwrap_or_default(),
+            window,
+            // A clock that is a little off must not make it good again.
+            expires: now + left.unwrap_or_default().min(FORGOTTEN_AFTER) + window * 2,
+        };
+        self.store.use_token(&token).await
+    }
+
+    /// Ends a session: its row is deleted. A signed cookie ends with the browser's copy of it.
+    pub async fn end(&self, value: &str) -> Result<(), Outage> {
+        match self.policy.engine {
+            Engine::Database if is_plausible_session_key(value) => {
+                self.store.end(&[value.to_owned()]).await
+            }
+            Engine::Database | Engine::SignedCookies => Ok(()),
+        }
+    }
+
+    /// `Set-Cookie` that takes the session from the browser.
+    pub fn deletion(&self) -> String {
+        self.policy.cookie.delete()
+    }
+
+    /// Where sessions are.
+    pub const fn engine(&self) -> Engine {
+        self.policy.engine
+    }
+
+    /// Deletes every row that is a session of this user; how many there were. Whose a row is stands in its signed data alone, so all rows are
+    /// read, some at a time.
+    pub async fn end_all_of(&self, user_id: i32, now: SystemTime) -> Result<usize, Outage> {
+        let (mut after, mut ended) = (String::new(), 0);
+        loop {
+            let page = self.store.page(&after, now).await?;
+            let Some(last) = page.last() else {
+                return Ok(ended);
+            };
+            after.clone_from(&last.key);
+            let is_theirs = |row: &StoredSession| {
+                let session = self.codec.decode_row(&row.data).ok();
+                session.is_some_and(|session| session.user_id() == Some(user_id))
+            };
+            let theirs = page.into_iter().filter(is_theirs).map(|row| row.key);
+            let keys: Vec<String> = theirs.collect();
+            if !keys.is_empty() {
+                self.store.end(&keys).await?;
+                ended += keys.len();
+            }
+        }
     }
 
     async fn record(

@@ -1,7 +1,7 @@
 //! The port of the session stage: where sessions are kept and logins are recorded.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::gate::reason::Outage;
 use crate::gate::user::Freshness;
@@ -16,12 +16,46 @@ pub trait SessionStore: Send + Sync {
         freshness: Freshness,
     ) -> impl Future<Output = Result<Option<Arc<str>>, Outage>> + Send;
 
+    /// Some sessions that have not expired, in the order of their keys, behind the key `after`.
+    fn page(
+        &self,
+        after: &str,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<Vec<StoredSession>, Outage>> + Send;
+
+    /// Deletes the rows with those keys.
+    fn end(&self, keys: &[String]) -> impl Future<Output = Result<(), Outage>> + Send;
+
+    /// Notes that a token opens a session. False: it has opened one before, for somebody else or too long ago.
+    fn use_token(&self, token: &TokenUse<'_>) -> impl Future<Output = Result<bool, Outage>> + Send;
+
     /// Records a login in one statement: looks at the user's row once more, inserts the session unless it is there already, deletes the
     /// one it replaces and sets `last_login`. Doing it twice is the same as doing it once.
     fn record(
         &self,
         login: &LoginRecord<'_>,
     ) -> impl Future<Output = Result<Recorded, Outage>> + Send;
+}
+
+/// A row of `django_session` as it is stored.
+#[derive(Clone)]
+pub struct StoredSession {
+    /// `session_key`
+    pub key: String,
+    /// `session_data`
+    pub data: String,
+}
+
+/// A token that is good for one session.
+pub struct TokenUse<'a> {
+    /// What tells it from others.
+    pub fingerprint: &'a [u8; 32],
+    /// The client's address: requests that one page makes at once come from one.
+    pub client: &'a str,
+    /// For how long such requests may come.
+    pub window: Duration,
+    /// When nobody needs to remember it any more.
+    pub expires: SystemTime,
 }
 
 /// What a login writes.

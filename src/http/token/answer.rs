@@ -12,7 +12,7 @@ use crate::gate::issue::IssueError;
 use crate::gate::reason::Reason;
 
 /// Everything that the route answers.
-pub(super) enum Answer {
+pub(in crate::http) enum Answer {
     Token { token: String, expires_in: u64 },
     InvalidJson,
     EmailRequired,
@@ -27,7 +27,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn from_error(error: IssueError, email: String) -> Self {
+    pub(in crate::http) fn from_error(error: IssueError, email: String) -> Self {
         match error {
             IssueError::InvalidCredential => Self::InvalidApiToken,
             IssueError::LegacyTokensDisabled => Self::LegacyTokensDisabled,
@@ -90,7 +90,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn respond(self) -> HttpResponse {
+    pub(in crate::http) fn respond(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         response.insert_header(("Cache-Control", "no-store"));
         match &self {

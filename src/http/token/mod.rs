@@ -11,7 +11,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
 
-use self::answer::Answer;
+pub(super) use self::answer::Answer;
 use super::client_address::client_address;
 use super::{Backend, State};
 use crate::gate::issue::{Admin, ApiCredential, IssueError, TokenIssuer};
@@ -133,19 +133,7 @@ async fn answer<P: Backend>(
     body: Result<web::Bytes, actix_web::Error>,
     route: &TokenRoute<TokenIssuer<P, P>>,
 ) -> Result<Answer, Answer> {
-    let address = client_address(request);
-    let credential = credential(request)?;
-    route.may_try(&address)?;
-    let admin = route
-        .issuer
-        .authenticate(credential)
-        .await
-        .map_err(|error| {
-            if error == IssueError::InvalidCredential {
-                route.note_failure(address);
-            }
-            Answer::from_error(error, String::new())
-        })?;
+    let admin = admin(request, route).await?;
     route.may_issue(&admin)?;
     let email = email(&body.map_err(|_| Answer::InvalidJson)?)?;
     match route.issuer.issue(&admin, &email).await {
@@ -165,8 +153,25 @@ async fn answer<P: Backend>(
     }
 }
 
+/// The administrator whose API token the request carries.
+pub(super) async fn admin<P: Backend>(
+    request: &HttpRequest,
+    route: &TokenRoute<TokenIssuer<P, P>>,
+) -> Result<Admin, Answer> {
+    let address = client_address(request);
+    let credential = credential(request)?;
+    route.may_try(&address)?;
+    let admin = route.issuer.authenticate(credential).await;
+    admin.map_err(|error| {
+        if error == IssueError::InvalidCredential {
+            route.note_failure(address);
+        }
+        Answer::from_error(error, String::new())
+    })
+}
+
 /// The address in `{"email": "…"}`. The `Content-Type` doesn't matter, as in the plugin.
-fn email(body: &[u8]) -> Result<String, Answer> {
+pub(super) fn email(body: &[u8]) -> Result<String, Answer> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => match object.get("email") {
             Some(Value::String(email)) if !email.is_empty() => Ok(email.clone()),

@@ -336,6 +336,7 @@ fn each_alias_of_each_setting_is_read_and_the_first_counts() {
             }
             "external.algorithms" => "HS512".to_owned(),
             "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
+            "policy.allowed_origins" => "https://app.example.com".to_owned(),
             "client_session.verify_timeout_seconds" => "7".to_owned(),
             "client_session.cache_ttl_seconds" => "70".to_owned(),
             name if name.ends_with("create_users") || name == "native.api_tokens" => {
