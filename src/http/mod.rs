@@ -58,7 +58,6 @@ pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::S
             .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
             .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
             .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>))
-            .service(web::resource("/auth/nginx/unavailable").to(sso::cannot_decide::<P>))
             .service(
                 web::resource("/sso/login")
                     .app_data(web::FormConfig::default().limit(FORM_LIMIT))

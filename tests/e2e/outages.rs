@@ -98,7 +98,9 @@ async fn sigterm_ends_the_gate_and_finishes_what_was_begun() {
         .spawn()
         .unwrap();
     let until = Instant::now() + Duration::from_secs(10);
-    while reqwest::get(format!("http://127.0.0.1:{port}/health/ready"))
+    while crate::support::client()
+        .get(format!("http://127.0.0.1:{port}/health/ready"))
+        .send()
         .await
         .is_err()
     {

@@ -166,7 +166,9 @@ async fn a_request_without_a_token_does_not_even_reach_the_gate() {
             browser.get(path).await;
         }
         let checks = async || {
-            let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", gate.port));
+            let metrics = crate::support::client()
+                .get(format!("http://127.0.0.1:{}/metrics", gate.port))
+                .send();
             let metrics = metrics.await.unwrap().text().await.unwrap();
             let lines = metrics
                 .lines()

@@ -24,5 +24,6 @@ pub fn client() -> reqwest::Client {
 /// One that is still to be set up.
 pub fn client_builder() -> reqwest::ClientBuilder {
     label_studio_gate::startup::install_crypto();
-    reqwest::Client::builder()
+    // A test that hangs tells nothing.
+    reqwest::Client::builder().timeout(std::time::Duration::from_secs(60))
 }

@@ -201,15 +201,6 @@ pub(super) async fn refused<P: Backend>(
     show(&state, &request, page, reason)
 }
 
-/// What nginx shows where the check could not decide.
-pub(super) async fn cannot_decide<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    let reason = reason_of_the_check(&request).unwrap_or(Reason::Overloaded);
-    show(&state, &request, Page::Unavailable, reason)
-}
-
 /// The address that was asked for, without a token in it.
 fn way_back<P: Backend>(state: &State<P>, request: &HttpRequest) -> Option<String> {
     let uri = extract::original_uri(request)?;
