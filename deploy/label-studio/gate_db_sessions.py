@@ -18,3 +18,8 @@ SENTRY_ENVIRONMENT = "opensource"
 from core.settings.label_studio import *  # noqa: E402,F401,F403
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+# Label Studio reads SESSION_COOKIE_SECURE and SESSION_COOKIE_SAMESITE itself; these it does not.
+SESSION_COOKIE_NAME = os.environ.get("SESSION_COOKIE_NAME") or "sessionid"
+SESSION_COOKIE_DOMAIN = os.environ.get("SESSION_COOKIE_DOMAIN") or None
+SESSION_COOKIE_PATH = os.environ.get("SESSION_COOKIE_PATH") or "/"

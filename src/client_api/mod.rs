@@ -5,6 +5,7 @@
 
 mod breaker;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -130,11 +131,21 @@ impl ClientApi {
 
 impl ClientSessions for ClientApi {
     fn person(&self, cookie: &str) -> PersonFuture<'_> {
-        let key: [u8; 32] = Sha256::digest(cookie.as_bytes()).into();
+        let key = digest(cookie);
         let cookie = cookie.to_owned();
         Box::pin(async move {
             let answer = self.answers.try_get_with(key, self.ask(&cookie)).await;
             answer.map_err(|outage| *outage)
         })
     }
+
+    fn forget(&self, cookie: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let key = digest(cookie);
+        Box::pin(async move { self.answers.invalidate(&key).await })
+    }
+}
+
+/// The cookie itself is a credential.
+fn digest(cookie: &str) -> [u8; 32] {
+    Sha256::digest(cookie.as_bytes()).into()
 }

@@ -138,6 +138,10 @@ impl<D: UserDirectory + ApiTokens, S: SessionStore> Gate<D, S> {
         if let Some(session) = brought.session {
             self.sessions.end(session).await?;
         }
+        // Who has signed out of the application too is not to come back by what was known of them.
+        if let (Some(client), Some(method)) = (brought.client, &self.verifier.client_session) {
+            method.forget(client).await;
+        }
         let session = self.sessions.deletion();
         Ok(std::iter::once(session)
             .chain(self.token_deletion(subrequest))

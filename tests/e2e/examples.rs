@@ -103,7 +103,7 @@ impl Embedded {
             assert_eq!(self.whoami(&browser).await, Some(email.clone()));
 
             let browser = self.sign_in(user).await;
-            let answer = browser.get("/label-studio").await;
+            let answer = browser.get("/label-studio-link").await;
             let link = answer.headers()["Location"].to_str().unwrap().to_owned();
             browser.client.get(link).send().await.unwrap();
             assert_eq!(self.whoami(&browser).await, Some(email));

@@ -142,6 +142,26 @@ impl LabelStudio {
         })
     }
 
+    /// As shipped, or with the settings module for sessions in the database, and with those variables.
+    pub fn with_environment(database: &str, sessions_in_rows: bool, more: &[(&str, &str)]) -> Self {
+        let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/label-studio");
+        Self::start(&venv(), database, |venv, port| {
+            let mut command = Command::new(venv.join("bin/python"));
+            let address = format!("127.0.0.1:{port}");
+            command
+                .args(["manage.py", "runserver", "--noreload", &address])
+                .current_dir(package(venv))
+                .env("DJANGO_SETTINGS_MODULE", "core.settings.label_studio")
+                .envs(more.iter().copied());
+            if sessions_in_rows {
+                command
+                    .env("PYTHONPATH", &overlay)
+                    .env("DJANGO_SETTINGS_MODULE", "gate_db_sessions");
+            }
+            command
+        })
+    }
+
     fn start(venv: &Path, database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
         // The leash removes it when the server has ended.
         let data = tempfile::tempdir().unwrap().keep();

@@ -11,6 +11,7 @@
 
 mod browser;
 mod django;
+mod environments;
 mod examples;
 mod label_studio;
 mod login;

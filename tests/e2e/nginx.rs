@@ -41,12 +41,38 @@ impl Nginx {
         label_studio: u16,
         client_cookie: Option<&str>,
     ) -> Self {
+        let port = free_port();
+        let replaced = [
+            (
+                "server 127.0.0.1:8081;",
+                format!("server 127.0.0.1:{label_studio};"),
+            ),
+            ("listen 80;", format!("listen 127.0.0.1:{port};")),
+        ];
+        Self::serve(
+            binary,
+            gates,
+            port,
+            client_cookie,
+            "label-studio.conf",
+            &replaced,
+        )
+    }
+
+    /// One of the shipped servers, with what an operator writes into it, on a port that others know already.
+    pub fn serve(
+        binary: &Path,
+        gates: &[u16],
+        port: u16,
+        client_cookie: Option<&str>,
+        server: &str,
+        edits: &[(&str, String)],
+    ) -> Self {
         let prefix = tempfile::Builder::new()
             .prefix("gate-test-nginx-")
             .tempdir()
             .unwrap()
             .keep();
-        let port = free_port();
         let home = prefix.as_path();
         for directory in ["label-studio-gate", "conf.d", "temp"] {
             std::fs::create_dir(home.join(directory)).unwrap();
@@ -57,9 +83,10 @@ impl Nginx {
                 .join(name);
             let mut text = std::fs::read_to_string(shipped).unwrap();
             for (old, new) in replaced {
-                assert_eq!(text.matches(old).count(), 1, "{old} stands once in {name}");
+                assert!(text.contains(old), "{old} stands in {name}");
                 text = text.replace(old, new);
             }
+            let name = Path::new(name).file_name().unwrap();
             std::fs::write(home.join(to).join(name), text).unwrap();
         };
         let servers = gates.iter().map(|gate| format!("server 127.0.0.1:{gate};"));
@@ -77,21 +104,12 @@ impl Nginx {
         copy("gate.conf", "label-studio-gate", &[]);
         copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);
-        copy(
-            "label-studio.conf",
-            "conf.d",
-            &[
-                (
-                    "server 127.0.0.1:8081;",
-                    format!("server 127.0.0.1:{label_studio};"),
-                ),
-                ("listen 80;", format!("listen 127.0.0.1:{port};")),
-                (
-                    "/var/log/nginx/label-studio.access.log",
-                    "access.log".to_owned(),
-                ),
-            ],
+        let log = (
+            "/var/log/nginx/label-studio.access.log",
+            "access.log".to_owned(),
         );
+        let edits: Vec<_> = edits.iter().cloned().chain([log]).collect();
+        copy(server, "conf.d", &edits);
         let root = std::fs::metadata("/root").is_ok_and(|_| std::fs::read_dir("/root").is_ok());
         let user = if root { "user root;" } else { "" };
         let main = format!(

@@ -111,7 +111,7 @@ urlpatterns = [
     path("", page),
     path("login", sign_in),
     path("logout", sign_out),
-    path("label-studio", link),
+    path("label-studio-link", link),
     path("api/label-studio-token", token_for_the_page),
     path("api/auth/verify-session", verify_session),
 ]

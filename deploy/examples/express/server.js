@@ -2,8 +2,9 @@
 //
 //   PORT=3000 LABEL_STUDIO_URL=http://localhost JWT_SSO_SECRET=… JWT_SSO_SESSION_VERIFY_SECRET=… SESSION_SECRET=… npm start
 //
-// Method 1: the application signs a token with the secret that it shares with the gate.
-// Method 3: the gate asks the application whose session a cookie names (/api/auth/verify-session).
+// METHOD=1 (default): the application signs a token with the secret that it shares with the gate.
+// METHOD=2: it has the gate issue one, with LABEL_STUDIO_API_TOKEN of an administrator of Label Studio.
+// METHOD=3: no token; the gate asks the application whose session a cookie names (/api/auth/verify-session).
 
 import { timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -13,7 +14,9 @@ import express from "express";
 import session from "express-session";
 import jwt from "jsonwebtoken";
 
-const { PORT = "3000", LABEL_STUDIO_URL, JWT_SSO_SECRET, JWT_SSO_SESSION_VERIFY_SECRET, SESSION_SECRET } = process.env;
+const { PORT = "3000", METHOD = "1", COOKIE_DOMAIN, COOKIE_NAME = "connect.sid" } = process.env;
+const { LABEL_STUDIO_URL, LABEL_STUDIO_API_URL = LABEL_STUDIO_URL, LABEL_STUDIO_API_TOKEN } = process.env;
+const { JWT_SSO_SECRET, JWT_SSO_SESSION_VERIFY_SECRET, SESSION_SECRET } = process.env;
 for (const name of ["LABEL_STUDIO_URL", "JWT_SSO_SECRET", "JWT_SSO_SESSION_VERIFY_SECRET", "SESSION_SECRET"]) {
   if (!process.env[name]) throw new Error(`${name} is not set`);
 }
@@ -40,12 +43,12 @@ const app = express();
 app.use(express.urlencoded({ extended: false }));
 app.use(
   session({
-    // Not "sessionid": that is Label Studio's, and on one host each would overwrite the other's.
-    name: "connect.sid",
+    // Not "sessionid": that is Label Studio's, and on one host and path each would overwrite the other's.
+    name: COOKIE_NAME,
     secret: SESSION_SECRET,
     resave: false,
     saveUninitialized: false,
-    cookie: { httpOnly: true, sameSite: "lax" },
+    cookie: { httpOnly: true, sameSite: "lax", domain: COOKIE_DOMAIN },
   }),
 );
 
@@ -56,8 +59,18 @@ function signedIn(request, response, next) {
   next();
 }
 
-/** A token for one login in Label Studio: short-lived, and made when it is needed. */
-function labelStudioToken(user) {
+/** A token for one login in Label Studio: short-lived, and made when it is needed. With method 3 there is none. */
+async function labelStudioToken(user) {
+  if (METHOD === "3") return null;
+  if (METHOD === "2") {
+    const response = await fetch(`${LABEL_STUDIO_API_URL}/api/sso/token`, {
+      method: "POST",
+      headers: { Authorization: `Token ${LABEL_STUDIO_API_TOKEN}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ email: user.email }),
+    });
+    if (!response.ok) throw new Error(`no token was issued: ${response.status}`);
+    return (await response.json()).token;
+  }
   return jwt.sign({ email: user.email, first_name: user.firstName, last_name: user.lastName }, JWT_SSO_SECRET, {
     algorithm: "HS256",
     expiresIn: 600,
@@ -82,13 +95,22 @@ app.post("/logout", (request, response, next) => {
 });
 
 // For the page with the iframe.
-app.get("/api/label-studio-token", signedIn, (request, response) => {
-  response.set("Cache-Control", "no-store").json({ token: labelStudioToken(request.user), url: LABEL_STUDIO_URL });
+app.get("/api/label-studio-token", signedIn, async (request, response, next) => {
+  try {
+    response.set("Cache-Control", "no-store").json({ token: await labelStudioToken(request.user), url: LABEL_STUDIO_URL });
+  } catch (error) {
+    next(error);
+  }
 });
 
 // For a link.
-app.get("/label-studio", signedIn, (request, response) => {
-  response.redirect(303, `${LABEL_STUDIO_URL}/?token=${labelStudioToken(request.user)}`);
+app.get("/label-studio-link", signedIn, async (request, response, next) => {
+  try {
+    const token = await labelStudioToken(request.user);
+    response.redirect(303, `${LABEL_STUDIO_URL}/projects/${token ? `?token=${token}` : ""}`);
+  } catch (error) {
+    next(error);
+  }
 });
 
 // Method 3. Only the gate may ask, and it proves that with the secret.

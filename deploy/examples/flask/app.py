@@ -60,7 +60,7 @@ def token_for_the_page():
     return response
 
 
-@app.get("/label-studio")
+@app.get("/label-studio-link")
 def link():
     return redirect(f"{LABEL_STUDIO_URL}/?token={label_studio_token(current_user())}", code=303)
 

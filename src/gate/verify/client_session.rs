@@ -16,6 +16,9 @@ pub const METHOD: &str = "session";
 pub trait ClientSessions: Send + Sync {
     /// The person whose session `cookie` names, as the application describes them; `None`: there is no such session.
     fn person(&self, cookie: &str) -> PersonFuture<'_>;
+
+    /// Asks anew the next time: the browser has signed out.
+    fn forget(&self, cookie: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// What [`ClientSessions::person`] comes to.
@@ -35,6 +38,11 @@ impl ClientSession {
             sessions,
             rules: Arc::new(rules),
         }
+    }
+
+    /// Asks anew the next time.
+    pub async fn forget(&self, cookie: &str) {
+        self.sessions.forget(cookie).await;
     }
 
     /// Verifies a session cookie.

@@ -27,7 +27,7 @@ try {
   const element = await page.waitForSelector("iframe[src*='token=']", { state: "attached", timeout: 30000 });
   const frame = await element.contentFrame();
   // Drawn by Label Studio's own scripts, once its API has answered them.
-  await frame.waitForSelector("text=/Welcome|Recent Projects/", { timeout: 60000 });
+  await frame.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
   const whoami = await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()));
   await page.screenshot({ path: screenshot });
   console.log(JSON.stringify({ email: whoami.email, title: await frame.title(), failed }));

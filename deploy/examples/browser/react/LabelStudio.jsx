@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 
 /** Label Studio in a frame, for whoever is signed in to the application. */
-export function LabelStudio({ path = "/" }) {
+export function LabelStudio({ path = "/projects/" }) {
   const [state, setState] = useState({ kind: "loading" });
 
   useEffect(() => {

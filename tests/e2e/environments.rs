@@ -1,0 +1,343 @@
+//! The environments of the guide, each with its file of `nginx/environments`, in a real browser, by each method: the page that embeds Label Studio, its
+//! projects in the frame, an annotation that is saved, another user, a window, a link, and the sign-out.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::label_studio::{LabelStudio, database, seeded};
+use crate::nginx::{Nginx, binaries};
+use crate::programs::{example, in_chromium, screenshot};
+use crate::stack::{Engine, GateProcess};
+use crate::support::cluster::CLUSTER;
+use crate::support::free_port;
+
+const SHARED: &str = "a-secret-of-the-environments-that-two-services-share";
+const VERIFY: &str = "verify-secret-of-the-environments";
+const PROJECT: &str = "Environment project";
+
+/// One of the guide's environments.
+struct Environment {
+    file: &'static str,
+    scheme: &'static str,
+    application: &'static str,
+    label_studio: &'static str,
+    /// Where Label Studio is on its host.
+    path: &'static str,
+    engine: Engine,
+    /// Variables of Label Studio.
+    studio: &'static [(&'static str, &'static str)],
+    /// Settings of the gate.
+    gate: &'static [(&'static str, &'static str)],
+    /// Domain and name of the application's session cookie.
+    cookie: (Option<&'static str>, &'static str),
+    /// Lines that the operator changes in the file.
+    edits: &'static [(&'static str, &'static str)],
+    /// Of the browser.
+    flags: &'static [&'static str],
+    /// Whether Label Studio works in the frame.
+    framed: bool,
+    /// Whether the application's session reaches Label Studio's host at all.
+    session_arrives: bool,
+}
+
+impl Environment {
+    async fn works_by(&self, methods: &[u8]) {
+        let port = free_port();
+        let origin = |host: &str| format!("{}://{host}:{port}", self.scheme);
+        let (application, studio) = (origin(self.application), origin(self.label_studio));
+        let label_studio = format!("{studio}{}", self.path);
+        let database = database();
+        let mut variables = self.studio.to_vec();
+        if !self.path.is_empty() {
+            variables.push(("LABEL_STUDIO_HOST", &label_studio));
+        }
+        let rows = self.engine == Engine::Database;
+        let server = LabelStudio::with_environment(&database, rows, &variables);
+        make_project(server.port).await;
+        for method in methods {
+            self.works(
+                *method,
+                port,
+                &application,
+                &label_studio,
+                &database,
+                server.port,
+            );
+        }
+    }
+
+    fn works(
+        &self,
+        method: u8,
+        port: u16,
+        application: &str,
+        label_studio: &str,
+        database: &str,
+        server: u16,
+    ) {
+        let (domain, cookie) = self.cookie;
+        let gate_port = free_port();
+        let gate_url = format!("http://127.0.0.1:{gate_port}");
+        let mut variables = vec![
+            ("LABEL_STUDIO_URL", label_studio),
+            ("LABEL_STUDIO_API_URL", &gate_url),
+            ("LABEL_STUDIO_API_TOKEN", seeded("GATE_DEMO_ADMIN_TOKEN")),
+            ("JWT_SSO_SECRET", SHARED),
+            ("JWT_SSO_SESSION_VERIFY_SECRET", VERIFY),
+            ("COOKIE_NAME", cookie),
+        ];
+        variables.push(match method {
+            1 => ("METHOD", "1"),
+            2 => ("METHOD", "2"),
+            _ => ("METHOD", "3"),
+        });
+        variables.extend(domain.map(|domain| ("COOKIE_DOMAIN", domain)));
+        let express = example("express", &variables);
+
+        let verify = format!("{}/api/auth/verify-session", express.url());
+        let mut settings = self.gate.to_vec();
+        match method {
+            1 => settings.extend([
+                ("JWT_SSO_SECRET", SHARED),
+                ("JWT_SSO_AUTO_CREATE_USERS", "true"),
+            ]),
+            2 => settings.push(("SSO_AUTO_CREATE_USERS", "true")),
+            _ => settings.extend([
+                ("JWT_SSO_SESSION_VERIFY_URL", verify.as_str()),
+                ("JWT_SSO_SESSION_VERIFY_SECRET", VERIFY),
+                ("JWT_SSO_SESSION_COOKIE_NAME", cookie),
+            ]),
+        }
+        let gate =
+            GateProcess::start_on(gate_port, self.engine, CLUSTER.port(), database, &settings);
+        let certificate = tempfile::tempdir().unwrap();
+        let mut edits = vec![
+            (
+                "server 127.0.0.1:8081;",
+                format!("server 127.0.0.1:{server};"),
+            ),
+            (
+                "server 127.0.0.1:3000;",
+                format!("server 127.0.0.1:{};", express.port),
+            ),
+        ];
+        if self.scheme == "https" {
+            let (pem, key) = self.certificate(certificate.path());
+            edits.extend([
+                ("listen 443 ssl;", format!("listen 127.0.0.1:{port} ssl;")),
+                ("/etc/ssl/label-studio.pem", pem),
+                ("/etc/ssl/label-studio.key", key),
+            ]);
+        } else {
+            edits.push(("listen 80;", format!("listen 127.0.0.1:{port};")));
+        }
+        edits.extend(
+            self.edits
+                .iter()
+                .map(|(old, new)| (*old, (*new).to_owned())),
+        );
+        let client_cookie = (method == 3).then_some(cookie);
+        let binary = binaries().pop().unwrap();
+        let file = format!("environments/{}", self.file);
+        let nginx = Nginx::serve(&binary, &[gate.port], port, client_cookie, &file, &edits);
+
+        let name = format!("{}-method-{method}", self.file.trim_end_matches(".conf"));
+        let shots = screenshot(&name).with_extension("");
+        let arrives = method != 3 || self.session_arrives;
+        let task = json!({
+            "application": application, "labelStudio": label_studio, "project": PROJECT, "shots": shots,
+            "sentence": format!("A sentence to label {method}"),
+            "flags": self.flags, "framed": self.framed && arrives,
+        });
+        let arguments = [task.to_string()];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if !arrives {
+            // Only that nobody is logged in, and that nothing else breaks.
+            let seen = tokio::task::block_in_place(|| in_chromium("nobody.mjs", &arguments));
+            assert_eq!(seen, json!({"framed": null, "link": null}), "{name}");
+            return;
+        }
+        let seen = tokio::task::block_in_place(|| in_chromium("environment.mjs", &arguments));
+        let expected = if self.framed {
+            json!({
+                "framed": "ann@example.com", "tokenInAddress": false, "saved": 201, "switched": "bob@example.com",
+                "popup": "ann@example.com", "link": "ann@example.com", "signedOut": null,
+            })
+        } else {
+            json!({"framed": null, "popup": "ann@example.com", "link": "ann@example.com", "signedOut": null})
+        };
+        assert_eq!(seen, expected, "{name}: {}", nginx.read("error.log"));
+        assert!(
+            !nginx.read("access.log").contains("eyJ"),
+            "{name}: a token in the log"
+        );
+    }
+
+    fn certificate(&self, home: &Path) -> (String, String) {
+        label_studio_gate::startup::install_crypto();
+        let names = vec![self.application.to_owned(), self.label_studio.to_owned()];
+        let own = rcgen::generate_simple_self_signed(names).unwrap();
+        let (pem, key) = (home.join("tls.pem"), home.join("tls.key"));
+        std::fs::write(&pem, own.cert.pem()).unwrap();
+        std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        (pem.display().to_string(), key.display().to_string())
+    }
+}
+
+/// A project with sentences to label, made over Label Studio's API.
+async fn make_project(port: u16) {
+    let client = crate::support::client();
+    let post = async |path: &str, body: Value| -> Value {
+        let request = client
+            .post(format!("http://127.0.0.1:{port}{path}"))
+            .header(
+                "Authorization",
+                format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN")),
+            )
+            .json(&body);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{path}");
+        answer.json().await.unwrap()
+    };
+    let config = r#"<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text" choice="single"><Choice value="Positive"/><Choice value="Negative"/></Choices></View>"#;
+    let project = post(
+        "/api/projects",
+        json!({"title": PROJECT, "label_config": config}),
+    )
+    .await;
+    let tasks: Vec<Value> = (0..5)
+        .map(|n| json!({"text": format!("A sentence to label {n}")}))
+        .collect();
+    post(
+        &format!("/api/projects/{}/import", project["id"]),
+        json!(tasks),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_domain_under_a_path() {
+    let environment = Environment {
+        file: "1-same-domain.conf",
+        scheme: "http",
+        application: "company.test",
+        label_studio: "company.test",
+        path: "/label-studio",
+        engine: Engine::SignedCookies,
+        studio: &[],
+        gate: &[],
+        cookie: (None, "connect.sid"),
+        edits: &[],
+        flags: &[],
+        framed: true,
+        session_arrives: true,
+    };
+    environment.works_by(&[1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subdomains() {
+    let environment = Environment {
+        file: "2-subdomains.conf",
+        scheme: "http",
+        application: "app.company.test",
+        label_studio: "labelstudio.company.test",
+        path: "",
+        engine: Engine::Database,
+        studio: &[("SESSION_COOKIE_DOMAIN", ".company.test")],
+        gate: &[("SESSION_COOKIE_DOMAIN", ".company.test")],
+        cookie: (Some(".company.test"), "connect.sid"),
+        edits: &[],
+        flags: &[],
+        framed: true,
+        session_arrives: true,
+    };
+    environment.works_by(&[1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_domains_behind_one_proxy() {
+    let mut environment = Environment {
+        file: "3-one-proxy.conf",
+        scheme: "http",
+        application: "company.test",
+        label_studio: "company.test",
+        path: "/label-studio",
+        engine: Engine::SignedCookies,
+        studio: &[],
+        gate: &[("SESSION_COOKIE_PATH", "/label-studio/")],
+        cookie: (None, "connect.sid"),
+        edits: &[],
+        flags: &[],
+        framed: true,
+        session_arrives: true,
+    };
+    environment.works_by(&[1, 2]).await;
+    // Both sessions are called sessionid, as in the guide's own example.
+    environment.cookie = (None, "sessionid");
+    environment.works_by(&[3]).await;
+}
+
+/// The guide says that this is impossible in a frame: the browser keeps the session out of it. A window and a link work.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_domains_over_http() {
+    let environment = Environment {
+        file: "4-two-domains-http.conf",
+        scheme: "http",
+        application: "client.test",
+        label_studio: "labelstudio.test",
+        path: "",
+        engine: Engine::SignedCookies,
+        studio: &[],
+        gate: &[],
+        cookie: (None, "connect.sid"),
+        edits: &[],
+        flags: &[],
+        framed: false,
+        session_arrives: false,
+    };
+    environment.works_by(&[1, 2, 3]).await;
+}
+
+const SECURE: &[(&str, &str)] = &[
+    ("SESSION_COOKIE_SAMESITE", "None"),
+    ("SESSION_COOKIE_SECURE", "1"),
+    ("CSRF_COOKIE_SAMESITE", "None"),
+    ("CSRF_COOKIE_SECURE", "1"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_domains_over_https() {
+    let environment = Environment {
+        file: "5-two-domains-https.conf",
+        scheme: "https",
+        application: "client.test",
+        label_studio: "labelstudio.test",
+        path: "",
+        engine: Engine::SignedCookies,
+        studio: SECURE,
+        gate: SECURE,
+        cookie: (None, "connect.sid"),
+        edits: &[],
+        flags: &[],
+        framed: true,
+        session_arrives: false,
+    };
+    environment.works_by(&[1, 2, 3]).await;
+    // A browser that blocks third-party cookies keeps those that are partitioned.
+    let partitioned = Environment {
+        gate: &[
+            ("SESSION_COOKIE_SAMESITE", "None"),
+            ("SESSION_COOKIE_SECURE", "1"),
+            ("GATE_SESSION_COOKIE_PARTITIONED", "true"),
+        ],
+        edits: &[(
+            "# proxy_cookie_path / \"/; Partitioned\";",
+            "proxy_cookie_path / \"/; Partitioned\";",
+        )],
+        flags: &["--test-third-party-cookie-phaseout"],
+        ..environment
+    };
+    partitioned.works_by(&[1]).await;
+}
