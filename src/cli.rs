@@ -84,6 +84,9 @@ pub fn run() -> ExitCode {
     let healthy = match arguments.command.unwrap_or(Command::Serve) {
         Command::CheckConfig => {
             say(settings.describe());
+            for warning in settings.warnings() {
+                say(&format!("warning: {warning}"));
+            }
             Ok(())
         }
         Command::Serve => serve(settings),

@@ -75,6 +75,11 @@ pub const KEYS: &[Key] = &[
         &["SECRET_KEY"],
         "Label Studio's `SECRET_KEY`; required",
     ),
+    key(
+        "label_studio.url",
+        &["LABEL_STUDIO_HOST", "HEARTEX_HOST"],
+        "where browsers reach Label Studio, for the advice of `check-config`",
+    ),
     secret(
         "label_studio.secret_key_fallbacks",
         &["SECRET_KEY_FALLBACKS"],

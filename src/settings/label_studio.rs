@@ -11,6 +11,8 @@ use super::reader::Reader;
 pub struct LabelStudio {
     /// `SECRET_KEY`
     pub secret_key: SecretString,
+    /// Where browsers reach it.
+    pub url: Option<String>,
     /// Those before it.
     pub former_secret_keys: Vec<SecretString>,
 }
@@ -58,6 +60,7 @@ impl LabelStudio {
         }
         Self {
             secret_key,
+            url: reader.optional("label_studio.url"),
             former_secret_keys: former.into_iter().map(SecretString::from).collect(),
         }
     }

@@ -176,10 +176,45 @@ impl Settings {
         }
     }
 
+    /// What is allowed and will hardly work: in a frame of another site browsers send no session that is `SameSite=Lax` or `Strict`, and over HTTP
+    /// there is no other.
+    pub fn warnings(&self) -> Vec<String> {
+        let Some(own) = self.label_studio.url.as_deref().and_then(site) else {
+            return Vec::new();
+        };
+        let applications = self.policy.gate.allowed_origins.iter().map(String::as_str);
+        let sign_in = self.policy.sign_in.as_ref().map(url::Url::as_str);
+        applications
+            .chain(sign_in)
+            .filter(|_| self.session.cookie_samesite != crate::django::SameSite::None)
+            .filter(|there| site(there).is_some_and(|site| site != own))
+            .map(|there| {
+                format!(
+                    "{there} and Label Studio are different sites: in a frame of that page no browser sends a session with SameSite={:?}. \
+                     Use HTTPS with SESSION_COOKIE_SAMESITE=None and SESSION_COOKIE_SECURE=1, or bring both behind one proxy (nginx/environments)",
+                    self.session.cookie_samesite
+                )
+            })
+            .collect()
+    }
+
     /// A line for each setting: what is in force, and where it comes from. Secrets are `set` or `unset`.
     pub fn describe(&self) -> &str {
         &self.in_force
     }
+}
+
+/// Scheme and registrable domain, near enough for advice: the last two labels of the host.
+fn site(url: &str) -> Option<(String, String)> {
+    let url = url::Url::parse(url).ok()?;
+    let host = url.host_str()?.to_owned();
+    let labels: Vec<&str> = host.rsplit('.').take(2).collect();
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let domain = match is_address {
+        true => host.clone(),
+        false => labels.join("."),
+    };
+    Some((url.scheme().to_owned(), domain))
 }
 
 fn describe(config: &Config) -> String {

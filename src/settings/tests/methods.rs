@@ -254,3 +254,35 @@ fn the_clients_api_needs_a_url_and_a_secret() {
         assert!(told.contains(expected), "{told}");
     }
 }
+
+#[test]
+fn check_config_warns_of_frames_that_cannot_work() {
+    let with = |more: &[(&'static str, &'static str)]| {
+        let mut all = vec![("LABEL_STUDIO_HOST", "http://labelstudio.com")];
+        all.extend(more);
+        load(&all).warnings()
+    };
+    for (application, warned) in [
+        ("http://client.com", true),
+        ("http://app.labelstudio.com", false),
+        ("http://labelstudio.com:3000", false),
+        ("https://labelstudio.com", true),
+    ] {
+        let warnings = with(&[("CORS_ALLOWED_ORIGINS", application)]);
+        assert_eq!(!warnings.is_empty(), warned, "{application}: {warnings:?}");
+    }
+    assert_eq!(
+        with(&[("GATE_POLICY_SIGN_IN_URL", "http://client.com/login")]).len(),
+        1
+    );
+    let none = [
+        ("CORS_ALLOWED_ORIGINS", "https://client.com"),
+        ("SESSION_COOKIE_SAMESITE", "None"),
+        ("SESSION_COOKIE_SECURE", "1"),
+    ];
+    assert_eq!(with(&none), [""; 0]);
+    assert_eq!(
+        load(&[("CORS_ALLOWED_ORIGINS", "http://client.com")]).warnings(),
+        [""; 0]
+    );
+}

@@ -1,17 +1,22 @@
 // Goes through an environment as people would, in Chromium.
 //
-//   node environment.mjs CHROMIUM '{"application", "labelStudio", "project", "sentence", "shots", "flags", "framed"}'
+//   node environment.mjs CHROMIUM '{"application", "labelStudio", "project", "sentence", "shots", "thirdParty", "framed"}'
 //
 // framed: whether Label Studio works in the frame. Prints one line of JSON with what was seen.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { chromium } from "playwright-core";
 
 const [executablePath, text] = process.argv.slice(2);
-const { application, labelStudio, project, sentence, shots, flags, framed } = JSON.parse(text);
+const { application, labelStudio, project, sentence, shots, thirdParty, framed } = JSON.parse(text);
 // A profile of its own: without one the browser is "incognito" and blocks third-party cookies.
 const profile = mkdtempSync(`${tmpdir()}/gate-test-profile-`);
+if (thirdParty) {
+  mkdirSync(`${profile}/Default`);
+  const cookies = { cookie_controls_mode: 0, block_third_party_cookies: false };
+  writeFileSync(`${profile}/Default/Preferences`, JSON.stringify({ profile: cookies }));
+}
 const context = await chromium.launchPersistentContext(profile, {
   viewport: { width: 1400, height: 900 },
   ignoreHTTPSErrors: true,
@@ -19,7 +24,8 @@ const context = await chromium.launchPersistentContext(profile, {
   headless: true,
   args: [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors", ...flags,
+    "--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors",
+    ...(thirdParty ? [] : ["--test-third-party-cookie-phaseout"]),
   ],
 });
 const seen = {};
