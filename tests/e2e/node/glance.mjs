@@ -36,6 +36,8 @@ try {
   await page.click("#sign-in button");
   const element = await page.waitForSelector("iframe[src*='projects']", { state: "attached" });
   const frame = await element.contentFrame();
+  // Past the address with the token, if there was one.
+  await frame.waitForURL((url) => url.href.startsWith(labelStudio) && !url.search.includes("token="));
   await frame.waitForLoadState("load");
   const framed = (await whoami(frame))?.email ?? null;
   const storage = await frame.evaluate(() => {
