@@ -67,7 +67,7 @@ async fn a_token_logs_in_from_the_cookie_and_from_the_parameter() {
     );
     let set_cookie = answer.header("X-Gate-Set-Cookie-1").unwrap();
     assert!(
-        set_cookie.ends_with("; HttpOnly; Max-Age=1209600; Path=/; SameSite=Lax"),
+        set_cookie.ends_with("; HttpOnly; Max-Age=691200; Path=/; SameSite=Lax"),
         "{set_cookie}"
     );
     let deletion = answer.header("X-Gate-Set-Cookie-2").unwrap();

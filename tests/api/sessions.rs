@@ -165,7 +165,12 @@ async fn a_session_that_ended_is_opened_again_under_the_same_key() {
             ("session_opened", Some(key.as_str())),
             "{end}"
         );
-        let alive = world.database.text("SELECT count(*) FROM django_session WHERE expire_date > now() + interval '13 days'").await;
+        let alive = world
+            .database
+            .text(
+                "SELECT count(*) FROM django_session WHERE expire_date > now() + interval '7 days'",
+            )
+            .await;
         assert_eq!(alive, "1", "{end}");
     }
 }
@@ -301,4 +306,56 @@ async fn crossing_switches_do_not_deadlock() {
             "{answers:?}"
         );
     }
+}
+
+/// `session_policy_sessiontimeoutpolicy` since Label Studio 1.20, its environment before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_lives_as_long_as_a_login_of_that_organization() {
+    let max_age = |answer: &crate::app::Answer| -> u64 {
+        let cookie = answer.header("X-Gate-Set-Cookie-1").unwrap();
+        let age = cookie
+            .split("; ")
+            .find_map(|part| part.strip_prefix("Max-Age="));
+        age.unwrap().parse().unwrap()
+    };
+    let left =
+        "SELECT round(extract(epoch FROM max(expire_date) - now()) / 60)::int FROM django_session";
+    let login = async |database: &TestDatabase, settings: &[(&str, &str)], email: &str| {
+        let organization = database.text("SELECT max(id) FROM organization").await;
+        let user = database.user(email, organization.parse().unwrap()).await;
+        let app = TestApp::start(&database.gate_url(), settings);
+        app.check("/", &format!("ls_auth_token={}", native(user)))
+            .await
+    };
+    let database = TestDatabase::new().await;
+    let organization = database.organization().await;
+    // Without a row: the model's default, eight days.
+    let answer = login(&database, &[], "default@example.com").await;
+    assert_eq!(max_age(&answer), 8 * 86_400);
+    let policy = format!(
+        "INSERT INTO session_policy_sessiontimeoutpolicy (organization_id, max_session_age, max_time_between_activity, created_at, updated_at)
+         VALUES ({organization}, 60, 30, now(), now())"
+    );
+    database.run(&policy).await;
+    database.run("DELETE FROM django_session").await;
+    let answer = login(&database, &[], "policy@example.com").await;
+    assert_eq!(max_age(&answer), 3600);
+    assert_eq!(database.text(left).await, "60");
+    // The cookie's own age, where that is shorter.
+    let answer = login(
+        &database,
+        &[("SESSION_COOKIE_AGE", "600")],
+        "short@example.com",
+    )
+    .await;
+    assert_eq!(max_age(&answer), 600);
+
+    let before = TestDatabase::of_version("1.19.0").await;
+    before
+        .run("INSERT INTO organization (title, created_at, updated_at) VALUES ('o', now(), now())")
+        .await;
+    let answer = login(&before, &[("MAX_SESSION_AGE", "7200")], "env@example.com").await;
+    assert_eq!(max_age(&answer), 7200);
+    let answer = login(&before, &[], "weeks@example.com").await;
+    assert_eq!(max_age(&answer), 14 * 86_400);
 }

@@ -51,12 +51,13 @@ impl Browser {
             .map(str::to_owned)
     }
 
+    /// An address on that host.
+    pub fn at(&self, path: &str) -> Url {
+        self.url.join(path).unwrap()
+    }
+
     pub async fn get(&self, path: &str) -> Response {
-        self.client
-            .get(self.url.join(path).unwrap())
-            .send()
-            .await
-            .unwrap()
+        self.client.get(self.at(path)).send().await.unwrap()
     }
 
     /// The address of whoever Label Studio takes the visitor for; `None`: nobody.

@@ -25,6 +25,7 @@ mod passing;
 mod people;
 mod plugin;
 mod programs;
+mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]
 mod support;

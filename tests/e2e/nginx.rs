@@ -101,6 +101,15 @@ impl Nginx {
             "label-studio-gate",
             &[("server 127.0.0.1:8090;", servers), (off, client)],
         );
+        // As gate-http.conf says, for whoever has every request asked about.
+        let shipped =
+            std::fs::read_to_string(home.join("label-studio-gate/gate-http.conf")).unwrap();
+        let short_cut = shipped.find("map \"$gate_token_cookie").unwrap();
+        let end = short_cut + shipped[short_cut..].find('}').unwrap() + 1;
+        let asking = r#"map "" $gate_ask { default 1; }"#;
+        assert!(shipped.contains(asking), "gate-http.conf names that line");
+        let asking = format!("{}{asking}{}", &shipped[..short_cut], &shipped[end..]);
+        std::fs::write(home.join("label-studio-gate/gate-http-ask.conf"), asking).unwrap();
         copy("gate.conf", "label-studio-gate", &[]);
         copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);
