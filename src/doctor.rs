@@ -123,6 +123,7 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
     };
     let user = backend.find(&Identity::Id(NOBODY), Freshness::Current);
     let email = Identity::Email(String::new());
+    let name = Identity::Username(nowhere.to_owned());
     for (what, outcome) in [
         ("look a user up", user.await.map(|_| ())),
         (
@@ -135,6 +136,20 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
                 .load(nowhere, now, Freshness::Current)
                 .await
                 .map(|_| ()),
+        ),
+        ("read a session and its user", {
+            backend.belongs_to(nowhere, NOBODY);
+            let both = backend.load(nowhere, now, Freshness::Current).await;
+            both.map(|_| ())
+        }),
+        (
+            "read all sessions",
+            backend.page(nowhere, now).await.map(|_| ()),
+        ),
+        ("end a session", backend.end(&[nowhere.to_owned()]).await),
+        (
+            "look a user name up",
+            backend.find(&name, Freshness::Current).await.map(|_| ()),
         ),
         ("record a login", backend.record(&login).await.map(|_| ())),
         (

@@ -143,6 +143,8 @@ impl SessionStore for Memory {
         Ok(rows.get(key).map(|data| Arc::from(data.as_str())))
     }
 
+    fn belongs_to(&self, _key: &str, _user_id: i32) {}
+
     async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
         let rows = self.0.rows.lock().expect("lock");
         let mut page: Vec<_> = rows

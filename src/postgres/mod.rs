@@ -35,6 +35,8 @@ struct Inner {
     schema: schema::Known,
     users: Cache<Identity, Arc<UserRow>>,
     session_policies: Cache<i32, Duration>,
+    /// Whose session it was, by the digest of the key.
+    owners: Cache<[u8; 32], i32>,
     /// `session_data` by the digest of the key: the key itself is a credential.
     sessions: Cache<[u8; 32], Arc<str>>,
     key_owners: Cache<[u8; 32], TokenOwner>,
@@ -43,6 +45,9 @@ struct Inner {
 
 /// How long the session policy of an organization is remembered: an administrator changes it once in a while.
 const POLICY_TTL: Duration = Duration::from_secs(60);
+
+/// How long it is remembered whose session it was. It only says which user to read beside it.
+const OWNER_TTI: Duration = Duration::from_secs(3600);
 
 impl Postgres {
     /// Makes the pool. Nothing is connected yet: the service starts without Postgres and finds it when it is there.
@@ -54,6 +59,10 @@ impl Postgres {
             users: Cache::builder()
                 .max_capacity(cache)
                 .time_to_live(settings.cache_ttl)
+                .build(),
+            owners: Cache::builder()
+                .max_capacity(cache)
+                .time_to_idle(OWNER_TTI)
                 .build(),
             sessions: Cache::builder()
                 .max_capacity(cache)

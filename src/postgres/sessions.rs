@@ -50,8 +50,17 @@ impl SessionStore for Postgres {
         {
             return Ok(Some(data));
         }
-        let statement = sql!("load_session");
-        let rows = self.query(statement, &[&key, &now]).await?;
+        let rows = match self.0.owners.get(&digest(key)) {
+            Some(owner) => {
+                let statement = sql!("session_with_owner");
+                let rows = self.query(statement, &[&key, &now, &owner]).await?;
+                if let Some(row) = rows.first() {
+                    self.remember_owner(row).await?;
+                }
+                rows
+            }
+            None => self.query(sql!("load_session"), &[&key, &now]).await?,
+        };
         let data: Option<&str> = rows
             .first()
             .map(|row| row.try_get("session_data"))
@@ -60,6 +69,13 @@ impl SessionStore for Postgres {
         let data = data.map(Arc::from);
         self.remember(key, data.clone());
         Ok(data)
+    }
+
+    fn belongs_to(&self, key: &str, user_id: i32) {
+        let key = digest(key);
+        if self.0.caching && self.0.owners.get(&key) != Some(user_id) {
+            self.0.owners.insert(key, user_id);
+        }
     }
 
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {

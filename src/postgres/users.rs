@@ -93,14 +93,29 @@ impl Postgres {
                 self.query(statement, &[name]).await?
             }
         };
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
+        match rows.first() {
+            Some(row) => Ok(Some(self.user(row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The user in a row, and how long sessions of their organization live.
+    async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
         let mut user = user(row).map_err(|error| unexpected(&error))?;
         if let Some(organization) = user.active_organization_id {
             user.max_session_age = self.max_session_age(organization).await?;
         }
-        Ok(Some(user))
+        Ok(user)
+    }
+
+    /// Notes the user who was read beside a session, as if they had been looked up.
+    pub(super) async fn remember_owner(&self, row: &Row) -> Result<(), Outage> {
+        let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
+        if let Some(id) = id.filter(|_| self.0.caching) {
+            let user = self.user(row).await?;
+            self.0.users.insert(Identity::Id(id), Arc::new(user));
+        }
+        Ok(())
     }
 
     async fn max_session_age(&self, organization: i32) -> Result<Option<Duration>, Outage> {

@@ -100,6 +100,43 @@ async fn where_somebody_must_be_signed_in_nobody_else_passes() {
     }
 }
 
+/// Counted where Postgres counts: the transactions of the database, each of which is one statement of the gate.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checked_session_costs_one_round_trip_in_some_seconds() {
+    let database = TestDatabase::new().await;
+    let organization = database.organization().await;
+    let user = database.user("worker@example.com", organization).await;
+    let settings = [
+        REQUIRE,
+        ("GATE_DATABASE_CACHE_SECONDS", "1"),
+        ("GATE_DATABASE_POOL_SIZE", "1"),
+    ];
+    let app = TestApp::start(&database.gate_url(), &settings);
+    let answer = app
+        .check("/", &format!("ls_auth_token={}", native(user)))
+        .await;
+    let session = format!("sessionid={}", answer.session().unwrap());
+    // What the gate's one connection has sent, as pg_stat_activity tells it.
+    let last = "SELECT query_start FROM pg_stat_activity WHERE usename <> 'postgres' AND datname = current_database()";
+    let mut statements = Vec::new();
+    for round in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        for _ in 0..20 {
+            let answer = app.check("/", &session).await;
+            assert_eq!((answer.status, answer.reason()), (200, "session_valid"));
+            statements.push((round, database.text(last).await));
+        }
+    }
+    statements.dedup();
+    assert_eq!(statements.len(), 3, "one statement a round: {statements:?}");
+    let query = "SELECT query FROM pg_stat_activity WHERE usename <> 'postgres' AND datname = current_database()";
+    let query = database.text(query).await;
+    assert!(
+        query.contains("session_with_owner") || query.contains("LEFT JOIN LATERAL"),
+        "{query}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_label_studios_form_is_as_good_as_one_of_the_gate() {
     let World { database, app, .. } = world(&[REQUIRE]).await;

@@ -261,7 +261,11 @@ impl<S: SessionStore> Sessions<S> {
             Engine::Database if !is_plausible_session_key(value) => None,
             Engine::Database => {
                 let data = self.store.load(value, now, freshness).await?;
-                data.and_then(|data| self.codec.decode_row(&data).ok())
+                let session = data.and_then(|data| self.codec.decode_row(&data).ok());
+                if let Some(owner) = session.as_ref().and_then(SessionData::user_id) {
+                    self.store.belongs_to(value, owner);
+                }
+                session
             }
         })
     }

@@ -16,6 +16,9 @@ pub trait SessionStore: Send + Sync {
         freshness: Freshness,
     ) -> impl Future<Output = Result<Option<Arc<str>>, Outage>> + Send;
 
+    /// Remembers whose session that is, so that both are read at once the next time.
+    fn belongs_to(&self, key: &str, user_id: i32);
+
     /// Some sessions that have not expired, in the order of their keys, behind the key `after`.
     fn page(
         &self,
