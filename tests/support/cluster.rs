@@ -143,7 +143,7 @@ impl Cluster {
             "-c",
             "fsync=off",
         ]);
-        server.args(["-c", "max_connections=300", "-c", "full_page_writes=off"]);
+        server.args(["-c", "max_connections=1000", "-c", "full_page_writes=off"]);
         server.args(["-c", "ssl=on"]);
         for (setting, file) in [
             ("ssl_cert_file", "server.crt"),
