@@ -251,6 +251,15 @@ async fn a_token_that_is_good_once_opens_one_session() {
     let used = "SELECT count(*) FROM label_studio_gate.used_token";
     assert_eq!(database.text(used).await, "1");
 
+    // What has expired is forgotten with the next use.
+    database
+        .run("UPDATE label_studio_gate.used_token SET expires_at = now() - interval '1 second'")
+        .await;
+    let next = format!("ls_auth_token={}", native(user));
+    let answer = app.check_with(&from("192.0.2.1", &next)).await;
+    assert_eq!((answer.status, answer.reason()), (200, "session_opened"));
+    assert_eq!(database.text(used).await, "1");
+
     // Without the tables nothing is decided.
     let without = TestDatabase::new().await;
     let organization = without.organization().await;

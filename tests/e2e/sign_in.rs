@@ -123,6 +123,21 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
         assert_eq!(answer.headers()["Referrer-Policy"], "no-referrer");
         assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
 
+        // The link of the contract.
+        let browser = Browser::new(&door.url);
+        let link = html(
+            &format!("/sso/login?token={token}&next=/projects/"),
+            &browser,
+        );
+        let answer = link.send().await.unwrap();
+        let there = location(answer.headers());
+        assert_eq!(
+            (answer.status().as_u16(), there),
+            (303, "/projects/"),
+            "{which}"
+        );
+        assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
+
         // The form, which leaves no trace in any address.
         let browser = Browser::new(&door.url);
         let form = [("token", token.as_str()), ("next", "/projects/")];
