@@ -120,6 +120,11 @@ impl<'r> CookieHeader<'r> {
         Self(joined)
     }
 
+    /// The header as it came.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The value of the cookie, of the last one where the name stands twice, as Django reads them (`django/http/cookie.py`, `parse_cookie`).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs()

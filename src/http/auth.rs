@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::respond::Proxy;
 use super::{Backend, State, extract, respond};
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::Subrequest;
@@ -12,8 +13,54 @@ pub(super) async fn nginx<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    let verdict = match extract::nginx(&request) {
-        Some(subrequest) => check(&state, &subrequest).await,
+    answer(&state, Proxy::Named, extract::nginx(&request)).await
+}
+
+/// `/auth/ingress-nginx`
+pub(super) async fn ingress_nginx<P: Backend>(
+    request: HttpRequest,
+    state: web::Data<State<P>>,
+) -> HttpResponse {
+    answer(
+        &state,
+        Proxy::IngressNginx,
+        extract::ingress_nginx(&request),
+    )
+    .await
+}
+
+/// `/auth/caddy`
+pub(super) async fn caddy<P: Backend>(
+    request: HttpRequest,
+    state: web::Data<State<P>>,
+) -> HttpResponse {
+    answer(&state, Proxy::Named, extract::forwarded(&request)).await
+}
+
+/// `/auth/traefik`
+pub(super) async fn traefik<P: Backend>(
+    request: HttpRequest,
+    state: web::Data<State<P>>,
+) -> HttpResponse {
+    answer(&state, Proxy::Plain, extract::forwarded(&request)).await
+}
+
+/// `/auth/envoy/…`
+pub(super) async fn envoy<P: Backend>(
+    request: HttpRequest,
+    state: web::Data<State<P>>,
+) -> HttpResponse {
+    answer(&state, Proxy::Plain, extract::envoy(&request)).await
+}
+
+/// The check, for a proxy of that kind.
+async fn answer<P: Backend>(
+    state: &State<P>,
+    proxy: Proxy,
+    subrequest: Option<Subrequest<'_>>,
+) -> HttpResponse {
+    let verdict = match &subrequest {
+        Some(subrequest) => check(state, subrequest).await,
         None => Err(malformed()),
     };
     state.metrics.count_check(match &verdict {
@@ -21,8 +68,13 @@ pub(super) async fn nginx<P: Backend>(
         Err(rejection) => rejection.reason(),
     });
     match verdict {
-        Ok(grant) => respond::nginx::granted(&grant),
-        Err(rejection) => respond::rejected(&rejection),
+        Ok(grant) => {
+            let own = subrequest
+                .as_ref()
+                .map(|subrequest| subrequest.cookies().as_bytes());
+            respond::granted(proxy, &grant, own.unwrap_or_default())
+        }
+        Err(rejection) => respond::rejected(proxy, &rejection),
     }
 }
 

@@ -8,6 +8,13 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName
 use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 
 const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+/// What stands before the original path (`path_prefix` in Envoy's configuration).
+pub(super) const ENVOY: &str = "/auth/envoy";
+
+const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -16,11 +23,56 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// nginx: `X-Original-URI`, which `nginx/gate.conf` sets to `$request_uri`.
 pub(super) fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
+    let method = only(request.headers(), &X_ORIGINAL_METHOD);
+    of_proxy(request, original_uri(request)?, method, provenance(request))
+}
+
+/// ingress-nginx: `X-Original-URL`, absolute, which its template makes of `$scheme://$http_host$request_uri`.
+pub(super) fn ingress_nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
     let headers = request.headers();
-    let uri = original_uri(request)?;
-    let method = only(headers, &X_ORIGINAL_METHOD).unwrap_or("GET");
+    let (_, rest) = only(headers, &X_ORIGINAL_URL)?.split_once("://")?;
+    let at = rest.find('/')?;
+    let provenance = Provenance {
+        host: Some(&rest[..at]),
+        ..provenance(request)
+    };
+    of_proxy(
+        request,
+        &rest[at..],
+        only(headers, &X_ORIGINAL_METHOD),
+        provenance,
+    )
+}
+
+/// Traefik's ForwardAuth and Caddy's `forward_auth`: `X-Forwarded-Uri`, `-Method`, `-Host`.
+pub(super) fn forwarded(request: &HttpRequest) -> Option<Subrequest<'_>> {
+    let headers = request.headers();
+    let provenance = Provenance {
+        host: only(headers, &X_FORWARDED_HOST),
+        ..provenance(request)
+    };
+    let uri = only(headers, &X_FORWARDED_URI)?;
+    of_proxy(request, uri, only(headers, &X_FORWARDED_METHOD), provenance)
+}
+
+/// Envoy's `ext_authz` over HTTP: the request's own path behind the prefix, and its own method.
+pub(super) fn envoy(request: &HttpRequest) -> Option<Subrequest<'_>> {
+    let uri = request.uri().path_and_query()?.as_str();
+    let uri = uri.strip_prefix(ENVOY)?;
+    let method = Some(request.method().as_str());
+    of_proxy(request, uri, method, provenance(request))
+}
+
+/// A method that the proxy doesn't tell is taken for one that changes something.
+fn of_proxy<'r>(
+    request: &'r HttpRequest,
+    uri: &'r str,
+    method: Option<&'r str>,
+    provenance: Provenance<'r>,
+) -> Option<Subrequest<'r>> {
+    let headers = request.headers();
     let subrequest = Subrequest::new(uri, cookies(headers), has_api_credential(headers))?;
-    Some(subrequest.sent_by(method, provenance(request)))
+    Some(subrequest.sent_by(method.unwrap_or_default(), provenance))
 }
 
 /// A request of a browser itself, as if it were for `uri`.

@@ -55,6 +55,10 @@ pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::S
         config
             .app_data(state)
             .service(web::resource("/auth/nginx").to(auth::nginx::<P>))
+            .service(web::resource("/auth/ingress-nginx").to(auth::ingress_nginx::<P>))
+            .service(web::resource("/auth/caddy").to(auth::caddy::<P>))
+            .service(web::resource("/auth/traefik").to(auth::traefik::<P>))
+            .service(web::resource("/auth/envoy/{path:.*}").to(auth::envoy::<P>))
             .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
             .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
             .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>))

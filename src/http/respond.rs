@@ -3,7 +3,7 @@
 //! 200, never 204: Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes on 401 and 403 and turns the rest into 500.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use crate::gate::reason::Reason;
@@ -17,30 +17,52 @@ const X_GATE_USER_ID: HeaderName = HeaderName::from_static("x-gate-user-id");
 const X_GATE_EMAIL: HeaderName = HeaderName::from_static("x-gate-email");
 const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
 
-/// For nginx, which copies headers into variables and joins equal ones, so each cookie has a header of its own.
-pub(super) mod nginx {
-    use super::*;
-
-    /// Go on.
-    pub(crate) fn granted(grant: &Grant) -> HttpResponse {
-        let mut response = start(StatusCode::OK, grant.reason());
-        if let Some(login) = grant.login() {
-            response.insert_header((X_GATE_USER_ID, login.user_id));
-            response.insert_header((X_GATE_METHOD, login.method));
-            insert(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
-        }
-        let cookies = grant.cookies();
-        insert(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
-        let session = cookies.session.as_deref().map(str::as_bytes);
-        insert(&mut response, X_GATE_SET_COOKIE_1, session);
-        let deletion = cookies.token_deletion.as_deref().map(str::as_bytes);
-        insert(&mut response, X_GATE_SET_COOKIE_2, deletion);
-        response.finish()
-    }
+/// The kinds of proxy, by how they carry cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    /// nginx and Caddy copy named headers: each cookie has one of its own, since nginx joins equal ones.
+    Named,
+    /// ingress-nginx takes `Cookie` for the request and copies one `Set-Cookie`: of two its template would make one broken header.
+    IngressNginx,
+    /// Traefik and Envoy take `Cookie` for the request and copy every `Set-Cookie`.
+    Plain,
 }
 
-/// Not granted, for every proxy.
-pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
+/// Go on. `own` is the request's own `Cookie` header, which some proxies drop where the answer has none.
+pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
+    let mut response = start(StatusCode::OK, grant.reason());
+    if let Some(login) = grant.login() {
+        response.insert_header((X_GATE_USER_ID, login.user_id));
+        response.insert_header((X_GATE_METHOD, login.method));
+        insert(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
+    }
+    let cookies = grant.cookies();
+    let session = cookies.session.as_deref().map(str::as_bytes);
+    let deletion = cookies.token_deletion.as_deref().map(str::as_bytes);
+    match proxy {
+        Proxy::Named => {
+            insert(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
+            insert(&mut response, X_GATE_SET_COOKIE_1, session);
+            insert(&mut response, X_GATE_SET_COOKIE_2, deletion);
+        }
+        Proxy::IngressNginx | Proxy::Plain => {
+            let request = cookies.request.as_deref().unwrap_or(own);
+            insert(
+                &mut response,
+                COOKIE,
+                Some(request).filter(|cookie| !cookie.is_empty()),
+            );
+            let most = if proxy == Proxy::Plain { 2 } else { 1 };
+            for cookie in session.into_iter().chain(deletion).take(most) {
+                append(&mut response, SET_COOKIE, cookie);
+            }
+        }
+    }
+    response.finish()
+}
+
+/// Not granted.
+pub(super) fn rejected(proxy: Proxy, rejection: &Rejection) -> HttpResponse {
     let (status, token_deletion) = match rejection {
         Rejection::Denial(denial) => (StatusCode::FORBIDDEN, denial.token_deletion.as_deref()),
         Rejection::SignInRequired(denial) => {
@@ -52,11 +74,11 @@ pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((WWW_AUTHENTICATE, challenge(rejection.reason())));
     }
-    insert(
-        &mut response,
-        X_GATE_SET_COOKIE_2,
-        token_deletion.map(str::as_bytes),
-    );
+    let name = match proxy {
+        Proxy::Named => X_GATE_SET_COOKIE_2,
+        Proxy::IngressNginx | Proxy::Plain => SET_COOKIE,
+    };
+    insert(&mut response, name, token_deletion.map(str::as_bytes));
     response.finish()
 }
 
@@ -78,5 +100,11 @@ fn start(status: StatusCode, reason: Reason) -> HttpResponseBuilder {
 fn insert(response: &mut HttpResponseBuilder, name: HeaderName, value: Option<&[u8]>) {
     if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
         response.insert_header((name, value));
+    }
+}
+
+fn append(response: &mut HttpResponseBuilder, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        response.append_header((name, value));
     }
 }

@@ -14,6 +14,7 @@ mod issuers;
 mod outages;
 mod people;
 mod policy;
+mod proxies;
 mod schema;
 mod sessions;
 mod sign_in;
