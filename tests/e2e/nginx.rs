@@ -125,6 +125,7 @@ impl Nginx {
             "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; {user}
              events {{ worker_connections 1024; }}
              http {{
+                 access_log other.log;
                  client_body_temp_path temp/body; proxy_temp_path temp/proxy; fastcgi_temp_path temp/fastcgi;
                  uwsgi_temp_path temp/uwsgi; scgi_temp_path temp/scgi;
                  include conf.d/*.conf;
