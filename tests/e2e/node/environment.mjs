@@ -117,8 +117,9 @@ try {
       // Signed out of Label Studio, and of the application, or method 3 would sign in again at once.
       await page.click("#sign-out button:not([type=button])");
       await page.waitForSelector("#sign-in:not([hidden])");
-      const origin = new URL(labelStudio).origin;
-      await opened.goto(`${origin}/sso/logout`);
+      // An answer that is still under way would bring the cookie back: Label Studio sets it anew with each.
+      await opened.waitForLoadState("networkidle", { timeout: 15000 }).catch(() => {});
+      await opened.goto(`${labelStudio}/sso/logout`);
       await opened.waitForSelector("text=You are signed out");
       await picture("signed-out", opened);
       await opened.goto(`${labelStudio}/user/login/`);
