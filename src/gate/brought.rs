@@ -31,18 +31,13 @@ impl<D, S: SessionStore> Gate<D, S> {
     ) -> Result<Brought<'r>, Outage> {
         let (cookies, name) = (subrequest.cookies(), self.sessions.cookie_name());
         let filled = |value: &&str| !value.is_empty();
-        let Some(client_name) = &self.sources.client_cookie else {
-            let session = cookies.get(name);
-            return Ok(Brought {
-                session,
-                client: None,
-                mixed: false,
-            });
-        };
-        if client_name != name {
+        let client_name = self.sources.client_cookie.as_deref();
+        if client_name != Some(name) {
             return Ok(Brought {
                 session: cookies.get(name),
-                client: cookies.get(client_name).filter(filled),
+                client: client_name
+                    .and_then(|name| cookies.get(name))
+                    .filter(filled),
                 mixed: false,
             });
         }

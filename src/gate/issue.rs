@@ -23,6 +23,12 @@ use super::verify::{
 pub trait Entropy: Send + Sync {
     /// Sixteen bytes that nobody can guess.
     fn sixteen(&self) -> [u8; 16];
+
+    /// The same in 32 hexadecimal digits.
+    fn hex(&self) -> String {
+        let bytes = self.sixteen();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What an API client shows.
@@ -198,11 +204,7 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
     /// The claims of the plugin, in its order, and a `jti`.
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
         let iat = unix_seconds(now);
-        let jti = self
-            .entropy
-            .sixteen()
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let jti = self.entropy.hex();
         let mut claims = serde_json::Map::new();
         claims.insert(self.user_id_claim.clone(), user.id().into());
         let rest = NativeClaims {

@@ -34,27 +34,27 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     if let Some(login) = grant.login() {
         response.insert_header((X_GATE_USER_ID, login.user_id));
         response.insert_header((X_GATE_METHOD, login.method));
-        insert(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
+        append(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
     }
     let cookies = grant.cookies();
     let session = cookies.session.as_deref().map(str::as_bytes);
     let deletion = cookies.token_deletion.as_deref().map(str::as_bytes);
     match proxy {
         Proxy::Named => {
-            insert(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
-            insert(&mut response, X_GATE_SET_COOKIE_1, session);
-            insert(&mut response, X_GATE_SET_COOKIE_2, deletion);
+            append(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
+            append(&mut response, X_GATE_SET_COOKIE_1, session);
+            append(&mut response, X_GATE_SET_COOKIE_2, deletion);
         }
         Proxy::IngressNginx | Proxy::Plain => {
             let request = cookies.request.as_deref().unwrap_or(own);
-            insert(
+            append(
                 &mut response,
                 COOKIE,
                 Some(request).filter(|cookie| !cookie.is_empty()),
             );
             let most = if proxy == Proxy::Plain { 2 } else { 1 };
             for cookie in session.into_iter().chain(deletion).take(most) {
-                append(&mut response, SET_COOKIE, cookie);
+                append(&mut response, SET_COOKIE, Some(cookie));
             }
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn rejected(proxy: Proxy, rejection: &Rejection) -> HttpResponse {
         Proxy::Named => X_GATE_SET_COOKIE_2,
         Proxy::IngressNginx | Proxy::Plain => SET_COOKIE,
     };
-    insert(&mut response, name, token_deletion.map(str::as_bytes));
+    append(&mut response, name, token_deletion.map(str::as_bytes));
     response.finish()
 }
 
@@ -97,14 +97,8 @@ fn start(status: StatusCode, reason: Reason) -> HttpResponseBuilder {
 }
 
 /// A value that is no header value stays out. Only an e-mail address could be one: cookies come from a header, or are made of plain ASCII.
-fn insert(response: &mut HttpResponseBuilder, name: HeaderName, value: Option<&[u8]>) {
+fn append(response: &mut HttpResponseBuilder, name: HeaderName, value: Option<&[u8]>) {
     if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
-        response.insert_header((name, value));
-    }
-}
-
-fn append(response: &mut HttpResponseBuilder, name: HeaderName, value: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(value) {
         response.append_header((name, value));
     }
 }

@@ -9,6 +9,7 @@ use super::{Backend, State};
 use crate::gate::Ended;
 use crate::gate::identity::Identity;
 use crate::gate::issue::IssueError;
+use crate::gate::reason::Reason;
 use crate::gate::user::Freshness;
 
 /// `POST /api/sso/revoke`
@@ -33,11 +34,10 @@ async fn answer<P: Backend>(
     let outage = |outage| Answer::from_error(IssueError::Outage(outage), String::new());
     let identity = Identity::Email(email.clone());
     let user = state.backend.find(&identity, Freshness::Current).await;
-    let Some(user) = user.map_err(outage)? else {
-        return Ok(HttpResponse::UnprocessableEntity().json(json!({
-            "success": false, "error": format!("User not found: {email}"), "error_code": "USER_NOT_FOUND", "email": email,
-        })));
-    };
+    let unknown = IssueError::User(Reason::UserUnknown);
+    let user = user
+        .map_err(outage)?
+        .ok_or_else(|| Answer::from_error(unknown, email))?;
     let ended = state.gate.end_sessions_of(user.id).await.map_err(outage)?;
     tracing::info!(
         user_id = user.id,

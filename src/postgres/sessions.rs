@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
 use super::statement::sql;
-use super::{Postgres, unexpected};
+use super::{Postgres, digest, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{LoginRecord, Recorded, SessionStore, StoredSession, TokenUse};
 use crate::gate::user::Freshness;
@@ -21,21 +19,15 @@ impl Postgres {
             .collect::<Result<_, _>>()
             .map_err(|error| unexpected(&error))
     }
-}
 
-impl Postgres {
     /// Notes for some seconds what a session holds, or forgets it.
-    fn remember(&self, key: &str, data: Option<Arc<str>>) {
+    fn remember(&self, digest: [u8; 32], data: Option<Arc<str>>) {
         match data {
-            Some(data) if self.0.caching => self.0.sessions.insert(digest(key), data),
+            Some(data) if self.0.caching => self.0.sessions.insert(digest, data),
             Some(_) => {}
-            None => self.0.sessions.invalidate(&digest(key)),
+            None => self.0.sessions.invalidate(&digest),
         }
     }
-}
-
-fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
 }
 
 impl SessionStore for Postgres {
@@ -45,12 +37,13 @@ impl SessionStore for Postgres {
         now: SystemTime,
         freshness: Freshness,
     ) -> Result<Option<Arc<str>>, Outage> {
+        let digest = digest(key);
         if freshness == Freshness::Cached
-            && let Some(data) = self.0.sessions.get(&digest(key))
+            && let Some(data) = self.0.sessions.get(&digest)
         {
             return Ok(Some(data));
         }
-        let rows = match self.0.owners.get(&digest(key)) {
+        let rows = match self.0.owners.get(&digest) {
             Some(owner) => {
                 let statement = sql!("session_with_owner");
                 let rows = self.query(statement, &[&key, &now, &owner]).await?;
@@ -67,7 +60,7 @@ impl SessionStore for Postgres {
             .transpose()
             .map_err(|error| unexpected(&error))?;
         let data = data.map(Arc::from);
-        self.remember(key, data.clone());
+        self.remember(digest, data.clone());
         Ok(data)
     }
 
@@ -97,7 +90,7 @@ impl SessionStore for Postgres {
     async fn end(&self, keys: &[String]) -> Result<(), Outage> {
         self.query(sql!("end_sessions"), &[&keys]).await?;
         for key in keys {
-            self.remember(key, None);
+            self.remember(digest(key), None);
         }
         Ok(())
     }
@@ -146,7 +139,7 @@ impl SessionStore for Postgres {
             .try_get("unchanged")
             .map_err(|error| unexpected(&error))?;
         if let Some(ended) = login.replaces {
-            self.remember(ended, None);
+            self.remember(digest(ended), None);
         }
         Ok(if unchanged {
             Recorded::Done

@@ -1,11 +1,10 @@
 //! [`ApiTokens`] over `authtoken_token`, `jwt_auth_jwtsettings` and `token_blacklist_*`.
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio_postgres::Row;
 
 use super::statement::sql;
-use super::{Postgres, unexpected};
+use super::{Postgres, digest, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
@@ -22,7 +21,7 @@ impl ApiTokens for Postgres {
         if length == 0 || length > LONGEST_KEY || key.contains('\0') {
             return Ok(None);
         }
-        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let digest = digest(key);
         if let Some(owner) = self.0.key_owners.get(&digest) {
             return Ok(Some(owner));
         }

@@ -225,31 +225,32 @@ async fn make_project(port: u16) {
     .await;
 }
 
+/// The first one; of the others, what differs.
+const ONE_DOMAIN: Environment = Environment {
+    file: "1-same-domain.conf",
+    scheme: "http",
+    application: "company.test",
+    label_studio: "company.test",
+    path: "/label-studio",
+    engine: Engine::SignedCookies,
+    studio: &[],
+    gate: &[],
+    cookie: (None, "connect.sid"),
+    edits: &[],
+    third_party: true,
+    framed: true,
+    session_arrives: true,
+};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_domain_under_a_path() {
-    let environment = Environment {
-        file: "1-same-domain.conf",
-        scheme: "http",
-        application: "company.test",
-        label_studio: "company.test",
-        path: "/label-studio",
-        engine: Engine::SignedCookies,
-        studio: &[],
-        gate: &[],
-        cookie: (None, "connect.sid"),
-        edits: &[],
-        third_party: true,
-        framed: true,
-        session_arrives: true,
-    };
-    environment.works_by(&[1, 2, 3]).await;
+    ONE_DOMAIN.works_by(&[1, 2, 3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subdomains() {
     let environment = Environment {
         file: "2-subdomains.conf",
-        scheme: "http",
         application: "app.company.test",
         label_studio: "labelstudio.company.test",
         path: "",
@@ -257,10 +258,7 @@ async fn subdomains() {
         studio: &[("SESSION_COOKIE_DOMAIN", ".company.test")],
         gate: &[("SESSION_COOKIE_DOMAIN", ".company.test")],
         cookie: (Some(".company.test"), "connect.sid"),
-        edits: &[],
-        third_party: true,
-        framed: true,
-        session_arrives: true,
+        ..ONE_DOMAIN
     };
     environment.works_by(&[1, 2, 3]).await;
 }
@@ -269,18 +267,8 @@ async fn subdomains() {
 async fn two_domains_behind_one_proxy() {
     let mut environment = Environment {
         file: "3-one-proxy.conf",
-        scheme: "http",
-        application: "company.test",
-        label_studio: "company.test",
-        path: "/label-studio",
-        engine: Engine::SignedCookies,
-        studio: &[],
         gate: &[("SESSION_COOKIE_PATH", "/label-studio/")],
-        cookie: (None, "connect.sid"),
-        edits: &[],
-        third_party: true,
-        framed: true,
-        session_arrives: true,
+        ..ONE_DOMAIN
     };
     environment.works_by(&[1, 2]).await;
     // Both sessions are called sessionid, as in the guide's own example.
@@ -293,18 +281,12 @@ async fn two_domains_behind_one_proxy() {
 async fn two_domains_over_http() {
     let environment = Environment {
         file: "4-two-domains-http.conf",
-        scheme: "http",
         application: "client.test",
         label_studio: "labelstudio.test",
         path: "",
-        engine: Engine::SignedCookies,
-        studio: &[],
-        gate: &[],
-        cookie: (None, "connect.sid"),
-        edits: &[],
-        third_party: true,
         framed: false,
         session_arrives: false,
+        ..ONE_DOMAIN
     };
     environment.works_by(&[1, 2, 3]).await;
 }
@@ -324,14 +306,10 @@ async fn two_domains_over_https() {
         application: "client.test",
         label_studio: "labelstudio.test",
         path: "",
-        engine: Engine::SignedCookies,
         studio: SECURE,
         gate: SECURE,
-        cookie: (None, "connect.sid"),
-        edits: &[],
-        third_party: true,
-        framed: true,
         session_arrives: false,
+        ..ONE_DOMAIN
     };
     environment.works_by(&[1, 2, 3]).await;
     // A browser that blocks third-party cookies keeps those that are partitioned: Label Studio knows who it is. That its pages stay white there

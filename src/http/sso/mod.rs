@@ -278,12 +278,7 @@ fn request_id<P: Backend>(state: &State<P>, request: &HttpRequest) -> String {
     let given = given
         .and_then(|value| value.to_str().ok())
         .filter(|value| value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit()));
-    match given {
-        Some(id) => id.to_owned(),
-        None => {
-            (state.entropy.sixteen().iter()).fold(String::new(), |id, b| id + &format!("{b:02x}"))
-        }
-    }
+    given.map_or_else(|| state.entropy.hex(), str::to_owned)
 }
 
 /// 303: whatever the method was, the next one is GET. The address that had the token is not told to anybody.
