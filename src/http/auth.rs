@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::respond::Proxy;
-use super::{Backend, State, extract, respond};
+use super::extract::Proxy;
+use super::{Backend, State, extract, respond, sso};
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Denial, Grant, Rejection};
@@ -13,7 +13,7 @@ pub(super) async fn nginx<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    answer(&state, Proxy::Named, extract::nginx(&request)).await
+    answer(&state, Proxy::Nginx, &request).await
 }
 
 /// `/auth/ingress-nginx`
@@ -21,12 +21,7 @@ pub(super) async fn ingress_nginx<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    answer(
-        &state,
-        Proxy::IngressNginx,
-        extract::ingress_nginx(&request),
-    )
-    .await
+    answer(&state, Proxy::IngressNginx, &request).await
 }
 
 /// `/auth/caddy`
@@ -34,7 +29,7 @@ pub(super) async fn caddy<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    answer(&state, Proxy::Named, extract::forwarded(&request)).await
+    answer(&state, Proxy::Caddy, &request).await
 }
 
 /// `/auth/traefik`
@@ -42,7 +37,7 @@ pub(super) async fn traefik<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    answer(&state, Proxy::Plain, extract::forwarded(&request)).await
+    answer(&state, Proxy::Traefik, &request).await
 }
 
 /// `/auth/envoy/…`
@@ -50,15 +45,12 @@ pub(super) async fn envoy<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    answer(&state, Proxy::Plain, extract::envoy(&request)).await
+    answer(&state, Proxy::Envoy, &request).await
 }
 
 /// The check, for a proxy of that kind.
-async fn answer<P: Backend>(
-    state: &State<P>,
-    proxy: Proxy,
-    subrequest: Option<Subrequest<'_>>,
-) -> HttpResponse {
+async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
+    let subrequest = extract::subrequest(proxy, request);
     let verdict = match &subrequest {
         Some(subrequest) => check(state, subrequest).await,
         None => Err(malformed()),
@@ -74,7 +66,11 @@ async fn answer<P: Backend>(
                 .map(|subrequest| subrequest.cookies().as_bytes());
             respond::granted(proxy, &grant, own.unwrap_or_default())
         }
-        Err(rejection) => respond::rejected(proxy, &rejection),
+        Err(rejection) if respond::is_shown(proxy) => {
+            let page = sso::rejected(state, proxy, request, &rejection);
+            respond::without_token(proxy, page, &rejection)
+        }
+        Err(rejection) => respond::without_token(proxy, respond::rejected(&rejection), &rejection),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 
 const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 /// What stands before the original path (`path_prefix` in Envoy's configuration).
-pub(super) const ENVOY: &str = "/auth/envoy";
+const ENVOY: &str = "/auth/envoy";
 
 const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -21,58 +21,70 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// nginx: `X-Original-URI`, which `nginx/gate.conf` sets to `$request_uri`.
-pub(super) fn nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
-    let method = only(request.headers(), &X_ORIGINAL_METHOD);
-    of_proxy(request, original_uri(request)?, method, provenance(request))
+/// The kinds of proxy that ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    /// nginx with `nginx/gate.conf`.
+    Nginx,
+    /// The Kubernetes ingress controller, by its annotations.
+    IngressNginx,
+    /// Caddy with `deploy/caddy`.
+    Caddy,
+    /// Traefik's ForwardAuth.
+    Traefik,
+    /// Envoy's `ext_authz` over HTTP.
+    Envoy,
 }
 
-/// ingress-nginx: `X-Original-URL`, absolute, which its template makes of `$scheme://$http_host$request_uri`.
-pub(super) fn ingress_nginx(request: &HttpRequest) -> Option<Subrequest<'_>> {
+/// What a proxy asks about, read from the places that belong to its kind. A method that it doesn't tell is taken for one that changes something.
+pub(super) fn subrequest(proxy: Proxy, request: &HttpRequest) -> Option<Subrequest<'_>> {
     let headers = request.headers();
-    let (_, rest) = only(headers, &X_ORIGINAL_URL)?.split_once("://")?;
-    let at = rest.find('/')?;
-    let provenance = Provenance {
-        host: Some(&rest[..at]),
-        ..provenance(request)
-    };
-    of_proxy(
-        request,
-        &rest[at..],
-        only(headers, &X_ORIGINAL_METHOD),
-        provenance,
-    )
-}
-
-/// Traefik's ForwardAuth and Caddy's `forward_auth`: `X-Forwarded-Uri`, `-Method`, `-Host`.
-pub(super) fn forwarded(request: &HttpRequest) -> Option<Subrequest<'_>> {
-    let headers = request.headers();
-    let provenance = Provenance {
-        host: only(headers, &X_FORWARDED_HOST),
-        ..provenance(request)
-    };
-    let uri = only(headers, &X_FORWARDED_URI)?;
-    of_proxy(request, uri, only(headers, &X_FORWARDED_METHOD), provenance)
-}
-
-/// Envoy's `ext_authz` over HTTP: the request's own path behind the prefix, and its own method.
-pub(super) fn envoy(request: &HttpRequest) -> Option<Subrequest<'_>> {
-    let uri = request.uri().path_and_query()?.as_str();
-    let uri = uri.strip_prefix(ENVOY)?;
-    let method = Some(request.method().as_str());
-    of_proxy(request, uri, method, provenance(request))
-}
-
-/// A method that the proxy doesn't tell is taken for one that changes something.
-fn of_proxy<'r>(
-    request: &'r HttpRequest,
-    uri: &'r str,
-    method: Option<&'r str>,
-    provenance: Provenance<'r>,
-) -> Option<Subrequest<'r>> {
-    let headers = request.headers();
+    let uri = original_uri(proxy, request)?;
     let subrequest = Subrequest::new(uri, cookies(headers), has_api_credential(headers))?;
-    Some(subrequest.sent_by(method.unwrap_or_default(), provenance))
+    let provenance = Provenance {
+        host: original_host(proxy, request),
+        ..provenance(request)
+    };
+    let method = original_method(proxy, request).unwrap_or_default();
+    Some(subrequest.sent_by(method, provenance))
+}
+
+/// Path and query of the original request.
+pub(super) fn original_uri(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+    let headers = request.headers();
+    match proxy {
+        Proxy::Nginx => only(headers, &X_ORIGINAL_URI),
+        Proxy::IngressNginx => original_url(headers).map(|(_, uri)| uri),
+        Proxy::Caddy | Proxy::Traefik => only(headers, &X_FORWARDED_URI),
+        Proxy::Envoy => {
+            let uri = request.uri().path_and_query()?.as_str();
+            uri.strip_prefix(ENVOY)
+        }
+    }
+}
+
+/// Host, and port where it is no usual one, of the original request.
+pub(super) fn original_host(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+    let headers = request.headers();
+    match proxy {
+        Proxy::Nginx | Proxy::Envoy => only(headers, &HOST),
+        Proxy::IngressNginx => original_url(headers).map(|(host, _)| host),
+        Proxy::Caddy | Proxy::Traefik => only(headers, &X_FORWARDED_HOST),
+    }
+}
+
+fn original_method(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+    match proxy {
+        Proxy::Nginx | Proxy::IngressNginx => only(request.headers(), &X_ORIGINAL_METHOD),
+        Proxy::Caddy | Proxy::Traefik => only(request.headers(), &X_FORWARDED_METHOD),
+        Proxy::Envoy => Some(request.method().as_str()),
+    }
+}
+
+/// Host and URI of ingress-nginx's absolute URL: its template makes it of `$scheme://$http_host$request_uri`.
+fn original_url(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let (_, rest) = only(headers, &X_ORIGINAL_URL)?.split_once("://")?;
+    Some(rest.split_at(rest.find('/')?))
 }
 
 /// A request of a browser itself, as if it were for `uri`.
@@ -82,12 +94,7 @@ pub(super) fn of_browser<'r>(request: &'r HttpRequest, uri: &'r str) -> Option<S
     Some(subrequest.sent_by(request.method().as_str(), provenance(request)))
 }
 
-/// nginx: what the client asked for.
-pub(super) fn original_uri(request: &HttpRequest) -> Option<&str> {
-    only(request.headers(), &X_ORIGINAL_URI)
-}
-
-/// nginx: `http` or `https`.
+/// `http` or `https`, as every kind of proxy tells it.
 pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
     only(request.headers(), &X_FORWARDED_PROTO)
 }
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn the_uri_comes_from_one_header_that_stands_once() {
         let uri = |request: TestRequest| {
-            nginx(&request.to_http_request()).map(|subrequest| subrequest.path().to_owned())
+            subrequest(Proxy::Nginx, &request.to_http_request()).map(|it| it.path().to_owned())
         };
         let original = ("X-Original-URI", "/projects/1?a=b");
         assert_eq!(

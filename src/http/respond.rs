@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
+use super::extract::Proxy;
 use crate::gate::reason::Reason;
 use crate::gate::verdict::{Grant, Rejection};
 
@@ -16,17 +17,6 @@ const X_GATE_SET_COOKIE_2: HeaderName = HeaderName::from_static("x-gate-set-cook
 const X_GATE_USER_ID: HeaderName = HeaderName::from_static("x-gate-user-id");
 const X_GATE_EMAIL: HeaderName = HeaderName::from_static("x-gate-email");
 const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
-
-/// The kinds of proxy, by how they carry cookies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proxy {
-    /// nginx and Caddy copy named headers: each cookie has one of its own, since nginx joins equal ones.
-    Named,
-    /// ingress-nginx takes `Cookie` for the request and copies one `Set-Cookie`: of two its template would make one broken header.
-    IngressNginx,
-    /// Traefik and Envoy take `Cookie` for the request and copy every `Set-Cookie`.
-    Plain,
-}
 
 /// Go on. `own` is the request's own `Cookie` header, which some proxies drop where the answer has none.
 pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
@@ -40,19 +30,21 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     let session = cookies.session.as_deref().map(str::as_bytes);
     let deletion = cookies.token_deletion.as_deref().map(str::as_bytes);
     match proxy {
-        Proxy::Named => {
+        // These copy named headers: each cookie has one of its own, since nginx joins equal ones.
+        Proxy::Nginx | Proxy::Caddy => {
             append(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
             append(&mut response, X_GATE_SET_COOKIE_1, session);
             append(&mut response, X_GATE_SET_COOKIE_2, deletion);
         }
-        Proxy::IngressNginx | Proxy::Plain => {
+        // These take `Cookie` for the request and copy `Set-Cookie`. Of two, ingress-nginx's template would make one broken header.
+        Proxy::IngressNginx | Proxy::Traefik | Proxy::Envoy => {
             let request = cookies.request.as_deref().unwrap_or(own);
             append(
                 &mut response,
                 COOKIE,
                 Some(request).filter(|cookie| !cookie.is_empty()),
             );
-            let most = if proxy == Proxy::Plain { 2 } else { 1 };
+            let most = if proxy == Proxy::IngressNginx { 1 } else { 2 };
             for cookie in session.into_iter().chain(deletion).take(most) {
                 append(&mut response, SET_COOKIE, Some(cookie));
             }
@@ -61,25 +53,48 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     response.finish()
 }
 
+/// Whether a proxy of that kind hands an answer that is no 200 on to the visitor as it is; nginx makes an answer of its own.
+pub(super) const fn is_shown(proxy: Proxy) -> bool {
+    match proxy {
+        Proxy::Nginx | Proxy::IngressNginx => false,
+        Proxy::Caddy | Proxy::Traefik | Proxy::Envoy => true,
+    }
+}
+
 /// Not granted.
-pub(super) fn rejected(proxy: Proxy, rejection: &Rejection) -> HttpResponse {
-    let (status, token_deletion) = match rejection {
-        Rejection::Denial(denial) => (StatusCode::FORBIDDEN, denial.token_deletion.as_deref()),
-        Rejection::SignInRequired(denial) => {
-            (StatusCode::UNAUTHORIZED, denial.token_deletion.as_deref())
-        }
-        Rejection::Outage(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
+    let status = match rejection {
+        Rejection::Denial(_) => StatusCode::FORBIDDEN,
+        Rejection::SignInRequired(_) => StatusCode::UNAUTHORIZED,
+        Rejection::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = start(status, rejection.reason());
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((WWW_AUTHENTICATE, challenge(rejection.reason())));
     }
-    let name = match proxy {
-        Proxy::Named => X_GATE_SET_COOKIE_2,
-        Proxy::IngressNginx | Proxy::Plain => SET_COOKIE,
-    };
-    append(&mut response, name, token_deletion.map(str::as_bytes));
     response.finish()
+}
+
+/// The answer to a rejected request, which deletes the token's cookie where that has proved useless.
+pub(super) fn without_token(
+    proxy: Proxy,
+    mut response: HttpResponse,
+    rejection: &Rejection,
+) -> HttpResponse {
+    let deletion = match rejection {
+        Rejection::Denial(denial) | Rejection::SignInRequired(denial) => {
+            denial.token_deletion.as_deref()
+        }
+        Rejection::Outage(_) => None,
+    };
+    let name = match proxy {
+        Proxy::Nginx => X_GATE_SET_COOKIE_2,
+        Proxy::IngressNginx | Proxy::Caddy | Proxy::Traefik | Proxy::Envoy => SET_COOKIE,
+    };
+    if let Some(Ok(deletion)) = deletion.map(HeaderValue::from_str) {
+        response.headers_mut().append(name, deletion);
+    }
+    response
 }
 
 /// RFC 6750 §3: without a credential the scheme alone, with one that is not acceptable what is wrong with it.

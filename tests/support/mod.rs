@@ -8,12 +8,21 @@ pub mod leash;
 pub mod stub;
 pub mod token;
 
-/// A port of the loopback interface that nobody listens on. Another program could take it before it is used; the chance is small.
+/// A port of the loopback interface that nobody listens on, and that this run hands out once: a server may take many seconds until it
+/// listens, and would find another one in its place. Below the ports that the kernel gives to outgoing connections.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
+    use std::sync::atomic::{AtomicU16, Ordering};
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    static NEXT: std::sync::LazyLock<AtomicU16> = std::sync::LazyLock::new(|| {
+        let own = std::process::id() % u32::try_from(PORTS.len()).expect("a small number");
+        AtomicU16::new(u16::try_from(own).expect("below 20,000"))
+    });
+    let length = u16::try_from(PORTS.len()).expect("below 65,536");
+    let ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed) % length);
+    let mut ports = ports.map(|n| PORTS.start + n).take(PORTS.len());
+    ports
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("the loopback interface has free ports")
-        .port()
 }
 
 /// An HTTP client. reqwest asks for the cryptography that the service installs.

@@ -4,13 +4,14 @@ mod page;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, HOST, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, SET_COOKIE, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use self::page::{Language, Page};
+use super::extract::Proxy;
 use super::{Backend, State, extract};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Outage, Reason};
@@ -63,7 +64,7 @@ pub(super) async fn login_by_address<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    let Some(uri) = extract::original_uri(&request) else {
+    let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
         return show(
             &state,
             &request,
@@ -176,14 +177,7 @@ pub(super) async fn sign_in_required<P: Backend>(
 ) -> HttpResponse {
     let reason = reason_of_the_check(&request).unwrap_or(Reason::SignInRequired);
     match (&state.places.sign_in, is_page_request(&request)) {
-        (Some(url), true) => {
-            let mut url = url.clone();
-            if let Some(back) = way_back(&state, &request) {
-                url.query_pairs_mut()
-                    .append_pair(&state.places.return_parameter, &back);
-            }
-            see_other(url.as_str())
-        }
+        (Some(url), true) => see_other(sign_in_url(&state, Proxy::Nginx, &request, url).as_str()),
         _ => show(&state, &request, Page::SignInRequired, reason),
     }
 }
@@ -194,21 +188,52 @@ pub(super) async fn refused<P: Backend>(
     state: web::Data<State<P>>,
 ) -> HttpResponse {
     let reason = reason_of_the_check(&request).unwrap_or(Reason::RequestMalformed);
-    let page = match reason {
-        Reason::CrossSiteRequest | Reason::RequestMalformed => Page::NotAllowed,
-        _ => Page::NotKnown,
-    };
-    show(&state, &request, page, reason)
+    show(&state, &request, Page::of_denial(reason), reason)
+}
+
+/// What the visitor sees where a proxy hands the check's own answer on. Its status is that of the check, so that pages are sent to the application's
+/// sign-in by themselves.
+pub(super) fn rejected<P: Backend>(
+    state: &State<P>,
+    proxy: Proxy,
+    request: &HttpRequest,
+    rejection: &Rejection,
+) -> HttpResponse {
+    let reason = rejection.reason();
+    match (rejection, &state.places.sign_in) {
+        (Rejection::SignInRequired(_), Some(url)) => {
+            let url = sign_in_url(state, proxy, request, url);
+            show_with(state, request, Page::SignInRequired, reason, Some(&url))
+        }
+        (Rejection::SignInRequired(_), None) => show(state, request, Page::SignInRequired, reason),
+        (Rejection::Denial(_), _) => show(state, request, Page::of_denial(reason), reason),
+        (Rejection::Outage(_), _) => show(state, request, Page::Unavailable, reason),
+    }
+}
+
+/// The application's sign-in, which leads back.
+fn sign_in_url<P: Backend>(
+    state: &State<P>,
+    proxy: Proxy,
+    request: &HttpRequest,
+    url: &url::Url,
+) -> url::Url {
+    let mut url = url.clone();
+    if let Some(back) = way_back(state, proxy, request) {
+        url.query_pairs_mut()
+            .append_pair(&state.places.return_parameter, &back);
+    }
+    url
 }
 
 /// The address that was asked for, without a token in it.
-fn way_back<P: Backend>(state: &State<P>, request: &HttpRequest) -> Option<String> {
-    let uri = extract::original_uri(request)?;
+fn way_back<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> Option<String> {
+    let uri = extract::original_uri(proxy, request)?;
     let path = state
         .gate
         .token_in(uri)
         .map_or_else(|| uri.to_owned(), |(_, clean)| clean);
-    let host = request.headers().get(HOST)?.to_str().ok()?;
+    let host = extract::original_host(proxy, request)?;
     let scheme = match extract::forwarded_proto(request) {
         Some("https") => "https",
         _ => "http",
@@ -250,6 +275,17 @@ fn show<P: Backend>(
     page: Page,
     reason: Reason,
 ) -> HttpResponse {
+    show_with(state, request, page, reason, None)
+}
+
+/// The same, with a page that goes on to `next` by itself.
+fn show_with<P: Backend>(
+    state: &State<P>,
+    request: &HttpRequest,
+    page: Page,
+    reason: Reason,
+    next: Option<&url::Url>,
+) -> HttpResponse {
     let id = request_id(state, request);
     let mut response = HttpResponse::build(page.status());
     response
@@ -269,7 +305,7 @@ fn show<P: Backend>(
         .insert_header(("Content-Security-Policy", page::CONTENT_SECURITY_POLICY))
         .insert_header(("Content-Language", language.code()))
         .content_type("text/html; charset=utf-8")
-        .body(page.html(language, &id))
+        .body(page.html(language, &id, next))
 }
 
 /// nginx' `$request_id`, or one of our own.

@@ -64,6 +64,14 @@ impl Language {
 }
 
 impl Page {
+    /// What is said to whom the check answered 403.
+    pub(super) const fn of_denial(reason: Reason) -> Self {
+        match reason {
+            Reason::CrossSiteRequest | Reason::RequestMalformed => Self::NotAllowed,
+            _ => Self::NotKnown,
+        }
+    }
+
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::LinkExpired | Self::SignInRequired => StatusCode::UNAUTHORIZED,
@@ -126,17 +134,22 @@ impl Page {
         }
     }
 
-    /// Only words of our own and an id of hexadecimal digits stand in it.
-    pub(super) fn html(self, language: Language, id: &str) -> String {
+    /// Only words of our own, an id of hexadecimal digits and the URL of where the page goes on by itself stand in it.
+    pub(super) fn html(self, language: Language, id: &str, next: Option<&url::Url>) -> String {
         let (title, text) = self.words(language);
         let code = language.code();
         let label = match language {
             Language::English => "Request",
             Language::Korean => "요청 번호",
         };
+        // A URL holds no quotes and no angle brackets (url::Url writes them as %22, %3C, %3E).
+        let next = next.map_or_else(String::new, |url| {
+            let url = url.as_str().replace('&', "&amp;");
+            format!("<meta http-equiv=\"refresh\" content=\"0; url={url}\">")
+        });
         format!(
             "<!doctype html>\n<html lang=\"{code}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <meta name=\"robots\" content=\"noindex\"><title>{title}</title>\
+             <meta name=\"robots\" content=\"noindex\">{next}<title>{title}</title>\
              <style>body{{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0;padding:2rem;max-width:34rem}}\
              h1{{font-size:1.3rem}}small{{color:#666}}</style></head>\
              <body><h1>{title}</h1><p>{text}</p><p><small>{label}: {id}</small></p></body></html>\n"
