@@ -50,7 +50,12 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
             }
         }
     }
-    response.finish()
+    let mut response = response.finish();
+    // With auth-keepalive ingress-nginx asks in Lua, which finds headers by their names as they were written (lua-nginx-module, ngx.location.capture).
+    if proxy == Proxy::IngressNginx {
+        response.head_mut().set_camel_case_headers(true);
+    }
+    response
 }
 
 /// Whether a proxy of that kind hands an answer that is no 200 on to the visitor as it is; nginx makes an answer of its own.

@@ -11,6 +11,7 @@
 
 mod browser;
 mod django;
+mod doors;
 mod environments;
 mod examples;
 mod label_studio;
@@ -25,6 +26,7 @@ mod passing;
 mod people;
 mod plugin;
 mod programs;
+mod proxies;
 mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]

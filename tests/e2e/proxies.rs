@@ -1,0 +1,224 @@
+//! Other proxies than nginx, with the shipped files, before the real Label Studio.
+
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::doors::{Door, KINDS, Kind};
+use crate::label_studio::{ADMIN_PASSWORD, seeded};
+use crate::login::fresh;
+use crate::stack::{GateProcess, Stack, stacks};
+use crate::support::cluster::CLUSTER;
+use crate::support::free_port;
+use crate::support::token::native;
+
+/// Each kind before each stack, with a name for messages.
+fn each() -> impl Iterator<Item = (&'static Stack, Door, String)> {
+    stacks().into_iter().flat_map(|stack| {
+        KINDS.into_iter().map(move |kind| {
+            let door = Door::open(kind, stack.gates[0].port, stack.label_studio.port);
+            (stack, door, format!("{:?} behind {kind:?}", stack.engine))
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_request_is_answered_as_the_user_and_both_cookies_end_up_right() {
+    for (stack, door, which) in each() {
+        let email = format!("door{}@example.test", fresh());
+        let user = stack.user(&email);
+        let browser = Browser::new(&door.url).with_token(&native(user));
+        browser.set("app", "kept");
+        let first = browser.whoami().await;
+        assert_eq!(first, Some(email.clone()), "{which}: {}", door.logs());
+        assert!(browser.cookie("sessionid").is_some(), "{which}");
+        // ingress-nginx carries one cookie: the session with this answer, the deletion with the next.
+        let steps = matches!(door.kind, Kind::Ingress { .. });
+        assert_eq!(browser.cookie("ls_auth_token").is_some(), steps, "{which}");
+        for _ in 0..3 {
+            assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
+            assert_eq!(browser.cookie("ls_auth_token"), None, "{which}");
+        }
+        assert_eq!(browser.get("/projects/").await.status(), 200, "{which}");
+        assert_eq!(browser.cookie("app").as_deref(), Some("kept"), "{which}");
+
+        // Another user, by the parameter; a body goes through with the request that logs in.
+        let second = format!("door{}@example.test", fresh());
+        let token = native(stack.user(&second));
+        let project = json!({"title": "A project", "label_config": "<View></View>"});
+        let url = browser.at(&format!("/api/projects/?token={token}"));
+        let created = browser
+            .client
+            .post(url)
+            .json(&project)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(created.status(), 201, "{which}");
+        let body: Value = created.json().await.unwrap();
+        assert_eq!(body["created_by"]["email"], second, "{which}");
+        assert_eq!(browser.whoami().await, Some(second), "{which}");
+        assert!(
+            !door.logs().contains(&token) || steps,
+            "{which}: a token in the log"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn label_studios_own_sign_in_sign_out_and_api_work() {
+    for (stack, door, which) in each() {
+        let admin = seeded("GATE_DEMO_ADMIN_EMAIL");
+        let browser = Browser::new(&door.url);
+        browser.get("/user/login/").await;
+        let csrf = browser.cookie("csrftoken").unwrap();
+        let form = [
+            ("email", admin),
+            ("password", ADMIN_PASSWORD),
+            ("csrfmiddlewaretoken", &csrf),
+        ];
+        let login = browser
+            .client
+            .post(browser.at("/user/login/"))
+            .header("Referer", &door.url)
+            .form(&form);
+        assert_eq!(login.send().await.unwrap().status(), 302, "{which}");
+        assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
+        browser.get("/logout").await;
+        assert_eq!(browser.whoami().await, None, "{which}: signed out");
+
+        let token = format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN"));
+        let user = stack.user(&format!("door{}@example.test", fresh()));
+        let beside = Browser::new(&door.url).with_token(&native(user));
+        let call = beside.client.get(beside.at("/api/current-user/whoami"));
+        let answer = call.header("Authorization", &token).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["email"], admin, "{which}");
+        assert!(
+            beside.cookie("ls_auth_token").is_some(),
+            "{which}: left alone"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gates_own_routes_are_behind_every_door() {
+    for (stack, door, which) in each() {
+        let email = format!("door{}@example.test", fresh());
+        stack.user(&email);
+        let client = Browser::new(&door.url);
+        let token = format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN"));
+        let issue = client.client.post(client.at("/api/sso/token"));
+        let issue = issue
+            .header("Authorization", token)
+            .json(&json!({"email": email}));
+        let issued: Value = issue.send().await.unwrap().json().await.unwrap();
+        let issued = issued["token"].as_str().unwrap();
+
+        let browser = Browser::new(&door.url);
+        let path = format!("/sso/login?token={issued}&next=/projects/%3Fpage=2");
+        let answer = browser.get(&path).await;
+        assert_eq!(answer.status(), 303, "{which}");
+        assert_eq!(answer.headers()["Location"], "/projects/?page=2", "{which}");
+        assert_eq!(browser.whoami().await, Some(email), "{which}");
+        let answer = browser.get("/sso/logout").await;
+        assert_eq!(answer.status(), 303, "{which}");
+        assert_eq!(browser.cookie("sessionid"), None, "{which}");
+        assert_eq!(browser.whoami().await, None, "{which}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_stays_out_and_the_cookie_goes() {
+    for (stack, door, which) in each() {
+        let inactive = stack.user(&format!("door{}@example.test", fresh()));
+        stack.sql(&format!(
+            "UPDATE htx_user SET is_active = false WHERE id = {inactive}"
+        ));
+        let browser = Browser::new(&door.url).with_token(&native(inactive));
+        let answer = browser.get("/projects/").await;
+        assert_eq!(answer.status(), 403, "{which}");
+        // ngx.exit gives no cookie along; what the visitor brings is refused again until it expires.
+        if door.kind != (Kind::Ingress { keepalive: true }) {
+            assert_eq!(browser.cookie("ls_auth_token"), None, "{which}");
+        }
+        let browser = Browser::new(&door.url).with_token("x.y.z");
+        assert_eq!(browser.whoami().await, None, "{which}: not acceptable");
+        assert_eq!(browser.cookie("ls_auth_token"), None, "{which}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_of_another_kind_of_proxy_changes_nothing() {
+    let stack = stacks()[0];
+    let settings = [
+        ("GATE_POLICY_ANONYMOUS", "require"),
+        ("GATE_POLICY_OPEN_PATHS", "/health"),
+    ];
+    let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, &settings);
+    for kind in KINDS {
+        let door = Door::open(kind, gate.port, stack.label_studio.port);
+        let browser = Browser::new(&door.url);
+        assert_eq!(browser.get("/health").await.status(), 200, "{kind:?}");
+        let user = stack.user(&format!("door{}@example.test", fresh()));
+        let by_link = format!("/health?token={}", native(user));
+        for (name, value) in [
+            ("X-Original-URI", by_link.as_str()),
+            ("X-Original-URL", &format!("{}{by_link}", door.url)),
+            ("X-Original-Method", "GET"),
+            ("X-Forwarded-Uri", &by_link),
+            ("X-Forwarded-Host", "evil.test"),
+            ("X-Forwarded-Method", "GET"),
+            ("X-Rewrite-URL", &by_link),
+            ("X-Envoy-Original-Path", &by_link),
+            ("X-Gate-Cookie", "sessionid=x"),
+            ("X-Gate-User-Id", "1"),
+        ] {
+            for path in ["/api/projects/", "/api/current-user/whoami"] {
+                let request = browser.client.get(browser.at(path)).header(name, value);
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 401, "{kind:?}: {name} for {path}");
+            }
+        }
+        // Paths that readers could understand in different ways.
+        for path in ["/health/../api/projects/", "/health/%2e%2e/api/projects/"] {
+            let answer = raw(&door.url, path).await;
+            assert!(!answer.contains(" 200 "), "{kind:?}: {path}: {answer}");
+        }
+    }
+}
+
+/// The status line that a path gets which no client library would send.
+async fn raw(url: &str, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    answer.lines().next().unwrap_or_default().to_owned() + " "
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_gate_nothing_gets_through() {
+    let stack = stacks()[0];
+    for kind in KINDS {
+        let door = Door::open(kind, free_port(), stack.label_studio.port);
+        let strangers = Browser::new(&door.url);
+        let user = stack.user(&format!("door{}@example.test", fresh()));
+        let known = Browser::new(&door.url).with_token(&native(user));
+        for browser in [strangers, known] {
+            for path in ["/", "/health", "/api/version", "/user/login/"] {
+                let answer = browser.get(path).await;
+                let status = answer.status().as_u16();
+                assert!((500..=504).contains(&status), "{kind:?}: {path}: {status}");
+                let body = answer.text().await.unwrap();
+                assert!(
+                    !body.contains("csrf") && !body.contains("release"),
+                    "{kind:?}"
+                );
+            }
+        }
+    }
+}
