@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 
 use crate::commands;
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{LogFormat, SettingErrors, Settings};
 use crate::startup::{self, Application};
 use crate::telemetry;
 
@@ -30,10 +31,28 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(Configured),
+    /// Read the settings, name everything that is wrong, and show what is in force
+    CheckConfig {
+        /// Read the plugin's settings from a settings.py instead, without running it, and print the gate's configuration
+        #[arg(long, value_name = "FILE")]
+        from_django: Option<PathBuf>,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which one
+        shell: Shell,
+    },
+    /// Print the manual page, for man -l -
+    Man,
+}
+
+/// The commands that need settings which are usable.
+#[derive(Debug, Subcommand)]
+enum Configured {
     /// Answer the proxy (default)
     Serve,
-    /// Read the settings, name everything that is wrong, and show what is in force
-    CheckConfig,
     /// Tell what stands between this configuration and a working login
     Doctor,
     /// Make the gate's own tables (token.use = "once"); as a role that may create a schema
@@ -59,6 +78,18 @@ enum Command {
     Healthcheck,
 }
 
+/// Why a command did not end well.
+enum Failure {
+    Settings(SettingErrors),
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -69,49 +100,81 @@ pub fn run() -> ExitCode {
             return ExitCode::from(if usage { USAGE } else { 0 });
         }
     };
-    let environment: BTreeMap<String, String> = startup::environment();
-    let settings = match Settings::load(arguments.config.as_deref(), &environment) {
-        Ok(settings) => settings,
-        Err(errors) => {
+    match run_command(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Settings(errors)) => {
             complain(&format!(
                 "label-studio-gate: the settings are not usable\n{errors}"
             ));
-            return ExitCode::from(USAGE);
+            ExitCode::from(USAGE)
         }
-    };
-    start_log(&settings);
-    startup::install_crypto();
-    let healthy = match arguments.command.unwrap_or(Command::Serve) {
-        Command::CheckConfig => {
-            say(settings.describe());
-            for warning in settings.warnings() {
-                say(&format!("warning: {warning}"));
-            }
-            Ok(())
-        }
-        Command::Serve => serve(settings),
-        Command::Doctor => {
-            on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
-        }
-        Command::Migrate { role } => {
-            on_one_thread(commands::migrate(&settings, role.as_deref())).map(|done| say(&done))
-        }
-        Command::Purge => on_one_thread(commands::purge(&settings)).map(|done| say(&done)),
-        Command::Token { email } => {
-            on_one_thread(commands::issue_token(&settings, &email)).map(|token| say(&token))
-        }
-        Command::Inspect { token } => read_token(token)
-            .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
-            .map(|finding| say(&finding)),
-        Command::Healthcheck => commands::healthcheck(settings.http.listen, Duration::from_secs(3)),
-    };
-    match healthy {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
+        Err(Failure::Other(why)) => {
             complain(&format!("label-studio-gate: {why}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_command(arguments: Arguments) -> Result<(), Failure> {
+    let environment: BTreeMap<String, String> = startup::environment();
+    let settings =
+        || Settings::load(arguments.config.as_deref(), &environment).map_err(Failure::Settings);
+    let default = Command::Configured(Configured::Serve);
+    match arguments.command.unwrap_or(default) {
+        Command::Configured(command) => run_configured(command, settings()?)?,
+        Command::CheckConfig {
+            from_django: Some(file),
+        } => say(&commands::from_django(&file, &environment)?),
+        Command::CheckConfig { from_django: None } => {
+            let settings = settings()?;
+            say(settings.describe());
+            for warning in settings.warnings() {
+                say(&format!("warning: {warning}"));
+            }
+        }
+        Command::Completions { shell } => say(&completions(shell)),
+        Command::Man => say(&man_page()?),
+    }
+    Ok(())
+}
+
+fn run_configured(command: Configured, settings: Settings) -> Result<(), String> {
+    start_log(&settings);
+    startup::install_crypto();
+    match command {
+        Configured::Serve => serve(settings),
+        Configured::Doctor => {
+            on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
+        }
+        Configured::Migrate { role } => {
+            on_one_thread(commands::migrate(&settings, role.as_deref())).map(|done| say(&done))
+        }
+        Configured::Purge => on_one_thread(commands::purge(&settings)).map(|done| say(&done)),
+        Configured::Token { email } => {
+            on_one_thread(commands::issue_token(&settings, &email)).map(|token| say(&token))
+        }
+        Configured::Inspect { token } => read_token(token)
+            .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
+            .map(|finding| say(&finding)),
+        Configured::Healthcheck => {
+            commands::healthcheck(settings.http.listen, Duration::from_secs(3))
+        }
+    }
+}
+
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    let mut command = Arguments::command();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn man_page() -> Result<String, String> {
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(Arguments::command()).section("8");
+    page.render(&mut text).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn start_log(settings: &Settings) {
