@@ -1,16 +1,22 @@
 //! `/health/live`, `/health/ready`, `/metrics`.
 
-use actix_web::{HttpResponse, Scope, web};
+use actix_web::http::Method;
+use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
-use super::{Backend, State};
+use super::{Backend, State, only};
 
 /// The routes that tell how the service is.
-pub(super) fn routes<P: Backend>() -> Scope {
-    web::scope("")
-        .route("/health/live", web::get().to(live))
-        .route("/health/ready", web::get().to(ready::<P>))
-        .route("/metrics", web::get().to(metrics::<P>))
+pub(super) fn routes<P: Backend>(config: &mut web::ServiceConfig) {
+    let get = |path, route: Route| {
+        web::resource(path)
+            .route(route.method(Method::GET))
+            .default_service(only("GET"))
+    };
+    config
+        .service(get("/health/live", web::to(live)))
+        .service(get("/health/ready", web::to(ready::<P>)))
+        .service(get("/metrics", web::to(metrics::<P>)));
 }
 
 /// The process answers: whoever restarts it when it doesn't must not depend on Postgres.

@@ -14,7 +14,9 @@ mod token;
 
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpResponse, Route, web};
+use serde_json::json;
 
 pub use self::sso::Places;
 pub use self::token::{RateLimits, TokenRoute};
@@ -66,26 +68,41 @@ pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::S
                 web::resource("/sso/login")
                     .app_data(web::FormConfig::default().limit(FORM_LIMIT))
                     .route(web::get().to(sso::login_by_link::<P>))
-                    .route(web::post().to(sso::login_by_form::<P>)),
+                    .route(web::post().to(sso::login_by_form::<P>))
+                    .default_service(only("GET, POST")),
             )
             .service(
                 web::resource("/sso/logout")
                     .route(web::get().to(sso::logout::<P>))
-                    .route(web::post().to(sso::logout::<P>)),
+                    .route(web::post().to(sso::logout::<P>))
+                    .default_service(only("GET, POST")),
             )
-            .route("/sso/signed-out", web::get().to(sso::signed_out::<P>))
+            .service(
+                web::resource("/sso/signed-out")
+                    .route(web::get().to(sso::signed_out::<P>))
+                    .default_service(only("GET")),
+            )
             .service(
                 web::resource("/api/sso/revoke")
                     .app_data(token::body_limit())
                     .route(web::post().to(revoke::revoke::<P>))
-                    .default_service(web::to(token::method_not_allowed)),
+                    .default_service(only("POST")),
             )
             .service(
                 web::resource("/api/sso/token")
                     .app_data(token::body_limit())
                     .route(web::post().to(token::issue::<P>))
-                    .default_service(web::to(token::method_not_allowed)),
+                    .default_service(only("POST")),
             )
-            .service(health::routes::<P>());
+            .configure(health::routes::<P>);
     }
+}
+
+/// What any other method is answered (RFC 9110 §15.5.6).
+fn only(methods: &'static str) -> Route {
+    web::to(move || {
+        let mut response = HttpResponse::MethodNotAllowed();
+        response.insert_header((ALLOW, methods));
+        std::future::ready(response.json(json!({"error": "Method not allowed"})))
+    })
 }

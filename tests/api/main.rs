@@ -9,6 +9,7 @@
 mod app;
 mod auth;
 mod client_sessions;
+mod commands;
 mod house;
 mod issuers;
 mod outages;

@@ -416,11 +416,7 @@ async fn an_administrator_ends_all_sessions_of_a_user() {
         if engine == "signed_cookies" {
             // The role has to be allowed to, and then only a password that nobody can use is changed.
             assert_eq!(revoke(&authorization, body).await.status, 503);
-            let role = format!("role={GATE_ROLE}");
-            CLUSTER.psql(
-                &database.name,
-                &["-v", &role, "-v", "revoke=on", "-f", "sql/role.sql"],
-            );
+            CLUSTER.grant_with(&database.name, "revoke=on");
         }
         let answer = revoke(&authorization, body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);

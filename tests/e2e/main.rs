@@ -19,6 +19,7 @@ mod login;
 mod logs;
 mod nginx;
 mod old_version;
+mod openapi;
 mod openid;
 mod outages;
 mod parallel;

@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::nginx::{Nginx, binaries};
 use crate::stack::{Engine, GateProcess, Stack, doors, stacks};
-use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 use crate::support::token::native;
 
@@ -203,9 +203,7 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_ends_the_sessions_of_a_user_in_label_studio() {
     for stack in stacks() {
-        let role = format!("role={GATE_ROLE}");
-        let grants = ["-v", &role, "-v", "revoke=on", "-f", "sql/role.sql"];
-        CLUSTER.psql(&stack.database, &grants);
+        CLUSTER.grant_with(&stack.database, "revoke=on");
         let door = &stack.doors[0];
         let emails =
             ["revoked", "other"].map(|name| format!("{name}{:?}@example.test", stack.engine));

@@ -220,16 +220,18 @@ impl Cluster {
 
     /// Grants the gate's role its rights in `database`.
     pub fn grant(&self, database: &str) {
+        self.grant_with(database, "create_users=on");
+        self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
+    }
+
+    /// The same with one of the options of `sql/role.sql`.
+    pub fn grant_with(&self, database: &str, option: &str) {
         // Roles belong to the whole cluster; two sessions that make one at once get in each other's way.
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _turn = ONE_AT_A_TIME
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let role = format!("role={GATE_ROLE}");
-        self.psql(
-            database,
-            &["-v", &role, "-v", "create_users=on", "-f", "sql/role.sql"],
-        );
-        self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
+        self.psql(database, &["-v", &role, "-v", option, "-f", "sql/role.sql"]);
     }
 }

@@ -44,19 +44,30 @@ pub(super) struct Login {
 /// `GET /sso/login?token=…&next=…`
 pub(super) async fn login_by_link<P: Backend>(
     request: HttpRequest,
-    login: web::Query<Login>,
+    login: Result<web::Query<Login>, actix_web::Error>,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    sign_in(&state, &request, &login.token, local_path(&login.next)).await
+    login_with(&request, login.ok().map(web::Query::into_inner), &state).await
 }
 
 /// `POST /sso/login`
 pub(super) async fn login_by_form<P: Backend>(
     request: HttpRequest,
-    login: web::Form<Login>,
+    login: Result<web::Form<Login>, actix_web::Error>,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    sign_in(&state, &request, &login.token, local_path(&login.next)).await
+    login_with(&request, login.ok().map(web::Form::into_inner), &state).await
+}
+
+async fn login_with<P: Backend>(
+    request: &HttpRequest,
+    login: Option<Login>,
+    state: &State<P>,
+) -> HttpResponse {
+    match login {
+        Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
+        None => show(state, request, Page::LinkExpired, Reason::RequestMalformed),
+    }
 }
 
 /// A page was asked for with a token in its address: the browser is sent to the same address without it.
@@ -65,12 +76,7 @@ pub(super) async fn login_by_address<P: Backend>(
     state: web::Data<State<P>>,
 ) -> HttpResponse {
     let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return show(
-            &state,
-            &request,
-            Page::Unavailable,
-            Reason::RequestMalformed,
-        );
+        return show(&state, &request, Page::NotAllowed, Reason::RequestMalformed);
     };
     let Some((token, next)) = state.gate.token_in(uri) else {
         return show(&state, &request, Page::LinkExpired, Reason::NoToken);
@@ -141,12 +147,7 @@ pub(super) async fn logout<P: Backend>(
     state: web::Data<State<P>>,
 ) -> HttpResponse {
     let Some(subrequest) = extract::of_browser(&request, "/") else {
-        return show(
-            &state,
-            &request,
-            Page::Unavailable,
-            Reason::RequestMalformed,
-        );
+        return show(&state, &request, Page::NotAllowed, Reason::RequestMalformed);
     };
     match state.gate.sign_out(&subrequest).await {
         Ok(cookies) => {

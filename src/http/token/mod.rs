@@ -5,11 +5,11 @@ mod answer;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, AUTHORIZATION};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(super) use self::answer::Answer;
 use super::client_address::client_address;
@@ -174,18 +174,14 @@ pub(super) async fn admin<P: Backend>(
 pub(super) fn email(body: &[u8]) -> Result<String, Answer> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => match object.get("email") {
-            Some(Value::String(email)) if !email.is_empty() => Ok(email.clone()),
+            // Postgres has no NUL in a text.
+            Some(Value::String(email)) if !email.is_empty() && !email.contains('\0') => {
+                Ok(email.clone())
+            }
             _ => Err(Answer::EmailRequired),
         },
         Ok(_) | Err(_) => Err(Answer::InvalidJson),
     }
-}
-
-/// Any method but `POST`.
-pub(super) async fn method_not_allowed() -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
-        .insert_header((ALLOW, "POST"))
-        .json(json!({"error": "Method not allowed"}))
 }
 
 /// How large a body may be.
