@@ -24,6 +24,8 @@ pub enum Kind {
     Caddy,
     Traefik,
     Envoy,
+    /// Envoy as Envoy Gateway configures it, which hands no header of the check's answer to the browser.
+    EnvoyGateway,
     /// `auth-keepalive` has the controller ask with Lua, and not with `auth_request`.
     Ingress {
         keepalive: bool,
@@ -54,7 +56,8 @@ impl Door {
         let command = match kind {
             Kind::Caddy => caddy(&home, &ports),
             Kind::Traefik => traefik(&home, &ports),
-            Kind::Envoy => envoy(&home, &ports),
+            Kind::Envoy => envoy(&home, &ports, &[]),
+            Kind::EnvoyGateway => envoy(&home, &ports, &[(TO_THE_BROWSER, String::new())]),
             Kind::Ingress { keepalive } => ingress(&home, &ports, keepalive),
         };
         let server = Leash::start(&command, "TERM", &home.join("output.log"), Some(&home));
@@ -165,7 +168,12 @@ fn traefik(home: &Path, ports: &Ports) -> Command {
     command
 }
 
-fn envoy(home: &Path, ports: &Ports) -> Command {
+const TO_THE_BROWSER: &str = "                          allowed_client_headers_on_success:
+                            patterns:
+                              - exact: set-cookie
+";
+
+fn envoy(home: &Path, ports: &Ports, without: &[(&str, String)]) -> Command {
     let socket =
         |port: u16| format!("socket_address: {{ address: 127.0.0.1, port_value: {port} }}");
     let edits = [
@@ -182,6 +190,7 @@ fn envoy(home: &Path, ports: &Ports) -> Command {
             socket(ports.label_studio),
         ),
     ];
+    let edits: Vec<_> = edits.iter().chain(without).cloned().collect();
     std::fs::write(home.join("envoy.yaml"), shipped("envoy/envoy.yaml", &edits)).unwrap();
     let mut command = program("envoy");
     command

