@@ -3,13 +3,14 @@
 mod wiring;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
+use listenfd::ListenFd;
 
 pub(crate) use self::wiring::{Serving, client_api, gate, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
@@ -28,9 +29,7 @@ pub struct Application {
 impl Application {
     /// Binds the address and starts the workers. Postgres need not be there yet.
     pub async fn build(settings: Settings) -> Result<Self, String> {
-        let listener = TcpListener::bind(settings.http.listen).map_err(|error| {
-            format!("http.listen: cannot bind {}: {error}", settings.http.listen)
-        })?;
+        let listener = listener(settings.http.listen)?;
         let address = listener
             .local_addr()
             .map_err(|error| format!("http.listen: {error}"))?;
@@ -63,6 +62,18 @@ impl Application {
         let outcome = self.server.await;
         tracing::info!("stopped");
         outcome.map_err(|error| format!("the server failed: {error}"))
+    }
+}
+
+/// The socket that systemd hands over (`sd_listen_fds(3)`), so that nobody is turned away while the service is started again, or one of our own.
+fn listener(address: SocketAddr) -> Result<TcpListener, String> {
+    let handed = ListenFd::from_env()
+        .take_tcp_listener(0)
+        .map_err(|error| format!("the socket that systemd hands over: {error}"))?;
+    match handed {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address)
+            .map_err(|error| format!("http.listen: cannot bind {address}: {error}")),
     }
 }
 

@@ -23,6 +23,7 @@ mod old_version;
 mod openapi;
 mod openid;
 mod outages;
+mod packages;
 mod parallel;
 mod passing;
 mod people;

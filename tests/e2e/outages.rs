@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::browser::Browser;
 use crate::login::fresh;
 use crate::nginx::{Nginx, binaries};
-use crate::stack::{GateProcess, database_stack};
+use crate::stack::{GateProcess, database_stack, gate_command};
 use crate::support::cable::Cable;
-use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
-use crate::support::token::{SECRET_KEY, native};
+use crate::support::token::native;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
@@ -83,17 +83,8 @@ async fn without_the_gate_nothing_with_a_token_gets_through() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_the_gate_and_finishes_what_was_begun() {
     let port = free_port();
-    let mut gate = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
-        .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-        .env("SECRET_KEY", SECRET_KEY)
-        .env(
-            "DATABASE_URL",
-            format!(
-                "postgres://{GATE_ROLE}@127.0.0.1:{}/{}",
-                CLUSTER.port(),
-                database_stack().database
-            ),
-        )
+    let stack = database_stack();
+    let mut gate = gate_command(port, stack.engine, CLUSTER.port(), &stack.database)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

@@ -35,6 +35,20 @@ pub struct GateProcess {
     _server: Leash,
 }
 
+/// The gate's binary with settings of its own port, of Label Studio and of the database at `postgres`.
+pub fn gate_command(port: u16, engine: Engine, postgres: u16, database: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+    command
+        .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+        .env("SECRET_KEY", SECRET_KEY)
+        .env("SESSION_ENGINE", engine.name())
+        .env(
+            "DATABASE_URL",
+            format!("postgres://{GATE_ROLE}@127.0.0.1:{postgres}/{database}"),
+        );
+    command
+}
+
 impl GateProcess {
     /// Over the database at `postgres`, which may be a cable's port.
     pub fn start(engine: Engine, postgres: u16, database: &str) -> Self {
@@ -61,18 +75,11 @@ impl GateProcess {
     ) -> Self {
         // The leash removes it when the gate has ended.
         let home = tempfile::tempdir().unwrap().keep();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+        let mut command = gate_command(port, engine, postgres, database);
         command
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .env("GATE_LOG_FORMAT", "json")
             // Everything that it could say, so that the test of the log sees everything.
             .env("GATE_LOG_LEVEL", "info,label_studio_gate=trace")
-            .env("SECRET_KEY", SECRET_KEY)
-            .env("SESSION_ENGINE", engine.name())
-            .env(
-                "DATABASE_URL",
-                format!("postgres://{GATE_ROLE}@127.0.0.1:{postgres}/{database}"),
-            )
             .envs(settings.iter().copied());
         let log = home.join("gate.log");
         let server = Leash::start(&command, "TERM", &log, Some(&home));

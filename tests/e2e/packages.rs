@@ -1,0 +1,229 @@
+//! What is shipped around the binary: the units, the image, compose, the workflows, the package. Each is given to the tool that will read it, as far
+//! as that runs here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::programs::installed;
+use crate::stack::{Engine, gate_command};
+use crate::support::leash::Leash;
+use crate::support::{client, free_port};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a command, which must succeed, and returns what it says.
+fn said(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {text}");
+    text
+}
+
+fn python(program: &str) -> Command {
+    Command::new(
+        installed("GATE_TEST_PYTHON_VENV", "python")
+            .join("bin")
+            .join(program),
+    )
+}
+
+#[test]
+fn systemd_reads_the_units_and_finds_little_to_expose() {
+    // As they are but for the binary's place: systemd looks whether it is there.
+    let home = tempfile::tempdir().unwrap();
+    let mut units = Vec::new();
+    for entry in std::fs::read_dir(here("deploy/systemd")).unwrap() {
+        let unit = entry.unwrap().path();
+        let text = std::fs::read_to_string(&unit).unwrap();
+        let text = text.replace(
+            "/usr/bin/label-studio-gate",
+            env!("CARGO_BIN_EXE_label-studio-gate"),
+        );
+        let copy = home.path().join(unit.file_name().unwrap());
+        std::fs::write(&copy, text).unwrap();
+        units.push(copy);
+    }
+    assert_eq!(units.len(), 4);
+    let verified = said(
+        Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .args(&units),
+    );
+    assert_eq!(verified.trim(), "", "systemd has nothing to say");
+    for unit in units
+        .iter()
+        .filter(|unit| unit.extension().unwrap() == "service")
+    {
+        // In tenths; "exposed" begins at 4.
+        said(
+            Command::new("systemd-analyze")
+                .args(["security", "--offline=yes", "--threshold=15"])
+                .arg(unit),
+        );
+    }
+}
+
+/// `systemd.socket(5)`: the port is open before the service, and stays open while it is started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_that_systemd_hands_over_is_used() {
+    // What systemd does (sd_listen_fds(3)): descriptor 3, and two variables.
+    const HAND_OVER: &str = "import os, socket, sys
+s = socket.socket(); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
+os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])";
+    let (handed, configured) = (free_port(), free_port());
+    let postgres = crate::support::cluster::CLUSTER.port();
+    let gate = gate_command(configured, Engine::SignedCookies, postgres, "postgres");
+    let mut command = python("python");
+    command
+        .args(["-c", HAND_OVER, &handed.to_string()])
+        .arg(gate.get_program())
+        .envs(
+            gate.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let home = tempfile::tempdir().unwrap();
+    let _server = Leash::start(&command, "TERM", &home.path().join("log"), None);
+    let until = Instant::now() + Duration::from_secs(15);
+    loop {
+        let answer = client()
+            .get(format!("http://127.0.0.1:{handed}/health/live"))
+            .send()
+            .await;
+        if answer.is_ok_and(|answer| answer.status() == 200) {
+            break;
+        }
+        assert!(
+            Instant::now() < until,
+            "{:?}",
+            std::fs::read_to_string(home.path().join("log"))
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", configured)).is_err(),
+        "and no other"
+    );
+}
+
+#[test]
+fn the_image_and_compose_are_well_formed() {
+    said(python("hadolint").arg(here("deploy/Dockerfile")));
+    let schema = |name: &str| {
+        let mut command = python("check-jsonschema");
+        command.args(["--builtin-schema", name]);
+        command
+    };
+    said(schema("vendor.compose-spec").arg(here("deploy/compose.yaml")));
+    for workflow in ["ci.yml", "release.yml"] {
+        said(schema("vendor.github-workflows").arg(here(".github/workflows").join(workflow)));
+    }
+    // Everything that is compiled in reaches the build.
+    let ignored = std::fs::read_to_string(here("deploy/Dockerfile.dockerignore")).unwrap();
+    let kept: BTreeSet<&str> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    for needed in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "rust-toolchain.toml",
+        "src",
+        "sql",
+        "config",
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ] {
+        assert!(kept.contains(needed), "{needed}");
+        assert!(here(needed).exists(), "{needed}");
+    }
+}
+
+/// What compose writes into the shipped nginx files and into the role is what is there.
+#[test]
+fn compose_edits_what_stands_in_the_files() {
+    let compose = std::fs::read_to_string(here("deploy/compose.yaml")).unwrap();
+    let http = std::fs::read_to_string(here("nginx/gate-http.conf")).unwrap();
+    let server = std::fs::read_to_string(here("nginx/label-studio.conf")).unwrap();
+    for (edit, text) in [
+        ("s/127.0.0.1:8090/gate:8090/", &http),
+        ("s/127.0.0.1:8081/label-studio:8080/", &server),
+    ] {
+        assert!(compose.contains(edit), "{edit}");
+        let old = edit.split('/').nth(1).unwrap();
+        assert_eq!(text.matches(old).count(), 1, "{old}");
+    }
+    for file in ["gate.conf", "gate-check.conf", "gate-browser.conf"] {
+        assert!(compose.contains(&format!("/gate/{file}")) && here("nginx").join(file).exists());
+    }
+}
+
+#[test]
+fn the_package_has_what_it_names() {
+    let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
+    let (_, assets) = manifest.split_once("\nassets = [\n").unwrap();
+    let (assets, units) = assets.split_once("\n]\n").unwrap();
+    assert!(units.contains("unit-name = \"label-studio-gate\""));
+    let mut made = 0;
+    for asset in assets.lines() {
+        let source = asset.split('"').nth(1).unwrap();
+        if source.starts_with("target/") {
+            made += 1;
+            continue;
+        }
+        let (directory, name) = source.rsplit_once('/').unwrap_or(("", source));
+        let (start, end) = name.split_once('*').unwrap_or((name, ""));
+        let files = std::fs::read_dir(here(directory)).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let found = names
+            .filter(|name| name.starts_with(start) && name.ends_with(end))
+            .count();
+        assert!(found > 0, "{asset}");
+    }
+    // The binary, the manual page and the completions of three shells.
+    assert_eq!(made, 5);
+    // The settings that the package installs are settings.
+    let output = said(
+        gate_command(free_port(), Engine::SignedCookies, 5432, "labelstudio")
+            .arg("check-config")
+            .arg("--config")
+            .arg(here("deploy/package/gate.toml")),
+    );
+    assert!(output.contains("session.engine"), "{output}");
+}
+
+#[test]
+fn there_is_one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        (
+            "deploy/helm/label-studio-gate/Chart.yaml",
+            "version: VERSION\n",
+        ),
+        (
+            "deploy/helm/label-studio-gate/Chart.yaml",
+            "appVersion: VERSION\n",
+        ),
+        (
+            "deploy/kubernetes/base/kustomization.yaml",
+            "newTag: VERSION\n",
+        ),
+        ("deploy/Dockerfile", "ARG VERSION=VERSION\n"),
+        ("docs/openapi.yaml", "  version: VERSION\n"),
+    ] {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        let line = line
+            .replace("=VERSION", &format!("={version}"))
+            .replace(": VERSION", &format!(": {version}"));
+        assert!(text.contains(&line), "{file}: {line}");
+    }
+}
