@@ -1,21 +1,27 @@
-//! Commands that need no settings, and documents that the code has to agree with.
+//! Commands that need no database.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::token::SECRET_KEY;
 
 fn gate(arguments: &[&str]) -> Output {
+    gate_with(arguments, &[])
+}
+
+/// The binary, with what every configuration needs and these variables.
+pub fn gate_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
         .args(arguments)
         .env_clear()
         .env("SECRET_KEY", SECRET_KEY)
         .env("DATABASE_URL", "postgres://gate@localhost/label_studio")
+        .envs(variables.iter().copied())
         .output()
         .unwrap()
 }
 
-fn said(output: &Output) -> String {
+/// What a command that went well printed.
+pub fn said(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(err));
     String::from_utf8(out.clone()).unwrap()
@@ -76,41 +82,4 @@ fn completions_and_the_manual_page_know_every_command() {
         assert!(page.contains(command), "{command}");
     }
     assert_eq!(gate(&["completions", "cmd"]).status.code(), Some(64));
-}
-
-fn file(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
-}
-
-#[test]
-fn the_openapi_document_has_every_route_and_every_reason() {
-    let document = file("docs/openapi.yaml");
-    let code = file("src/http/mod.rs") + &file("src/http/health.rs");
-    let mut routes: Vec<String> = code
-        .split(['(', ')', ',', ' ', '\n'])
-        .filter_map(|word| word.strip_prefix("\"/")?.strip_suffix('"'))
-        .map(|path| format!("/{}", path.replace(":.*", "")))
-        .collect();
-    routes.sort();
-    let mut documented: Vec<&str> = document
-        .lines()
-        .filter_map(|line| line.strip_prefix("  /")?.strip_suffix(':'))
-        .collect();
-    documented.sort_unstable();
-    let documented: Vec<String> = documented.iter().map(|path| format!("/{path}")).collect();
-    assert_eq!(documented, routes);
-
-    let reasons = file("docs/reasons.md");
-    let reasons: Vec<&str> = reasons
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .collect();
-    let (_, listed) = document
-        .split_once("See reasons.md.\n      enum:\n")
-        .unwrap();
-    let listed: Vec<&str> = listed
-        .lines()
-        .map(|line| line.trim().trim_start_matches("- "))
-        .collect();
-    assert_eq!(listed, reasons);
 }

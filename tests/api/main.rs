@@ -10,6 +10,7 @@ mod app;
 mod auth;
 mod client_sessions;
 mod commands;
+mod documents;
 mod house;
 mod issuers;
 mod outages;
