@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::label_studio::database;
 use crate::programs::installed;
 use crate::stack::{Engine, gate_command};
+use crate::support::cluster::{CLUSTER, roles};
 use crate::support::leash::Leash;
 use crate::support::{client, free_port};
 
@@ -80,7 +82,7 @@ os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
 os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])";
     let (handed, configured) = (free_port(), free_port());
-    let postgres = crate::support::cluster::CLUSTER.port();
+    let postgres = CLUSTER.port();
     let gate = gate_command(configured, Engine::SignedCookies, postgres, "postgres");
     let mut command = python("python");
     command
@@ -165,6 +167,42 @@ fn compose_edits_what_stands_in_the_files() {
     for file in ["gate.conf", "gate-check.conf", "gate-browser.conf"] {
         assert!(compose.contains(&format!("/gate/{file}")) && here("nginx").join(file).exists());
     }
+}
+
+/// The script of the service `role`, as a shell is given it.
+#[test]
+fn composes_role_is_made_and_can_log_in() {
+    let compose = std::fs::read_to_string(here("deploy/compose.yaml")).unwrap();
+    let (_, role) = compose.split_once("\n  role:\n").unwrap();
+    let (_, script) = role.split_once("    command:\n      - |\n").unwrap();
+    let script: String = script
+        .lines()
+        .map_while(|line| line.strip_prefix("        "))
+        .map(|line| format!("{}\n", line.replace("$$", "$").replace("/sql/", "sql/")))
+        .collect();
+    assert!(script.contains("ALTER ROLE"), "{script}");
+    let database = database();
+    let _turn = roles();
+    let password = "it's \"quoted\" $and; --odd";
+    for _ in 0..2 {
+        said(
+            Command::new("sh")
+                .args(["-ec", &script])
+                .current_dir(here("."))
+                .env("PATH", CLUSTER.path())
+                .env("PGHOST", "127.0.0.1")
+                .env("PGPORT", CLUSTER.port().to_string())
+                .env("PGDATABASE", &database)
+                .env("PGUSER", "postgres")
+                .env("GATE_PASSWORD", password),
+        );
+    }
+    // The tests' cluster asks for no password; what is stored is that of this one (SCRAM-SHA-256, RFC 5802).
+    let stored = CLUSTER.psql(
+        &database,
+        &["-c", "SELECT rolcanlogin, left(rolpassword, 14) FROM pg_authid WHERE rolname = 'label_studio_gate'"],
+    );
+    assert_eq!(stored.trim(), "t|SCRAM-SHA-256$");
 }
 
 #[test]

@@ -198,6 +198,13 @@ impl Cluster {
         self.port
     }
 
+    /// A `PATH` on which psql is this cluster's.
+    pub fn path(&self) -> std::ffi::OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let places = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
+        std::env::join_paths(places).expect("a path")
+    }
+
     /// How `role` reaches `database`.
     pub fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
@@ -221,17 +228,20 @@ impl Cluster {
     /// Grants the gate's role its rights in `database`.
     pub fn grant(&self, database: &str) {
         self.grant_with(database, "create_users=on");
-        self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
     }
 
-    /// The same with one of the options of `sql/role.sql`.
+    /// The same with another of the options of `sql/role.sql`.
     pub fn grant_with(&self, database: &str, option: &str) {
-        // Roles belong to the whole cluster; two sessions that make one at once get in each other's way.
-        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _turn = ONE_AT_A_TIME
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = roles();
         let role = format!("role={GATE_ROLE}");
         self.psql(database, &["-v", &role, "-v", option, "-f", "sql/role.sql"]);
+        self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
     }
+}
+
+/// Roles belong to the whole cluster; two sessions that make one at once get in each other's way.
+pub fn roles() -> std::sync::MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let turn = ONE_AT_A_TIME.lock();
+    turn.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
