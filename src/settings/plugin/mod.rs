@@ -20,7 +20,7 @@ pub fn configuration(
     let file = python::read(source).map_err(|why| format!("{name} {why}"))?;
     let settings = of_the_gate(&file.assignments);
     let mut text = format!(
-        "# The gate's settings, from {name} as it stands: no Python was run, and no environment was looked at.\n\
+        "# The gate's settings, from {name} as it stands: no Python was run, and variables count as unset.\n\
          # Save it as gate.toml, and start the gate with --config gate.toml.\n"
     );
     write_sections(&mut text, &settings);
@@ -178,9 +178,10 @@ fn secrets(settings: &[Found<'_>]) -> Vec<String> {
     secrets
         .map(|found| {
             let (alias, line) = (found.alias, found.assignment.line);
-            let value = found.assignment.value.as_ref();
-            let variable = value.and_then(|value| value.variables.first());
-            match variable {
+            let Some(value) = &found.assignment.value else {
+                return format!("line {line}: {alias} is computed: give the gate the value that Label Studio runs with, as {alias} or {alias}_FILE");
+            };
+            match value.variables.first() {
                 Some(variable) if variable == alias => {
                     format!("line {line}: {alias} comes from the variable of that name: give it to the gate as well, or {alias}_FILE")
                 }
@@ -269,6 +270,7 @@ SSO_TOKEN_EXPIRY = 600
 SSO_TOKEN_EXPIRY = 1800
 if DEBUG:
     SSO_AUTO_CREATE_USERS = True
+SECRET_KEY = generate_secret_key_if_missing(BASE_DATA_DIR)
 "#;
 
     #[test]
@@ -294,6 +296,7 @@ expires_in = 1800  # SSO_TOKEN_EXPIRY, line 14
 create_users = true  # SSO_AUTO_CREATE_USERS, line 16; only under a condition there
 
 # Secrets, which are not printed:
+#   line 17: SECRET_KEY is computed: give the gate the value that Label Studio runs with, as SECRET_KEY or SECRET_KEY_FILE
 #   line 4: JWT_SSO_SECRET stands in the file: give the gate its value as the variable JWT_SSO_SECRET, or a file with it as JWT_SSO_SECRET_FILE
 #   line 10: JWT_SSO_SESSION_VERIFY_SECRET comes from the variable VERIFY: give the gate its value as JWT_SSO_SESSION_VERIFY_SECRET, or JWT_SSO_SESSION_VERIFY_SECRET_FILE
 
