@@ -6,6 +6,7 @@ use crate::browser::Browser;
 use crate::doors::{Door, KINDS, Kind};
 use crate::label_studio::{ADMIN_PASSWORD, seeded};
 use crate::login::fresh;
+use crate::programs::{in_chromium, screenshot};
 use crate::stack::{GateProcess, Stack, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
@@ -253,5 +254,18 @@ async fn without_the_gate_nothing_gets_through() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_is_logged_in_switched_and_signed_out_behind_every_door() {
+    for (stack, door, which) in each() {
+        let emails = [0; 2].map(|_| format!("door{}@example.test", fresh()));
+        let tokens = emails.each_ref().map(|email| native(stack.user(email)));
+        let shot = screenshot(&which.replace([' ', ':', '{', '}'], ""));
+        let task = json!({"url": door.url, "tokens": tokens, "shot": shot}).to_string();
+        let seen = tokio::task::block_in_place(|| in_chromium("door.mjs", &[&task]));
+        let expected = json!({"seen": [emails[0], emails[1], null], "kept": ["sessionid"]});
+        assert_eq!(seen, expected, "{which}");
     }
 }
