@@ -7,6 +7,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 use serde_json::Value;
 
+use crate::label_studio::{ADMIN_PASSWORD, seeded};
+
 /// A client with a cookie jar.
 pub struct Browser {
     pub client: reqwest::Client,
@@ -58,6 +60,20 @@ impl Browser {
 
     pub async fn get(&self, path: &str) -> Response {
         self.client.get(self.at(path)).send().await.unwrap()
+    }
+
+    /// Signs in by Label Studio's own form, as its administrator.
+    pub async fn fill_in_the_form(&self) -> Response {
+        self.get("/user/login/").await;
+        let csrf = self.cookie("csrftoken").unwrap();
+        let form = [
+            ("email", seeded("GATE_DEMO_ADMIN_EMAIL")),
+            ("password", ADMIN_PASSWORD),
+            ("csrfmiddlewaretoken", &csrf),
+        ];
+        let login = self.client.post(self.at("/user/login/"));
+        let login = login.header("Referer", self.url.as_str()).form(&form);
+        login.send().await.unwrap()
     }
 
     /// The address of whoever Label Studio takes the visitor for; `None`: nobody.

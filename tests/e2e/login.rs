@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::label_studio::{ADMIN_PASSWORD, seeded};
+use crate::label_studio::seeded;
 use crate::stack::{Engine, doors};
 use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
 
@@ -210,19 +210,7 @@ async fn a_login_by_label_studios_own_form_is_kept() {
     for (stack, door, which) in doors() {
         let admin = seeded("GATE_DEMO_ADMIN_EMAIL");
         let browser = Browser::new(&door.url);
-        browser.get("/user/login/").await;
-        let csrf = browser.cookie("csrftoken").unwrap();
-        let form = [
-            ("email", admin),
-            ("password", ADMIN_PASSWORD),
-            ("csrfmiddlewaretoken", &csrf),
-        ];
-        let login = browser
-            .client
-            .post(format!("{}/user/login/", door.url))
-            .header("Referer", &door.url)
-            .form(&form);
-        assert_eq!(login.send().await.unwrap().status(), 302, "{which}");
+        assert_eq!(browser.fill_in_the_form().await.status(), 302, "{which}");
         assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
 
         let before = browser.cookie("sessionid").unwrap();

@@ -21,6 +21,28 @@ pub fn binaries() -> Vec<PathBuf> {
     found
 }
 
+/// What stands at the top of every configuration of the tests.
+pub const MAIN: &str = "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; events { worker_connections 1024; }";
+
+/// Whose the workers are: root's own files are read by nobody else.
+pub fn user() -> &'static str {
+    match std::fs::read_dir("/root") {
+        Ok(_) => "user root;",
+        Err(_) => "",
+    }
+}
+
+/// nginx with that configuration in that directory.
+pub fn command(binary: &Path, home: &Path, configuration: &str) -> Command {
+    std::fs::write(home.join("nginx.conf"), configuration).unwrap();
+    let mut command = Command::new(binary);
+    command
+        .arg("-p")
+        .arg(home)
+        .args(["-c", "nginx.conf", "-e", "error.log"]);
+    command
+}
+
 /// A running nginx.
 pub struct Nginx {
     pub url: String,
@@ -119,24 +141,17 @@ impl Nginx {
         );
         let edits: Vec<_> = edits.iter().cloned().chain([log]).collect();
         copy(server, "conf.d", &edits);
-        let root = std::fs::metadata("/root").is_ok_and(|_| std::fs::read_dir("/root").is_ok());
-        let user = if root { "user root;" } else { "" };
         let main = format!(
-            "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; {user}
-             events {{ worker_connections 1024; }}
+            "{MAIN} {user}
              http {{
                  access_log other.log;
                  client_body_temp_path temp/body; proxy_temp_path temp/proxy; fastcgi_temp_path temp/fastcgi;
                  uwsgi_temp_path temp/uwsgi; scgi_temp_path temp/scgi;
                  include conf.d/*.conf;
-             }}"
+             }}",
+            user = user()
         );
-        std::fs::write(home.join("nginx.conf"), main).unwrap();
-        let mut command = Command::new(binary);
-        command
-            .arg("-p")
-            .arg(home)
-            .args(["-c", "nginx.conf", "-e", "error.log"]);
+        let command = command(binary, home, &main);
         let server = Leash::start(&command, "QUIT", &home.join("output.log"), Some(home));
         let nginx = Self {
             url: format!("http://127.0.0.1:{port}"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::doors::{Door, KINDS, Kind};
-use crate::label_studio::{ADMIN_PASSWORD, seeded};
+use crate::label_studio::seeded;
 use crate::login::fresh;
 use crate::programs::{in_chromium, screenshot};
 use crate::stack::{GateProcess, Stack, stacks};
@@ -97,19 +97,7 @@ async fn label_studios_own_sign_in_sign_out_and_api_work() {
     for (stack, door, which) in each() {
         let admin = seeded("GATE_DEMO_ADMIN_EMAIL");
         let browser = Browser::new(&door.url);
-        browser.get("/user/login/").await;
-        let csrf = browser.cookie("csrftoken").unwrap();
-        let form = [
-            ("email", admin),
-            ("password", ADMIN_PASSWORD),
-            ("csrfmiddlewaretoken", &csrf),
-        ];
-        let login = browser
-            .client
-            .post(browser.at("/user/login/"))
-            .header("Referer", &door.url)
-            .form(&form);
-        assert_eq!(login.send().await.unwrap().status(), 302, "{which}");
+        assert_eq!(browser.fill_in_the_form().await.status(), 302, "{which}");
         assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
         browser.get("/logout").await;
         assert_eq!(browser.whoami().await, None, "{which}: signed out");

@@ -1,0 +1,132 @@
+//! ingress-nginx, whose controller is no program that runs here.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Ports, shipped};
+use crate::nginx::{self, binaries};
+
+/// What the template of ingress-nginx makes of the annotations of `deploy/kubernetes`, from its documentation ("External Authentication",
+/// "Annotations") and its behaviour: one `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, every header of the client in the
+/// check, and with keepalive a check in Lua that takes 200 alone for a yes.
+pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool) -> Command {
+    let manifest = shipped("kubernetes/overlays/ingress-nginx/ingress.yaml", &[]);
+    let annotation = |name: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}: ");
+        let line = manifest
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(&key))
+            .unwrap_or_else(|| panic!("the Ingress has {name}"));
+        line.trim_matches('"').to_owned()
+    };
+    let url: reqwest::Url = annotation("auth-url").parse().unwrap();
+    assert_eq!(annotation("auth-always-set-cookie"), "true");
+    assert!(!manifest.contains("auth-cache-key:"), "never");
+    let headers: Vec<String> = annotation("auth-response-headers")
+        .split(',')
+        .map(|header| header.trim().to_owned())
+        .collect();
+    let lower = |header: &str| header.to_ascii_lowercase().replace('-', "_");
+
+    let check = if keepalive {
+        let (mut declared, mut copied) = (String::new(), String::new());
+        for (n, header) in headers.iter().enumerate() {
+            declared +=
+                &format!("set $auth_header{n} ''; proxy_set_header '{header}' $auth_header{n};");
+            copied += &format!("ngx.var.auth_header{n} = res.header['{header}'];");
+        }
+        format!(
+            "set $auth_cookie ''; add_header Set-Cookie $auth_cookie always; {declared}
+             access_by_lua_block {{
+                 local res = ngx.location.capture('/_external-auth', {{ method = ngx.HTTP_GET, body = '' }})
+                 if res.status == ngx.HTTP_OK then
+                     ngx.var.auth_cookie = res.header['Set-Cookie']
+                     {copied}
+                     return
+                 end
+                 if res.status == ngx.HTTP_UNAUTHORIZED or res.status == ngx.HTTP_FORBIDDEN then
+                     ngx.exit(res.status)
+                 end
+                 ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+             }}"
+        )
+    } else {
+        let copied = headers.iter().enumerate().map(|(n, header)| {
+            let name = lower(header);
+            format!("auth_request_set $auth_header{n} $upstream_http_{name}; proxy_set_header '{header}' $auth_header{n};")
+        });
+        let copied: String = copied.collect();
+        format!(
+            "auth_request /_external-auth;
+             auth_request_set $auth_cookie $upstream_http_set_cookie;
+             add_header Set-Cookie $auth_cookie always;
+             {copied}"
+        )
+    };
+    let (gate, label_studio, own) = (ports.gate, ports.label_studio, ports.own);
+    let (host, path) = (url.host_str().unwrap(), url.path());
+    let buffer = annotation("proxy-buffer-size");
+    let body = annotation("proxy-body-size");
+    // Lua comes with Debian's nginx; the other one is 1.28.
+    let (binary, modules) = if keepalive {
+        let modules = "load_module /usr/lib/nginx/modules/ndk_http_module.so; load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;";
+        (binaries().remove(0), modules)
+    } else {
+        (binaries().pop().unwrap(), "")
+    };
+    let user = nginx::user();
+    let main = nginx::MAIN;
+    let text = format!(
+        "{modules} {main} {user}
+         http {{
+             access_log access.log;
+             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+             large_client_header_buffers 4 32k;
+             upstream gate {{ server 127.0.0.1:{gate}; keepalive 32; }}
+             server {{
+                 listen 127.0.0.1:{own};
+                 location = /_external-auth {{
+                     internal;
+                     proxy_pass_request_body off;
+                     proxy_set_header Content-Length '';
+                     proxy_set_header X-Forwarded-Proto '';
+                     proxy_set_header Host {host};
+                     proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+                     proxy_set_header X-Original-Method $request_method;
+                     proxy_set_header X-Sent-From nginx-ingress-controller;
+                     proxy_set_header X-Real-IP $remote_addr;
+                     proxy_set_header X-Forwarded-For $remote_addr;
+                     proxy_set_header X-Auth-Request-Redirect $request_uri;
+                     proxy_set_header Connection '';
+                     proxy_http_version 1.1;
+                     proxy_buffer_size {buffer};
+                     proxy_buffers 4 {buffer};
+                     proxy_pass_request_headers on;
+                     client_max_body_size {body};
+                     proxy_pass http://gate{path};
+                 }}
+                 location / {{
+                     {check}
+                     proxy_set_header Host $http_host;
+                     proxy_set_header X-Real-IP $remote_addr;
+                     proxy_set_header X-Forwarded-For $remote_addr;
+                     proxy_set_header X-Forwarded-Host $http_host;
+                     proxy_set_header X-Forwarded-Proto $scheme;
+                     proxy_buffer_size {buffer};
+                     proxy_buffers 4 {buffer};
+                     client_max_body_size {body};
+                     proxy_http_version 1.1;
+                     proxy_pass http://127.0.0.1:{label_studio};
+                 }}
+                 location ~ ^/(sso/|api/sso/(token|revoke)$) {{
+                     proxy_set_header Host $http_host;
+                     proxy_set_header X-Real-IP $remote_addr;
+                     proxy_set_header X-Forwarded-Host $http_host;
+                     proxy_set_header X-Forwarded-Proto $scheme;
+                     proxy_pass http://127.0.0.1:{gate};
+                 }}
+             }}
+         }}"
+    );
+    nginx::command(&binary, home, &text)
+}

@@ -1,0 +1,201 @@
+//! Proxies of other kinds than nginx, with the shipped files: Caddy, Traefik and Envoy as PyPI has them, and what ingress-nginx makes of
+//! the annotations.
+
+mod ingress;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::programs::installed;
+use crate::support::free_port;
+use crate::support::leash::Leash;
+
+/// The kinds.
+pub const KINDS: [Kind; 5] = [
+    Kind::Caddy,
+    Kind::Traefik,
+    Kind::Envoy,
+    Kind::Ingress { keepalive: false },
+    Kind::Ingress { keepalive: true },
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Caddy,
+    Traefik,
+    Envoy,
+    /// Envoy as Envoy Gateway configures it, which hands no header of the check's answer to the browser.
+    EnvoyGateway,
+    /// `auth-keepalive` has the controller ask with Lua, and not with `auth_request`.
+    Ingress {
+        keepalive: bool,
+    },
+}
+
+/// A running proxy.
+pub struct Door {
+    pub kind: Kind,
+    pub url: String,
+    home: PathBuf,
+    _server: Leash,
+}
+
+impl Door {
+    /// Before that gate and that Label Studio.
+    pub fn open(kind: Kind, gate: u16, label_studio: u16) -> Self {
+        let home = tempfile::Builder::new()
+            .prefix("gate-test-door-")
+            .tempdir()
+            .unwrap()
+            .keep();
+        let ports = Ports {
+            own: free_port(),
+            gate,
+            label_studio,
+        };
+        let command = match kind {
+            Kind::Caddy => caddy(&home, &ports),
+            Kind::Traefik => traefik(&home, &ports),
+            Kind::Envoy => envoy(&home, &ports, &[]),
+            Kind::EnvoyGateway => envoy(&home, &ports, &[(TO_THE_BROWSER, String::new())]),
+            Kind::Ingress { keepalive } => ingress::command(&home, &ports, keepalive),
+        };
+        let server = Leash::start(&command, "TERM", &home.join("output.log"), Some(&home));
+        let door = Self {
+            kind,
+            url: format!("http://127.0.0.1:{}", ports.own),
+            home,
+            _server: server,
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !door.is_ready() {
+            assert!(
+                Instant::now() < until,
+                "{kind:?} did not start: {}",
+                door.logs()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        door
+    }
+
+    /// Whether it knows its routes: Traefik listens before, and answers 404.
+    fn is_ready(&self) -> bool {
+        let curl = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+            .arg(format!("{}/sso/signed-out", self.url))
+            .output()
+            .unwrap();
+        !matches!(curl.stdout.as_slice(), b"000" | b"404")
+    }
+
+    /// Everything that it wrote.
+    pub fn logs(&self) -> String {
+        let logs = ["output.log", "access.log", "error.log"];
+        let read = |name| std::fs::read_to_string(self.home.join(name)).unwrap_or_default();
+        logs.into_iter().map(read).collect()
+    }
+}
+
+struct Ports {
+    own: u16,
+    gate: u16,
+    label_studio: u16,
+}
+
+/// A shipped file, with what an operator writes into it.
+fn shipped(file: &str, edits: &[(&str, String)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(file);
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (old, new) in edits {
+        assert!(text.contains(old), "{old} stands in {file}");
+        text = text.replace(old, new);
+    }
+    text
+}
+
+impl Ports {
+    fn edits(&self) -> [(&'static str, String); 2] {
+        let here = |port: u16| format!("127.0.0.1:{port}");
+        [
+            ("127.0.0.1:8090", here(self.gate)),
+            ("127.0.0.1:8081", here(self.label_studio)),
+        ]
+    }
+}
+
+fn program(name: &str) -> Command {
+    Command::new(
+        installed("GATE_TEST_PYTHON_VENV", "python")
+            .join("bin")
+            .join(name),
+    )
+}
+
+fn caddy(home: &Path, ports: &Ports) -> Command {
+    let [gate, label_studio] = ports.edits();
+    let log = home.join("access.log");
+    let edits = [
+        gate,
+        label_studio,
+        (":80 {", format!("http://127.0.0.1:{} {{", ports.own)),
+        ("/var/log/caddy/label-studio.log", log.display().to_string()),
+    ];
+    // Its administration would take a port of its own.
+    let text = format!(
+        "{{\n\tadmin off\n}}\n{}",
+        shipped("caddy/Caddyfile", &edits)
+    );
+    std::fs::write(home.join("Caddyfile"), text).unwrap();
+    let mut command = program("caddy");
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(home.join("Caddyfile"))
+        .env("HOME", home);
+    command
+}
+
+fn traefik(home: &Path, ports: &Ports) -> Command {
+    let dynamic = shipped("traefik/dynamic.yml", &ports.edits());
+    std::fs::write(home.join("dynamic.yml"), dynamic).unwrap();
+    let edits = [("\":80\"", format!("\"127.0.0.1:{}\"", ports.own))];
+    let fixed = shipped("traefik/traefik.yml", &edits);
+    std::fs::write(home.join("traefik.yml"), fixed).unwrap();
+    let mut command = program("traefik");
+    command.arg("--configFile=traefik.yml").current_dir(home);
+    command
+}
+
+const TO_THE_BROWSER: &str = "                          allowed_client_headers_on_success:
+                            patterns:
+                              - exact: set-cookie
+";
+
+fn envoy(home: &Path, ports: &Ports, without: &[(&str, String)]) -> Command {
+    let socket =
+        |port: u16| format!("socket_address: {{ address: 127.0.0.1, port_value: {port} }}");
+    let edits = [
+        (
+            "socket_address: { address: 0.0.0.0, port_value: 80 }",
+            socket(ports.own),
+        ),
+        (
+            "socket_address: { address: 127.0.0.1, port_value: 8090 }",
+            socket(ports.gate),
+        ),
+        (
+            "socket_address: { address: 127.0.0.1, port_value: 8081 }",
+            socket(ports.label_studio),
+        ),
+    ];
+    let edits: Vec<_> = edits.iter().chain(without).cloned().collect();
+    std::fs::write(home.join("envoy.yaml"), shipped("envoy/envoy.yaml", &edits)).unwrap();
+    let mut command = program("envoy");
+    command
+        .args(["--use-dynamic-base-id", "--concurrency", "2", "-c"])
+        .arg(home.join("envoy.yaml"));
+    command
+}
