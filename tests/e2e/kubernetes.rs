@@ -153,15 +153,23 @@ fn the_overlays_are_what_kubernetes_takes() {
     ] {
         let built = kustomize(&here("deploy/kubernetes/overlays").join(overlay));
         assert_eq!(check(&built).0, expected, "{overlay}");
-        // Whoever wants to be watched adds the component.
-        let home = tempfile::tempdir_in(here("target")).unwrap();
-        let watched = format!(
-            "resources: [../../deploy/kubernetes/overlays/{overlay}]\ncomponents: [../../deploy/kubernetes/components/service-monitor]\n"
-        );
-        std::fs::write(home.path().join("kustomization.yaml"), watched).unwrap();
-        let (kinds, _) = check(&kustomize(home.path()));
+        let more = with_components(overlay, &["service-monitor", "sign-in-required"]);
+        let (kinds, found) = check(&more);
         assert!(kinds.contains(&"ServiceMonitor".to_owned()), "{overlay}");
+        assert_eq!(found["env"]["GATE_POLICY_ANONYMOUS"], "require");
     }
+}
+
+/// An overlay with components, as an operator's own overlay has them.
+pub fn with_components(overlay: &str, components: &[&str]) -> String {
+    let home = tempfile::tempdir_in(here("target")).unwrap();
+    let root = "../../deploy/kubernetes";
+    let mut own = format!("resources: [{root}/overlays/{overlay}]\ncomponents:\n");
+    for component in components {
+        own += &format!("  - {root}/components/{component}\n");
+    }
+    std::fs::write(home.path().join("kustomization.yaml"), own).unwrap();
+    kustomize(home.path())
 }
 
 #[test]

@@ -223,7 +223,7 @@ async fn without_the_gate_nothing_gets_through() {
         let door = Door::open(kind, free_port(), stack.label_studio.port);
         // As docs/proxies.md has it.
         let expected = match kind {
-            Kind::Ingress { .. } | Kind::Traefik => 500,
+            Kind::Ingress { .. } | Kind::IngressWithSignIn | Kind::Traefik => 500,
             Kind::Caddy => 502,
             Kind::Envoy | Kind::EnvoyGateway => 503,
         };
@@ -256,4 +256,34 @@ async fn chromium_is_logged_in_switched_and_signed_out_behind_every_door() {
         let expected = json!({"seen": [emails[0], emails[1], null], "kept": ["sessionid"]});
         assert_eq!(seen, expected, "{which}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingress_nginx_sends_whoever_must_sign_in_to_the_application() {
+    let stack = stacks()[0];
+    // As components/sign-in-required has them.
+    let settings = [
+        ("GATE_POLICY_ANONYMOUS", "require"),
+        ("GATE_POLICY_SIGN_IN_URL", "https://app.example.com/sign-in"),
+        ("GATE_POLICY_OPEN_PATHS", "/health, /static/*"),
+    ];
+    let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, &settings);
+    let door = Door::open(Kind::IngressWithSignIn, gate.port, stack.label_studio.port);
+    let browser = Browser::new(&door.url);
+    let answer = browser.get("/projects/?page=2").await;
+    assert_eq!(answer.status(), 302);
+    let expected = format!(
+        "https://app.example.com/sign-in?next={}/projects/?page=2",
+        door.url
+    );
+    assert_eq!(answer.headers()["Location"], expected);
+    assert_eq!(browser.get("/health").await.status(), 200);
+
+    let email = format!("door{}@example.test", fresh());
+    browser.set("ls_auth_token", &native(stack.user(&email)));
+    assert_eq!(browser.whoami().await, Some(email));
+    // A token that is not acceptable: back to the application, without its cookie.
+    let other = Browser::new(&door.url).with_token("x.y.z");
+    assert_eq!(other.get("/projects/").await.status(), 302);
+    assert_eq!(other.cookie("ls_auth_token"), None);
 }

@@ -4,21 +4,25 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Ports, shipped};
+use crate::kubernetes::with_components;
 use crate::nginx::{self, binaries};
 
 /// What the template of ingress-nginx makes of the annotations of `deploy/kubernetes`, from its documentation ("External Authentication",
 /// "Annotations") and its behaviour: one `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, every header of the client in the
 /// check, and with keepalive a check in Lua that takes 200 alone for a yes.
-pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool) -> Command {
-    let manifest = shipped("kubernetes/overlays/ingress-nginx/ingress.yaml", &[]);
-    let annotation = |name: &str| {
-        let key = format!("nginx.ingress.kubernetes.io/{name}: ");
-        let line = manifest
-            .lines()
-            .find_map(|line| line.trim().strip_prefix(&key))
-            .unwrap_or_else(|| panic!("the Ingress has {name}"));
-        line.trim_matches('"').to_owned()
+pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool) -> Command {
+    let manifest = match sign_in {
+        true => with_components("ingress-nginx", &["sign-in-required"]),
+        false => shipped("kubernetes/overlays/ingress-nginx/ingress.yaml", &[]),
     };
+    let annotated = |name: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}: ");
+        let mut lines = manifest.lines();
+        let line = lines.find_map(|line| line.trim().strip_prefix(&key))?;
+        Some(line.trim_matches('"').to_owned())
+    };
+    let annotation =
+        |name: &str| annotated(name).unwrap_or_else(|| panic!("the Ingress has {name}"));
     let url: reqwest::Url = annotation("auth-url").parse().unwrap();
     assert_eq!(annotation("auth-always-set-cookie"), "true");
     assert!(!manifest.contains("auth-cache-key:"), "never");
@@ -63,6 +67,17 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool) -> Command {
              {copied}"
         )
     };
+    // Its own module escapes the address (set_escape_uri), which no other nginx has.
+    let (refused, sign_in_page) = match annotated("auth-signin") {
+        None => (String::new(), String::new()),
+        Some(url) => (
+            "error_page 401 = @sign_in;".to_owned(),
+            format!(
+                "location @sign_in {{ add_header Set-Cookie $auth_cookie; return 302 {url}?{}=$scheme://$http_host$request_uri; }}",
+                annotation("auth-signin-redirect-param")
+            ),
+        ),
+    };
     let (gate, label_studio, own) = (ports.gate, ports.label_studio, ports.own);
     let (host, path) = (url.host_str().unwrap(), url.path());
     let buffer = annotation("proxy-buffer-size");
@@ -105,8 +120,10 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool) -> Command {
                      client_max_body_size {body};
                      proxy_pass http://gate{path};
                  }}
+                 {sign_in_page}
                  location / {{
                      {check}
+                     {refused}
                      proxy_set_header Host $http_host;
                      proxy_set_header X-Real-IP $remote_addr;
                      proxy_set_header X-Forwarded-For $remote_addr;

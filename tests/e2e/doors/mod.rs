@@ -31,6 +31,8 @@ pub enum Kind {
     Ingress {
         keepalive: bool,
     },
+    /// With the component that sends people to the application's sign-in.
+    IngressWithSignIn,
 }
 
 /// A running proxy.
@@ -59,7 +61,8 @@ impl Door {
             Kind::Traefik => traefik(&home, &ports),
             Kind::Envoy => envoy(&home, &ports, &[]),
             Kind::EnvoyGateway => envoy(&home, &ports, &[(TO_THE_BROWSER, String::new())]),
-            Kind::Ingress { keepalive } => ingress::command(&home, &ports, keepalive),
+            Kind::Ingress { keepalive } => ingress::command(&home, &ports, keepalive, false),
+            Kind::IngressWithSignIn => ingress::command(&home, &ports, false, true),
         };
         let server = Leash::start(&command, "TERM", &home.join("output.log"), Some(&home));
         let door = Self {
