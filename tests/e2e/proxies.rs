@@ -225,7 +225,7 @@ async fn without_the_gate_nothing_gets_through() {
         let expected = match kind {
             Kind::Ingress { .. } | Kind::IngressWithSignIn | Kind::Traefik => 500,
             Kind::Caddy => 502,
-            Kind::Envoy | Kind::EnvoyGateway => 503,
+            Kind::HaProxy | Kind::Envoy | Kind::EnvoyGateway => 503,
         };
         let strangers = Browser::new(&door.url);
         let user = stack.user(&format!("door{}@example.test", fresh()));

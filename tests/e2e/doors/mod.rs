@@ -1,4 +1,5 @@
-//! Proxies of other kinds than nginx, with the shipped files: Caddy, Traefik and Envoy as PyPI has them, and what ingress-nginx makes of
+//! Proxies of other kinds than nginx, with the shipped files: HAProxy as Debian has it, Caddy, Traefik and Envoy as PyPI
+//! has them, and what ingress-nginx makes of
 //! the annotations.
 
 mod ingress;
@@ -12,8 +13,9 @@ use crate::support::free_port;
 use crate::support::leash::Leash;
 
 /// The kinds.
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 6] = [
     Kind::Caddy,
+    Kind::HaProxy,
     Kind::Traefik,
     Kind::Envoy,
     Kind::Ingress { keepalive: false },
@@ -23,6 +25,7 @@ pub const KINDS: [Kind; 5] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Caddy,
+    HaProxy,
     Traefik,
     Envoy,
     /// Envoy as Envoy Gateway configures it, which hands no header of the check's answer to the browser.
@@ -58,6 +61,7 @@ impl Door {
         };
         let command = match kind {
             Kind::Caddy => caddy(&home, &ports),
+            Kind::HaProxy => haproxy(&home, &ports),
             Kind::Traefik => traefik(&home, &ports),
             Kind::Envoy => envoy(&home, &ports, &[]),
             Kind::EnvoyGateway => envoy(&home, &ports, &[(TO_THE_BROWSER, String::new())]),
@@ -158,6 +162,18 @@ fn caddy(home: &Path, ports: &Ports) -> Command {
         .args(["run", "--adapter", "caddyfile", "--config"])
         .arg(home.join("Caddyfile"))
         .env("HOME", home);
+    command
+}
+
+fn haproxy(home: &Path, ports: &Ports) -> Command {
+    let [gate, label_studio] = ports.edits();
+    let script = shipped("haproxy/label-studio-gate.lua", &[gate.clone()]);
+    std::fs::write(home.join("label-studio-gate.lua"), script).unwrap();
+    let bind = ("bind :80", format!("bind 127.0.0.1:{}", ports.own));
+    let text = shipped("haproxy/haproxy.cfg", &[gate, label_studio, bind]);
+    std::fs::write(home.join("haproxy.cfg"), text).unwrap();
+    let mut command = Command::new("haproxy");
+    command.args(["-f", "haproxy.cfg"]).current_dir(home);
     command
 }
 

@@ -1,0 +1,73 @@
+-- The check of label-studio-gate for HAProxy 2.6 and later, which has none of this kind built in. See haproxy.cfg.
+--
+-- It asks at /auth/caddy: that answer carries each cookie in a header of its own, and a page for whoever is refused.
+
+local gate = "http://127.0.0.1:8090/auth/caddy"
+
+-- What the gate reads of the client's own headers, and nothing else that a client could have smuggled in.
+local passed = {
+    "cookie", "authorization", "x-api-key", "origin", "sec-fetch-site", "accept", "accept-language",
+}
+
+-- The first value of a header of an answer.
+local function first(headers, name)
+    local values = headers[name]
+    return values and values[0]
+end
+
+-- Sets txn.gate_status to 200 where the request may go on; haproxy.cfg refuses every other. Whatever fails here leaves it unset.
+core.register_action("label_studio_gate", { "http-req" }, function(txn)
+    local request = txn.http:req_get_headers()
+    local asked = {
+        ["x-forwarded-uri"] = { txn.f:pathq() },
+        ["x-forwarded-method"] = { txn.f:method() },
+        ["x-forwarded-host"] = { first(request, "host") },
+        ["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" },
+        ["x-real-ip"] = { txn.f:src() },
+    }
+    for _, name in ipairs(passed) do
+        local values = request[name]
+        if values then
+            asked[name] = {}
+            for n = 0, #values do
+                table.insert(asked[name], values[n])
+            end
+        end
+    end
+
+    local answer = core.httpclient():get({ url = gate, headers = asked, timeout = 10000 })
+    if answer == nil or answer.status == nil then
+        return
+    end
+    if answer.status == 200 then
+        for variable, name in pairs({
+            ["txn.gate_cookie"] = "x-gate-cookie",
+            ["txn.gate_set_cookie_1"] = "x-gate-set-cookie-1",
+            ["txn.gate_set_cookie_2"] = "x-gate-set-cookie-2",
+        }) do
+            local value = first(answer.headers, name)
+            if value then
+                txn:set_var(variable, value)
+            end
+        end
+        txn:set_var("txn.gate_status", 200)
+        return
+    end
+    if answer.status ~= 401 and answer.status ~= 403 and answer.status ~= 503 then
+        return
+    end
+
+    -- The gate's own answer, as it is.
+    local reply = txn:reply()
+    reply:set_status(answer.status)
+    for name, values in pairs(answer.headers) do
+        if name ~= "content-length" and name ~= "connection" and name ~= "transfer-encoding" then
+            for n = 0, #values do
+                reply:add_header(name, values[n])
+            end
+        end
+    end
+    reply:add_header("content-length", tostring(#(answer.body or "")))
+    reply:set_body(answer.body or "")
+    txn:done(reply)
+end)
