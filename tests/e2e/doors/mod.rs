@@ -167,7 +167,7 @@ fn caddy(home: &Path, ports: &Ports) -> Command {
 
 fn haproxy(home: &Path, ports: &Ports) -> Command {
     let [gate, label_studio] = ports.edits();
-    let script = shipped("haproxy/label-studio-gate.lua", &[gate.clone()]);
+    let script = shipped("haproxy/label-studio-gate.lua", std::slice::from_ref(&gate));
     std::fs::write(home.join("label-studio-gate.lua"), script).unwrap();
     let bind = ("bind :80", format!("bind 127.0.0.1:{}", ports.own));
     let text = shipped("haproxy/haproxy.cfg", &[gate, label_studio, bind]);

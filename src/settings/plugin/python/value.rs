@@ -36,99 +36,104 @@ pub(in super::super) struct Value {
     pub variables: Vec<String>,
 }
 
+impl Value {
+    const fn of(literal: Literal) -> Self {
+        Self {
+            literal,
+            variables: Vec::new(),
+        }
+    }
+}
+
 impl Reading<'_> {
     pub(super) fn value(&self, node: Node<'_>) -> Option<Value> {
-        let plain = |literal| {
-            Some(Value {
-                literal,
-                variables: Vec::new(),
-            })
-        };
         match node.kind() {
-            "none" => plain(Literal::None),
-            "true" => plain(Literal::Bool(true)),
-            "false" => plain(Literal::Bool(false)),
-            "integer" => {
-                let digits = self.text(node).replace('_', "");
-                plain(Literal::Int(digits.parse().ok()?))
-            }
-            "float" => plain(Literal::Float(
-                self.text(node).replace('_', "").parse().ok()?,
-            )),
-            "string" => plain(Literal::Text(self.string(node)?)),
-            "concatenated_string" => {
-                let parts: Option<Vec<String>> = children(node)
-                    .into_iter()
-                    .map(|part| self.string(part))
-                    .collect();
-                plain(Literal::Text(parts?.concat()))
-            }
             "parenthesized_expression" => self.value(*children(node).first()?),
-            "list" | "tuple" | "set" => {
-                let mut list = Value {
-                    literal: Literal::None,
-                    variables: Vec::new(),
-                };
-                let mut items = Vec::new();
-                for item in children(node) {
-                    let item = self.value(item)?;
-                    list.variables.extend(item.variables);
-                    items.push(item.literal);
-                }
-                list.literal = Literal::List(items);
-                Some(list)
-            }
+            "list" | "tuple" | "set" => self.list(node),
             "identifier" => self.known.get(self.text(node)).cloned(),
-            "subscript" => {
-                let of = self.text(node.child_by_field_name("value")?);
-                let name = self.value(node.child_by_field_name("subscript")?)?;
-                is_environment(of).then_some(())?;
-                variable(name, Literal::None)
-            }
+            "subscript" => self.subscript(node),
             "call" => self.call(node),
-            "binary_operator" => {
-                let (left, right) = self.operands(node, "left", "right")?;
-                let (Literal::Int(a), Literal::Int(b)) = (&left.literal, &right.literal) else {
-                    return None;
-                };
-                let sum = match self.text(node.child_by_field_name("operator")?) {
-                    "+" => a.checked_add(*b),
-                    "-" => a.checked_sub(*b),
-                    "*" => a.checked_mul(*b),
-                    _ => None,
-                };
-                Some(both(Literal::Int(sum?), left, right))
-            }
-            // x or "default"
-            "boolean_operator" => {
-                let (left, right) = self.operands(node, "left", "right")?;
-                let first = match self.text(node.child_by_field_name("operator")?) {
-                    "or" => left.literal.is_true(),
-                    _ => !left.literal.is_true(),
-                };
-                let literal = match first {
-                    true => left.literal.clone(),
-                    false => right.literal.clone(),
-                };
-                Some(both(literal, left, right))
-            }
+            "binary_operator" => self.sum(node),
+            "boolean_operator" => self.either(node),
             "not_operator" => {
-                let value = self.value(node.child_by_field_name("argument")?)?;
+                let value = self.field(node, "argument")?;
                 Some(Value {
                     literal: Literal::Bool(!value.literal.is_true()),
                     ..value
                 })
             }
             "comparison_operator" => self.comparison(node),
-            _ => None,
+            _ => self.literal(node).map(Value::of),
         }
     }
 
-    fn operands(&self, node: Node<'_>, left: &str, right: &str) -> Option<(Value, Value)> {
-        Some((
-            self.value(node.child_by_field_name(left)?)?,
-            self.value(node.child_by_field_name(right)?)?,
-        ))
+    /// The value of a part of an expression.
+    fn field(&self, node: Node<'_>, name: &str) -> Option<Value> {
+        self.value(node.child_by_field_name(name)?)
+    }
+
+    fn literal(&self, node: Node<'_>) -> Option<Literal> {
+        let digits = || self.text(node).replace('_', "");
+        Some(match node.kind() {
+            "none" => Literal::None,
+            "true" => Literal::Bool(true),
+            "false" => Literal::Bool(false),
+            "integer" => Literal::Int(digits().parse().ok()?),
+            "float" => Literal::Float(digits().parse().ok()?),
+            "string" => Literal::Text(self.string(node)?),
+            "concatenated_string" => {
+                let parts = children(node).into_iter().map(|part| self.string(part));
+                Literal::Text(parts.collect::<Option<String>>()?)
+            }
+            _ => return None,
+        })
+    }
+
+    fn list(&self, node: Node<'_>) -> Option<Value> {
+        let (mut items, mut variables) = (Vec::new(), Vec::new());
+        for item in children(node) {
+            let item = self.value(item)?;
+            variables.extend(item.variables);
+            items.push(item.literal);
+        }
+        Some(Value {
+            literal: Literal::List(items),
+            variables,
+        })
+    }
+
+    /// `os.environ["X"]`
+    fn subscript(&self, node: Node<'_>) -> Option<Value> {
+        let of = self.text(node.child_by_field_name("value")?);
+        let name = self.field(node, "subscript")?;
+        matches!(of, "os.environ" | "environ").then_some(())?;
+        variable(name, Literal::None)
+    }
+
+    /// `60 * 10`
+    fn sum(&self, node: Node<'_>) -> Option<Value> {
+        let (left, right) = (self.field(node, "left")?, self.field(node, "right")?);
+        let (Literal::Int(a), Literal::Int(b)) = (&left.literal, &right.literal) else {
+            return None;
+        };
+        let sum = match self.text(node.child_by_field_name("operator")?) {
+            "+" => a.checked_add(*b),
+            "-" => a.checked_sub(*b),
+            "*" => a.checked_mul(*b),
+            _ => None,
+        };
+        Some(both(Literal::Int(sum?), left, right))
+    }
+
+    /// `x or "default"`
+    fn either(&self, node: Node<'_>) -> Option<Value> {
+        let (left, right) = (self.field(node, "left")?, self.field(node, "right")?);
+        let operator = self.text(node.child_by_field_name("operator")?);
+        let literal = match left.literal.is_true() == (operator == "or") {
+            true => left.literal.clone(),
+            false => right.literal.clone(),
+        };
+        Some(both(literal, left, right))
     }
 
     /// `a == b`, `a in (b, c)`
@@ -151,54 +156,57 @@ impl Reading<'_> {
     fn call(&self, node: Node<'_>) -> Option<Value> {
         let function = node.child_by_field_name("function")?;
         let arguments = children(node.child_by_field_name("arguments")?);
-        // What is done to a value: os.getenv("X", "false").lower()
-        if function.kind() == "attribute" {
-            let method = self.text(function.child_by_field_name("attribute")?);
-            if matches!(method, "lower" | "upper" | "strip") && arguments.is_empty() {
-                let value = self.value(function.child_by_field_name("object")?)?;
-                let Literal::Text(text) = &value.literal else {
-                    return None;
-                };
-                let text = match method {
-                    "lower" => text.to_lowercase(),
-                    "upper" => text.to_uppercase(),
-                    _ => text.trim().to_owned(),
-                };
-                return Some(Value {
-                    literal: Literal::Text(text),
-                    ..value
-                });
-            }
-        }
         let name = self.text(function);
-        if let ("int" | "float" | "bool" | "str", [argument]) = (name, arguments.as_slice()) {
-            let value = self.value(*argument)?;
-            return Some(Value {
-                literal: converted(name, &value.literal)?,
-                ..value
-            });
+        match (name, arguments.as_slice()) {
+            ("int" | "float" | "bool" | "str", [argument]) => {
+                let value = self.value(*argument)?;
+                Some(Value {
+                    literal: converted(name, &value.literal)?,
+                    ..value
+                })
+            }
+            (_, []) => self.changed_text(function),
+            (_, [variable_name, rest @ ..]) if reads_environment(name) => {
+                variable(self.value(*variable_name)?, self.default(rest)?)
+            }
+            _ => None,
         }
-        if !reads_environment(name) {
+    }
+
+    /// `os.getenv("X", "false").lower()`
+    fn changed_text(&self, function: Node<'_>) -> Option<Value> {
+        let value = self.field(function, "object")?;
+        let Literal::Text(text) = &value.literal else {
             return None;
-        }
-        let variable_name = self.value(*arguments.first()?)?;
-        // os.getenv("X", "default"), config("X", default="default", cast=int)
-        let mut default = Literal::None;
-        for argument in arguments.iter().skip(1) {
+        };
+        let text = match self.text(function.child_by_field_name("attribute")?) {
+            "lower" => text.to_lowercase(),
+            "upper" => text.to_uppercase(),
+            "strip" => text.trim().to_owned(),
+            _ => return None,
+        };
+        Some(Value {
+            literal: Literal::Text(text),
+            ..value
+        })
+    }
+
+    /// What holds without the variable: `os.getenv("X", "default")`, `config("X", default="default", cast=int)`
+    fn default(&self, arguments: &[Node<'_>]) -> Option<Literal> {
+        for argument in arguments {
             let given = match argument.kind() {
                 "keyword_argument" => {
-                    let keyword = self.text(argument.child_by_field_name("name")?);
-                    if keyword != "default" {
+                    let keyword = argument.child_by_field_name("name")?;
+                    if self.text(keyword) != "default" {
                         continue;
                     }
                     argument.child_by_field_name("value")?
                 }
                 _ => *argument,
             };
-            default = self.value(given)?.literal;
-            break;
+            return self.value(given).map(|value| value.literal);
         }
-        variable(variable_name, default)
+        Some(Literal::None)
     }
 
     /// A string without parts that are computed.
@@ -233,10 +241,6 @@ fn both(literal: Literal, left: Value, right: Value) -> Value {
     let mut variables = left.variables;
     variables.extend(right.variables);
     Value { literal, variables }
-}
-
-fn is_environment(name: &str) -> bool {
-    matches!(name, "os.environ" | "environ")
 }
 
 /// The functions by which settings files look variables up: Python's, Label Studio's, and those of environs, django-environ and decouple.
