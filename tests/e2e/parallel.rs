@@ -9,28 +9,33 @@ use crate::login::fresh;
 use crate::stack::{Engine, doors};
 use crate::support::token::native;
 
+/// Fifty requests with that token in the cookie: whom each was answered as, and the cookies that came with it.
+pub async fn fifty_at_once(url: &str, token: &str) -> Vec<(String, Vec<String>)> {
+    let client = crate::support::client();
+    let ask = || async {
+        let request = client
+            .get(format!("{url}/api/current-user/whoami"))
+            .header("Cookie", format!("ls_auth_token={token}"));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{url}");
+        let cookies: Vec<String> = response
+            .headers()
+            .get_all("Set-Cookie")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect();
+        let body: Value = response.json().await.unwrap();
+        (body["email"].as_str().unwrap().to_owned(), cookies)
+    };
+    join_all((0..50).map(|_| ask())).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_requests_with_one_token_over_two_gates_end_in_one_session() {
     for (stack, door, which) in doors() {
         let email = format!("parallel{}@example.test", fresh());
         let token = native(stack.user(&email));
-        let client = crate::support::client();
-        let ask = || async {
-            let request = client
-                .get(format!("{}/api/current-user/whoami", door.url))
-                .header("Cookie", format!("ls_auth_token={token}"));
-            let response = request.send().await.unwrap();
-            assert_eq!(response.status(), 200, "{which}");
-            let cookies: Vec<String> = response
-                .headers()
-                .get_all("Set-Cookie")
-                .iter()
-                .map(|value| value.to_str().unwrap().to_owned())
-                .collect();
-            let body: Value = response.json().await.unwrap();
-            (body["email"].as_str().unwrap().to_owned(), cookies)
-        };
-        let answers = join_all((0..50).map(|_| ask())).await;
+        let answers = fifty_at_once(&door.url, &token).await;
         let mut sessions = BTreeSet::new();
         for (answered, cookies) in answers {
             assert_eq!(

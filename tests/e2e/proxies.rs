@@ -1,13 +1,16 @@
 //! Other proxies than nginx, with the shipped files, before the real Label Studio.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::doors::{Door, KINDS, Kind};
 use crate::label_studio::seeded;
 use crate::login::fresh;
+use crate::parallel::fifty_at_once;
 use crate::programs::{in_chromium, screenshot};
-use crate::stack::{GateProcess, Stack, stacks};
+use crate::stack::{GateProcess, Stack, database_stack, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 use crate::support::token::native;
@@ -140,6 +143,26 @@ async fn the_gates_own_routes_are_behind_every_door() {
         assert_eq!(answer.status(), 303, "{which}");
         assert_eq!(browser.cookie("sessionid"), None, "{which}");
         assert_eq!(browser.whoami().await, None, "{which}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_requests_at_once_end_in_one_session_behind_every_door() {
+    let stack = database_stack();
+    for kind in KINDS {
+        let door = Door::open(kind, stack.gates[0].port, stack.label_studio.port);
+        let email = format!("door{}@example.test", fresh());
+        let user = stack.user(&email);
+        let mut sessions = BTreeSet::new();
+        for (answered, cookies) in fifty_at_once(&door.url, &native(user)).await {
+            assert_eq!(answered, email, "{kind:?}");
+            let mut values = cookies
+                .iter()
+                .filter_map(|cookie| cookie.strip_prefix("sessionid=")?.split(';').next());
+            // What a browser keeps is the last.
+            sessions.insert(values.next_back().expect("a session").to_owned());
+        }
+        assert_eq!(sessions.len(), 1, "{kind:?}");
     }
 }
 
