@@ -149,7 +149,6 @@ fn toml_of(literal: &Literal) -> Option<String> {
         Literal::None => return None,
         Literal::Bool(flag) => flag.to_string(),
         Literal::Int(number) => number.to_string(),
-        // Whole seconds are all that the gate counts in.
         Literal::Float(number) => number.to_string(),
         // JSON's escapes are TOML's (TOML 1.0, "Basic strings").
         Literal::Text(text) => serde_json::Value::from(text.as_str()).to_string(),

@@ -37,21 +37,18 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
         for (n, header) in headers.iter().enumerate() {
             declared +=
                 &format!("set $auth_header{n} ''; proxy_set_header '{header}' $auth_header{n};");
-            copied += &format!("ngx.var.auth_header{n} = res.header['{header}'];");
+            copied += &format!("ngx.var.auth_header{n} = answer.header['{header}'];");
         }
         format!(
             "set $auth_cookie ''; add_header Set-Cookie $auth_cookie always; {declared}
              access_by_lua_block {{
-                 local res = ngx.location.capture('/_external-auth', {{ method = ngx.HTTP_GET, body = '' }})
-                 if res.status == ngx.HTTP_OK then
-                     ngx.var.auth_cookie = res.header['Set-Cookie']
-                     {copied}
-                     return
+                 local answer = ngx.location.capture('/_external-auth', {{ method = ngx.HTTP_GET, body = '' }})
+                 if answer.status ~= 200 then
+                     local handed_on = answer.status == 401 or answer.status == 403
+                     return ngx.exit(handed_on and answer.status or 500)
                  end
-                 if res.status == ngx.HTTP_UNAUTHORIZED or res.status == ngx.HTTP_FORBIDDEN then
-                     ngx.exit(res.status)
-                 end
-                 ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+                 ngx.var.auth_cookie = answer.header['Set-Cookie']
+                 {copied}
              }}"
         )
     } else {

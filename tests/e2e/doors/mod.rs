@@ -1,6 +1,5 @@
-//! Proxies of other kinds than nginx, with the shipped files: HAProxy as Debian has it, Caddy, Traefik and Envoy as PyPI
-//! has them, and what ingress-nginx makes of
-//! the annotations.
+//! Proxies of other kinds than nginx, with the shipped files: HAProxy as Debian has it, Caddy, Traefik and Envoy as PyPI has them, and what
+//! ingress-nginx makes of the annotations.
 
 mod ingress;
 

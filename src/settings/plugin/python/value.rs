@@ -265,8 +265,9 @@ fn reads_environment(function: &str) -> bool {
 }
 
 fn variable(name: Value, default: Literal) -> Option<Value> {
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match name.literal {
-        Literal::Text(name) => Some(Value {
+        Literal::Text(name) if plain(&name) => Some(Value {
             literal: default,
             variables: vec![name],
         }),
@@ -340,6 +341,7 @@ mod tests {
             "'a' if x else 'b'",
             "{'a': 1}",
             "os.environ[name]",
+            "os.getenv('no name')",
             "lambda: 1",
             "99999999999999999999",
         ] {
