@@ -162,6 +162,8 @@ fn the_overlays_are_what_kubernetes_takes() {
 
 /// An overlay with components, as an operator's own overlay has them.
 pub fn with_components(overlay: &str, components: &[&str]) -> String {
+    // kustomize follows relative paths alone.
+    std::fs::create_dir_all(here("target")).unwrap();
     let home = tempfile::tempdir_in(here("target")).unwrap();
     let root = "../../deploy/kubernetes";
     let mut own = format!("resources: [{root}/overlays/{overlay}]\ncomponents:\n");
