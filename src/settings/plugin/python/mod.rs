@@ -62,7 +62,10 @@ fn first_error(node: Node<'_>) -> Option<usize> {
     if !node.has_error() {
         return None;
     }
-    children(node).into_iter().find_map(first_error)
+    // What is missing may be a bracket, which has no name.
+    let mut cursor = node.walk();
+    let mut parts = node.children(&mut cursor);
+    parts.find_map(first_error)
 }
 
 fn line(node: Node<'_>) -> usize {
@@ -192,9 +195,15 @@ INSTALLED_APPS += ['label_studio_sso']
 
     #[test]
     fn what_is_no_python_is_said_with_its_line() {
-        assert_eq!(
-            read("A = 1\nB = = 2\n").unwrap_err(),
-            "is no Python 3: see line 2"
-        );
+        for (source, line) in [
+            ("A = 1\nB = = 2\n", 2),
+            ("A = 1\nB = ['a',\n", 2),
+            ("A = (1\n", 1),
+            ("A = 'a\n", 1),
+            ("print 'Python 2'\nexec 'x' in\n", 2),
+        ] {
+            let told = format!("is no Python 3: see line {line}");
+            assert_eq!(read(source).err(), Some(told), "{source}");
+        }
     }
 }
