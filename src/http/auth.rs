@@ -1,6 +1,6 @@
 //! `/auth/{proxy}`: the check.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::extract::Proxy;
 use super::{Backend, State, extract, respond, sso};
@@ -8,51 +8,19 @@ use crate::gate::reason::Reason;
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Denial, Grant, Rejection};
 
-/// `/auth/nginx`
-pub(super) async fn nginx<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    answer(&state, Proxy::Nginx, &request).await
+/// The check, for a proxy of that kind. Any method will do.
+pub(super) fn check<P: Backend>(proxy: Proxy) -> Route {
+    web::to(
+        move |request: HttpRequest, state: web::Data<State<P>>| async move {
+            answer(&state, proxy, &request).await
+        },
+    )
 }
 
-/// `/auth/ingress-nginx`
-pub(super) async fn ingress_nginx<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    answer(&state, Proxy::IngressNginx, &request).await
-}
-
-/// `/auth/caddy`
-pub(super) async fn caddy<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    answer(&state, Proxy::Caddy, &request).await
-}
-
-/// `/auth/traefik`
-pub(super) async fn traefik<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    answer(&state, Proxy::Traefik, &request).await
-}
-
-/// `/auth/envoy/…`
-pub(super) async fn envoy<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    answer(&state, Proxy::Envoy, &request).await
-}
-
-/// The check, for a proxy of that kind.
 async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
     let subrequest = extract::subrequest(proxy, request);
     let verdict = match &subrequest {
-        Some(subrequest) => check(state, subrequest).await,
+        Some(subrequest) => decide(state, subrequest).await,
         None => Err(malformed()),
     };
     state.metrics.count_check(match &verdict {
@@ -66,16 +34,18 @@ async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpReques
                 .map(|subrequest| subrequest.cookies().as_bytes());
             respond::granted(proxy, &grant, own.unwrap_or_default())
         }
-        Err(rejection) if respond::is_shown(proxy) => {
-            let page = sso::rejected(state, proxy, request, &rejection);
-            respond::without_token(proxy, page, &rejection)
+        Err(rejection) => {
+            let response = match respond::is_shown(proxy) {
+                true => sso::rejected(state, proxy, request, &rejection),
+                false => respond::rejected(&rejection),
+            };
+            respond::without_token(proxy, response, &rejection)
         }
-        Err(rejection) => respond::without_token(proxy, respond::rejected(&rejection), &rejection),
     }
 }
 
 /// Asks the gate, and writes down what was more than letting a request pass.
-async fn check<P: Backend>(
+async fn decide<P: Backend>(
     state: &State<P>,
     subrequest: &Subrequest<'_>,
 ) -> Result<Grant, Rejection> {

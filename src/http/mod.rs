@@ -18,6 +18,7 @@ use actix_web::http::header::ALLOW;
 use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
+use self::extract::Proxy;
 pub use self::sso::Places;
 pub use self::token::{RateLimits, TokenRoute};
 use crate::gate::issue::{Entropy, TokenIssuer};
@@ -56,11 +57,13 @@ pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::S
     move |config| {
         config
             .app_data(state)
-            .service(web::resource("/auth/nginx").to(auth::nginx::<P>))
-            .service(web::resource("/auth/ingress-nginx").to(auth::ingress_nginx::<P>))
-            .service(web::resource("/auth/caddy").to(auth::caddy::<P>))
-            .service(web::resource("/auth/traefik").to(auth::traefik::<P>))
-            .service(web::resource("/auth/envoy/{path:.*}").to(auth::envoy::<P>))
+            .service(web::resource("/auth/nginx").route(auth::check::<P>(Proxy::Nginx)))
+            .service(
+                web::resource("/auth/ingress-nginx").route(auth::check::<P>(Proxy::IngressNginx)),
+            )
+            .service(web::resource("/auth/caddy").route(auth::check::<P>(Proxy::Caddy)))
+            .service(web::resource("/auth/traefik").route(auth::check::<P>(Proxy::Traefik)))
+            .service(web::resource("/auth/envoy/{path:.*}").route(auth::check::<P>(Proxy::Envoy)))
             .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
             .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
             .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>))

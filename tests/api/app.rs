@@ -283,3 +283,12 @@ impl Answer {
         value.split(';').next()
     }
 }
+
+/// A service with those settings, over a database with one user, who is worker@example.com.
+pub async fn world(settings: &[(&str, &str)]) -> (TestDatabase, TestApp, i32) {
+    let database = TestDatabase::new().await;
+    let organization = database.organization().await;
+    let user = database.user("worker@example.com", organization).await;
+    let app = TestApp::start(&database.gate_url(), settings);
+    (database, app, user)
+}

@@ -1,15 +1,7 @@
 //! The check in the terms of each kind of proxy: where the original request is read from, and how the cookies are handed on.
 
-use crate::app::{Answer, TestApp, TestDatabase};
+use crate::app::{Answer, TestApp, world};
 use crate::support::token::native;
-
-async fn world(settings: &[(&str, &str)]) -> (TestDatabase, TestApp, i32) {
-    let database = TestDatabase::new().await;
-    let organization = database.organization().await;
-    let user = database.user("worker@example.com", organization).await;
-    let app = TestApp::start(&database.gate_url(), settings);
-    (database, app, user)
-}
 
 /// How a proxy asks about a request for `uri`: the endpoint, and the headers that it sets.
 fn question(proxy: &str, uri: &str) -> (String, Vec<(&'static str, String)>) {

@@ -2,18 +2,10 @@
 
 use serde_json::json;
 
-use crate::app::{Answer, TestApp, TestDatabase};
+use crate::app::{Answer, TestApp, world};
 use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
 
 const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-
-async fn world(settings: &[(&str, &str)]) -> (TestDatabase, TestApp, i32) {
-    let database = TestDatabase::new().await;
-    let organization = database.organization().await;
-    let user = database.user("worker@example.com", organization).await;
-    let app = TestApp::start(&database.gate_url(), settings);
-    (database, app, user)
-}
 
 fn location(answer: &Answer) -> &str {
     answer.header("Location").unwrap_or_default()

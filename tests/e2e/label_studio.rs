@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use crate::support::cluster::{CLUSTER, run};
-use crate::support::free_port;
 use crate::support::leash::Leash;
 use crate::support::token::SECRET_KEY;
+use crate::support::{free_port, listens, wait_until};
 
 /// Password of the administrator in Label Studio's own form.
 pub const ADMIN_PASSWORD: &str = "a-password-for-the-form";
@@ -175,15 +174,8 @@ impl LabelStudio {
             log,
             _server: server,
         };
-        let until = Instant::now() + Duration::from_secs(120);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                Instant::now() < until,
-                "{}",
-                std::fs::read_to_string(&studio.log).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        let said = || std::fs::read_to_string(&studio.log).unwrap();
+        wait_until(120, || listens(port), said);
         studio
     }
 }

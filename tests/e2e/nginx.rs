@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use crate::support::free_port;
 use crate::support::leash::Leash;
+use crate::support::{free_port, listens, wait_until};
 
 /// Debian's nginx and, from `tests/run`, 1.28.
 pub fn binaries() -> Vec<PathBuf> {
@@ -158,12 +157,11 @@ impl Nginx {
             prefix,
             _server: server,
         };
-        let until = Instant::now() + Duration::from_secs(15);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let said = || nginx.read("output.log") + &nginx.read("error.log");
-            assert!(Instant::now() < until, "nginx did not start: {}", said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let said = || {
+            let said = nginx.read("output.log") + &nginx.read("error.log");
+            format!("nginx did not start: {said}")
+        };
+        wait_until(15, || listens(port), said);
         nginx
     }
 

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::cluster::run;
-use crate::support::free_port;
 use crate::support::leash::Leash;
+use crate::support::{free_port, listens, wait_until};
 
 /// `tests/.cache/NAME`, or what the variable names instead.
 pub fn installed(variable: &str, name: &str) -> PathBuf {
@@ -51,12 +50,12 @@ impl Program {
     pub fn on(port: u16, home: &Path, command: impl FnOnce(u16) -> Command) -> Self {
         let log = std::env::temp_dir().join(format!("gate-test-program-{port}.log"));
         let server = Leash::start(&command(port), "TERM", &log, Some(home));
-        let until = Instant::now() + Duration::from_secs(60);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let said = || std::fs::read_to_string(&log).unwrap_or_default();
-            assert!(Instant::now() < until, "it did not start: {}", said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        wait_until(
+            60,
+            || listens(port),
+            || format!("it did not start: {}", said()),
+        );
         // What it says from now on is of no interest; the file stays readable for whoever has it open.
         let _ = std::fs::remove_file(&log);
         Self {

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use crate::label_studio::{LabelStudio, database};
 use crate::nginx::{Nginx, binaries};
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
-use crate::support::free_port;
 use crate::support::leash::Leash;
 use crate::support::token::SECRET_KEY;
+use crate::support::{free_port, listens, wait_until};
 
 /// Django's session engine, as Label Studio runs with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +87,8 @@ impl GateProcess {
             log,
             _server: server,
         };
-        let until = Instant::now() + Duration::from_secs(15);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                Instant::now() < until,
-                "the gate did not start: {}",
-                gate.log()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let said = || format!("the gate did not start: {}", gate.log());
+        wait_until(15, || listens(port), said);
         gate
     }
 

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use super::free_port;
 use super::leash::Leash;
+use super::{free_port, wait_until};
 
 /// The role that the gate has in the tests: the one that `sql/role.sql` makes.
 pub const GATE_ROLE: &str = "label_studio_gate";
@@ -163,15 +162,8 @@ impl Cluster {
             certificates: home,
             _server: server,
         };
-        let until = Instant::now() + Duration::from_secs(30);
-        while !cluster.answers() {
-            assert!(
-                Instant::now() < until,
-                "Postgres did not start: {}",
-                log.display()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let said = || format!("Postgres did not start: {}", log.display());
+        wait_until(30, || cluster.answers(), said);
         let _ = std::fs::remove_file(log);
         cluster
     }

@@ -25,6 +25,21 @@ pub fn free_port() -> u16 {
         .expect("the loopback interface has free ports")
 }
 
+/// Waits until something is so; fails with what `said` tells when that takes longer than it may.
+pub fn wait_until(seconds: u64, ready: impl Fn() -> bool, said: impl Fn() -> String) {
+    use std::time::{Duration, Instant};
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while !ready() {
+        assert!(Instant::now() < until, "{}", said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether somebody listens on that port of the loopback interface.
+pub fn listens(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
 /// An HTTP client. reqwest asks for the cryptography that the service installs.
 pub fn client() -> reqwest::Client {
     client_builder().build().expect("a client")

@@ -5,11 +5,10 @@ mod ingress;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::programs::installed;
-use crate::support::free_port;
 use crate::support::leash::Leash;
+use crate::support::{free_port, wait_until};
 
 /// The kinds.
 pub const KINDS: [Kind; 6] = [
@@ -74,15 +73,8 @@ impl Door {
             home,
             _server: server,
         };
-        let until = Instant::now() + Duration::from_secs(30);
-        while !door.is_ready() {
-            assert!(
-                Instant::now() < until,
-                "{kind:?} did not start: {}",
-                door.logs()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let said = || format!("{kind:?} did not start: {}", door.logs());
+        wait_until(30, || door.is_ready(), said);
         door
     }
 
