@@ -64,6 +64,26 @@ pub const KEYS: &[Key] = &[
         &[],
         "connections a worker accepts at once",
     ),
+    key(
+        "http.proxies",
+        &[],
+        "kinds of proxy whose check routes exist: `nginx`, `ingress-nginx`, `caddy` (also HAProxy), `traefik`, `envoy`",
+    ),
+    key(
+        "http.trusted_proxies",
+        &[],
+        "addresses and networks of the proxies whose `X-Real-IP` is believed",
+    ),
+    key(
+        "http.internal_listen",
+        &[],
+        "a second address, which alone serves checks, health and metrics; empty: `http.listen` serves everything",
+    ),
+    key(
+        "http.body_timeout_seconds",
+        &[],
+        "time limit for receiving a request's body",
+    ),
     key("log.format", &[], "`human` or `json`"),
     key(
         "log.level",
@@ -186,6 +206,16 @@ pub const KEYS: &[Key] = &[
         "token.cookie_domain",
         &[],
         "domain under which it is deleted; empty: that of the session's cookie",
+    ),
+    key(
+        "token.cookie_samesite",
+        &[],
+        "`SameSite` with which it is deleted: `auto` (that of the session's cookie), `Lax`, `Strict` or `None`",
+    ),
+    key(
+        "token.cookie_partitioned",
+        &[],
+        "whether it is deleted as a partitioned cookie: `auto` (as the session's cookie), `true` or `false`",
     ),
     key(
         "token.parameter",
@@ -359,6 +389,11 @@ pub const KEYS: &[Key] = &[
         "how many seconds `exp` and `nbf` may be off",
     ),
     key(
+        "native.max_lifetime_seconds",
+        &[],
+        "the longest time from `iat` to `exp` of a native token; 0: any",
+    ),
+    key(
         "client_session.verify_url",
         &["JWT_SSO_SESSION_VERIFY_URL"],
         "method 3: the API of your application that says whose session a cookie names; empty: off",
@@ -501,6 +536,11 @@ pub const KEYS: &[Key] = &[
         "token_issue.legacy_api_tokens",
         &[],
         "`organization`: legacy API tokens count where the organization allows them; `allow`: always",
+    ),
+    key(
+        "token_issue.staff_for_superusers",
+        &[],
+        "whether staff who are not superusers may get tokens for superusers and revoke their sessions",
     ),
     key(
         "token_issue.rate_limit_per_second",

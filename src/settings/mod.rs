@@ -20,12 +20,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
 use config::Config;
+use ipnet::IpNet;
 
 pub use self::client_session::ClientSession;
 pub use self::database::{Database, Tls};
@@ -38,6 +39,7 @@ pub use self::plugin::configuration as configuration_of_the_plugin;
 pub use self::policy::Policies;
 use self::reader::Reader;
 pub use self::session::Session;
+use crate::django::SameSite;
 
 /// All settings.
 #[derive(Debug)]
@@ -80,6 +82,40 @@ pub struct Http {
     pub shutdown_timeout: Duration,
     /// Connections a worker accepts.
     pub max_connections: usize,
+    /// Kinds of proxy whose check routes exist.
+    pub proxies: Vec<Proxy>,
+    /// Proxies whose word on the peer's address counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where checks, health and metrics are served, if not with everything else.
+    pub internal_listen: Option<SocketAddr>,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// A kind of proxy, by how it asks and how it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    /// nginx's `auth_request`, and HAProxy with the shipped Lua file.
+    Nginx,
+    /// The `auth-url` annotation of ingress-nginx.
+    IngressNginx,
+    /// Caddy's `forward_auth`.
+    Caddy,
+    /// Traefik's ForwardAuth.
+    Traefik,
+    /// Envoy's `ext_authz` over HTTP.
+    Envoy,
+}
+
+impl Proxy {
+    /// Every kind, under the name that the settings have for it.
+    pub const ALL: &[(&str, Self)] = &[
+        ("nginx", Self::Nginx),
+        ("ingress-nginx", Self::IngressNginx),
+        ("caddy", Self::Caddy),
+        ("traefik", Self::Traefik),
+        ("envoy", Self::Envoy),
+    ];
 }
 
 /// Where tokens are found.
@@ -91,6 +127,10 @@ pub struct Token {
     pub cookie_path: String,
     /// Its domain.
     pub cookie_domain: Option<String>,
+    /// `SameSite` with which it is deleted.
+    pub cookie_same_site: SameSite,
+    /// Whether it is deleted as a partitioned cookie.
+    pub cookie_partitioned: bool,
     /// Name of the query parameter.
     pub parameter: String,
     /// Bytes.
@@ -110,6 +150,8 @@ pub struct Native {
     pub user_id_claim: String,
     /// How far `exp` and `nbf` may be off.
     pub leeway: Duration,
+    /// The longest time from `iat` to `exp`; `None`: any.
+    pub max_lifetime: Option<Duration>,
 }
 
 /// `POST /api/sso/token`.
@@ -121,6 +163,8 @@ pub struct TokenIssue {
     pub create_users: bool,
     /// Whether legacy API tokens count.
     pub legacy_api_tokens: LegacyTokens,
+    /// Whether staff who are not superusers may act on superusers.
+    pub staff_for_superusers: bool,
     /// Tokens per second and administrator; 0: no limit.
     pub rate_limit_per_second: u32,
     /// Wrong API tokens per minute and client address; 0: no limit.
@@ -157,6 +201,7 @@ impl Settings {
     fn read(reader: &mut Reader) -> Self {
         let session = Session::read(reader);
         let label_studio = LabelStudio::read(reader);
+        let token_issue = TokenIssue::read(reader);
         Self {
             http: Http::read(reader),
             log: Log::read(reader),
@@ -166,14 +211,9 @@ impl Settings {
             label_studio,
             database: Database::read(reader),
             token: Token::read(reader, &session),
-            native: Native {
-                enabled: reader.flag("native.enabled"),
-                api_tokens: reader.flag("native.api_tokens"),
-                user_id_claim: reader.filled("native.user_id_claim"),
-                leeway: reader.seconds("native.leeway_seconds", 0..=300),
-            },
+            native: Native::read(reader, &token_issue),
             session,
-            token_issue: TokenIssue::read(reader),
+            token_issue,
             in_force: String::new(),
         }
     }
@@ -265,8 +305,57 @@ impl Http {
             keep_alive: reader.seconds("http.keep_alive_seconds", 1..=3600),
             shutdown_timeout: reader.seconds("http.shutdown_seconds", 0..=3600),
             max_connections: reader.number("http.max_connections", 1..=1_000_000),
+            proxies: proxies(reader),
+            trusted_proxies: trusted_proxies(reader),
+            internal_listen: internal_listen(reader),
+            body_timeout: reader.seconds("http.body_timeout_seconds", 1..=300),
         }
     }
+}
+
+fn proxies(reader: &mut Reader) -> Vec<Proxy> {
+    let name = "http.proxies";
+    let mut proxies = Vec::new();
+    for text in reader.list(name) {
+        match Proxy::ALL.iter().find(|(known, _)| *known == text) {
+            Some((_, proxy)) => proxies.push(*proxy),
+            None => {
+                let known: Vec<&str> = Proxy::ALL.iter().map(|(known, _)| *known).collect();
+                let known = known.join(", ");
+                reader.refuse(name, format!("must be some of {known}, and has {text:?}"));
+            }
+        }
+    }
+    if proxies.is_empty() {
+        reader.refuse(name, "must name a proxy, or nothing is checked");
+    }
+    proxies
+}
+
+fn trusted_proxies(reader: &mut Reader) -> Vec<IpNet> {
+    let name = "http.trusted_proxies";
+    let mut networks = Vec::new();
+    for text in reader.list(name) {
+        let network = text.parse::<IpNet>().ok();
+        match network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+            Some(network) => networks.push(network),
+            None => reader.refuse(
+                name,
+                format!(
+                    "must be addresses or networks, as 10.0.0.7 or 10.0.0.0/8, and has {text:?}"
+                ),
+            ),
+        }
+    }
+    networks
+}
+
+fn internal_listen(reader: &mut Reader) -> Option<SocketAddr> {
+    reader.optional("http.internal_listen")?;
+    reader.parsed(
+        "http.internal_listen",
+        "an address and a port, as 127.0.0.1:8091 or [::1]:8091, or empty",
+    )
 }
 
 impl Token {
@@ -295,6 +384,23 @@ impl Token {
         Self {
             cookie,
             cookie_path,
+            cookie_same_site: reader
+                .choice(
+                    "token.cookie_samesite",
+                    &[
+                        ("auto", None),
+                        ("Lax", Some(SameSite::Lax)),
+                        ("Strict", Some(SameSite::Strict)),
+                        ("None", Some(SameSite::None)),
+                    ],
+                )
+                .unwrap_or(session.cookie_samesite),
+            cookie_partitioned: reader
+                .choice(
+                    "token.cookie_partitioned",
+                    &[("auto", None), ("true", Some(true)), ("false", Some(false))],
+                )
+                .unwrap_or(session.cookie_partitioned),
             // As the plugin does.
             cookie_domain: cookie_domain.or_else(|| session.cookie_domain.clone()),
             parameter,
@@ -304,6 +410,20 @@ impl Token {
                 let window = reader.seconds("token.once_window_seconds", 1..=300);
                 once.then_some(window)
             },
+        }
+    }
+}
+
+impl Native {
+    fn read(reader: &mut Reader, token_issue: &TokenIssue) -> Self {
+        let most = reader.seconds("native.max_lifetime_seconds", 0..=315_360_000);
+        Self {
+            enabled: reader.flag("native.enabled"),
+            api_tokens: reader.flag("native.api_tokens"),
+            user_id_claim: reader.filled("native.user_id_claim"),
+            leeway: reader.seconds("native.leeway_seconds", 0..=300),
+            // What is issued here is accepted here.
+            max_lifetime: (!most.is_zero()).then(|| most.max(token_issue.expires_in)),
         }
     }
 }
@@ -320,6 +440,7 @@ impl TokenIssue {
                     ("allow", LegacyTokens::Allow),
                 ],
             ),
+            staff_for_superusers: reader.flag("token_issue.staff_for_superusers"),
             rate_limit_per_second: reader
                 .number("token_issue.rate_limit_per_second", 0..=1_000_000),
             failures_per_minute: reader.number("token_issue.failures_per_minute", 0..=1_000_000),
