@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::extract::Proxy;
+use super::peer_address::PeerAddress;
 use super::{Backend, State, extract, respond, sso};
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::Subrequest;
@@ -18,10 +19,11 @@ pub(super) fn check<P: Backend>(proxy: Proxy) -> Route {
 }
 
 async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
-    let subrequest = extract::subrequest(proxy, request);
+    let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
+    let peer = state.trusted_proxies.peer_address(request);
     let verdict = match &subrequest {
-        Some(subrequest) => decide(state, subrequest).await,
-        None => Err(malformed()),
+        Some(subrequest) => decide(state, subrequest, peer).await,
+        None => Err(malformed(state, peer)),
     };
     state.metrics.count_check(match &verdict {
         Ok(grant) => grant.reason(),
@@ -48,6 +50,7 @@ async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpReques
 async fn decide<P: Backend>(
     state: &State<P>,
     subrequest: &Subrequest<'_>,
+    peer: PeerAddress,
 ) -> Result<Grant, Rejection> {
     let verdict = state.gate.decide(subrequest).await;
     let path = subrequest.path();
@@ -61,15 +64,21 @@ async fn decide<P: Backend>(
                 "logged in"
             ),
             None if is_refusal(grant.reason()) => {
-                tracing::info!(reason = grant.reason().code(), path, "token not accepted");
+                if state.refusals.admits(peer) {
+                    tracing::info!(reason = grant.reason().code(), path, "token not accepted");
+                }
             }
             None => tracing::trace!(reason = grant.reason().code(), path, "passed"),
         },
         Err(Rejection::SignInRequired(denial)) => {
-            tracing::info!(reason = denial.reason.code(), path, "sign-in required");
+            if state.refusals.admits(peer) {
+                tracing::info!(reason = denial.reason.code(), path, "sign-in required");
+            }
         }
         Err(Rejection::Denial(denial)) => {
-            tracing::warn!(reason = denial.reason.code(), path, "refused");
+            if state.refusals.admits(peer) {
+                tracing::warn!(reason = denial.reason.code(), %peer, path, "refused");
+            }
         }
         Err(Rejection::Outage(outage)) => {
             tracing::error!(
@@ -90,12 +99,14 @@ const fn is_refusal(reason: Reason) -> bool {
 }
 
 /// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).
-fn malformed() -> Rejection {
+fn malformed<P>(state: &State<P>, peer: PeerAddress) -> Rejection {
     let reason = Reason::RequestMalformed;
-    tracing::warn!(
-        reason = reason.code(),
-        "refused: the proxy did not send the original URI in the header of its kind"
-    );
+    if state.refusals.admits(peer) {
+        tracing::warn!(
+            reason = reason.code(),
+            "refused: the proxy did not send the original URI in the header of its kind"
+        );
+    }
     Rejection::Denial(Denial {
         reason,
         token_deletion: None,

@@ -29,7 +29,7 @@ async fn answer<P: Backend>(
     body: Result<web::Bytes, actix_web::Error>,
     state: &State<P>,
 ) -> Result<HttpResponse, Answer> {
-    let admin = token::admin(request, &state.token).await?;
+    let admin = token::admin(request, state).await?;
     let email = token::email(&body.map_err(|_| Answer::InvalidJson)?)?;
     let outage = |outage| Answer::from_error(IssueError::Outage(outage), String::new());
     let identity = Identity::Email(email.clone());

@@ -11,6 +11,7 @@ mod auth;
 mod client_sessions;
 mod commands;
 mod documents;
+mod exposure;
 mod house;
 mod issuers;
 mod outages;

@@ -90,7 +90,7 @@ async fn sign_in<P: Backend>(
     token: &str,
     next: &str,
 ) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(request, next) else {
+    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
         return show(state, request, Page::LinkExpired, Reason::RequestMalformed);
     };
     let verdict = state.gate.sign_in(token, &subrequest).await;
@@ -99,6 +99,7 @@ async fn sign_in<P: Backend>(
         Err(rejection) => rejection.reason(),
     };
     state.metrics.count_sign_in(reason);
+    let admits = || state.logs_refusal_of(request);
     match verdict {
         Ok(grant) => {
             let path = subrequest.path();
@@ -110,7 +111,9 @@ async fn sign_in<P: Backend>(
                 }
                 // Whoever comes back to an old link and is still signed in goes on.
                 None => {
-                    tracing::info!(reason = reason.code(), path, "token not accepted");
+                    if admits() {
+                        tracing::info!(reason = reason.code(), path, "token not accepted");
+                    }
                     is_signed_in(state, &subrequest).await
                 }
             };
@@ -126,11 +129,15 @@ async fn sign_in<P: Backend>(
             response
         }
         Err(Rejection::SignInRequired(_)) => {
-            tracing::info!(reason = reason.code(), "token not accepted");
+            if admits() {
+                tracing::info!(reason = reason.code(), "token not accepted");
+            }
             show(state, request, Page::LinkExpired, reason)
         }
         Err(Rejection::Denial(_)) => {
-            tracing::warn!(reason = reason.code(), "refused");
+            if admits() {
+                tracing::warn!(reason = reason.code(), "refused");
+            }
             show(state, request, Page::NotKnown, reason)
         }
         Err(Rejection::Outage(outage)) => unavailable(state, request, outage),
@@ -146,7 +153,7 @@ pub(super) async fn logout<P: Backend>(
     request: HttpRequest,
     state: web::Data<State<P>>,
 ) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(&request, "/") else {
+    let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
         return show(&state, &request, Page::NotAllowed, Reason::RequestMalformed);
     };
     match state.gate.sign_out(&subrequest).await {
