@@ -14,6 +14,7 @@ mod django;
 mod doors;
 mod environments;
 mod examples;
+mod exposure;
 mod kubernetes;
 mod label_studio;
 mod login;
