@@ -31,15 +31,16 @@ pub(super) struct Composed {
 impl Composed {
     fn of(statement: Statement<'_>, has_own_tables: bool) -> Self {
         let revoked_at = match has_own_tables {
-            true => {
-                "(SELECT revocation.revoked_at FROM label_studio_gate.revocation WHERE revocation.user_id = account.id)"
-            }
+            true => sql!("parts/revoked_at").text,
             false => "NULL::timestamptz",
         };
         let text = statement
             .text
             .replace("/* the user found */", sql!("parts/user").text)
             .replace("/* revoked at */", revoked_at);
+        // Without comments, whoever looks into pg_stat_activity sees the statement.
+        let is_code = |line: &&str| !line.trim_start().starts_with("--");
+        let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
         Self {
             name: statement.name,
             text,
