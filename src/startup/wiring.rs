@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::SystemEntropy;
 use crate::client_api::ClientApi;
 use crate::django::{CookieAttributes, SameSite, SessionCodec};
@@ -11,9 +13,13 @@ use crate::gate::credential::CredentialSources;
 use crate::gate::entropy::Entropy;
 use crate::gate::issue::{IssuePolicy, TokenIssuer};
 use crate::gate::policy::Policy;
+use crate::gate::reason::Outage;
 use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
 use crate::gate::user::Users;
-use crate::gate::verify::{ApiAuthenticator, ClientSession, Issuer, Keys, Native, Verifier};
+use crate::gate::verify::{
+    ApiAuthenticator, ApiTokens, ClientSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
+    Verifier,
+};
 use crate::keys::{KeyServer, Refresh};
 use crate::outgoing::{Limits, Outgoing};
 use crate::postgres::{Postgres, Recent};
@@ -90,7 +96,7 @@ pub(crate) fn gate(
             ..settings.policy.gate.clone()
         },
         verifier: verifier(settings, backend, serving)?,
-        api: api_authenticator(settings, backend),
+        api: api_authenticator(settings, backend.recent.clone()),
         users: backend.users(),
         sessions: Sessions::new(backend.sessions(), policy, secret_key, entropy.clone()),
         clock,
@@ -107,9 +113,13 @@ pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Cloc
         legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
         staff_for_superusers: settings.token_issue.staff_for_superusers,
     };
+    let tokens = Arc::new(IssuersTokens {
+        recent: backend.recent.clone(),
+        current: backend.postgres.clone(),
+    });
     TokenIssuer::new(
         backend.users(),
-        api_authenticator(settings, backend),
+        api_authenticator(settings, tokens),
         &settings.label_studio.secret_key,
         policy,
         clock,
@@ -117,12 +127,29 @@ pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Cloc
     )
 }
 
-fn api_authenticator(settings: &Settings, backend: &Backend) -> ApiAuthenticator {
+fn api_authenticator(settings: &Settings, tokens: Arc<dyn ApiTokens>) -> ApiAuthenticator {
     ApiAuthenticator::new(
         &settings.label_studio.secret_key,
         &settings.label_studio.former_secret_keys,
-        backend.recent.clone(),
+        tokens,
     )
+}
+
+/// What the token route believes: a personal access token lives for 200 years, so that its revocation counts at once.
+struct IssuersTokens {
+    recent: Arc<Recent>,
+    current: Postgres,
+}
+
+#[async_trait]
+impl ApiTokens for IssuersTokens {
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        self.recent.owner_of_key(key).await
+    }
+
+    async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        self.current.owner_of_jwt(user_id, jti).await
+    }
 }
 
 /// Where browsers reach Label Studio.
@@ -154,7 +181,7 @@ fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<
         }),
         api_tokens: native
             .api_tokens
-            .then(|| api_authenticator(settings, backend)),
+            .then(|| api_authenticator(settings, Arc::new(backend.postgres.clone()))),
         client_session: settings
             .client_session
             .as_ref()
