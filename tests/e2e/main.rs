@@ -12,6 +12,7 @@
 mod browser;
 mod django;
 mod doors;
+mod endings;
 mod environments;
 mod examples;
 mod kubernetes;
