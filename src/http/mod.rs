@@ -31,12 +31,9 @@ pub use self::extract::Proxy;
 pub use self::limiter::RateLimits;
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
-pub use self::sso::Places;
+pub use self::sso::Redirects;
 pub use self::token::TokenRoute;
-use crate::gate::issue::{Entropy, TokenIssuer};
-use crate::gate::session::SessionStore;
-use crate::gate::user::UserDirectory;
-use crate::gate::verify::ApiTokens;
+use crate::gate::entropy::Entropy;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
 
@@ -44,13 +41,13 @@ use crate::metrics::Metrics;
 const FORM_LIMIT: usize = 160 * 1024;
 
 /// What the routes share.
-pub struct State<P> {
+pub struct State {
     /// Decides about requests.
-    pub gate: Gate<P, P>,
+    pub gate: Gate,
     /// Issues tokens.
-    pub token: TokenRoute<TokenIssuer<P, P>>,
-    /// Where people are sent.
-    pub places: Places,
+    pub token: TokenRoute,
+    /// Where users are sent.
+    pub redirects: Redirects,
     /// Who tells the peer's address.
     pub trusted_proxies: TrustedProxies,
     /// Which refusals are logged.
@@ -60,23 +57,18 @@ pub struct State<P> {
     /// Random bytes, for the ids of requests.
     pub entropy: Arc<dyn Entropy>,
     /// What the service stands on.
-    pub backend: P,
+    pub backend: Arc<dyn Readiness>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
 
-impl<P> State<P> {
+impl State {
     /// Whether this refusal is logged, or one too many.
     fn logs_refusal_of(&self, request: &HttpRequest) -> bool {
         let peer = self.trusted_proxies.peer_address(request);
         self.refusals.admits(peer)
     }
 }
-
-/// What stands behind the routes: one adapter for all ports.
-pub trait Backend: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static {}
-
-impl<P: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static> Backend for P {}
 
 /// Which of the contract's routes a listener has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,24 +82,24 @@ pub enum Surface {
 }
 
 /// The routes of that surface, with checks for those proxies.
-pub fn routes<P: Backend>(
-    state: web::Data<State<P>>,
+pub fn routes(
+    state: web::Data<State>,
     surface: Surface,
     proxies: &[Proxy],
 ) -> impl FnOnce(&mut web::ServiceConfig) {
     // The last one is the outermost.
     let guarded = web::scope("")
-        .wrap(from_fn(request_target::canonical::<P>))
-        .wrap(from_fn(slow_peers::cut_off::<P>));
+        .wrap(from_fn(request_target::canonical))
+        .wrap(from_fn(slow_peers::cut_off));
     let guarded = match surface {
         Surface::Public => guarded,
-        Surface::Everything | Surface::Internal => guarded
-            .configure(checks::<P>(proxies))
-            .configure(health::routes::<P>),
+        Surface::Everything | Surface::Internal => {
+            guarded.configure(checks(proxies)).configure(health::routes)
+        }
     };
     let guarded = match surface {
         Surface::Internal => guarded,
-        Surface::Everything | Surface::Public => guarded.configure(public::<P>),
+        Surface::Everything | Surface::Public => guarded.configure(public),
     };
     move |config| {
         config.app_data(state).service(guarded);
@@ -115,7 +107,7 @@ pub fn routes<P: Backend>(
 }
 
 /// What the proxies ask that the settings name; there are no routes for the others.
-fn checks<P: Backend>(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
+fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         for proxy in proxies {
             let path = match proxy {
@@ -125,48 +117,48 @@ fn checks<P: Backend>(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig)
                 Proxy::Traefik => "/auth/traefik",
                 Proxy::Envoy => "/auth/envoy/{path:.*}",
             };
-            config.service(web::resource(path).route(auth::check::<P>(*proxy)));
+            config.service(web::resource(path).route(auth::check(*proxy)));
         }
         if proxies.contains(&Proxy::Nginx) {
             config
-                .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
-                .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
-                .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>));
+                .service(web::resource("/auth/nginx/login").to(sso::login_by_address))
+                .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required))
+                .service(web::resource("/auth/nginx/refused").to(sso::refused));
         }
     }
 }
 
 /// What proxies hand on from browsers and callers.
-fn public<P: Backend>(config: &mut web::ServiceConfig) {
+fn public(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/sso/login")
                 .app_data(web::FormConfig::default().limit(FORM_LIMIT))
-                .route(web::get().to(sso::login_by_link::<P>))
-                .route(web::post().to(sso::login_by_form::<P>))
+                .route(web::get().to(sso::login_by_link))
+                .route(web::post().to(sso::login_by_form))
                 .default_service(only("GET, POST")),
         )
         .service(
             web::resource("/sso/logout")
-                .route(web::get().to(sso::logout::<P>))
-                .route(web::post().to(sso::logout::<P>))
+                .route(web::get().to(sso::logout))
+                .route(web::post().to(sso::logout))
                 .default_service(only("GET, POST")),
         )
         .service(
             web::resource("/sso/signed-out")
-                .route(web::get().to(sso::signed_out::<P>))
+                .route(web::get().to(sso::signed_out))
                 .default_service(only("GET")),
         )
         .service(
             web::resource("/api/sso/revoke")
                 .app_data(token::body_limit())
-                .route(web::post().to(revoke::revoke::<P>))
+                .route(web::post().to(revoke::revoke))
                 .default_service(only("POST")),
         )
         .service(
             web::resource("/api/sso/token")
                 .app_data(token::body_limit())
-                .route(web::post().to(token::issue::<P>))
+                .route(web::post().to(token::issue))
                 .default_service(only("POST")),
         );
 }

@@ -11,11 +11,11 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
 use super::extract::ENVOY_PREFIX;
-use super::{Backend, State, respond};
+use super::{State, respond};
 
 /// Middleware: lets canonical request targets pass, and answers 400 to the others.
-pub(super) async fn canonical<P: Backend>(
-    state: web::Data<State<P>>,
+pub(super) async fn canonical(
+    state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

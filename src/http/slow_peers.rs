@@ -19,11 +19,11 @@ use futures_core::Stream as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Backend, FORM_LIMIT, State};
+use super::{FORM_LIMIT, State};
 
 /// Middleware: receives the body within `http.body_timeout_seconds`.
-pub(super) async fn cut_off<P: Backend>(
-    state: web::Data<State<P>>,
+pub(super) async fn cut_off(
+    state: web::Data<State>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

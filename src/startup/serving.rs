@@ -8,7 +8,6 @@ use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
 use crate::http::{self, Proxy, State, Surface};
-use crate::postgres::Postgres;
 use crate::settings::{self, Settings};
 
 /// How long the head of a connection's first request may take. Proxies send it in one piece.
@@ -55,7 +54,7 @@ impl Listeners {
     pub(super) fn serve(
         self,
         settings: &Settings,
-        state: &web::Data<State<Postgres>>,
+        state: &web::Data<State>,
     ) -> Result<Vec<Server>, String> {
         match self.internal {
             None => Ok(vec![serve(
@@ -84,7 +83,7 @@ fn address(name: &str, listener: &TcpListener) -> Result<SocketAddr, String> {
 
 fn serve(
     settings: &Settings,
-    state: &web::Data<State<Postgres>>,
+    state: &web::Data<State>,
     listener: TcpListener,
     surface: Surface,
 ) -> Result<Server, String> {

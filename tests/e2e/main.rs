@@ -12,6 +12,7 @@
 mod browser;
 mod django;
 mod doors;
+mod endings;
 mod environments;
 mod examples;
 mod exposure;
@@ -31,6 +32,7 @@ mod people;
 mod plugin;
 mod programs;
 mod proxies;
+mod sdk;
 mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]

@@ -4,28 +4,28 @@ mod answer;
 
 use std::time::Instant;
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 pub(super) use self::answer::Answer;
 use super::limiter::{Limiter, RateLimits};
 use super::peer_address::PeerAddress;
-use super::{Backend, State};
-use crate::gate::issue::{Admin, ApiCredential, IssueError};
+use super::{State, extract};
+use crate::gate::issue::{Admin, IssueError, TokenIssuer};
+use crate::gate::verify::ApiCredential;
 
 /// An e-mail address has at most 254 bytes; nothing that is sent here has reason to be larger than this.
 const BODY_LIMIT: usize = 16 * 1024;
 
 /// The route's state.
-pub struct TokenRoute<I> {
-    issuer: I,
+pub struct TokenRoute {
+    issuer: TokenIssuer,
     limiter: Limiter,
 }
 
-impl<I> TokenRoute<I> {
+impl TokenRoute {
     /// Issues with `issuer`, as often as `limits` allow.
-    pub fn new(issuer: I, limits: RateLimits) -> Self {
+    pub fn new(issuer: TokenIssuer, limits: RateLimits) -> Self {
         Self {
             issuer,
             limiter: Limiter::new(limits),
@@ -33,34 +33,16 @@ impl<I> TokenRoute<I> {
     }
 }
 
-/// What stands before the token in `Authorization`, where Label Studio knows it.
+/// What the caller shows: `Authorization` alone, as in the plugin.
 fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
-    let value = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or(Answer::AuthenticationRequired)?;
-    // Django REST framework splits at any white space and takes the scheme in any case (`rest_framework/authentication.py`).
-    let mut words = value.split_ascii_whitespace();
-    let scheme = words.next().unwrap_or_default();
-    let make = if scheme.eq_ignore_ascii_case("token") {
-        ApiCredential::Key
-    } else if scheme.eq_ignore_ascii_case("bearer") {
-        ApiCredential::Jwt
-    } else {
-        return Err(Answer::AuthenticationRequired);
-    };
-    match (words.next(), words.next()) {
-        (Some(secret), None) => Ok(make(secret)),
-        _ => Err(Answer::InvalidApiToken),
-    }
+    extract::authorization(request.headers()).ok_or(Answer::AuthenticationRequired)
 }
 
 /// `POST /api/sso/token`
-pub(super) async fn issue<P: Backend>(
+pub(super) async fn issue(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     let answer = match answer(&request, body, &state).await {
         Ok(answer) | Err(answer) => answer,
@@ -72,10 +54,10 @@ pub(super) async fn issue<P: Backend>(
     response
 }
 
-async fn answer<P: Backend>(
+async fn answer(
     request: &HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: &State<P>,
+    state: &State,
 ) -> Result<Answer, Answer> {
     let admin = admin(request, state).await?;
     let limiter = &state.token.limiter;
@@ -99,10 +81,7 @@ async fn answer<P: Backend>(
 }
 
 /// The administrator whose API token the request carries.
-pub(super) async fn admin<P: Backend>(
-    request: &HttpRequest,
-    state: &State<P>,
-) -> Result<Admin, Answer> {
+pub(super) async fn admin(request: &HttpRequest, state: &State) -> Result<Admin, Answer> {
     let credential = credential(request)?;
     let admin = state.token.issuer.authenticate(credential).await;
     admin.map_err(|error| match error {
@@ -114,7 +93,7 @@ pub(super) async fn admin<P: Backend>(
 }
 
 /// What a wrong credential is answered: 401, or 429 once its caller has been wrong too often.
-fn wrong_credential<P>(state: &State<P>, caller: PeerAddress) -> Answer {
+fn wrong_credential(state: &State, caller: PeerAddress) -> Answer {
     match state.token.limiter.count_failure(caller, Instant::now()) {
         Ok(()) => Answer::InvalidApiToken,
         Err(too_often) => {
