@@ -370,6 +370,8 @@ async fn beside_an_application_its_own_links_with_tokens_are_its_own() {
             let (status, location, _) =
                 page(&format!("/label-studio/sso/login?token={token}&next=/a")).await;
             assert_eq!((status, location.as_deref()), (303, Some("/a")), "{file}");
+            let (status, _, body) = page("/label-studio/api/sso/token").await;
+            assert_eq!(status, 405, "{file}: the gate's: {body}");
             let (status, _, body) = page("/label-studio/sso/x").await;
             assert_eq!((status, body.as_str()), (200, "Label Studio"), "{file}");
         }
