@@ -3,6 +3,7 @@
 mod api_tokens;
 mod decisions;
 mod endings;
+mod requiring;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
