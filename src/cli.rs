@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ enum Command {
     Configured(Configured),
     /// Read the settings, name everything that is wrong, and show what is in force
     CheckConfig {
-        /// Read the plugin's settings from a settings.py instead, without running it, and print the gate's configuration
-        #[arg(long, value_name = "FILE")]
+        /// Moved to the program label-studio-gate-import
+        #[arg(long, value_name = "FILE", hide = true)]
         from_django: Option<PathBuf>,
     },
     /// Print completions for a shell
@@ -124,7 +124,7 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
         Command::Configured(command) => run_configured(command, settings()?)?,
         Command::CheckConfig {
             from_django: Some(file),
-        } => say(&commands::from_django(&file, &environment)?),
+        } => return Err(Failure::Other(moved_importer(&file))),
         Command::CheckConfig { from_django: None } => {
             let settings = settings()?;
             say(settings.describe());
@@ -157,9 +157,17 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
             .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
             .map(|finding| say(&finding)),
         Configured::Healthcheck => {
-            commands::healthcheck(settings.http.listen, Duration::from_secs(3))
+            commands::healthcheck(*settings.http.listen, Duration::from_secs(3))
         }
     }
+}
+
+/// The importer is a program of its own, so that the service contains no parser of Python.
+fn moved_importer(file: &Path) -> String {
+    format!(
+        "--from-django has moved to a program of its own: label-studio-gate-import {}",
+        file.display()
+    )
 }
 
 fn completions(shell: Shell) -> String {
@@ -182,13 +190,16 @@ fn start_log(settings: &Settings) {
         LogFormat::Human => telemetry::Format::Human,
         LogFormat::Json => telemetry::Format::Json,
     };
-    let filter = EnvFilter::new(&settings.log.level);
+    let filter = EnvFilter::new(&*settings.log.level);
     let subscriber = telemetry::subscriber(format, filter, std::io::stderr);
     // It fails only where one is installed already, and then that one is used.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 fn serve(settings: Settings) -> Result<(), String> {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(settings).await?;
         application.run_until_stopped().await

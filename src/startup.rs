@@ -29,18 +29,18 @@ pub struct Application {
 impl Application {
     /// Binds the address and starts the workers. Postgres need not be there yet.
     pub async fn build(settings: Settings) -> Result<Self, String> {
-        let listener = listener(settings.http.listen)?;
+        let listener = listener(*settings.http.listen)?;
         let address = listener
             .local_addr()
             .map_err(|error| format!("http.listen: {error}"))?;
         let state = web::Data::new(state(&settings)?);
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), engine = ?settings.session.engine, "started");
         let mut server = HttpServer::new(move || App::new().configure(http::routes(state.clone())))
-            .keep_alive(settings.http.keep_alive)
-            .shutdown_timeout(settings.http.shutdown_timeout.as_secs())
+            .keep_alive(*settings.http.keep_alive_seconds)
+            .shutdown_timeout(settings.http.shutdown_seconds.as_secs())
             .max_connections(settings.http.max_connections);
-        if let Some(workers) = settings.http.workers {
-            server = server.workers(workers.get());
+        if settings.http.workers > 0 {
+            server = server.workers(settings.http.workers);
         }
         let server = server
             .listen(listener)
@@ -128,10 +128,10 @@ pub(crate) fn issuer(
     clock: Arc<dyn Clock>,
 ) -> TokenIssuer<Postgres, Postgres> {
     let policy = IssuePolicy {
-        lifetime: settings.token_issue.expires_in,
+        lifetime: *settings.token_issue.expires_in,
         user_id_claim: settings.native.user_id_claim.clone(),
         create_users: settings.token_issue.create_users,
-        former_secret_keys: settings.label_studio.former_secret_keys.clone(),
+        former_secret_keys: settings.label_studio.former_secret_keys(),
         legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
     };
     let secret_key = &settings.label_studio.secret_key;

@@ -53,13 +53,13 @@ const OWNER_TTI: Duration = Duration::from_secs(3600);
 impl Postgres {
     /// Makes the pool. Nothing is connected yet: the service starts without Postgres and finds it when it is there.
     pub fn connect(settings: &Database) -> Result<Self, TlsError> {
-        let cache = settings.cache_capacity;
+        let cache = settings.limits.cache_capacity;
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
             users: Cache::builder()
                 .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
+                .time_to_live(*settings.limits.cache_seconds)
                 .build(),
             owners: Cache::builder()
                 .max_capacity(cache)
@@ -67,7 +67,7 @@ impl Postgres {
                 .build(),
             sessions: Cache::builder()
                 .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
+                .time_to_live(*settings.limits.cache_seconds)
                 .build(),
             session_policies: Cache::builder()
                 .max_capacity(cache)
@@ -75,9 +75,9 @@ impl Postgres {
                 .build(),
             key_owners: Cache::builder()
                 .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
+                .time_to_live(*settings.limits.cache_seconds)
                 .build(),
-            caching: !settings.cache_ttl.is_zero(),
+            caching: !settings.limits.cache_seconds.is_zero(),
         })))
     }
 

@@ -9,7 +9,7 @@ use crate::gate::session::{SessionPolicy, Sessions};
 use crate::gate::verify::{ApiTokenVerifier, ClientSession, Issuer, Keys, Native, Verifier};
 use crate::gate::{Gate, Places};
 use crate::keys::{KeyServer, Refresh};
-use crate::outgoing::{Limits, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::postgres::Postgres;
 use crate::settings::{self, IssuerKeys, Settings};
 
@@ -31,17 +31,17 @@ pub(crate) fn gate(
     let policy = SessionPolicy {
         engine: session.engine,
         cookie: session_cookie(session),
-        age: session.cookie_age,
-        max_session_age: session.max_age,
-        once: settings.token.once,
+        age: *session.cookie_age,
+        max_session_age: *session.max_age,
+        once: settings.token.once(),
     };
     let places = Places {
         token_cookie: token_cookie(settings),
-        parameter: settings.token.parameter.clone(),
+        parameter: settings.token.parameter.to_string(),
         client_cookie: settings
             .client_session
             .as_ref()
-            .map(|client| client.cookie_name.clone()),
+            .map(|client| client.settings.cookie_name.to_string()),
     };
     Ok(Gate::new(
         places,
@@ -59,7 +59,7 @@ fn verifier(
     serving: Serving,
 ) -> Result<Verifier<Postgres>, String> {
     let secret_key = &settings.label_studio.secret_key;
-    let former = &settings.label_studio.former_secret_keys;
+    let former = &settings.label_studio.former_secret_keys();
     let native = &settings.native;
     let issuers = settings.external.issuers.iter();
     Ok(Verifier {
@@ -68,7 +68,7 @@ fn verifier(
             .collect::<Result<_, _>>()?,
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
-            Native::new(secret_key, former, claim, native.leeway)
+            Native::new(secret_key, former, claim, *native.leeway_seconds)
         }),
         api_tokens: native
             .api_tokens
@@ -106,16 +106,13 @@ pub(crate) fn key_server(
     settings: &Settings,
     place: &settings::KeyPlace,
 ) -> Result<Arc<KeyServer>, String> {
-    let external = &settings.external;
-    let limits = Limits {
-        allow_http: place.allow_http,
-        ..external.limits.clone()
-    };
+    let key_server = &settings.key_server;
+    let limits = key_server.limits(place.allow_http);
     let outgoing =
         Outgoing::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
     let refresh = Refresh {
-        every: external.refresh,
-        cooldown: external.cooldown,
+        every: *key_server.refresh_seconds,
+        cooldown: *key_server.cooldown_seconds,
     };
     let (location, allowed) = (place.location.clone(), place.allowed.clone());
     Ok(KeyServer::new(location, allowed, refresh, outgoing))
@@ -124,17 +121,17 @@ pub(crate) fn key_server(
 /// Method 3.
 fn client_session(client: &settings::ClientSession) -> Result<ClientSession, String> {
     let api = client_api(client)?;
-    Ok(ClientSession::new(Arc::new(api), client.rules.clone()))
+    Ok(ClientSession::new(Arc::new(api), client.rules()))
 }
 
 pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, String> {
     let outgoing =
-        Outgoing::new(&client.limits).map_err(|e| format!("client_session.ca_file: {e}"))?;
+        Outgoing::new(&client.limits()).map_err(|e| format!("client_session.ca_file: {e}"))?;
     ClientApi::new(
         client.verify_url.clone(),
-        &client.verify_secret,
-        client.cookie_name.clone(),
-        client.cache_ttl,
+        &client.settings.verify_secret,
+        client.settings.cookie_name.to_string(),
+        *client.settings.cache_ttl_seconds,
         outgoing,
     )
     .map_err(|why| format!("client_session.verify_secret: {why}"))
@@ -142,9 +139,9 @@ pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, 
 
 fn session_cookie(session: &settings::Session) -> CookieAttributes {
     CookieAttributes {
-        name: session.cookie_name.clone(),
-        domain: session.cookie_domain.clone(),
-        path: session.cookie_path.clone(),
+        name: session.cookie_name.to_string(),
+        domain: session.cookie_domain.as_deref().cloned(),
+        path: session.cookie_path.to_string(),
         same_site: session.cookie_samesite,
         secure: session.cookie_secure,
         http_only: session.cookie_httponly,
@@ -154,13 +151,17 @@ fn session_cookie(session: &settings::Session) -> CookieAttributes {
 
 /// The token's cookie as the plugin deletes it: `Response.delete_cookie(name, path, domain)`.
 fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
-    settings.token.cookie.clone().map(|name| CookieAttributes {
-        name,
-        domain: settings.token.cookie_domain.clone(),
-        path: settings.token.cookie_path.clone(),
-        same_site: SameSite::Lax,
-        secure: false,
-        http_only: true,
-        partitioned: false,
-    })
+    settings
+        .token
+        .cookie
+        .as_deref()
+        .map(|name| CookieAttributes {
+            name: name.clone(),
+            domain: settings.token.cookie_domain.as_deref().cloned(),
+            path: settings.token.cookie_path.to_string(),
+            same_site: SameSite::Lax,
+            secure: false,
+            http_only: true,
+            partitioned: false,
+        })
 }

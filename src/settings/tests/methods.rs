@@ -109,7 +109,7 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", "{")],
-            "external.issuers: is no JSON",
+            "external.issuers: is not JSON",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", "{}")],
@@ -124,7 +124,18 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
                 "GATE_EXTERNAL_ISSUERS",
                 r#"[{"secret": "x", "secrets": 1}]"#,
             )],
-            "external.issuers[0]: unknown field `secrets`",
+            "external.issuers[0].secrets: is not a setting; did you mean secret? (set in GATE_EXTERNAL_ISSUERS)",
+        ),
+        (
+            &[(
+                "GATE_EXTERNAL_ISSUERS",
+                r#"[{"secret": "x", "leeway_seconds": "301"}]"#,
+            )],
+            "external.issuers[0].leeway_seconds: must be a whole number from 0 to 300, and is \"301\"",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", r#"["keycloak"]"#)],
+            "external.issuers: must be a table",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", r#"[{"secret_file": "/nowhere"}]"#)],
@@ -252,6 +263,31 @@ fn the_clients_api_needs_a_url_and_a_secret() {
             ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
         ]);
         assert!(told.contains(expected), "{told}");
+    }
+}
+
+/// The public suffix list tells sites apart: `co.kr` and `github.io` belong to nobody.
+#[test]
+fn hosts_below_a_public_suffix_are_different_sites() {
+    for (label_studio, application, warned) in [
+        ("https://a.co.kr", "https://b.co.kr", true),
+        ("https://ls.a.co.kr", "https://app.a.co.kr", false),
+        ("https://a.github.io", "https://b.github.io", true),
+        ("https://ls.example.com", "https://app.example.com", false),
+        ("http://localhost:8080", "http://localhost:3000", false),
+        ("http://10.0.0.7", "http://10.0.0.8", true),
+        ("http://[::1]:8080", "http://[::1]:3000", false),
+    ] {
+        let warnings = load(&[
+            ("LABEL_STUDIO_HOST", label_studio),
+            ("CORS_ALLOWED_ORIGINS", application),
+        ])
+        .warnings();
+        assert_eq!(
+            warnings.len(),
+            usize::from(warned),
+            "{label_studio}: {warnings:?}"
+        );
     }
 }
 
