@@ -81,6 +81,7 @@ enum Configured {
 /// Why a command did not end well.
 enum Failure {
     Settings(SettingErrors),
+    Usage(String),
     Other(String),
 }
 
@@ -108,6 +109,10 @@ pub fn run() -> ExitCode {
             ));
             ExitCode::from(USAGE)
         }
+        Err(Failure::Usage(why)) => {
+            complain(&format!("label-studio-gate: {why}"));
+            ExitCode::from(USAGE)
+        }
         Err(Failure::Other(why)) => {
             complain(&format!("label-studio-gate: {why}"));
             ExitCode::FAILURE
@@ -124,7 +129,7 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
         Command::Configured(command) => run_configured(command, settings()?)?,
         Command::CheckConfig {
             from_django: Some(file),
-        } => return Err(Failure::Other(moved_importer(&file))),
+        } => return Err(Failure::Usage(moved_importer(&file))),
         Command::CheckConfig { from_django: None } => {
             let settings = settings()?;
             say(settings.describe());

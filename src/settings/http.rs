@@ -23,7 +23,7 @@ pub struct Http {
     /// Maximum number of connections per worker.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 10_000))]
     pub max_connections: usize,
-    /// Kinds of proxy whose check routes exist. HAProxy uses the route of `caddy` or of `nginx`.
+    /// Kinds of proxy whose check routes exist.
     #[schemars(length(min = 1), extend("default" = ["nginx"]))]
     pub proxies: Vec<Proxy>,
     /// Addresses and networks of the proxies. Only their `X-Real-IP` counts as the peer's address.
@@ -41,11 +41,11 @@ pub struct Http {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proxy {
-    /// nginx's `auth_request`, and HAProxy with the shipped Lua file.
+    /// nginx's `auth_request`.
     Nginx,
     /// The `auth-url` annotation of ingress-nginx.
     IngressNginx,
-    /// Caddy's `forward_auth`.
+    /// Caddy's `forward_auth`, and HAProxy with the shipped Lua file.
     Caddy,
     /// Traefik's ForwardAuth.
     Traefik,
