@@ -24,8 +24,7 @@ pub(super) enum Layer {
     Own,
 }
 
-/// A value and where it comes from.
-#[derive(Debug)]
+/// A value and where it comes from. It may be a secret, so it has no `Debug`.
 struct Given {
     value: Value,
     layer: Layer,
@@ -35,7 +34,7 @@ struct Given {
 
 /// Values that were given, and errors so far. An error does not stop the reading: all of them are
 /// reported together.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Input {
     given: BTreeMap<String, Given>,
     unusable: BTreeSet<String>,

@@ -241,6 +241,26 @@ fn the_package_has_what_it_names() {
 }
 
 #[test]
+fn the_schema_for_editors_accepts_every_settings_file() {
+    let schema = here("config/schema.json");
+    said(
+        python("check-jsonschema")
+            .arg("--check-metaschema")
+            .arg(&schema),
+    );
+    said(
+        python("check-jsonschema")
+            .arg("--schemafile")
+            .arg(&schema)
+            .args([
+                here("config/default.toml"),
+                here("deploy/package/gate.toml"),
+                here("deploy/kubernetes/base/gate.toml"),
+            ]),
+    );
+}
+
+#[test]
 fn there_is_one_version() {
     let version = env!("CARGO_PKG_VERSION");
     for (file, line) in [

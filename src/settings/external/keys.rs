@@ -7,9 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::super::label_studio::SHORTEST_KEY;
-use super::{
-    IssuerKeys, IssuerSettings, IssuerTable, KeyLocation, KeyPlace, OneOrMore, Place, secrets,
-};
+use super::issuer::{IssuerSettings, IssuerTable, OneOrMore, secrets};
+use super::{IssuerKeys, KeyLocation, KeyPlace, Place};
 use crate::gate::verify::KeySet;
 
 /// OpenID Connect Discovery 1.0 §4.

@@ -1,12 +1,15 @@
 //! The documents that are generated from the declarations. `UPDATE_DOCS=1` writes them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use schemars::Schema;
+use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::settings::convert::as_text;
-use crate::settings::declaration::{accepts, choices};
+use crate::settings::declaration::choices;
 
 /// Columns of `config/default.toml`.
 const WIDTH: usize = 100;
@@ -163,58 +166,76 @@ fn the_table_of_settings_is_up_to_date() {
     crate::documents::compare("docs/settings.md", &table);
 }
 
-/// For editors: nothing is required, an empty text stands for "not set", and unknown names are
-/// marked.
-fn for_editors(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            for internal in ["required", "x-env", "x-secret", "format"] {
-                fields.shift_remove(internal);
-            }
-            if fields.contains_key("properties") {
-                fields.insert("additionalProperties".to_owned(), json!(false));
-            }
-            let is_list_of_texts = fields.get("items").is_some_and(|it| it["type"] == "string");
-            let kind = match fields.get("type") {
-                Some(Value::Array(kinds)) => Some(kinds[0].clone()),
-                Some(kind) if kind == "array" && is_list_of_texts => {
-                    Some(json!(["array", "string"]))
-                }
-                _ => None,
-            };
-            if let Some(kind) = kind {
-                fields.insert("type".to_owned(), kind);
-            }
-            fields.values_mut().for_each(for_editors);
-        }
-        Value::Array(items) => items.iter_mut().for_each(for_editors),
-        _ => {}
+/// For editors: nothing is required, an empty text stands for "not set", a list may be text, and
+/// unknown names are marked.
+fn for_editors(schema: &mut Schema) {
+    for keyword in ["required", "format", "x-env", "x-secret"] {
+        schema.remove(keyword);
+    }
+    if schema.get("properties").is_some() {
+        schema.insert("additionalProperties".to_owned(), json!(false));
+    }
+    let is_list_of_words = schema.get("items").is_some_and(|it| it["type"] != "object");
+    let kind = match schema.get("type") {
+        Some(Value::Array(kinds)) => Some(kinds[0].clone()),
+        Some(kind) if kind == "array" && is_list_of_words => Some(json!(["array", "string"])),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        schema.insert("type".to_owned(), kind);
+    }
+    // A choice that is called as a boolean can be written as one.
+    if let Some(flag) = schema
+        .get("const")
+        .and_then(|it| it.as_str()?.parse::<bool>().ok())
+    {
+        schema.remove("const");
+        schema.remove("type");
+        schema.insert("enum".to_owned(), json!([flag.to_string(), flag]));
     }
 }
 
 #[test]
 fn the_schema_for_editors_is_up_to_date() {
-    let mut schema = schema::<Sections>().to_value();
-    for_editors(&mut schema);
-    schema["title"] = "Settings of label-studio-gate".into();
+    let mut schema = schema::<Sections>();
+    RecursiveTransform(for_editors).transform(&mut schema);
+    let title = json!("Settings of label-studio-gate");
+    schema.insert("title".to_owned(), title);
+    for setting in Setting::all() {
+        let path = setting.name.replace('.', "/properties/");
+        let place = schema.pointer(&format!("/properties/{path}"));
+        assert!(place.is_some(), "{}", setting.name);
+    }
     let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
     crate::documents::compare("config/schema.json", &text);
 }
 
-/// What [`declaration`] expects of the declarations.
+/// What a declaration needs, with the name of the setting that lacks it.
 #[test]
-fn every_setting_is_documented_and_of_a_known_kind() {
+fn every_declaration_is_complete() {
+    let mut variables = BTreeSet::new();
     for setting in Setting::all() {
+        let name = &setting.name;
         let documentation = documentation(setting);
         let sentences = documentation.iter().all(|line| line.ends_with('.'));
-        assert!(sentences, "{}: {documentation:?}", setting.name);
-        let kinds = ["string", "integer", "boolean", "array"];
-        let known = kinds.iter().any(|kind| accepts(&setting.schema, kind));
-        let is_choice = !choices(&setting.schema).is_empty();
-        assert!(known || is_choice, "{}: {}", setting.name, setting.schema);
+        assert!(sentences, "{name}: {documentation:?}");
         if !setting.secret {
             let converted = setting.convert(&as_text(&setting.default).into());
-            assert_eq!(converted.as_ref(), Ok(&setting.default), "{}", setting.name);
+            assert_eq!(
+                converted.as_ref(),
+                Ok(&setting.default),
+                "{name} needs a default"
+            );
+        }
+        for keyword in setting.schema.as_object().expect("a schema").keys() {
+            let known = !keyword.starts_with("x-") || ["x-env", "x-secret"].contains(&&**keyword);
+            assert!(known, "{name}: {keyword}");
+        }
+        for variable in setting.aliases.iter().cloned().chain([setting.variable()]) {
+            assert!(
+                variables.insert(variable.clone()),
+                "{name}: {variable} is taken"
+            );
         }
     }
 }
