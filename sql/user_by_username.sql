@@ -1,7 +1,6 @@
 -- Who: UserDirectory (src/postgres/users.rs), for claims without an e-mail address.
 -- Returns: the user of that name, if exactly one has it: the column is not unique, and Label Studio fills it with what stands before the @
 -- of the address. Else the one whose address has it before the @, if there is only one.
--- For "absent" see user_by_id.sql.
 WITH named AS (
     SELECT id, username FROM htx_user WHERE username = $1
 ), local AS (
@@ -15,27 +14,4 @@ WITH named AS (
      UNION ALL
     SELECT id FROM local
 )
-SELECT account.id,
-       account.email,
-       account.password,
-       account.first_name,
-       account.last_name,
-       account.is_active AND NOT account.is_deleted AS is_active,
-       account.is_staff OR account.is_superuser AS is_privileged,
-       account.active_organization_id,
-       coalesce(membership.removed, false) AS removed
-  FROM (VALUES (false, NULL::timestamptz)) AS absent (is_deleted, deleted_at)
- CROSS JOIN LATERAL (
-           SELECT id, email, password, first_name, last_name, is_active, is_staff, is_superuser, active_organization_id, is_deleted
-             FROM htx_user
-            WHERE id = (SELECT found.id FROM found)
-       ) AS account
- CROSS JOIN LATERAL (
-           SELECT bool_and(membership_row.removed) AS removed
-             FROM (
-                      SELECT deleted_at IS NOT NULL AS removed
-                        FROM organizations_organizationmember
-                       WHERE user_id = account.id
-                         AND (account.active_organization_id IS NULL OR organization_id = account.active_organization_id)
-                  ) AS membership_row
-       ) AS membership
+/* the user found */

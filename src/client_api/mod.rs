@@ -5,22 +5,21 @@
 
 mod breaker;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use moka::Expiry;
 use moka::future::Cache;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use self::breaker::Breaker;
 use crate::gate::reason::Outage;
-use crate::gate::verify::{ClientSessions, PersonFuture};
+use crate::gate::verify::{ClientSessions, Person};
 use crate::outgoing::Outgoing;
 
 /// By which the API knows that it is the gate who asks.
@@ -36,7 +35,7 @@ const MOST_QUESTIONS: usize = 64;
 const CAPACITY: u64 = 100_000;
 
 /// What the API said: somebody, or nobody.
-type Person = Option<Arc<Map<String, Value>>>;
+type Answer = Option<Person>;
 
 /// The API.
 pub struct ClientApi {
@@ -44,7 +43,7 @@ pub struct ClientApi {
     secret: HeaderValue,
     cookie_name: String,
     outgoing: Outgoing,
-    answers: Cache<[u8; 32], Person>,
+    answers: Cache<[u8; 32], Answer>,
     breaker: Breaker,
     places: Semaphore,
 }
@@ -55,8 +54,8 @@ struct Ttl {
     nobody: Duration,
 }
 
-impl Expiry<[u8; 32], Person> for Ttl {
-    fn expire_after_create(&self, _: &[u8; 32], person: &Person, _: Instant) -> Option<Duration> {
+impl Expiry<[u8; 32], Answer> for Ttl {
+    fn expire_after_create(&self, _: &[u8; 32], person: &Answer, _: Instant) -> Option<Duration> {
         Some(match person {
             Some(_) => self.person,
             None => self.nobody,
@@ -94,7 +93,7 @@ impl ClientApi {
         })
     }
 
-    async fn ask(&self, cookie: &str) -> Result<Person, Outage> {
+    async fn ask(&self, cookie: &str) -> Result<Answer, Outage> {
         let Ok(mut header) = HeaderValue::from_str(&format!("{}={cookie}", self.cookie_name))
         else {
             return Ok(None);
@@ -102,7 +101,7 @@ impl ClientApi {
         header.set_sensitive(true);
         let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
         if !self.breaker.allows() {
-            return Err(Outage::ClientApi);
+            return Err(Outage::ClientApiUnavailable);
         }
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, header);
@@ -112,11 +111,11 @@ impl ClientApi {
         self.breaker.note(answer.is_ok());
         answer.map_err(|why| {
             tracing::warn!(why, "the client's API does not say whose session it is");
-            Outage::ClientApi
+            Outage::ClientApiUnavailable
         })
     }
 
-    async fn question(&self, headers: HeaderMap) -> Result<Person, String> {
+    async fn question(&self, headers: HeaderMap) -> Result<Answer, String> {
         let answer = self.outgoing.get(self.url.clone(), headers).await;
         let answer = answer.map_err(|error| error.to_string())?;
         match answer.status.as_u16() {
@@ -129,19 +128,15 @@ impl ClientApi {
     }
 }
 
+#[async_trait]
 impl ClientSessions for ClientApi {
-    fn person(&self, cookie: &str) -> PersonFuture<'_> {
-        let key = digest(cookie);
-        let cookie = cookie.to_owned();
-        Box::pin(async move {
-            let answer = self.answers.try_get_with(key, self.ask(&cookie)).await;
-            answer.map_err(|outage| *outage)
-        })
+    async fn person(&self, cookie: &str) -> Result<Answer, Outage> {
+        let answer = self.answers.try_get_with(digest(cookie), self.ask(cookie));
+        answer.await.map_err(|outage| *outage)
     }
 
-    fn forget(&self, cookie: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let key = digest(cookie);
-        Box::pin(async move { self.answers.invalidate(&key).await })
+    async fn forget(&self, cookie: &str) {
+        self.answers.invalidate(&digest(cookie)).await;
     }
 }
 

@@ -15,8 +15,9 @@ pub struct LabelStudio {
     /// Label Studio's `SECRET_KEY`. Required, and the same value in both services.
     #[schemars(extend("x-env" = ["SECRET_KEY"]))]
     pub secret_key: Secret,
-    /// Public URL of Label Studio. `check-config` uses it to tell whether sessions can work in a
-    /// frame; nothing else depends on it.
+    /// Public URL of Label Studio. Addresses that lead back begin with its origin (empty: with that
+    /// of the request), its path is where Label Studio is published, and `check-config` tells
+    /// whether sessions can work in a frame.
     #[schemars(extend("x-env" = ["LABEL_STUDIO_HOST", "HEARTEX_HOST"]))]
     pub url: Option<String>,
     /// Previous values of `SECRET_KEY`: tokens signed with them are still accepted.

@@ -9,7 +9,7 @@ use url::Url;
 use super::session::Session;
 use super::types::{Destination, HttpUrl, OpenPath, Seconds, WebOrigin};
 use crate::django::SameSite;
-use crate::gate::policy::{Anonymous, Policy};
+use crate::gate::policy::{Anonymous, CrossSite, Policy};
 
 /// Rules for every request, and where users are sent to sign in and after signing out.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub(super) struct PolicySection {
     signed_out_url: Option<Destination>,
     /// What happens to state-changing requests from pages of other origins.
     #[schemars(extend("default" = "auto"))]
-    cross_site: CrossSite,
+    cross_site: CrossSiteRule,
     /// Origins whose pages may send state-changing requests.
     #[schemars(extend("x-env" = ["CORS_ALLOWED_ORIGINS"]))]
     allowed_origins: Vec<WebOrigin>,
@@ -50,12 +50,13 @@ enum AnonymousNames {
 /// What happens to state-changing requests from pages of other origins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum CrossSite {
-    /// They are refused if sessions are `SameSite=None`, which browsers send from every page.
+enum CrossSiteRule {
+    /// Refused if they come from another site and the browser added a credential; with `SameSite=None`
+    /// sessions, also if they come from another origin of the same site.
     Auto,
-    /// They are refused.
+    /// Refused.
     Refuse,
-    /// They are allowed.
+    /// Allowed.
     Allow,
 }
 
@@ -91,12 +92,16 @@ impl Policies {
             gate: Policy {
                 anonymous: section.anonymous,
                 open_paths: open_paths.map(|path| (**path).clone()).collect(),
-                refuse_cross_site: match section.cross_site {
-                    CrossSite::Auto => session.cookie_samesite == SameSite::None,
-                    CrossSite::Refuse => true,
-                    CrossSite::Allow => false,
+                cross_site: match section.cross_site {
+                    // Browsers keep other sessions to the site themselves.
+                    CrossSiteRule::Auto => CrossSite::Auto {
+                        within_site: session.cookie_samesite == SameSite::None,
+                    },
+                    CrossSiteRule::Refuse => CrossSite::Refuse,
+                    CrossSiteRule::Allow => CrossSite::Allow,
                 },
                 allowed_origins: origins.map(|origin| origin.to_string()).collect(),
+                label_studio_path: String::new(),
             },
             sign_in: section.sign_in_url.as_deref().cloned(),
             return_parameter: section.return_parameter.clone(),

@@ -12,6 +12,7 @@
 mod browser;
 mod django;
 mod doors;
+mod endings;
 mod environments;
 mod examples;
 mod kubernetes;
@@ -30,6 +31,7 @@ mod people;
 mod plugin;
 mod programs;
 mod proxies;
+mod sdk;
 mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::super::clock::unix_seconds_f64;
-use super::super::reason::Reason;
+use super::super::reason::CredentialError;
 
 /// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
@@ -36,7 +36,11 @@ pub struct RequiredClaim {
 
 impl Expectation {
     /// Checks `exp`, `nbf`, `iat`, `iss`, `aud` and what else is required.
-    pub fn check(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Reason> {
+    pub fn check(
+        &self,
+        claims: &Map<String, Value>,
+        now: SystemTime,
+    ) -> Result<(), CredentialError> {
         self.check_times(claims, unix_seconds_f64(now))?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
@@ -45,63 +49,69 @@ impl Expectation {
             .try_for_each(|required| required.check(claims))
     }
 
-    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), Reason> {
+    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
         let leeway = self.leeway.as_secs_f64();
-        let exp = numeric_date(claims, "exp")?.ok_or(Reason::TokenClaimMissing)?;
+        let exp = numeric_date(claims, "exp")?.ok_or(CredentialError::TokenClaimMissing)?;
         let nbf = numeric_date(claims, "nbf")?;
         let iat = numeric_date(claims, "iat")?;
         // "on or after which the JWT MUST NOT be accepted" (§4.1.4)
         if now - leeway >= exp {
-            return Err(Reason::TokenExpired);
+            return Err(CredentialError::TokenExpired);
         }
         if nbf.is_some_and(|nbf| nbf > now + leeway)
             || iat.is_some_and(|iat| iat > now + leeway + CLOCK_SKEW.as_secs_f64())
         {
-            return Err(Reason::TokenNotYetValid);
+            return Err(CredentialError::TokenNotYetValid);
         }
         let lifetime = exp - iat.unwrap_or(now);
         match self.max_lifetime {
-            Some(most) if lifetime > most.as_secs_f64() => Err(Reason::TokenLifetimeTooLong),
+            Some(most) if lifetime > most.as_secs_f64() => {
+                Err(CredentialError::TokenLifetimeTooLong)
+            }
             _ => Ok(()),
         }
     }
 
-    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let Some(expected) = &self.issuer else {
             return Ok(());
         };
         match claims.get("iss") {
-            None => Err(Reason::TokenClaimMissing),
+            None => Err(CredentialError::TokenClaimMissing),
             Some(Value::String(issuer)) if issuer == expected => Ok(()),
-            Some(_) => Err(Reason::TokenIssuerRefused),
+            Some(_) => Err(CredentialError::TokenIssuerRefused),
         }
     }
 
-    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let expected = |audience: &String| self.audiences.contains(audience);
         let accepted = match claims.get("aud") {
             None if self.audiences.is_empty() => true,
-            None => return Err(Reason::TokenClaimMissing),
+            None => return Err(CredentialError::TokenClaimMissing),
             Some(Value::String(audience)) => expected(audience),
             Some(Value::Array(audiences)) => audiences
                 .iter()
                 .any(|audience| matches!(audience, Value::String(name) if expected(name))),
             Some(_) => false,
         };
-        accepted.then_some(()).ok_or(Reason::TokenAudienceRefused)
+        accepted
+            .then_some(())
+            .ok_or(CredentialError::TokenAudienceRefused)
     }
 }
 
 impl RequiredClaim {
-    fn check(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let value = claim(claims, &self.name).filter(|value| !value.is_null());
-        let value = value.ok_or(Reason::TokenClaimMissing)?;
+        let value = value.ok_or(CredentialError::TokenClaimMissing)?;
         let accepted = match value {
             _ if self.accepted.is_empty() => true,
             Value::Array(list) => list.iter().any(|item| self.accepted.contains(item)),
             single => self.accepted.contains(single),
         };
-        accepted.then_some(()).ok_or(Reason::TokenClaimRefused)
+        accepted
+            .then_some(())
+            .ok_or(CredentialError::TokenClaimRefused)
     }
 }
 
@@ -117,10 +127,13 @@ pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'
 }
 
 /// A `NumericDate` (§2): seconds, with or without a fraction.
-pub(super) fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Reason> {
+pub(super) fn numeric_date(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<f64>, CredentialError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(_) => Err(Reason::TokenClaimInvalid),
+        Some(_) => Err(CredentialError::TokenClaimInvalid),
     }
 }
