@@ -1,5 +1,5 @@
-//! Converts a value to the type that its setting declares. A variable holds text, and so may a file:
-//! `"3600"` is a number, `"yes"` is true, `"a,b"` is a list.
+//! Converts a value to the type that its setting declares. A variable holds text, and a file may
+//! do so, too: `"3600"` is a number, `"yes"` is true, `"a,b"` is a list.
 
 use serde_json::Value;
 
@@ -116,12 +116,16 @@ fn accepted(schema: &Value) -> String {
             (least, None) => format!("a whole number of {least} or more"),
         };
     }
-    let kind = match () {
-        () if accepts(schema, "boolean") => "true or false",
-        () if is_list_of_tables(schema) => "an array of tables",
-        () if schema["type"] == "object" => "a table",
-        () if accepts(schema, "array") => "a list, or text separated by commas",
-        () => "text",
+    let kind = if accepts(schema, "boolean") {
+        "true or false"
+    } else if is_list_of_tables(schema) {
+        "an array of tables"
+    } else if schema["type"] == "object" {
+        "a table"
+    } else if accepts(schema, "array") {
+        "a list, or text separated by commas"
+    } else {
+        "text"
     };
     kind.to_owned()
 }

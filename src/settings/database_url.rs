@@ -80,7 +80,7 @@ struct SplitUrl {
 impl SplitUrl {
     fn parse(text: &str) -> Option<Self> {
         let mut url = Url::parse(text).ok()?;
-        // The schemes that Django's users write (django-environ). tokio-postgres knows the first two.
+        // The schemes of django-environ. tokio-postgres knows the first two.
         if !matches!(url.scheme(), "postgres" | "postgresql" | "psql" | "pgsql") {
             return None;
         }

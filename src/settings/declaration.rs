@@ -1,5 +1,5 @@
-//! The list of all settings, read from the JSON Schema that schemars derives from the structs of the
-//! sections. Names, environment variables, defaults and documents come from this list.
+//! The list of all settings, read from the JSON Schema that schemars derives from the structs of
+//! the sections. Names, environment variables, defaults and documents come from this list.
 
 use std::sync::LazyLock;
 
@@ -89,12 +89,15 @@ fn collect(prefix: &str, section: &Value, settings: &mut Vec<Setting>) {
     }
 }
 
-/// The value of a setting that has no default: `None`, empty text, or an empty list.
+/// The value of a setting that has no default: `None`, an empty list, or empty text. A number, a
+/// boolean or a choice needs a default.
 fn unset(schema: &Value) -> Value {
-    match () {
-        () if accepts(schema, "null") => Value::Null,
-        () if accepts(schema, "array") => Value::Array(Vec::new()),
-        () => Value::String(String::new()),
+    if accepts(schema, "null") {
+        Value::Null
+    } else if accepts(schema, "array") && !accepts(schema, "string") {
+        Value::Array(Vec::new())
+    } else {
+        Value::String(String::new())
     }
 }
 

@@ -73,7 +73,8 @@ pub struct KeyPlace {
 pub enum KeyLocation {
     /// A JSON Web Key Set (RFC 7517 §5).
     Jwks(Url),
-    /// An OpenID provider, whose discovery document names the set (OpenID Connect Discovery 1.0 §4).
+    /// An OpenID provider, whose discovery document names the set (OpenID Connect Discovery 1.0,
+    /// §4).
     Discovery {
         /// The document.
         document: Url,

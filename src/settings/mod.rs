@@ -11,10 +11,12 @@
 //! The field's name is the setting's name, and its documentation is the documentation. Its type and
 //! attributes say what is accepted. `"default"` is the value if it is not set; without it, an
 //! `Option` is `None`, text is empty, and a list has no items. `"x-env"` lists further variables
-//! that set it, and the type [`Secret`](types::Secret) keeps it from being shown. Everything else is derived from
-//! that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error messages, `config/default.toml`,
-//! `config/schema.json` and `docs/settings.md` (`UPDATE_DOCS=1 cargo test settings` writes them).
-//! The method `check` or `new` of a section holds the rules about several settings.
+//! that set it. The type [`Secret`](types::Secret) keeps it from being shown.
+//!
+//! Everything else is derived from that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error
+//! messages, `config/default.toml`, `config/schema.json` and `docs/settings.md`
+//! (`UPDATE_DOCS=1 cargo test settings` writes them). The method `check` or `new` of a section holds
+//! the rules about several settings.
 //!
 //! The environment is a parameter. An unknown name is an error, in the file and among the variables
 //! that begin with `GATE_`.

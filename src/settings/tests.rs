@@ -59,12 +59,12 @@ fn the_defaults_need_a_secret_key_and_nothing_else() {
 }
 
 #[test]
-fn an_empty_name_switches_the_token_cookie_off() {
+fn an_empty_cookie_name_disables_tokens_in_cookies() {
     assert_eq!(cookie(&load(&[("GATE_TOKEN_COOKIE", "")])), None);
 }
 
 #[test]
-fn all_errors_are_told_at_once_with_their_origin() {
+fn all_errors_are_reported_at_once_with_their_origin() {
     let told = errors(&[
         ("SESSION_COOKIE_AGE", "two weeks"),
         ("GATE_HTTP_LISTEN", "8090"),
@@ -85,7 +85,7 @@ fn all_errors_are_told_at_once_with_their_origin() {
 }
 
 #[test]
-fn a_misspelt_level_does_not_end_the_log() {
+fn a_misspelt_log_level_is_refused() {
     for level in [
         "info",
         "OFF",
@@ -105,7 +105,7 @@ fn a_misspelt_level_does_not_end_the_log() {
 }
 
 #[test]
-fn what_cannot_be_empty_is_refused_empty() {
+fn required_names_must_not_be_empty() {
     for name in [
         "native.user_id_claim",
         "database.host",
@@ -122,7 +122,7 @@ fn what_cannot_be_empty_is_refused_empty() {
 }
 
 #[test]
-fn secret_keys_that_protect_nothing_are_refused_with_the_reason() {
+fn weak_secret_keys_are_refused_with_the_reason() {
     for (key, reason) in [
         (
             "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n",
@@ -145,7 +145,7 @@ fn secret_keys_that_protect_nothing_are_refused_with_the_reason() {
 }
 
 #[test]
-fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
+fn unusable_cookies_and_policies_are_refused_with_the_reason() {
     for (variables, reason) in [
         (
             &[("SESSION_COOKIE_SAMESITE", "None")][..],

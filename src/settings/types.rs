@@ -59,7 +59,7 @@ impl Deref for Milliseconds {
     }
 }
 
-/// Text that is never shown. Its value can come from a file that a variable ending in `_FILE` names.
+/// Text that is never shown. It can come from a file that a variable ending in `_FILE` names.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "String")]
 pub struct Secret(SecretString);

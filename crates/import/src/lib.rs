@@ -1,5 +1,5 @@
-//! Reads the settings of the `label-studio-sso` plugin from the syntax of a `settings.py` and writes
-//! them as the configuration of label-studio-gate, with notes about what a person has to do.
+//! Reads the settings of the `label-studio-sso` plugin from the syntax of a `settings.py` and
+//! writes them as the configuration of label-studio-gate, with notes about what is left to do.
 //!
 //! It is a crate of its own because a migration happens once: the service has no parser of Python.
 

@@ -13,7 +13,7 @@ fn told(text: &str) -> String {
 }
 
 #[test]
-fn names_in_the_file_that_nobody_reads_are_errors() {
+fn unknown_names_in_the_file_are_errors() {
     let file = written("[session]\ncookie_nmae = \"x\"\n[surprise]\na = 1\n");
     let errors = Settings::load(Some(file.path()), &environment(&[])).expect_err("unknown names");
     let told = errors.to_string();
@@ -33,7 +33,7 @@ fn names_in_the_file_that_nobody_reads_are_errors() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_by_its_place_and_never_by_its_text() {
+fn a_syntax_error_in_the_file_shows_its_place_and_no_text() {
     for (text, place) in [
         (
             "[label_studio]\nsecret_key = hunter2\n",
@@ -65,7 +65,7 @@ fn a_file_that_is_no_toml_is_told_by_its_place_and_never_by_its_text() {
 }
 
 #[test]
-fn a_value_of_the_wrong_shape_is_told_once() {
+fn a_value_of_the_wrong_type_is_reported_once() {
     let text = concat!(
         "database = 5\nsurprise = 1\n[empty]\n[session]\ncookie_age = ['x']\n",
         "[label_studio]\nsecret_key = ['hunter2']\n[log]\nformat = 2026-01-01\n",

@@ -6,7 +6,7 @@ const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
 /// Settings, and what must be told about them.
 #[test]
-fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
+fn unsafe_issuers_are_refused_with_the_reason() {
     let public = public_key();
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let rows: &[(&[(&str, &str)], &str)] = &[
@@ -152,7 +152,7 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
 }
 
 #[test]
-fn further_issuers_stand_in_the_file() {
+fn further_issuers_are_tables_in_the_file() {
     let public = public_key();
     let file = written(&format!(
         "[external]\nissuers = []\n[label_studio]\nsecret_key = \"{SECRET}\"\n"
@@ -194,7 +194,7 @@ max_lifetime_seconds = 0
 }
 
 #[test]
-fn a_public_key_stands_where_the_plugin_has_it() {
+fn a_public_key_is_accepted_as_the_secret_as_in_the_plugin() {
     let settings = load(&[
         ("JWT_SSO_SECRET", &public_key()),
         ("JWT_SSO_ALGORITHM", "ES256"),
@@ -204,7 +204,7 @@ fn a_public_key_stands_where_the_plugin_has_it() {
 }
 
 #[test]
-fn a_client_cookie_that_would_be_overwritten_is_refused() {
+fn an_application_cookie_that_would_be_overwritten_is_refused() {
     let with = |more: &[(&'static str, &'static str)]| {
         let mut all = vec![
             (
@@ -246,7 +246,7 @@ fn a_client_cookie_that_would_be_overwritten_is_refused() {
 }
 
 #[test]
-fn the_clients_api_needs_a_url_and_a_secret() {
+fn the_application_api_needs_a_url_and_a_secret() {
     for (url, secret, expected) in [
         ("http://x/", "", "client_session.verify_secret: is required"),
         (
@@ -292,7 +292,7 @@ fn hosts_below_a_public_suffix_are_different_sites() {
 }
 
 #[test]
-fn check_config_warns_of_frames_that_cannot_work() {
+fn frames_that_cannot_work_are_warned_about() {
     let with = |more: &[(&'static str, &'static str)]| {
         let mut all = vec![("LABEL_STUDIO_HOST", "http://labelstudio.com")];
         all.extend(more);

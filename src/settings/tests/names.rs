@@ -177,7 +177,7 @@ const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
 /// The guide's reference of settings for methods 1 and 3, name by name.
 #[test]
-fn every_name_of_the_guides_reference_works() {
+fn every_name_in_the_reference_of_the_guide_works() {
     type Read = fn(&Settings) -> String;
     let rules = |s: &Settings| s.external.issuers[0].rules.clone();
     assert_eq!(rules(&load(&[("JWT_SSO_SECRET", SHARED)])).email, "email");
@@ -392,7 +392,7 @@ fn each_alias_of_each_setting_is_read_and_the_first_counts() {
 }
 
 #[test]
-fn the_own_variable_goes_over_the_alias_and_the_alias_over_the_file() {
+fn own_variables_override_aliases_and_aliases_override_the_file() {
     let file = written("[session]\ncookie_name = \"of_the_file\"\ncookie_age = 100\n");
     let name = |variables: &[(&str, &str)]| {
         Settings::load(Some(file.path()), &environment(variables))
