@@ -158,7 +158,8 @@ fn deserialize<'v, T: DeserializeOwned>(
             misfits.push((setting.name.clone(), why));
         }
     }
-    let read = T::deserialize(&tree).expect("a test loads the defaults of every setting");
+    let read =
+        T::deserialize(&tree).expect("a test, every_declaration_is_complete, checks defaults");
     (read, misfits)
 }
 

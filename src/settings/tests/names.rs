@@ -1,6 +1,7 @@
 //! Every variable by which a setting is known, and which one counts.
 
 use super::*;
+use crate::settings::declaration::{accepts, choices};
 
 /// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and what it must come to.
 #[test]
@@ -335,35 +336,41 @@ fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
     }
 }
 
+/// An accepted value, as far as possible another one for each variable.
+fn sample(setting: &Setting, variable: &str) -> String {
+    let schema = &setting.schema;
+    if let Some(choice) = choices(schema).last() {
+        return (*choice).to_owned();
+    }
+    if accepts(schema, "boolean") {
+        return "true".to_owned();
+    }
+    if accepts(schema, "integer") {
+        let number = schema["minimum"].as_u64().unwrap_or_default() + variable.len() as u64;
+        let most = schema["maximum"].as_u64().unwrap_or(u64::MAX);
+        return number.min(most).to_string();
+    }
+    match setting.name.as_str() {
+        "label_studio.secret_key" | "label_studio.secret_key_fallbacks" | "external.secret" => {
+            format!("{SECRET}-{variable}")
+        }
+        "external.algorithms" => "HS512".to_owned(),
+        "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
+        "policy.allowed_origins" => "https://app.example.com".to_owned(),
+        "session.engine" => "signed_cookies".to_owned(),
+        "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
+        "session.cookie_domain" => format!("{}.example", variable.replace('_', "-")),
+        _ => variable.to_owned(),
+    }
+}
+
 #[test]
 fn each_alias_of_each_setting_is_read_and_the_first_counts() {
     for key in Setting::all()
         .iter()
         .filter(|key| key.name != "database.url")
     {
-        let value = |variable: &str| match key.name.as_str() {
-            "label_studio.secret_key" | "label_studio.secret_key_fallbacks" | "external.secret" => {
-                format!("{SECRET}-{variable}")
-            }
-            "external.algorithms" => "HS512".to_owned(),
-            "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
-            "policy.allowed_origins" => "https://app.example.com".to_owned(),
-            "client_session.verify_timeout_seconds" => "7".to_owned(),
-            "client_session.cache_ttl_seconds" => "70".to_owned(),
-            name if name.ends_with("create_users") || name == "native.api_tokens" => {
-                "true".to_owned()
-            }
-            "database.port"
-            | "session.cookie_age"
-            | "session.max_age"
-            | "token_issue.expires_in" => (1000 + variable.len()).to_string(),
-            "session.engine" => "signed_cookies".to_owned(),
-            "session.cookie_samesite" => "Strict".to_owned(),
-            "session.cookie_secure" | "session.cookie_httponly" => "1".to_owned(),
-            "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
-            "session.cookie_domain" => format!("{}.example", variable.replace('_', "-")),
-            _ => variable.to_owned(),
-        };
+        let value = |variable: &str| sample(key, variable);
         let values: Vec<String> = key.aliases.iter().map(|alias| value(alias)).collect();
         let mut variables: Vec<(&str, &str)> = (key.aliases.iter().map(String::as_str))
             .zip(values.iter().map(String::as_str))
