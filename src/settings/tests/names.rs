@@ -339,7 +339,7 @@ fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
 /// An accepted value, as far as possible another one for each variable.
 fn sample(setting: &Setting, variable: &str) -> String {
     let schema = &setting.schema;
-    if let Some(choice) = choices(schema).last() {
+    if let Some(choice) = choices(schema).first() {
         return (*choice).to_owned();
     }
     if accepts(schema, "boolean") {
