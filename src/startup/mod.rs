@@ -98,9 +98,16 @@ fn state(settings: &Settings) -> Result<State, String> {
             signed_out: settings.policy.signed_out.clone(),
             label_studio: label_studio_url(settings),
         },
-        trusted_proxies: TrustedProxies::new(settings.http.trusted_proxies.clone()),
+        trusted_proxies: TrustedProxies::new(
+            settings
+                .http
+                .trusted_proxies
+                .iter()
+                .map(|network| **network)
+                .collect(),
+        ),
         refusals: RefusalLog::new(metrics.clone()),
-        body_timeout: settings.http.body_timeout,
+        body_timeout: *settings.http.body_timeout_seconds,
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),
         metrics,

@@ -30,11 +30,12 @@ impl Listeners {
         Ok(Self {
             public: match handed {
                 Some(listener) => listener,
-                None => bind("http.listen", settings.listen)?,
+                None => bind("http.listen", *settings.listen)?,
             },
             internal: settings
                 .internal_listen
-                .map(|address| bind("http.internal_listen", address))
+                .as_deref()
+                .map(|address| bind("http.internal_listen", *address))
                 .transpose()?,
         })
     }
@@ -91,13 +92,13 @@ fn serve(
     let (state, proxies) = (state.clone(), proxies(&limits.proxies));
     let app = move || App::new().configure(http::routes(state.clone(), surface, &proxies));
     let mut server = HttpServer::new(app)
-        .keep_alive(limits.keep_alive)
+        .keep_alive(*limits.keep_alive_seconds)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .shutdown_timeout(limits.shutdown_timeout.as_secs())
+        .shutdown_timeout(limits.shutdown_seconds.as_secs())
         .max_connections(limits.max_connections);
-    if let Some(workers) = limits.workers {
-        server = server.workers(workers.get());
+    if limits.workers > 0 {
+        server = server.workers(limits.workers);
     }
     let server = server
         .listen(listener)
@@ -118,12 +119,11 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
 
 /// What is allowed and will hardly be meant: proxies on other machines can reach the service, and the word of none of them counts.
 pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
-    let mut addresses = [Some(settings.listen), settings.internal_listen]
-        .into_iter()
-        .flatten();
-    let is_remote = |network: &ipnet::IpNet| !network.addr().is_loopback();
+    let internal = settings.internal_listen.as_deref();
+    let mut addresses = std::iter::once(&*settings.listen).chain(internal);
+    let mut trusted = settings.trusted_proxies.iter();
     if addresses.any(|address| !address.ip().is_loopback())
-        && !settings.trusted_proxies.iter().any(is_remote)
+        && trusted.all(|network| network.addr().is_loopback())
     {
         tracing::warn!(
             "http.trusted_proxies names no other machine: whoever comes through a proxy there has the proxy's address"
