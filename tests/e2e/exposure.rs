@@ -28,7 +28,7 @@ const TOLD_TO_THE_PROXY: [&str; 7] = [
 /// The gate's public routes, and what a GET is answered: of somebody unknown, and of somebody who is signed in.
 const PUBLIC: [(&str, [u16; 2]); 5] = [
     ("/sso/login", [401, 303]),
-    ("/sso/logout", [303; 2]),
+    ("/sso/logout", [200; 2]),
     ("/sso/signed-out", [200; 2]),
     ("/api/sso/token", [405; 2]),
     ("/api/sso/revoke", [405; 2]),
