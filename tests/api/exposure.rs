@@ -275,7 +275,8 @@ async fn the_tokens_cookie_is_deleted_as_it_was_set() {
     }
 }
 
-/// With tokens that are good once, the address tells the parallel requests of a page from a thief's.
+/// With tokens that are good once, the address tells the parallel requests of a page from a
+/// thief's.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_no_trusted_proxy_names_is_nobodys() {
     let once = ("GATE_TOKEN_USE", "once");
