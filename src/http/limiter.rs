@@ -1,7 +1,7 @@
 //! How often the token route may be asked, and how often a caller may be wrong.
 //!
-//! A wrong credential is counted after it has been looked at: many callers may share one address, and whoever has the right
-//! credential is never kept out by somebody else's wrong ones.
+//! A wrong credential is counted after it has been looked at: many callers may share one address,
+//! and whoever has the right credential is never kept out by somebody else's wrong ones.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! Who sent a request: the address that failures are counted against and log lines are limited by.
 //!
-//! In: a request. Out: the address of the browser or of the caller. Afterwards holds: nobody chooses their own address, because
-//! `X-Real-IP` counts only from a proxy named in `http.trusted_proxies`; from anybody else the connection's address counts.
+//! In: a request. Out: the address of the browser or of the caller. Afterwards holds: nobody
+//! chooses their own address, because `X-Real-IP` counts only from a proxy named in
+//! `http.trusted_proxies`; from anybody else the connection's address counts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +16,8 @@ use super::extract;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// How much of an IPv6 address a provider hands to one customer (RFC 6177): whoever has one address there has them all.
+/// How much of an IPv6 address a provider hands to one customer (RFC 6177): whoever has one address
+/// there has them all.
 const IPV6_CUSTOMER: u8 = 64;
 
 /// The proxies whose word on the peer's address counts.

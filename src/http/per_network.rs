@@ -1,7 +1,8 @@
 //! Counts what each network does in a minute, in bounded memory.
 //!
-//! In: a network and the time. Out: how often it has come up in its present minute. Afterwards holds: at most [`MOST_NETWORKS`] are
-//! remembered, and nobody is forgotten within their minute, however many others come: those for whom there is no room share one count.
+//! In: a network and the time. Out: how often it has come up in its present minute. Afterwards
+//! holds: at most [`MOST_NETWORKS`] are remembered, and nobody is forgotten within their minute,
+//! however many others come: those for whom there is no room share one count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,8 @@
 //! How much of the log one visitor can fill.
 //!
-//! Refusals are logged up to [`LINES_PER_MINUTE`] for each network; the rest of the minute is counted, in the log and in
-//! `label_studio_gate_log_lines_suppressed_total`. Outages are no visitor's doing and are always logged.
+//! Refusals are logged up to [`LINES_PER_MINUTE`] for each network; the rest of the minute is
+//! counted, in the log and in `label_studio_gate_log_lines_suppressed_total`. Outages are no
+//! visitor's doing and are always logged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +11,8 @@ use super::peer_address::PeerAddress;
 use super::per_network::PerNetwork;
 use crate::metrics::Metrics;
 
-/// Enough to see what somebody tries, and a page that loads fifty files with an expired token is told from an attack.
+/// Enough to see what somebody tries, and a page that loads fifty files with an expired token is
+/// told from an attack.
 const LINES_PER_MINUTE: u32 = 30;
 
 /// Decides whether a refusal is logged.

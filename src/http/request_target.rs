@@ -1,9 +1,11 @@
 //! The request target: the gate's own routes are reached by one spelling each.
 //!
-//! A proxy decides by a path that it has normalized and may pass on the one that it was sent. Where the two differ, a request for
-//! `/auth/envoy/..%2f..%2fsso/login` is a sign-in to the proxy and a check to the gate, whose answer holds cookies that no browser
-//! may see. The gate therefore refuses every path that anybody could read in two ways. What follows `/auth/envoy/` is Label Studio's
-//! path and may be anything: Envoy alone asks there, and the route exists only where `http.proxies` names it.
+//! A proxy decides by a path that it has normalized and may pass on the one that it was sent. Where
+//! the two differ, a request for `/auth/envoy/..%2f..%2fsso/login` is a sign-in to the proxy and a
+//! check to the gate, whose answer holds cookies that no browser may see. The gate therefore
+//! refuses every path that anybody could read in two ways. What follows `/auth/envoy/` is Label
+//! Studio's path and may be anything: Envoy alone asks there, and the route exists only where
+//! `http.proxies` names it.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -29,7 +31,8 @@ pub(super) async fn canonical(
     Ok(request.into_response(respond::not_canonical()))
 }
 
-/// Whether there is one way to read the path. The gate's own routes are made of letters, dots, dashes and slashes.
+/// Whether there is one way to read the path. The gate's own routes are made of letters, dots,
+/// dashes and slashes.
 fn is_canonical(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
     let is_envoys = path

@@ -1,8 +1,9 @@
 //! Slow peers: a request that does not arrive is cut off.
 //!
-//! In: any request. Out: the same with its body in memory, or an answer 408 and a closed connection. Afterwards holds: no connection
-//! stays open because somebody sends slowly. The head of a connection's first request has a limit in the server itself
-//! (`client_request_timeout`); the heads of later ones have none there, so only trusted proxies keep their connections.
+//! In: any request. Out: the same with its body in memory, or an answer 408 and a closed
+//! connection. Afterwards holds: no connection stays open because somebody sends slowly. The head
+//! of a connection's first request has a limit in the server itself (`client_request_timeout`); the
+//! heads of later ones have none there, so only trusted proxies keep their connections.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -80,8 +81,9 @@ fn closing(response: ServiceResponse<BoxBody>, unread: Payload) -> ServiceRespon
     })
 }
 
-/// An answer's body that holds what was not read of the request's. Once an answer is sent, the server closes the connection if somebody
-/// still holds that; what nobody holds it waits for, however slowly it comes.
+/// An answer's body that holds what was not read of the request's. Once an answer is sent, the
+/// server closes the connection if somebody still holds that; what nobody holds it waits for,
+/// however slowly it comes.
 struct Holding {
     body: BoxBody,
     _unread: Payload,

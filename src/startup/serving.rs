@@ -117,7 +117,8 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
     named.iter().map(kind).collect()
 }
 
-/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and the word of none of them counts.
+/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and
+/// the word of none of them counts.
 pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
     let internal = settings.internal_listen.as_deref();
     let mut addresses = std::iter::once(&*settings.listen).chain(internal);

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::app::{TestApp, world};
 use crate::support::token::native;
+use crate::world::{Browser, World};
 
 const CHECKS: [(&str, &str); 8] = [
     ("nginx", "/auth/nginx"),
@@ -271,5 +272,24 @@ async fn the_tokens_cookie_is_deleted_as_it_was_set() {
         for attribute in ["SameSite=None", "Secure", "Partitioned"] {
             assert!(framed.contains(attribute), "{framed}");
         }
+    }
+}
+
+/// With tokens that are good once, the address tells the parallel requests of a page from a
+/// thief's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_no_trusted_proxy_names_is_nobodys() {
+    let once = ("GATE_TOKEN_USE", "once");
+    let world = World::with_own_tables(&[once]).await;
+    let wary = world.gate(&[once, ("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")]);
+    for (gate, second) in [(&world.app, "session_opened"), (&wary, "token_used")] {
+        let token = world.ann.token();
+        let browser = || {
+            let browser = Browser::of(gate).with_token(&token);
+            browser.with_header("X-Real-IP", "192.0.2.1")
+        };
+        let first = browser().get("/projects").await;
+        first.expect(200, "session_opened").expect_user(&world.ann);
+        browser().get("/projects").await.expect(200, second);
     }
 }

@@ -1,5 +1,6 @@
-//! What of the gate can be reached through each proxy with the shipped files: its public routes, and nothing else, in whatever spelling.
-//! In Label Studio's place is a server that says who answered, and tells what no browser may be told.
+//! What of the gate can be reached through each proxy with the shipped files: its public routes,
+//! and nothing else, in whatever spelling. In Label Studio's place is a server that says who
+//! answered, and tells what no browser may be told.
 
 use std::time::Duration;
 
@@ -25,16 +26,18 @@ const TOLD_TO_THE_PROXY: [&str; 7] = [
     "x-gate-method",
 ];
 
-/// The gate's public routes, and what a GET is answered: of somebody unknown, and of somebody who is signed in.
+/// The gate's public routes, and what a GET is answered: of somebody unknown, and of somebody who
+/// is signed in.
 const PUBLIC: [(&str, [u16; 2]); 5] = [
     ("/sso/login", [401, 303]),
-    ("/sso/logout", [303; 2]),
+    ("/sso/logout", [200; 2]),
     ("/sso/signed-out", [200; 2]),
     ("/api/sso/token", [405; 2]),
     ("/api/sso/revoke", [405; 2]),
 ];
 
-/// Request targets that must not reach a check, health or metrics. `HOST` stands for the proxy's own address.
+/// Request targets that must not reach a check, health or metrics. `HOST` stands for the proxy's
+/// own address.
 const CORPUS: &[&str] = &[
     "/auth/nginx",
     "/auth/nginx/login",
@@ -112,10 +115,12 @@ const CORPUS: &[&str] = &[
     "http://elsewhere.test/auth/caddy",
 ];
 
-/// In Label Studio's place. It answers everything with 200, and with headers that only the gate may send, and only to a proxy.
+/// In Label Studio's place. It answers everything with 200, and with headers that only the gate may
+/// send, and only to a proxy.
 struct Studio {
     telling: Stub,
-    /// The same without `Cookie`, which an ingress controller cannot hide: it would not see the gate's own.
+    /// The same without `Cookie`, which an ingress controller cannot hide: it would not see the
+    /// gate's own.
     without_cookie: Stub,
 }
 
@@ -156,7 +161,8 @@ impl Studio {
     }
 }
 
-/// Each proxy, with the gate that its files ask for, before that Label Studio: its name, its address, and what must live as long.
+/// Each proxy, with the gate that its files ask for, before that Label Studio: its name, its
+/// address, and what must live as long.
 fn proxies(
     database: &str,
     studio: &Studio,
@@ -237,7 +243,8 @@ impl Answer {
         self.header("x-studio").is_some()
     }
 
-    /// Label Studio's, a redirect or a refusal, or what one of the public routes answers, if the proxy read the target as that.
+    /// Label Studio's, a redirect or a refusal, or what one of the public routes answers, if the
+    /// proxy read the target as that.
     fn is_harmless(&self, target: &str) -> bool {
         let turned_away = (400..500).contains(&self.status) || matches!(self.status, 301 | 308);
         let is_public = PUBLIC.iter().any(|(path, [_, status])| {

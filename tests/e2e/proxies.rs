@@ -144,7 +144,9 @@ async fn the_gates_own_routes_are_behind_every_door() {
         assert_eq!(answer.status(), 303, "{which}");
         assert_eq!(answer.headers()["Location"], "/projects/?page=2", "{which}");
         assert_eq!(browser.whoami().await, Some(email), "{which}");
-        let answer = browser.get("/sso/logout").await;
+        let sign_out = browser.client.get(browser.at("/sso/logout"));
+        let own_page = format!("{}/projects/", door.url);
+        let answer = sign_out.header("Referer", own_page).send().await.unwrap();
         assert_eq!(answer.status(), 303, "{which}");
         assert_eq!(browser.cookie("sessionid"), None, "{which}");
         assert_eq!(browser.whoami().await, None, "{which}");
