@@ -258,19 +258,22 @@ fn session_cookie(session: &settings::Session) -> CookieAttributes {
     }
 }
 
-/// The token's cookie as the plugin deletes it: `Response.delete_cookie(name, path, domain)`.
+/// The token's cookie as it is deleted. In a frame of another site browsers heed no deletion that could not have set the cookie
+/// there, and they take `SameSite=None` and `Partitioned` with `Secure` only.
 fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
-    settings
-        .token
-        .cookie
-        .as_deref()
-        .map(|name| CookieAttributes {
-            name: name.clone(),
-            domain: settings.token.cookie_domain.as_deref().cloned(),
-            path: settings.token.cookie_path.to_string(),
-            same_site: SameSite::Lax,
-            secure: false,
-            http_only: true,
-            partitioned: false,
-        })
+    let token = &settings.token;
+    let same_site = token.cookie_same_site(&settings.session);
+    let partitioned = token.is_partitioned(&settings.session);
+    token.cookie.as_deref().map(|name| CookieAttributes {
+        secure: partitioned
+            || same_site == SameSite::None
+            || name.starts_with("__Secure-")
+            || name.starts_with("__Host-"),
+        name: name.clone(),
+        domain: token.cookie_domain.as_deref().cloned(),
+        path: token.cookie_path.to_string(),
+        same_site,
+        http_only: true,
+        partitioned,
+    })
 }
