@@ -162,9 +162,9 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
             .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
             .map(|finding| say(&finding)),
         Configured::Healthcheck => {
-            let address = settings.http.internal_listen.as_ref();
-            let address = address.unwrap_or(&settings.http.listen);
-            commands::healthcheck(**address, Duration::from_secs(3))
+            let internal = settings.http.internal_listen.as_deref();
+            let address = *internal.unwrap_or(&settings.http.listen);
+            commands::healthcheck(address, Duration::from_secs(3))
         }
     }
 }

@@ -22,8 +22,9 @@ use crate::gate::verify::{Expectation, KeySet};
 pub(super) struct ExternalSection {
     #[serde(flatten)]
     issuer: IssuerSettings,
-    /// Further issuers: tables `[[external.issuers]]`, each with a name and the settings above. In
-    /// the variable they are a JSON array.
+    /// Further issuers: tables `[[external.issuers]]`, each with a `name` and the settings above.
+    /// There, `secret` and `public_key` may be lists, and `secret_file` and `public_key_file` name
+    /// files. In the variable, the issuers are a JSON array.
     #[schemars(with = "Vec<IssuerTable>", extend("x-secret" = true))]
     issuers: Vec<Map<String, Value>>,
 }

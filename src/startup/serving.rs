@@ -8,6 +8,7 @@ use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
 use crate::http::{self, Proxy, State, Surface};
+use crate::settings::types::Network;
 use crate::settings::{self, Settings};
 
 /// How long the head of a connection's first request may take. Proxies send it in one piece.
@@ -32,9 +33,7 @@ impl Listeners {
                 Some(listener) => listener,
                 None => bind("http.listen", *settings.listen)?,
             },
-            internal: settings
-                .internal_listen
-                .as_deref()
+            internal: (settings.internal_listen.as_deref())
                 .map(|address| bind("http.internal_listen", *address))
                 .transpose()?,
         })
@@ -117,14 +116,14 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
     named.iter().map(kind).collect()
 }
 
-/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and
-/// the word of none of them counts.
+/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and the word of none of them counts.
 pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
-    let internal = settings.internal_listen.as_deref();
-    let mut addresses = std::iter::once(&*settings.listen).chain(internal);
-    let mut trusted = settings.trusted_proxies.iter();
+    let mut addresses = [Some(&settings.listen), settings.internal_listen.as_ref()]
+        .into_iter()
+        .flatten();
+    let is_remote = |network: &Network| !network.addr().is_loopback();
     if addresses.any(|address| !address.ip().is_loopback())
-        && trusted.all(|network| network.addr().is_loopback())
+        && !settings.trusted_proxies.iter().any(is_remote)
     {
         tracing::warn!(
             "http.trusted_proxies names no other machine: whoever comes through a proxy there has the proxy's address"

@@ -262,8 +262,8 @@ fn session_cookie(session: &settings::Session) -> CookieAttributes {
 /// there, and they take `SameSite=None` and `Partitioned` with `Secure` only.
 fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
     let token = &settings.token;
-    let partitioned = token.is_partitioned(&settings.session);
     let same_site = token.cookie_same_site(&settings.session);
+    let partitioned = token.is_partitioned(&settings.session);
     token.cookie.as_deref().map(|name| CookieAttributes {
         secure: partitioned
             || same_site == SameSite::None

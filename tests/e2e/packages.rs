@@ -138,6 +138,7 @@ fn the_image_and_compose_are_well_formed() {
         "Cargo.toml",
         "Cargo.lock",
         "rust-toolchain.toml",
+        "askama.toml",
         "src",
         "sql",
         "config",
