@@ -18,7 +18,7 @@ pub enum Identity {
     Id(i32),
     /// E-mail address.
     Email(String),
-    /// `username`, or the part of an e-mail address before the @.
+    /// `username`, compared exactly. It never admits staff or superusers (`ActiveUser::admit`).
     Username(String),
 }
 
@@ -27,7 +27,7 @@ pub enum Identity {
 pub struct PersonRules {
     /// The claim with the e-mail address.
     pub email: String,
-    /// The claim with the user's name, where there is one.
+    /// The claim with the username; `None`: users are found by their address alone.
     pub username: Option<String>,
     /// The claim with the first name.
     pub first_name: String,

@@ -66,7 +66,7 @@ impl UserDirectory for Memory {
             Identity::Email(email) => users.values().find(|user| user.email == *email),
             Identity::Username(name) => users
                 .values()
-                .find(|user| user.email.split('@').next() == Some(name)),
+                .find(|user| *name == format!("name-of-{}", user.id)),
         };
         Ok(found.cloned().map(Arc::new))
     }

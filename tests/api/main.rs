@@ -13,6 +13,7 @@ mod commands;
 mod documents;
 mod house;
 mod issuers;
+mod names;
 mod outages;
 mod people;
 mod policy;
