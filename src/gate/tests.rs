@@ -250,7 +250,7 @@ impl House {
     ) -> Self {
         let memory = Memory::default();
         let secret = SecretString::from(SECRET);
-        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO);
+        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO, None);
         let mut verifier = Verifier {
             issuers: Vec::new(),
             native: Some(native),

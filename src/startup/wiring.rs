@@ -68,7 +68,8 @@ fn verifier(
             .collect::<Result<_, _>>()?,
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
-            Native::new(secret_key, former, claim, native.leeway)
+            let (leeway, longest) = (native.leeway, native.max_lifetime);
+            Native::new(secret_key, former, claim, leeway, longest)
         }),
         api_tokens: native
             .api_tokens

@@ -10,6 +10,9 @@ use super::super::reason::Reason;
 /// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// 9999-12-31T23:59:59Z, the last moment that RFC 3339 and Python's `datetime` can write.
+const LAST_MOMENT: f64 = 253_402_300_799.0;
+
 /// What a token must say about itself.
 #[derive(Debug, Clone, Default)]
 pub struct Expectation {
@@ -116,11 +119,15 @@ pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'
     })
 }
 
-/// A `NumericDate` (§2): seconds, with or without a fraction.
+/// A `NumericDate` (§2): seconds, with or without a fraction, from 1970 to the year 9999.
+///
+/// What lies beyond is no moment that a clock will show: comparisons with it say nothing, and arithmetic with it overflows.
 pub(super) fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Reason> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(_) => Err(Reason::TokenClaimInvalid),
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    match value.as_f64() {
+        Some(seconds) if (0.0..=LAST_MOMENT).contains(&seconds) => Ok(Some(seconds)),
+        _ => Err(Reason::TokenClaimInvalid),
     }
 }
