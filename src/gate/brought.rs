@@ -18,7 +18,8 @@ pub(super) struct Brought<'r> {
     pub(super) session: Option<&'r str>,
     /// The client's.
     pub(super) client: Option<&'r str>,
-    /// Whether both may stand under one name, so that Label Studio must be shown its own alone.
+    /// Whether another could be taken for Label Studio's, so that it must be shown its own alone: both stand under one name, or one of
+    /// that name is written so that servers read it differently.
     pub(super) mixed: bool,
 }
 
@@ -36,15 +37,15 @@ impl<D, S: SessionStore> Gate<D, S> {
             return Ok(Brought {
                 session: cookies.get(name),
                 client: client_name
-                    .and_then(|name| cookies.get(name))
+                    .and_then(|name| cookies.raw(name))
                     .filter(filled),
-                mixed: false,
+                mixed: cookies.is_ambiguous(name),
             });
         }
         let mut brought = Brought {
             session: None,
             client: None,
-            mixed: false,
+            mixed: cookies.is_ambiguous(name),
         };
         for value in cookies.all(name).filter(filled).take(MOST_COOKIES) {
             brought.mixed = true;

@@ -7,6 +7,7 @@
 mod beside;
 mod brought;
 pub mod clock;
+pub mod cookies;
 pub mod credential;
 pub mod identity;
 pub mod issue;
