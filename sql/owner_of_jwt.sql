@@ -6,6 +6,7 @@
 SELECT owner.id,
        owner.is_active AND NOT owner.is_deleted AS is_active,
        owner.is_staff OR owner.is_superuser AS is_admin,
+       owner.is_superuser,
        owner.active_organization_id IS NULL OR coalesce(switch.legacy_api_tokens_enabled, $3) AS legacy_tokens_enabled,
        owner.active_organization_id IS NOT NULL AND coalesce(switch.api_tokens_enabled, $4) AS jwt_tokens_enabled,
        EXISTS (

@@ -4,11 +4,12 @@
 --
 -- $3, $4: what a missing row of jwt_auth_jwtsettings means for legacy tokens and for JWT tokens, which differs by version.
 -- A user without an active organization passes Label Studio's own check (jwt_auth/auth.py, TokenAuthenticationPhaseout).
--- For "absent" see user_by_id.sql.
+-- For "absent" see parts/user.sql.
 SELECT token.key,
        owner.id,
        owner.is_active AND NOT owner.is_deleted AS is_active,
        owner.is_staff OR owner.is_superuser AS is_admin,
+       owner.is_superuser,
        owner.active_organization_id IS NULL OR coalesce(switch.legacy_api_tokens_enabled, $3) AS legacy_tokens_enabled,
        owner.active_organization_id IS NOT NULL AND coalesce(switch.api_tokens_enabled, $4) AS jwt_tokens_enabled
   FROM authtoken_token AS token

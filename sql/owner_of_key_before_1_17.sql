@@ -5,6 +5,7 @@ SELECT token.key,
        owner.id,
        owner.is_active AND NOT owner.is_deleted AS is_active,
        owner.is_staff OR owner.is_superuser AS is_admin,
+       owner.is_superuser,
        $3::boolean AS legacy_tokens_enabled,
        $4::boolean AS jwt_tokens_enabled
   FROM authtoken_token AS token

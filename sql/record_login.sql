@@ -1,26 +1,34 @@
--- Who: SessionStore (src/postgres/sessions.rs), for a login with the session engine "db".
+-- Who: SessionStore (src/postgres/sessions.rs), for a login with the session engine "db", after lock_place.sql in one transaction.
 -- Does, all or nothing: looks at the user's row once more, inserts the session, sets last_login, deletes the session that ends.
--- Returns: whether the user's row is still the one that the session was made for.
+-- Returns: whether the user's row is still the one that the session was made for, and the session that was there already, if one was.
 --
--- Many requests may bring the same token at once: the session's key is the same for each. The first inserts the row; the others find it,
--- lock nothing and write nothing. A row that has expired is renewed.
--- For "absent" see user_by_id.sql.
+-- Many requests may bring the same credential at once. Their keys begin alike ($4 to $5), and the lock lets one of them look at a time: the
+-- first inserts its row, the others find it and write nothing.
 WITH account AS (
-    SELECT current.id
+    SELECT account.id
       FROM (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
                 WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
-           ) AS current
+           ) AS account
+     WHERE /* revoked at */ IS NOT DISTINCT FROM $10::timestamptz
+), met AS (
+    SELECT session_key, session_data
+      FROM django_session
+     WHERE session_key ~>=~ $4
+       AND session_key ~<~ $5
+       AND session_key IS DISTINCT FROM $9
+       AND expire_date > $3
+       AND EXISTS (SELECT FROM account)
+     ORDER BY expire_date DESC
+     LIMIT 1
 ), opened AS (
-    INSERT INTO django_session AS existing (session_key, session_data, expire_date)
-    SELECT $4::varchar, $5::text, $6::timestamptz
+    INSERT INTO django_session (session_key, session_data, expire_date)
+    SELECT $6::varchar, $7::text, $8::timestamptz
       FROM account
-     WHERE NOT EXISTS (SELECT FROM django_session WHERE session_key = $4 AND expire_date > $3)
-        ON CONFLICT (session_key) DO UPDATE
-       SET session_data = EXCLUDED.session_data, expire_date = EXCLUDED.expire_date
-     WHERE existing.expire_date <= $3
+     WHERE NOT EXISTS (SELECT FROM met)
+        ON CONFLICT (session_key) DO NOTHING
     RETURNING session_key
 ), recorded AS (
     UPDATE htx_user
@@ -29,7 +37,9 @@ WITH account AS (
        AND EXISTS (SELECT FROM opened)
 ), ended AS (
     DELETE FROM django_session
-     WHERE session_key = $7
+     WHERE session_key = $9
        AND EXISTS (SELECT FROM account)
 )
-SELECT EXISTS (SELECT FROM account) AS unchanged
+SELECT EXISTS (SELECT FROM account) AS unchanged,
+       (SELECT session_key FROM met) AS met_key,
+       (SELECT session_data FROM met) AS met_data

@@ -3,15 +3,15 @@
 -- Returns: whether the user's row is still the one that the session was made for.
 --
 -- A page loads with many requests, each of which may bring the token: what was written in the last ten seconds is not written again.
--- For "absent" see user_by_id.sql.
 WITH account AS (
-    SELECT current.id
+    SELECT account.id
       FROM (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
                 WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
-           ) AS current
+           ) AS account
+     WHERE /* revoked at */ IS NOT DISTINCT FROM $4::timestamptz
 ), recorded AS (
     UPDATE htx_user
        SET last_login = $3

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::doctor;
-use crate::gate::Judged;
+use crate::gate::Inspected;
 use crate::gate::clock::Clock as _;
 use crate::gate::issue::IssueError;
 use crate::settings::{Settings, configuration_of_the_plugin};
-use crate::startup::{self, Serving, SystemClock};
+use crate::startup::{self, Backend, Serving, SystemClock};
 
 /// `check-config --from-django`: the plugin's settings, as the gate's configuration.
 pub(crate) fn from_django(
@@ -26,22 +26,22 @@ pub(crate) fn from_django(
 
 /// `doctor`: what stands between this configuration and a working login.
 pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {
-    let backend = startup::postgres(settings)?;
-    doctor::examine(settings, &backend, SystemClock.now()).await
+    let backend = Backend::connect(settings)?;
+    doctor::examine(settings, &backend.postgres, SystemClock.now()).await
 }
 
 /// `migrate`: makes the gate's own tables.
 pub(crate) async fn migrate(settings: &Settings, role: Option<&str>) -> Result<String, String> {
-    let backend = startup::postgres(settings)?;
+    let backend = Backend::connect(settings)?;
     let failed = |_| "the tables were not made: see the log line above".to_owned();
-    backend.migrate(role).await.map_err(failed)?;
+    backend.postgres.migrate(role).await.map_err(failed)?;
     Ok("the gate's own tables are there".to_owned())
 }
 
 /// `purge`: deletes expired sessions.
 pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
-    let backend = startup::postgres(settings)?;
-    match backend.purge().await {
+    let backend = Backend::connect(settings)?;
+    match backend.postgres.purge().await {
         Ok(Some(sessions)) => Ok(format!("deleted {sessions} expired sessions")),
         Ok(None) => Ok("another gate deletes expired sessions".to_owned()),
         Err(outage) => Err(format!("expired sessions were not deleted: {outage}")),
@@ -50,8 +50,8 @@ pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
 
 /// `token`: issues a token for a user, as the token route would for an administrator.
 pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<String, String> {
-    let backend = startup::postgres(settings)?;
-    let issuer = startup::issuer(settings, backend, Arc::new(SystemClock));
+    let backend = Backend::connect(settings)?;
+    let issuer = startup::issuer(settings, &backend, Arc::new(SystemClock));
     match issuer.issue_as_operator(email).await {
         Ok(issued) => Ok(issued.token),
         Err(IssueError::User(reason)) => Err(format!("{email}: {}", reason.explanation())),
@@ -61,19 +61,23 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
 
 /// `inspect`: tells why a token would be accepted or not.
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
-    let backend = startup::postgres(settings)?;
+    let backend = Backend::connect(settings)?;
     let clock = Arc::new(SystemClock);
-    let gate = startup::gate(settings, backend, clock, Serving::No)?;
-    match gate.judge(token).await {
-        Ok(Ok(Judged::Known { user, method })) => Ok(format!(
-            "accepted ({method}): it logs in user {} ({})",
+    let gate = startup::gate(settings, &backend, clock, Serving::No)?;
+    match gate.inspect(token).await {
+        Ok(Inspected::Known { user, method }) => Ok(format!(
+            "accepted ({}): it logs in user {} ({})",
+            method.as_str(),
             user.id(),
             user.email()
         )),
-        Ok(Ok(Judged::New { method })) => Ok(format!(
-            "accepted ({method}): an account is created for its user, who has none yet"
+        Ok(Inspected::New { method }) => Ok(format!(
+            "accepted ({}): an account is created for its user, who has none yet",
+            method.as_str()
         )),
-        Ok(Err(reason)) => Err(format!("{}: {}", reason.code(), reason.explanation())),
+        Ok(Inspected::Refused(reason)) => {
+            Err(format!("{}: {}", reason.code(), reason.explanation()))
+        }
         Err(outage) => Err(format!("cannot decide: {outage}")),
     }
 }

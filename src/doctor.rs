@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use crate::django::{SessionCodec, SessionError};
 use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
-use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore};
-use crate::gate::user::{Freshness, UserDirectory};
-use crate::gate::verify::{ApiTokens, ClientSessions as _, KeySource as _};
+use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore as _};
+use crate::gate::user::UserDirectory as _;
+use crate::gate::verify::{ApiTokens as _, ClientSessions as _, KeySource as _};
 use crate::postgres::Postgres;
 use crate::settings::{IssuerKeys, Settings};
 use crate::startup;
@@ -110,6 +110,7 @@ async fn schema(report: &mut Report, backend: &Postgres) {
 async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: SystemTime) {
     let nowhere = "label-studio-gate-doctor";
     let row = (engine == Engine::Database).then_some(SessionRow {
+        place: nowhere,
         key: nowhere,
         data: "",
         expire_date: now,
@@ -117,29 +118,26 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
     let login = LoginRecord {
         user_id: NOBODY,
         password: "",
+        revoked_at: None,
         at: now,
         row,
         replaces: None,
     };
-    let user = backend.find(&Identity::Id(NOBODY), Freshness::Current);
+    let user = backend.find(&Identity::Id(NOBODY));
     let email = Identity::Email(String::new());
     let name = Identity::Username(nowhere.to_owned());
     for (what, outcome) in [
         ("look a user up", user.await.map(|_| ())),
         (
             "look an e-mail address up",
-            backend.find(&email, Freshness::Current).await.map(|_| ()),
+            backend.find(&email).await.map(|_| ()),
         ),
         (
             "read a session",
-            backend
-                .load(nowhere, now, Freshness::Current)
-                .await
-                .map(|_| ()),
+            backend.load(nowhere, now).await.map(|_| ()),
         ),
         ("read a session and its user", {
-            backend.belongs_to(nowhere, NOBODY);
-            let both = backend.load(nowhere, now, Freshness::Current).await;
+            let both = backend.load_with_owner(nowhere, now, NOBODY).await;
             both.map(|_| ())
         }),
         (
@@ -147,10 +145,7 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
             backend.page(nowhere, now).await.map(|_| ()),
         ),
         ("end a session", backend.end(&[nowhere.to_owned()]).await),
-        (
-            "look a user name up",
-            backend.find(&name, Freshness::Current).await.map(|_| ()),
-        ),
+        ("look a user name up", backend.find(&name).await.map(|_| ())),
         ("record a login", backend.record(&login).await.map(|_| ())),
         (
             "look an API token up",

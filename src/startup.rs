@@ -12,13 +12,14 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
-pub(crate) use self::wiring::{Serving, client_api, gate, key_server};
+use self::wiring::label_studio_url;
+pub(crate) use self::wiring::{Backend, Serving, client_api, gate, issuer, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
-use crate::gate::issue::{Entropy, IssuePolicy, TokenIssuer};
+use crate::gate::entropy::Entropy;
 use crate::http::{self, RateLimits, State, TokenRoute};
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// The service, bound to its address.
 pub struct Application {
@@ -78,29 +79,30 @@ fn listener(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// What the routes share.
-fn state(settings: &Settings) -> Result<State<Postgres>, String> {
+fn state(settings: &Settings) -> Result<State, String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = unix_seconds_f64(clock.now());
-    let backend = postgres(settings)?;
+    let backend = Backend::connect(settings)?;
     if let Some(every) = settings.policy.purge_every {
-        actix_web::rt::spawn(purge(backend.clone(), every));
+        actix_web::rt::spawn(purge(backend.postgres.clone(), every));
     }
     Ok(State {
-        gate: gate(settings, backend.clone(), clock.clone(), Serving::Yes)?,
+        gate: gate(settings, &backend, clock.clone(), Serving::Yes)?,
         token: TokenRoute::new(
-            issuer(settings, backend.clone(), clock),
+            issuer(settings, &backend, clock),
             RateLimits {
                 per_second: NonZeroU32::new(settings.token_issue.rate_limit_per_second),
                 failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
             },
         ),
-        places: http::Places {
+        redirects: http::Redirects {
             sign_in: settings.policy.sign_in.clone(),
             return_parameter: settings.policy.return_parameter.clone(),
             signed_out: settings.policy.signed_out.clone(),
+            label_studio: label_studio_url(settings),
         },
         entropy: Arc::new(SystemEntropy),
-        backend,
+        backend: Arc::new(backend.postgres),
         metrics: Arc::new(Metrics::new(started)),
     })
 }
@@ -118,33 +120,6 @@ async fn purge(backend: Postgres, every: Duration) {
     }
 }
 
-pub(crate) fn postgres(settings: &Settings) -> Result<Postgres, String> {
-    Postgres::connect(&settings.database).map_err(|error| format!("database: {error}"))
-}
-
-pub(crate) fn issuer(
-    settings: &Settings,
-    backend: Postgres,
-    clock: Arc<dyn Clock>,
-) -> TokenIssuer<Postgres, Postgres> {
-    let policy = IssuePolicy {
-        lifetime: settings.token_issue.expires_in,
-        user_id_claim: settings.native.user_id_claim.clone(),
-        create_users: settings.token_issue.create_users,
-        former_secret_keys: settings.label_studio.former_secret_keys.clone(),
-        legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
-    };
-    let secret_key = &settings.label_studio.secret_key;
-    TokenIssuer::new(
-        backend.clone(),
-        backend,
-        secret_key,
-        policy,
-        clock,
-        Arc::new(SystemEntropy),
-    )
-}
-
 /// The clock of the machine.
 pub(crate) struct SystemClock;
 
@@ -155,7 +130,8 @@ impl Clock for SystemClock {
     }
 }
 
-struct SystemEntropy;
+/// Random bytes of the operating system.
+pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn sixteen(&self) -> [u8; 16] {

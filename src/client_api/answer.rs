@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
-/// What the API says of a session: the person, as the application describes them.
-pub(super) type Person = Arc<Map<String, Value>>;
+use crate::gate::verify::Person;
 
 /// What an answer comes to.
 ///
@@ -13,7 +10,7 @@ pub(super) type Person = Arc<Map<String, Value>>;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// Somebody is signed in.
-    Somebody(Arc<Map<String, Value>>),
+    Somebody(Person),
     /// The API knows no such session, or does not take the cookie: 4xx (RFC 9110 §15.5).
     Nobody,
     /// It has answered with something that was not agreed on: no JSON object, a redirect.

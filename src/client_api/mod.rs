@@ -7,9 +7,9 @@
 mod answer;
 mod breaker;
 
-use std::pin::Pin;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use moka::future::Cache;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue};
@@ -17,11 +17,10 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use self::answer::Person;
 pub use self::answer::Verdict;
 use self::breaker::Breaker;
 use crate::gate::reason::Outage;
-use crate::gate::verify::{ClientSessions, PersonFuture};
+use crate::gate::verify::{ClientSessions, Person};
 use crate::outgoing::{NoAnswer, Outgoing};
 
 /// By which the API knows that it is the gate who asks.
@@ -97,7 +96,7 @@ impl ClientApi {
         let place = self.places.try_acquire();
         let _place = place.map_err(|_| NoPerson::Outage(Outage::Overloaded))?;
         if !self.breaker.allows() {
-            return Err(NoPerson::Outage(Outage::ClientApi));
+            return Err(NoPerson::Outage(Outage::ClientApiUnavailable));
         }
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, header);
@@ -135,7 +134,7 @@ impl ClientApi {
             }
         };
         tracing::warn!(why, "the client's API does not say whose session it is");
-        Err(NoPerson::Outage(Outage::ClientApi))
+        Err(NoPerson::Outage(Outage::ClientApiUnavailable))
     }
 }
 
@@ -144,32 +143,28 @@ fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Ke
     cache.build()
 }
 
+#[async_trait]
 impl ClientSessions for ClientApi {
-    fn person(&self, cookie: &str) -> PersonFuture<'_> {
+    async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage> {
         if self.cookie_name.len() + cookie.len() > LONGEST_COOKIE {
-            return Box::pin(std::future::ready(Ok(None)));
+            return Ok(None);
         }
         let key = digest(cookie);
-        let cookie = cookie.to_owned();
-        Box::pin(async move {
-            if self.refusals.get(&key).await.is_some() {
-                return Ok(None);
-            }
-            let person = self.people.try_get_with(key, self.ask(key, &cookie)).await;
-            match person.map_err(|why| *why) {
-                Ok(person) => Ok(Some(person)),
-                Err(NoPerson::Nobody) => Ok(None),
-                Err(NoPerson::Outage(outage)) => Err(outage),
-            }
-        })
+        if self.refusals.get(&key).await.is_some() {
+            return Ok(None);
+        }
+        let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
+        match person.map_err(|why| *why) {
+            Ok(person) => Ok(Some(person)),
+            Err(NoPerson::Nobody) => Ok(None),
+            Err(NoPerson::Outage(outage)) => Err(outage),
+        }
     }
 
-    fn forget(&self, cookie: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    async fn forget(&self, cookie: &str) {
         let key = digest(cookie);
-        Box::pin(async move {
-            self.people.invalidate(&key).await;
-            self.refusals.invalidate(&key).await;
-        })
+        self.people.invalidate(&key).await;
+        self.refusals.invalidate(&key).await;
     }
 }
 
@@ -208,16 +203,25 @@ mod tests {
         api.refusals.run_pending_tasks().await;
         assert!(api.refusals.entry_count() <= MOST_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Some(Person::default())));
-        assert_eq!(api.person("of-bob").await, Err(Outage::ClientApi));
+        assert_eq!(
+            api.person("of-bob").await,
+            Err(Outage::ClientApiUnavailable)
+        );
         api.forget("of-ann").await;
-        assert_eq!(api.person("of-ann").await, Err(Outage::ClientApi));
+        assert_eq!(
+            api.person("of-ann").await,
+            Err(Outage::ClientApiUnavailable)
+        );
     }
 
     #[tokio::test]
     async fn a_cookie_longer_than_a_browser_keeps_is_nobodys() {
         let api = api();
         let longest = "x".repeat(LONGEST_COOKIE - "sid".len());
-        assert_eq!(api.person(&longest).await, Err(Outage::ClientApi));
+        assert_eq!(
+            api.person(&longest).await,
+            Err(Outage::ClientApiUnavailable)
+        );
         assert_eq!(api.person(&format!("{longest}x")).await, Ok(None));
         assert_eq!(api.person("line\nfeed").await, Ok(None));
     }

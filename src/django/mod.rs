@@ -12,7 +12,7 @@ mod tests;
 
 pub use self::auth_hash::AuthHasher;
 pub use self::session::{
-    SessionCodec, SessionData, SessionError, is_plausible_session_key, session_key_from,
+    SessionCodec, SessionData, SessionError, base36, is_plausible_session_key,
 };
 pub use self::set_cookie::{CookieAttributes, SameSite};
 pub use self::signing::{BadSignature, TimestampSigner, base62_decode, base62_encode, salted_hmac};

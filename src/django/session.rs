@@ -168,16 +168,15 @@ fn decode(signer: &TimestampSigner, value: &str) -> Result<(SessionData, i64), S
     Ok((session, signed_at))
 }
 
-/// Characters of a session key (`VALID_KEY_CHARS`), of which there are 32.
+/// Characters of a session key (`VALID_KEY_CHARS`).
 const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-const KEY_LENGTH: usize = 32;
 
-/// A session key from a digest: the digest as a number, its 32 lowest digits in base 36.
+/// The lowest `length` digits of a number in base 36, the alphabet of a session key; `bytes` is the number, the highest byte first.
 ///
-/// 36^32 is 2^165.4: that much of the digest's 256 bits is in the key, as in one that Django draws.
-pub fn session_key_from(digest: &[u8; 32]) -> String {
-    let mut number = *digest;
-    (0..KEY_LENGTH)
+/// A digit holds 5.17 bits: 24 of them hold nearly all of sixteen bytes.
+pub fn base36(bytes: &[u8], length: usize) -> String {
+    let mut number = bytes.to_vec();
+    (0..length)
         .map(|_| {
             let mut remainder = 0_u16;
             for byte in &mut number {

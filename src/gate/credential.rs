@@ -12,13 +12,13 @@ use super::subrequest::Subrequest;
 
 /// Where tokens are looked for.
 #[derive(Debug, Clone)]
-pub struct Sources {
+pub struct CredentialSources {
     /// Name of the token's cookie (`JWT_SSO_COOKIE_NAME`); `None`: cookies are not looked at.
     pub cookie: Option<String>,
     /// Name of the query parameter (`JWT_SSO_TOKEN_PARAM`).
     pub parameter: String,
-    /// Name of the client's session cookie (`JWT_SSO_SESSION_COOKIE_NAME`); `None`: method 3 is off.
-    pub client_cookie: Option<String>,
+    /// Name of the host application's session cookie (`JWT_SSO_SESSION_COOKIE_NAME`); `None`: method 3 is off.
+    pub application_cookie: Option<String>,
 }
 
 /// Something that may prove who somebody is, not yet verified.
@@ -42,11 +42,11 @@ impl std::fmt::Debug for Credential<'_> {
 }
 
 impl<'r> Credential<'r> {
-    /// The tokens that the request carries: the cookie's first, then the parameter's; and behind them the `client_session`.
+    /// The tokens that the request carries: the cookie's first, then the parameter's; then the session of the host application.
     pub fn find(
         subrequest: &'r Subrequest<'_>,
-        sources: &Sources,
-        client_session: Option<&'r str>,
+        sources: &CredentialSources,
+        application_session: Option<&'r str>,
     ) -> impl Iterator<Item = Self> + use<'r> {
         let cookie = sources
             .cookie
@@ -59,8 +59,11 @@ impl<'r> Credential<'r> {
             .and_then(|query| parameter(query, &sources.parameter))
             .filter(|value| has_jwt_shape(value))
             .map(Self::Token);
-        let client_session = client_session.map(Self::ClientSession);
-        cookie.into_iter().chain(parameter).chain(client_session)
+        let application_session = application_session.map(Self::ClientSession);
+        cookie
+            .into_iter()
+            .chain(parameter)
+            .chain(application_session)
     }
 }
 
@@ -116,11 +119,11 @@ mod tests {
 
     fn found(uri: &str, cookie: &str) -> Vec<String> {
         let cookies = CookieHeader::new(std::iter::once(cookie.as_bytes()));
-        let subrequest = Subrequest::new(uri, cookies, false).expect("test URIs are readable");
-        let sources = Sources {
+        let subrequest = Subrequest::new(uri, cookies, None).expect("test URIs are readable");
+        let sources = CredentialSources {
             cookie: Some("ls_auth_token".to_owned()),
             parameter: "token".to_owned(),
-            client_cookie: None,
+            application_cookie: None,
         };
         Credential::find(&subrequest, &sources, None)
             .map(|credential| match credential {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::reason::Reason;
+use super::reason::CredentialError;
 use super::verify::{Subject, VerifiedClaims};
 
 /// Characters that `htx_user.email` holds.
@@ -85,7 +85,7 @@ pub struct Profile {
 
 impl Claimant {
     /// Whom the claims speak of, by what their issuer calls it.
-    pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, Reason> {
+    pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, CredentialError> {
         match claims.subject() {
             Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
             Subject::Person(rules) => person(claims, rules),
@@ -104,16 +104,16 @@ impl Claimant {
 
 /// A primary key: a number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a
 /// boolean and never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
-fn from_user_id(claim: Option<&Value>) -> Result<Identity, Reason> {
+fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
     match claim {
-        None | Some(Value::Null) => Err(Reason::TokenClaimMissing),
+        None | Some(Value::Null) => Err(CredentialError::TokenClaimMissing),
         Some(value) => user_id(value)
             .map(Identity::Id)
-            .ok_or(Reason::TokenClaimInvalid),
+            .ok_or(CredentialError::TokenClaimInvalid),
     }
 }
 
-fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, Reason> {
+fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, CredentialError> {
     let profile = Profile {
         username: optional(claims, rules.username.as_deref())?,
         first_name: optional(claims, Some(&rules.first_name))?,
@@ -126,7 +126,7 @@ fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, Reas
     } else if !profile.username.is_empty() {
         Identity::Username(profile.username.clone())
     } else {
-        return Err(Reason::TokenClaimMissing);
+        return Err(CredentialError::TokenClaimMissing);
     };
     Ok(Claimant {
         identity,
@@ -136,19 +136,23 @@ fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, Reas
 }
 
 /// The claim's text, empty where there is none. Postgres has no NUL in a text.
-fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, Reason> {
+fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, CredentialError> {
     let value = name.filter(|name| !name.is_empty());
     match value.and_then(|name| claims.get(name)) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) if !text.contains('\0') => Ok(text.trim().to_owned()),
-        Some(_) => Err(Reason::TokenClaimInvalid),
+        Some(_) => Err(CredentialError::TokenClaimInvalid),
     }
 }
 
 /// Whoever may write any address into a profile, and is not asked to prove it, could be anybody (OpenID Connect Core §5.7).
-fn check_email(claims: &VerifiedClaims, rules: &PersonRules, email: &str) -> Result<(), Reason> {
+fn check_email(
+    claims: &VerifiedClaims,
+    rules: &PersonRules,
+    email: &str,
+) -> Result<(), CredentialError> {
     if !is_email_address(email) {
-        return Err(Reason::TokenClaimInvalid);
+        return Err(CredentialError::TokenClaimInvalid);
     }
     let verified = match claims.get("email_verified") {
         None | Some(Value::Bool(true)) => true,
@@ -159,7 +163,7 @@ fn check_email(claims: &VerifiedClaims, rules: &PersonRules, email: &str) -> Res
     if verified || rules.unverified_email {
         Ok(())
     } else {
-        Err(Reason::TokenEmailUnverified)
+        Err(CredentialError::TokenEmailUnverified)
     }
 }
 

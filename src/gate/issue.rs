@@ -12,33 +12,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::clock::{Clock, unix_seconds};
+use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
-use super::reason::{Outage, Reason};
-use super::user::{ActiveUser, Freshness, NotAdmitted, UserDirectory};
-use super::verify::{
-    AUDIENCE, ApiTokenVerifier, ApiTokens, Compact, ISSUER, TokenOwner, Unverified,
-};
-
-/// Where random bytes come from.
-pub trait Entropy: Send + Sync {
-    /// Sixteen bytes that nobody can guess.
-    fn sixteen(&self) -> [u8; 16];
-
-    /// The same in 32 hexadecimal digits.
-    fn hex(&self) -> String {
-        let bytes = self.sixteen();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// What an API client shows.
-#[derive(Clone, Copy)]
-pub enum ApiCredential<'r> {
-    /// `Authorization: Token …`: a key of `authtoken_token`.
-    Key(&'r str),
-    /// `Authorization: Bearer …`: an access token or a personal access token.
-    Jwt(&'r str),
-}
+use super::reason::{CredentialError, Denied, Outage};
+use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
+use super::verify::{AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, TokenOwner, Unverified};
 
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +29,10 @@ pub enum IssueError {
     JwtTokensDisabled,
     /// The owner is no administrator.
     NotAdmin,
+    /// The user is a superuser, and the administrator is not.
+    NotSuperuser,
     /// The user may not come in: unknown, inactive or removed.
-    User(Reason),
+    User(Denied),
     /// Cannot decide now.
     Outage(Outage),
 }
@@ -63,16 +43,22 @@ impl From<Outage> for IssueError {
     }
 }
 
-/// An API client that has proven to be an active administrator.
+/// An API caller who has proven to be an active administrator.
 #[derive(Debug)]
 pub struct Admin {
     user_id: i32,
+    may_act_on_superusers: bool,
 }
 
 impl Admin {
     /// Primary key in `htx_user`.
     pub const fn user_id(&self) -> i32 {
         self.user_id
+    }
+
+    /// Whether they may act for a user, who is a superuser or not: staff would otherwise make themselves superusers.
+    pub const fn may_act_on(&self, is_superuser: bool) -> bool {
+        self.may_act_on_superusers || !is_superuser
     }
 }
 
@@ -87,15 +73,11 @@ pub struct Issued {
 }
 
 /// Issues native tokens.
-pub struct TokenIssuer<D, T> {
-    users: D,
-    api_tokens: T,
+pub struct TokenIssuer {
+    users: Users,
+    api: ApiAuthenticator,
     signing_key: EncodingKey,
-    verifier: ApiTokenVerifier,
-    lifetime: Duration,
-    user_id_claim: String,
-    legacy_always: bool,
-    create_users: bool,
+    policy: IssuePolicy,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -110,44 +92,41 @@ pub struct IssuePolicy {
     pub legacy_always: bool,
     /// Whether a user who is not there is created (`SSO_AUTO_CREATE_USERS`).
     pub create_users: bool,
-    /// `SECRET_KEY`s of before: API tokens that they signed still count.
-    pub former_secret_keys: Vec<SecretString>,
+    /// Whether staff who are not superusers may act for superusers.
+    pub staff_for_superusers: bool,
 }
 
-impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
+impl TokenIssuer {
     /// Issues tokens signed with Label Studio's `SECRET_KEY`.
     pub fn new(
-        users: D,
-        api_tokens: T,
+        users: Users,
+        api: ApiAuthenticator,
         secret_key: &SecretString,
         policy: IssuePolicy,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        let secret = secret_key.expose_secret().as_bytes();
         Self {
             users,
-            api_tokens,
-            signing_key: EncodingKey::from_secret(secret),
-            verifier: ApiTokenVerifier::new(secret_key, &policy.former_secret_keys),
-            lifetime: policy.lifetime,
-            user_id_claim: policy.user_id_claim,
-            legacy_always: policy.legacy_always,
-            create_users: policy.create_users,
+            api,
+            signing_key: EncodingKey::from_secret(secret_key.expose_secret().as_bytes()),
+            policy,
             clock,
             entropy,
         }
     }
 
-    /// Whether the client is an active administrator.
+    /// Whether the caller is an active administrator.
     pub async fn authenticate(&self, credential: ApiCredential<'_>) -> Result<Admin, IssueError> {
         let owner = match credential {
             ApiCredential::Key(key) => self.owner_of_key(key).await?,
             ApiCredential::Jwt(token) => self.owner_of_jwt(token).await?,
+            ApiCredential::Unreadable => return Err(IssueError::InvalidCredential),
         };
         if owner.is_admin {
             Ok(Admin {
                 user_id: owner.user_id,
+                may_act_on_superusers: owner.is_superuser || self.policy.staff_for_superusers,
             })
         } else {
             Err(IssueError::NotAdmin)
@@ -155,13 +134,11 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
     }
 
     async fn owner_of_key(&self, key: &str) -> Result<TokenOwner, IssueError> {
-        let owner = self
-            .api_tokens
-            .owner_of_key(key)
-            .await?
+        let owner = self.api.owner_of_key(key).await?;
+        let owner = owner
             .filter(|owner| owner.is_active)
             .ok_or(IssueError::InvalidCredential)?;
-        if owner.legacy_tokens_enabled || self.legacy_always {
+        if owner.legacy_tokens_enabled || self.policy.legacy_always {
             Ok(owner)
         } else {
             Err(IssueError::LegacyTokensDisabled)
@@ -169,36 +146,42 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
     }
 
     async fn owner_of_jwt(&self, token: &str) -> Result<TokenOwner, IssueError> {
-        let token = Compact::parse(token).map_err(|_| IssueError::InvalidCredential)?;
-        let now = self.clock.now();
-        match self.verifier.owner(&token, &self.api_tokens, now).await {
-            Ok(owner) if owner.is_active => Ok(owner),
-            Err(Unverified::Unacceptable(Reason::ApiTokensDisabled)) => {
+        match self.api.owner_of_any_jwt(token, self.clock.now()).await {
+            Ok(Some(owner)) if owner.is_active => Ok(owner),
+            Err(Unverified::Refused(CredentialError::ApiTokensDisabled)) => {
                 Err(IssueError::JwtTokensDisabled)
             }
             Err(Unverified::Outage(outage)) => Err(outage.into()),
-            Ok(_) | Err(Unverified::Foreign(_) | Unverified::Unacceptable(_)) => {
+            Ok(_) | Err(Unverified::Unrecognized(_) | Unverified::Refused(_)) => {
                 Err(IssueError::InvalidCredential)
             }
         }
     }
 
     /// A token for the user with that e-mail address.
-    pub async fn issue(&self, _by: &Admin, email: &str) -> Result<Issued, IssueError> {
-        self.issue_as_operator(email).await
+    pub async fn issue(&self, by: &Admin, email: &str) -> Result<Issued, IssueError> {
+        let user = self.user(email).await?;
+        if !by.may_act_on(user.is_superuser()) {
+            return Err(IssueError::NotSuperuser);
+        }
+        Ok(self.sign(&user, self.clock.now()))
     }
 
     /// The same for whoever runs the command line: they hold `SECRET_KEY`, and with it could sign whatever they like.
     pub async fn issue_as_operator(&self, email: &str) -> Result<Issued, IssueError> {
+        let user = self.user(email).await?;
+        Ok(self.sign(&user, self.clock.now()))
+    }
+
+    async fn user(&self, email: &str) -> Result<ActiveUser, IssueError> {
         let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
-        claimant.admission.create = self.create_users;
-        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Cached)
+        claimant.admission.create = self.policy.create_users;
+        ActiveUser::resolve(&self.users, &claimant, Freshness::Recent)
             .await
             .map_err(|refused| match refused {
                 NotAdmitted::Refused(reason) => IssueError::User(reason),
                 NotAdmitted::Outage(outage) => IssueError::Outage(outage),
-            })?;
-        Ok(self.sign(&user, self.clock.now()))
+            })
     }
 
     /// The claims of the plugin, in its order, and a `jti`.
@@ -206,11 +189,11 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
         let iat = unix_seconds(now);
         let jti = self.entropy.hex();
         let mut claims = serde_json::Map::new();
-        claims.insert(self.user_id_claim.clone(), user.id().into());
+        claims.insert(self.policy.user_id_claim.clone(), user.id().into());
         let rest = NativeClaims {
             email: user.email(),
             iat,
-            exp: iat.saturating_add_unsigned(self.lifetime.as_secs()),
+            exp: iat.saturating_add_unsigned(self.policy.lifetime.as_secs()),
             iss: ISSUER,
             aud: AUDIENCE,
             jti: &jti,
@@ -223,7 +206,7 @@ impl<D: UserDirectory, T: ApiTokens> TokenIssuer<D, T> {
                 .expect("an HMAC over JSON cannot fail");
         Issued {
             token,
-            expires_in: self.lifetime.as_secs(),
+            expires_in: self.policy.lifetime.as_secs(),
             user_id: user.id(),
         }
     }

@@ -3,6 +3,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::reason::Granted;
 use super::subrequest::Subrequest;
 
 /// What is asked of every request.
@@ -12,10 +13,41 @@ pub struct Policy {
     pub anonymous: Anonymous,
     /// Paths about which nothing is asked.
     pub open_paths: Vec<PathRule>,
-    /// Whether requests of foreign pages are refused, where they change something.
-    pub refuse_cross_site: bool,
-    /// Origins whose pages are not foreign: `https://app.example.com`, in lower case.
+    /// What happens to unsafe requests that a page of another site makes the browser send.
+    pub cross_site: CrossSite,
+    /// Origins whose pages are trusted like Label Studio's own: `https://app.example.com`, in lower case.
     pub allowed_origins: Vec<String>,
+    /// The path under which Label Studio is published, without a slash at its end: empty, or `/label-studio`.
+    pub label_studio_path: String,
+}
+
+/// What happens to unsafe requests that a page of another site makes the browser send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CrossSite {
+    /// They go on.
+    #[default]
+    Allow,
+    /// Those to which the browser has added a credential are refused.
+    Auto {
+        /// Whether a page of another origin of the same site is foreign too. Where sessions are `SameSite=Lax` or `Strict`, browsers
+        /// themselves draw the line between sites.
+        within_site: bool,
+    },
+    /// All are refused, those of other origins of the same site too.
+    Refuse,
+}
+
+/// Which page made the browser send a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Initiator {
+    /// One of the same origin or of an allowed one; or the user, by typing an address or opening a bookmark.
+    Own,
+    /// One of another origin of the same site.
+    SameSite,
+    /// One of another site, or one that hides where it is from.
+    CrossSite,
+    /// No browser told: what sends no `Origin` with an unsafe request is none.
+    Unknown,
 }
 
 /// What happens to a request that logs nobody in.
@@ -75,25 +107,94 @@ impl Policy {
         is_plain(&decoded) && self.open_paths.iter().any(|rule| rule.covers(&decoded))
     }
 
-    /// Whether a foreign page had the browser send this request, and it could change something.
+    /// Whether nothing is asked about this request, and why.
     ///
-    /// Label Studio switches Django's CSRF checks off for its API, so a session that browsers send along from everywhere (`SameSite=None`) needs
-    /// another guard. Browsers tell where a request comes from (Fetch Metadata, W3C; RFC 6454 §7); what is no browser tells nothing and has no
-    /// cookies that somebody else could make it send.
-    pub fn refuses_as_foreign(&self, subrequest: &Subrequest<'_>) -> bool {
-        if !self.refuse_cross_site || is_safe(subrequest.method()) {
+    /// A personal access token is exchanged for an access token in a request's body, where Label Studio verifies it.
+    pub fn exempts(&self, subrequest: &Subrequest<'_>) -> Option<Granted> {
+        if self.is_open(subrequest.path()) {
+            return Some(Granted::OpenPath);
+        }
+        let is_refresh = self.anonymous == Anonymous::Require
+            && subrequest.method() == "POST"
+            && matches!(
+                self.below_label_studio(subrequest.path()),
+                "/api/token/refresh/" | "/api/token/refresh"
+            );
+        is_refresh.then_some(Granted::TokenRefresh)
+    }
+
+    /// Whether the request is Label Studio's own "Log out" (`label_studio/users/urls.py`: `^logout/?$`).
+    pub fn is_label_studios_sign_out(&self, subrequest: &Subrequest<'_>) -> bool {
+        let path = self.below_label_studio(subrequest.path());
+        matches!(path, "/logout" | "/logout/")
+    }
+
+    /// The path as Label Studio knows it. Some proxies take the prefix away before they ask.
+    fn below_label_studio<'p>(&self, path: &'p str) -> &'p str {
+        let below = path.strip_prefix(self.label_studio_path.as_str());
+        below.unwrap_or(path)
+    }
+
+    /// Whether a foreign page made the browser send this request, and it could change something.
+    ///
+    /// Label Studio switches Django's CSRF checks off for its API. `SameSite=Lax` keeps the session from other sites; the token's cookie, the
+    /// application's session and a session with `SameSite=None` need this guard. `ambient`: the browser has added such a credential.
+    pub fn refuses_as_foreign(&self, subrequest: &Subrequest<'_>, ambient: bool) -> bool {
+        if is_safe(subrequest.method()) {
             return false;
         }
-        let allowed = |origin: &str| {
-            let origin = origin.to_ascii_lowercase();
-            self.allowed_origins.contains(&origin)
-        };
-        match (subrequest.fetch_site(), subrequest.origin()) {
-            (Some("same-origin" | "none"), _) | (None, None) => false,
-            (_, Some(origin)) if allowed(origin) => false,
-            (None, Some(origin)) => !is_own(origin, subrequest.host()),
-            (Some(_), _) => true,
+        match (self.cross_site, self.initiator(subrequest)) {
+            (CrossSite::Allow, _) | (_, Initiator::Own | Initiator::Unknown) => false,
+            (CrossSite::Refuse, Initiator::SameSite | Initiator::CrossSite) => true,
+            (CrossSite::Auto { .. }, Initiator::CrossSite) => ambient,
+            (CrossSite::Auto { within_site }, Initiator::SameSite) => ambient && within_site,
         }
+    }
+
+    /// Whether the request may sign somebody in by a form: it comes from the same origin or an allowed one. A link signs in by its nature.
+    pub fn may_post(&self, subrequest: &Subrequest<'_>) -> bool {
+        is_safe(subrequest.method())
+            || matches!(
+                self.initiator(subrequest),
+                Initiator::Own | Initiator::Unknown
+            )
+    }
+
+    /// Whether the request may sign somebody out: a form as for signing in, or a link on a page of the same origin or an allowed one. Any page
+    /// may hold an image whose address signs out.
+    pub fn may_sign_out(&self, subrequest: &Subrequest<'_>) -> bool {
+        if !is_safe(subrequest.method()) {
+            return self.may_post(subrequest);
+        }
+        let referer = subrequest.referer().and_then(origin_of);
+        let is_allowed = referer.is_some_and(|origin| self.allows(origin));
+        match subrequest.fetch_site() {
+            Some("same-origin" | "none") => true,
+            Some(_) => is_allowed,
+            // Browsers send no Fetch Metadata over plain HTTP.
+            None => is_allowed || referer.is_some_and(|origin| is_own(origin, subrequest.host())),
+        }
+    }
+
+    /// Browsers tell where a request comes from, by Fetch Metadata (W3C, §2) or by `Origin` (RFC 6454 §7), and let no page make these up.
+    fn initiator(&self, subrequest: &Subrequest<'_>) -> Initiator {
+        match (subrequest.fetch_site(), subrequest.origin()) {
+            (Some("same-origin" | "none"), _) => Initiator::Own,
+            (None, None) => Initiator::Unknown,
+            (_, Some(origin)) if self.allows(origin) => Initiator::Own,
+            (Some("same-site"), _) => Initiator::SameSite,
+            (Some(_), _) => Initiator::CrossSite,
+            (None, Some(origin)) => match subrequest.host() {
+                Some(host) if is_own(origin, Some(host)) => Initiator::Own,
+                Some(host) if is_same_site(origin, host) => Initiator::SameSite,
+                _ => Initiator::CrossSite,
+            },
+        }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        let allowed = |allowed: &String| allowed.eq_ignore_ascii_case(origin);
+        self.allowed_origins.iter().any(allowed)
     }
 }
 
@@ -109,6 +210,34 @@ fn is_own(origin: &str, host: Option<&str>) -> bool {
         (Some(authority), Some(host)) => authority.eq_ignore_ascii_case(host),
         _ => false,
     }
+}
+
+/// Whether both have one registrable domain: what the public suffix list leaves of them with one more label. An address is a site of its own.
+fn is_same_site(origin: &str, host: &str) -> bool {
+    let Some((_, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let name = |authority: &str| {
+        let name = authority
+            .rsplit_once(':')
+            .map_or(authority, |(name, _)| name);
+        name.to_ascii_lowercase()
+    };
+    let (one, other) = (name(authority), name(host));
+    let is_address = one.parse::<std::net::IpAddr>().is_ok() || one.starts_with('[');
+    one == other
+        || !is_address
+            && match (psl::domain_str(&one), psl::domain_str(&other)) {
+                (Some(one), Some(other)) => one == other,
+                _ => false,
+            }
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> Option<&str> {
+    let authority = url.find("://")? + 3;
+    let length = url[authority..].find(['/', '?', '#']);
+    Some(length.map_or(url, |length| &url[..authority + length]))
 }
 
 /// Nothing that one reader resolves and another does not: `..`, `//`, a backslash, a control character, a percent sign that is still there, a
@@ -190,62 +319,218 @@ mod tests {
         assert!(PathRule::parse("/*").is_some());
     }
 
+    fn sent(method: &str, provenance: Provenance<'static>) -> Subrequest<'static> {
+        let cookies = CookieHeader::new(std::iter::empty());
+        let method: &'static str = method.to_owned().leak();
+        Subrequest::new("/", cookies, None)
+            .expect("readable")
+            .sent_by(method, provenance)
+    }
+
+    fn from(fetch_site: Option<&'static str>, origin: Option<&'static str>) -> Provenance<'static> {
+        Provenance {
+            fetch_site,
+            origin,
+            host: Some("ls.example.co.kr"),
+            ..Provenance::default()
+        }
+    }
+
+    const APP: &str = "https://App.example.com";
+
+    fn policy(cross_site: CrossSite) -> Policy {
+        Policy {
+            cross_site,
+            allowed_origins: vec![APP.to_ascii_lowercase()],
+            ..Policy::default()
+        }
+    }
+
+    /// Where a request comes from: Fetch Metadata × `Origin`.
+    const INITIATORS: &[(Option<&str>, Option<&str>, Initiator)] = &[
+        (
+            Some("same-origin"),
+            Some("https://ls.example.co.kr"),
+            Initiator::Own,
+        ),
+        (Some("same-origin"), Some("null"), Initiator::Own),
+        (Some("none"), None, Initiator::Own),
+        (Some("cross-site"), Some(APP), Initiator::Own),
+        (Some("same-site"), Some(APP), Initiator::Own),
+        (
+            Some("same-site"),
+            Some("https://x.example.co.kr"),
+            Initiator::SameSite,
+        ),
+        (Some("same-site"), None, Initiator::SameSite),
+        (
+            Some("cross-site"),
+            Some("https://evil.test"),
+            Initiator::CrossSite,
+        ),
+        (
+            Some("cross-site"),
+            Some("https://ls.example.co.kr"),
+            Initiator::CrossSite,
+        ),
+        (Some("cross-site"), None, Initiator::CrossSite),
+        (Some("nonsense"), None, Initiator::CrossSite),
+        (None, Some("https://ls.example.co.kr"), Initiator::Own),
+        (None, Some("https://LS.example.co.kr"), Initiator::Own),
+        (
+            None,
+            Some("http://x.example.co.kr:8080"),
+            Initiator::SameSite,
+        ),
+        (
+            None,
+            Some("https://ls.example.co.kr:8443"),
+            Initiator::SameSite,
+        ),
+        (None, Some("https://other.co.kr"), Initiator::CrossSite),
+        (None, Some("https://co.kr"), Initiator::CrossSite),
+        (None, Some("https://evil.test"), Initiator::CrossSite),
+        (None, Some("null"), Initiator::CrossSite),
+        (None, Some(""), Initiator::CrossSite),
+        (None, None, Initiator::Unknown),
+    ];
+
+    /// Every cell of: policy × method × where from × whether the browser added a credential.
     #[test]
     fn requests_of_foreign_pages_are_refused_where_they_change_something() {
-        let policy = Policy {
-            refuse_cross_site: true,
-            allowed_origins: vec!["https://app.example.com".to_owned()],
-            ..Policy::default()
-        };
-        let own = Some("ls.example.com");
-        let app = Some("https://App.example.com");
-        for (method, site, origin, refused) in [
+        let auto = |within_site| CrossSite::Auto { within_site };
+        for cross_site in [CrossSite::Allow, auto(false), auto(true), CrossSite::Refuse] {
+            for method in [
+                "GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "BREW", "",
+            ] {
+                for (fetch_site, origin, initiator) in INITIATORS {
+                    for ambient in [false, true] {
+                        let subrequest = sent(method, from(*fetch_site, *origin));
+                        let policy = policy(cross_site);
+                        assert_eq!(
+                            policy.initiator(&subrequest),
+                            *initiator,
+                            "{fetch_site:?} {origin:?}"
+                        );
+                        let unsafe_method = !["GET", "HEAD", "OPTIONS", "TRACE"].contains(&method);
+                        let expected = unsafe_method
+                            && match (cross_site, initiator) {
+                                (CrossSite::Allow, _)
+                                | (_, Initiator::Own | Initiator::Unknown) => false,
+                                (CrossSite::Refuse, _) => true,
+                                (CrossSite::Auto { .. }, Initiator::CrossSite) => ambient,
+                                (CrossSite::Auto { within_site }, Initiator::SameSite) => {
+                                    ambient && within_site
+                                }
+                            };
+                        assert_eq!(
+                            policy.refuses_as_foreign(&subrequest, ambient),
+                            expected,
+                            "{cross_site:?} {method} {fetch_site:?} {origin:?} {ambient}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_site_signs_nobody_in_or_out() {
+        let policy = policy(CrossSite::Allow);
+        for (fetch_site, origin, initiator) in INITIATORS {
+            let allowed = matches!(initiator, Initiator::Own | Initiator::Unknown);
+            let form = sent("POST", from(*fetch_site, *origin));
+            assert_eq!(policy.may_post(&form), allowed, "{fetch_site:?} {origin:?}");
+            assert_eq!(
+                policy.may_sign_out(&form),
+                allowed,
+                "{fetch_site:?} {origin:?}"
+            );
+        }
+        for (fetch_site, referer, allowed) in [
+            (Some("same-origin"), None, true),
+            (Some("none"), None, true),
+            (Some("cross-site"), None, false),
+            (Some("cross-site"), Some("https://evil.test/"), false),
             (
-                "POST",
-                Some("same-origin"),
-                Some("https://ls.example.com"),
+                Some("cross-site"),
+                Some("https://ls.example.co.kr/projects"),
                 false,
             ),
-            ("POST", Some("none"), None, false),
-            ("POST", Some("cross-site"), Some("https://evil.test"), true),
-            ("POST", Some("cross-site"), None, true),
-            ("POST", Some("cross-site"), app, false),
             (
-                "POST",
-                Some("same-site"),
-                Some("https://other.example.com"),
-                true,
-            ),
-            ("POST", Some("same-site"), app, false),
-            ("POST", Some("nonsense"), None, true),
-            ("POST", None, Some("https://ls.example.com"), false),
-            ("POST", None, Some("https://LS.example.com"), false),
-            ("POST", None, Some("https://evil.test"), true),
-            ("POST", None, Some("null"), true),
-            ("POST", None, None, false),
-            (
-                "DELETE",
                 Some("cross-site"),
-                Some("https://evil.test"),
+                Some("https://app.example.com/account?x=1"),
                 true,
             ),
-            ("BREW", Some("cross-site"), Some("https://evil.test"), true),
-            ("GET", Some("cross-site"), Some("https://evil.test"), false),
-            ("HEAD", Some("cross-site"), None, false),
+            (Some("same-site"), Some("https://x.example.co.kr/"), false),
+            (None, None, false),
+            (None, Some("https://ls.example.co.kr/projects"), true),
+            (None, Some("https://app.example.com"), true),
+            (
+                None,
+                Some("https://evil.test/https://app.example.com"),
+                false,
+            ),
+            (None, Some("https://app.example.com.evil.test/"), false),
+            (None, Some("https://app.example.com@evil.test/"), false),
+            (None, Some("nonsense"), false),
         ] {
             let provenance = Provenance {
-                fetch_site: site,
-                origin,
-                host: own,
-                client: None,
+                referer,
+                ..from(fetch_site, None)
             };
-            let cookies = CookieHeader::new(std::iter::empty());
-            let subrequest = Subrequest::new("/", cookies, false)
+            let link = sent("GET", provenance);
+            assert_eq!(
+                policy.may_sign_out(&link),
+                allowed,
+                "{fetch_site:?} {referer:?}"
+            );
+            assert!(policy.may_post(&link), "a link signs in");
+        }
+    }
+
+    #[test]
+    fn label_studios_own_paths_are_known_below_its_path() {
+        let policy = Policy {
+            anonymous: Anonymous::Require,
+            label_studio_path: "/label-studio".to_owned(),
+            ..Policy::default()
+        };
+        let of = |method: &'static str, uri: &'static str| {
+            Subrequest::new(uri, CookieHeader::new(std::iter::empty()), None)
                 .expect("readable")
-                .sent_by(method, provenance);
-            let found = policy.refuses_as_foreign(&subrequest);
-            assert_eq!(found, refused, "{method} {site:?} {origin:?}");
-            assert!(!Policy::default().refuses_as_foreign(&subrequest));
+                .sent_by(method, Provenance::default())
+        };
+        for (method, uri, refresh, sign_out) in [
+            ("POST", "/label-studio/api/token/refresh/", true, false),
+            ("POST", "/api/token/refresh/?x=1", true, false),
+            ("GET", "/api/token/refresh/", false, false),
+            ("POST", "/api/token/refresh/x", false, false),
+            ("POST", "/api/token/refresh//", false, false),
+            ("POST", "/x/../api/token/refresh/", false, false),
+            (
+                "POST",
+                "/label-studio/label-studio/api/token/refresh/",
+                false,
+                false,
+            ),
+            ("GET", "/label-studio/logout", false, true),
+            ("GET", "/logout/?next=/", false, true),
+            ("GET", "/logouts", false, false),
+        ] {
+            let subrequest = of(method, uri);
+            let exempt = policy.exempts(&subrequest);
+            assert_eq!(
+                exempt == Some(Granted::TokenRefresh),
+                refresh,
+                "{method} {uri}"
+            );
+            assert_eq!(
+                policy.is_label_studios_sign_out(&subrequest),
+                sign_out,
+                "{uri}"
+            );
+            assert_eq!(Policy::default().exempts(&subrequest), None);
         }
     }
 

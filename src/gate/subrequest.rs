@@ -5,12 +5,14 @@
 
 pub use super::cookies::CookieHeader;
 
+use super::verify::ApiCredential;
+
 /// The original request, as far as the decision needs it.
 #[derive(Debug)]
 pub struct Subrequest<'r> {
     uri: &'r str,
     cookies: CookieHeader<'r>,
-    api_credential: bool,
+    api_credential: Option<ApiCredential<'r>>,
     method: &'r str,
     provenance: Provenance<'r>,
 }
@@ -24,16 +26,22 @@ pub struct Provenance<'r> {
     pub origin: Option<&'r str>,
     /// `Host` of the original request.
     pub host: Option<&'r str>,
-    /// The client's address.
-    pub client: Option<&'r str>,
+    /// `Referer`
+    pub referer: Option<&'r str>,
+    /// The peer's address, as a trusted proxy tells it.
+    pub peer: Option<&'r str>,
 }
 
 impl<'r> Subrequest<'r> {
     /// A request for `uri` (path and query) with those cookies.
     ///
-    /// `api_credential` says whether it carries a credential of Label Studio's own API. `None` when `uri` is no origin-form of a request
+    /// `api_credential` is the credential of Label Studio's own API that it carries. `None` when `uri` is no origin-form of a request
     /// target (RFC 9112 §3.2.1): what cannot be read is not judged.
-    pub fn new(uri: &'r str, cookies: CookieHeader<'r>, api_credential: bool) -> Option<Self> {
+    pub fn new(
+        uri: &'r str,
+        cookies: CookieHeader<'r>,
+        api_credential: Option<ApiCredential<'r>>,
+    ) -> Option<Self> {
         let plain = uri.starts_with('/') && !uri.bytes().any(|b| b <= b' ' || b == 0x7f);
         plain.then_some(Self {
             uri,
@@ -71,9 +79,14 @@ impl<'r> Subrequest<'r> {
         self.provenance.host
     }
 
-    /// The client's address.
-    pub const fn client(&self) -> Option<&'r str> {
-        self.provenance.client
+    /// `Referer`
+    pub const fn referer(&self) -> Option<&'r str> {
+        self.provenance.referer
+    }
+
+    /// The peer's address, as a trusted proxy tells it.
+    pub const fn peer(&self) -> Option<&'r str> {
+        self.provenance.peer
     }
 
     /// The part before the `?`: what may be logged.
@@ -91,8 +104,8 @@ impl<'r> Subrequest<'r> {
         &self.cookies
     }
 
-    /// Whether it carries a credential of Label Studio's own API.
-    pub const fn has_api_credential(&self) -> bool {
+    /// The credential of Label Studio's own API that it carries.
+    pub const fn api_credential(&self) -> Option<ApiCredential<'r>> {
         self.api_credential
     }
 }
@@ -104,7 +117,7 @@ mod tests {
     #[test]
     fn only_an_origin_form_is_a_uri() {
         let subrequest =
-            |uri| Subrequest::new(uri, CookieHeader::new(std::iter::empty()), false).is_some();
+            |uri| Subrequest::new(uri, CookieHeader::new(std::iter::empty()), None).is_some();
         assert!(subrequest("/"));
         assert!(subrequest("/projects/1?tab=2&x=%20"));
         for uri in [

@@ -1,7 +1,7 @@
 //! The whole decision, over a directory and a store that live in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -9,56 +9,59 @@ use futures_util::future::join_all;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::identity::Identity;
-use super::session::{Engine, LoginRecord, Recorded, SessionPolicy, StoredSession, TokenUse};
-use super::user::{Created, NewUser, UserRow};
-use super::verify::{ApiTokens, JwtOwner, Native, TokenOwner, Verifier};
+use super::identity::{Identity, Profile};
+use super::issue::{IssueError, IssuePolicy, TokenIssuer};
+use super::reason::{CredentialError, Denied};
+use super::session::{
+    Engine, LoginRecord, Recorded, SessionEnd, SessionMark, SessionPolicy, SessionStore,
+    SessionStores, StoredSession, TokenUse,
+};
+use super::subrequest::CookieHeader;
+use super::user::{Created, NewUser, UserDirectory, UserRow};
+use super::verdict::Cookies;
+use super::verify::{ApiCredential, ApiTokens, JwtOwner, Native, TokenOwner};
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData};
-use crate::gate::identity::Profile;
-use crate::gate::issue::{ApiCredential, Entropy, IssueError, IssuePolicy, TokenIssuer};
-use crate::gate::subrequest::CookieHeader;
 
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
 const NOW: u64 = 1_800_000_000;
 
-#[derive(Clone, Default)]
-struct Memory(Arc<World>);
-
+/// Label Studio's database, in memory.
 #[derive(Default)]
-struct World {
-    /// What the directory says; a login compares with `stored`.
-    cached: Mutex<HashMap<i32, UserRow>>,
-    stored: Mutex<HashMap<i32, UserRow>>,
-    rows: Mutex<HashMap<String, String>>,
+struct Stored {
+    /// What the directory said some seconds ago; a login compares with `users`.
+    recent_users: Mutex<HashMap<i32, UserRow>>,
+    users: Mutex<HashMap<i32, UserRow>>,
+    sessions: Mutex<HashMap<String, String>>,
+    ends: Mutex<HashMap<SessionMark, SystemTime>>,
+    used: Mutex<HashSet<([u8; 32], [u8; 32])>>,
     logins: AtomicUsize,
-    used: Mutex<HashSet<[u8; 32]>>,
     down: Mutex<bool>,
+}
+
+/// One view of it.
+#[derive(Clone)]
+struct Memory {
+    stored: Arc<Stored>,
+    freshness: Freshness,
 }
 
 impl Memory {
     fn outage(&self) -> Result<(), Outage> {
-        match *self.0.down.lock().expect("lock") {
-            true => Err(Outage::Database),
+        match *self.stored.down.lock().expect("lock") {
+            true => Err(Outage::DatabaseUnavailable),
             false => Ok(()),
         }
     }
-
-    fn keys(&self) -> Vec<String> {
-        self.0.rows.lock().expect("lock").keys().cloned().collect()
-    }
 }
 
+#[async_trait]
 impl UserDirectory for Memory {
-    async fn find(
-        &self,
-        identity: &Identity,
-        freshness: Freshness,
-    ) -> Result<Option<Arc<UserRow>>, Outage> {
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
         self.outage()?;
-        let users = match freshness {
-            Freshness::Cached => &self.0.cached,
-            Freshness::Current => &self.0.stored,
+        let users = match self.freshness {
+            Freshness::Recent => &self.stored.recent_users,
+            Freshness::Current => &self.stored.users,
         };
         let users = users.lock().expect("lock");
         let found = match identity {
@@ -73,7 +76,7 @@ impl UserDirectory for Memory {
 
     async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
         self.outage()?;
-        let mut users = self.0.stored.lock().expect("lock");
+        let mut users = self.stored.users.lock().expect("lock");
         if users.values().all(|user| user.email != person.email) {
             let id = 100 + i32::try_from(users.len()).expect("a few users");
             let row = UserRow {
@@ -85,18 +88,6 @@ impl UserDirectory for Memory {
             users.insert(id, row);
         }
         Ok(Created::Yes)
-    }
-
-    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
-        let mut users = self.0.stored.lock().expect("lock");
-        let user = users
-            .get_mut(&user_id)
-            .filter(|user| user.password.starts_with('!'));
-        let found = user.is_some();
-        if let Some(user) = user {
-            user.password.push('x');
-        }
-        Ok(found)
     }
 
     async fn rename(
@@ -114,40 +105,73 @@ impl UserDirectory for Memory {
                 name.clone_from(new);
             }
         }
-        let mut users = self.0.stored.lock().expect("lock");
+        let mut users = self.stored.users.lock().expect("lock");
         users.insert(row.id, row.clone());
         Ok(Arc::new(row))
     }
+
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let mut users = self.stored.users.lock().expect("lock");
+        let user = users
+            .get_mut(&user_id)
+            .filter(|user| user.password.starts_with('!'));
+        let found = user.is_some();
+        if let Some(user) = user {
+            user.password.push('x');
+        }
+        Ok(found)
+    }
+
+    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+        for users in [&self.stored.users, &self.stored.recent_users] {
+            if let Some(user) = users.lock().expect("lock").get_mut(&user_id) {
+                user.revoked_at = Some(at);
+            }
+        }
+        Ok(true)
+    }
 }
 
-/// Nobody has an API token.
+/// Everybody has one legacy token, `key-7`, and access tokens.
+#[async_trait]
 impl ApiTokens for Memory {
-    async fn owner_of_key(&self, _key: &str) -> Result<Option<TokenOwner>, Outage> {
-        Ok(None)
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        self.outage()?;
+        let id = key.strip_prefix("key-").and_then(|id| id.parse().ok());
+        Ok(id.map(owner))
     }
 
-    async fn owner_of_jwt(&self, _user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
-        Ok(None)
+    async fn owner_of_jwt(&self, user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        self.outage()?;
+        Ok(Some(JwtOwner {
+            owner: owner(user),
+            revoked: false,
+        }))
     }
 }
 
-impl SessionStore for Memory {
-    async fn load(
-        &self,
-        key: &str,
-        _now: SystemTime,
-        _freshness: Freshness,
-    ) -> Result<Option<Arc<str>>, Outage> {
-        self.outage()?;
-        let rows = self.0.rows.lock().expect("lock");
-        Ok(rows.get(key).map(|data| Arc::from(data.as_str())))
+fn owner(user_id: i32) -> TokenOwner {
+    TokenOwner {
+        user_id,
+        is_active: true,
+        is_admin: true,
+        is_superuser: false,
+        legacy_tokens_enabled: true,
+        jwt_tokens_enabled: true,
     }
+}
 
-    fn belongs_to(&self, _key: &str, _user_id: i32) {}
+#[async_trait]
+impl SessionStore for Memory {
+    async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+        self.outage()?;
+        let sessions = self.stored.sessions.lock().expect("lock");
+        Ok(sessions.get(key).map(|data| Arc::from(data.as_str())))
+    }
 
     async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
-        let rows = self.0.rows.lock().expect("lock");
-        let mut page: Vec<_> = rows
+        let sessions = self.stored.sessions.lock().expect("lock");
+        let mut page: Vec<_> = sessions
             .iter()
             .filter(|(key, _)| key.as_str() > after)
             .map(|(key, data)| StoredSession {
@@ -161,33 +185,66 @@ impl SessionStore for Memory {
     }
 
     async fn end(&self, keys: &[String]) -> Result<(), Outage> {
-        let mut rows = self.0.rows.lock().expect("lock");
-        rows.retain(|key, _| !keys.contains(key));
+        let mut sessions = self.stored.sessions.lock().expect("lock");
+        sessions.retain(|key, _| !keys.contains(key));
         Ok(())
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
-        let mut used = self.0.used.lock().expect("lock");
-        Ok(used.insert(*token.fingerprint))
+        let mut used = self.stored.used.lock().expect("lock");
+        let first = used.iter().all(|(token_, _)| token_ != token.fingerprint);
+        Ok(first && used.insert((*token.fingerprint, *token.peer))
+            || used.contains(&(*token.fingerprint, *token.peer)))
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
         self.outage()?;
-        let users = self.0.stored.lock().expect("lock");
-        let current = users.get(&login.user_id);
-        if !current.is_some_and(|user| user.is_active && user.password == login.password) {
+        let users = self.stored.users.lock().expect("lock");
+        let unchanged = users.get(&login.user_id).is_some_and(|user| {
+            user.is_active && user.password == login.password && user.revoked_at == login.revoked_at
+        });
+        if !unchanged {
             return Ok(Recorded::UserChanged);
         }
-        let mut rows = self.0.rows.lock().expect("lock");
-        if let Some(row) = &login.row {
-            rows.entry(row.key.to_owned())
-                .or_insert_with(|| row.data.to_owned());
-        }
+        let mut sessions = self.stored.sessions.lock().expect("lock");
         if let Some(old) = login.replaces {
-            rows.remove(old);
+            sessions.remove(old);
         }
-        self.0.logins.fetch_add(1, Ordering::Relaxed);
-        Ok(Recorded::Done)
+        if let Some(row) = &login.row {
+            let met = sessions.iter().find(|(key, _)| key.starts_with(row.place));
+            if let Some((key, data)) = met {
+                return Ok(Recorded::Met(StoredSession {
+                    key: key.clone(),
+                    data: data.clone(),
+                }));
+            }
+            sessions.insert(row.key.to_owned(), row.data.to_owned());
+        }
+        self.stored.logins.fetch_add(1, Ordering::Relaxed);
+        Ok(Recorded::Opened)
+    }
+
+    async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
+        let mut ends = self.stored.ends.lock().expect("lock");
+        ends.insert(end.mark, end.at);
+        Ok(())
+    }
+
+    async fn ended_at(&self, mark: &SessionMark) -> Result<Option<SystemTime>, Outage> {
+        Ok(self.stored.ends.lock().expect("lock").get(mark).copied())
+    }
+}
+
+/// Counts: as good as random where nobody guesses.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn sixteen(&self) -> [u8; 16] {
+        let n = self.0.fetch_add(1, Ordering::Relaxed);
+        u128::from(n)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .to_be_bytes()
     }
 }
 
@@ -217,53 +274,51 @@ fn user(id: i32) -> UserRow {
         email: format!("user{id}@example.com"),
         password: format!("!unusable-{id}"),
         is_privileged: false,
+        is_superuser: false,
         first_name: String::new(),
         last_name: String::new(),
         is_active: true,
         active_organization_id: Some(1),
         removed_from_organization: false,
         max_session_age: None,
+        revoked_at: None,
     }
 }
 
-struct House {
-    memory: Memory,
-    gate: Gate<Memory, Memory>,
+/// A gate, and the database behind it.
+struct World {
+    stored: Arc<Stored>,
+    gate: Gate,
 }
 
-impl House {
+impl World {
     fn new(engine: Engine) -> Self {
         Self::at(engine, Fixed.now(), Duration::from_secs(1_209_600))
     }
 
-    /// One that stands at another moment, and where sessions last so long.
+    /// One that is at another moment, and where sessions last so long.
     fn at(engine: Engine, now: SystemTime, max_session_age: Duration) -> Self {
-        Self::with(engine, now, max_session_age, |_, _| {})
+        let world = Self::over(Arc::default(), engine, now, max_session_age);
+        world.put(user(7));
+        world.put(user(8));
+        world
     }
 
-    /// With more methods than the native one, or with other places to look for credentials.
-    fn with(
+    /// Another gate over the same database.
+    fn over(
+        stored: Arc<Stored>,
         engine: Engine,
         now: SystemTime,
         max_session_age: Duration,
-        more: impl FnOnce(&mut Places, &mut Verifier<Memory>),
     ) -> Self {
-        let memory = Memory::default();
         let secret = SecretString::from(SECRET);
-        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO, None);
-        let mut verifier = Verifier {
-            issuers: Vec::new(),
-            native: Some(native),
-            api_tokens: None,
-            client_session: None,
-            max_length: 16 * 1024,
+        let view = |freshness| {
+            Arc::new(Memory {
+                stored: stored.clone(),
+                freshness,
+            })
         };
-        let mut places = Places {
-            token_cookie: Some(cookie("ls_auth_token")),
-            parameter: "token".to_owned(),
-            client_cookie: None,
-        };
-        more(&mut places, &mut verifier);
+        let (recent, current) = (view(Freshness::Recent), view(Freshness::Current));
         let policy = SessionPolicy {
             engine,
             cookie: cookie("sessionid"),
@@ -271,45 +326,60 @@ impl House {
             max_session_age,
             once: None,
         };
-        let world = Self {
-            gate: Gate::new(
-                places,
-                Policy::default(),
-                verifier,
-                memory.clone(),
-                Sessions::new(memory.clone(), policy, &secret),
-                Arc::new(At(now)),
-            ),
-            memory,
+        let stores = SessionStores {
+            recent: recent.clone(),
+            current: current.clone(),
         };
-        world.put(user(7));
-        world.put(user(8));
-        world
+        let entropy = Arc::new(Counting::default());
+        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO, None);
+        let gate = Gate {
+            sources: CredentialSources {
+                cookie: Some("ls_auth_token".to_owned()),
+                parameter: "token".to_owned(),
+                application_cookie: None,
+            },
+            token_cookie: Some(cookie("ls_auth_token")),
+            policy: Policy::default(),
+            verifier: Verifier {
+                issuers: Vec::new(),
+                native: Some(native),
+                api_tokens: None,
+                client_session: None,
+                max_length: 16 * 1024,
+            },
+            api: ApiAuthenticator::new(&secret, [], recent.clone()),
+            users: Users { recent, current },
+            sessions: Sessions::new(stores, policy, &secret, entropy.clone()),
+            clock: Arc::new(At(now)),
+            entropy,
+        };
+        Self { stored, gate }
     }
 
     fn put(&self, row: UserRow) {
-        self.memory
-            .0
-            .cached
-            .lock()
-            .expect("lock")
-            .insert(row.id, row.clone());
+        let mut users = self.stored.recent_users.lock().expect("lock");
+        users.insert(row.id, row.clone());
         self.store(row);
     }
 
-    /// The row changes, and the cache does not know yet.
+    /// The row changes, and who remembers the former one does not know yet.
     fn store(&self, row: UserRow) {
-        self.memory
-            .0
-            .stored
-            .lock()
-            .expect("lock")
-            .insert(row.id, row);
+        let mut users = self.stored.users.lock().expect("lock");
+        users.insert(row.id, row);
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let sessions = self.stored.sessions.lock().expect("lock");
+        sessions.keys().cloned().collect()
+    }
+
+    fn set_down(&self, down: bool) {
+        *self.stored.down.lock().expect("lock") = down;
     }
 
     async fn ask(&self, uri: &str, cookies: &str) -> Result<Grant, Rejection> {
         let cookies = CookieHeader::new(std::iter::once(cookies.as_bytes()));
-        let subrequest = Subrequest::new(uri, cookies, false).expect("a readable request");
+        let subrequest = Subrequest::new(uri, cookies, None).expect("a readable request");
         self.gate.decide(&subrequest).await
     }
 
@@ -329,12 +399,8 @@ impl House {
     }
 
     fn put_session(&self, key: &str, data: String) {
-        self.memory
-            .0
-            .rows
-            .lock()
-            .expect("lock")
-            .insert(key.to_owned(), data);
+        let mut sessions = self.stored.sessions.lock().expect("lock");
+        sessions.insert(key.to_owned(), data);
     }
 }
 
@@ -350,24 +416,24 @@ const OLD: &str = "oldoldoldoldoldoldoldoldoldoldol";
 
 #[tokio::test]
 async fn a_request_without_a_token_is_left_alone() {
-    let world = House::new(Engine::Database);
-    *world.memory.0.down.lock().expect("lock") = true;
+    let world = World::new(Engine::Database);
+    world.set_down(true);
     let grant = world
         .ask("/", "sessionid=x; csrftoken=y")
         .await
         .expect("passes");
-    assert_eq!(grant.reason(), Reason::NoToken);
+    assert_eq!(grant.reason(), Granted::NoToken.into());
     assert_eq!(*grant.cookies(), Cookies::default());
 }
 
 #[tokio::test]
 async fn a_token_opens_a_session_and_leaves() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     let cookies = format!("a=1; ls_auth_token={}", token(7));
     let grant = world.ask("/projects", &cookies).await.expect("granted");
-    assert_eq!(grant.reason(), Reason::SessionOpened);
+    assert_eq!(grant.reason(), Granted::SessionOpened.into());
     assert_eq!(grant.login().map(|login| login.user_id), Some(7));
-    let key = world.memory.keys().pop().expect("a row");
+    let key = world.keys().pop().expect("a row");
     let cookies = grant.cookies();
     assert_eq!(
         cookies.request.as_deref(),
@@ -384,22 +450,15 @@ async fn a_token_opens_a_session_and_leaves() {
 
 #[tokio::test]
 async fn the_session_holds_what_a_login_puts_in() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     world
         .ask(&format!("/?token={}", token(7)), "")
         .await
         .expect("granted");
-    let data = world
-        .memory
-        .0
-        .rows
-        .lock()
-        .expect("lock")
-        .values()
-        .next()
-        .cloned();
+    let sessions = world.stored.sessions.lock().expect("lock").clone();
+    let data = sessions.values().next();
     let codec = SessionCodec::new(&SecretString::from(SECRET));
-    let session = codec.decode_row(&data.expect("a row")).expect("readable");
+    let session = codec.decode_row(data.expect("a row")).expect("readable");
     assert_eq!(session.user_id(), Some(7));
     assert_eq!(session.last_login(), Some(NOW as f64));
     for name in [
@@ -421,7 +480,7 @@ async fn the_session_holds_what_a_login_puts_in() {
 #[tokio::test]
 async fn fifty_requests_with_one_token_share_one_session() {
     for engine in [Engine::Database, Engine::SignedCookies] {
-        let world = House::new(engine);
+        let world = World::new(engine);
         let cookies = format!("ls_auth_token={}", token(7));
         let grants = join_all((0..50).map(|_| world.ask("/", &cookies))).await;
         let mut sessions: Vec<_> = grants
@@ -430,17 +489,14 @@ async fn fifty_requests_with_one_token_share_one_session() {
             .collect();
         sessions.dedup();
         assert_eq!(sessions.len(), 1);
-        assert_eq!(
-            world.memory.keys().len(),
-            usize::from(engine == Engine::Database)
-        );
+        assert_eq!(world.keys().len(), usize::from(engine == Engine::Database));
     }
 }
 
 /// Django strips U+00A0 before a name, and reads the last of two equal names.
 #[tokio::test]
 async fn a_session_that_servers_read_differently_is_not_forwarded() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(8), &json!(NOW - 60)));
     for odd in [
         format!("\u{a0}sessionid={OLD}"),
@@ -448,7 +504,7 @@ async fn a_session_that_servers_read_differently_is_not_forwarded() {
     ] {
         let cookies = format!("a=1; ls_auth_token={}; {odd}", token(7));
         let grant = world.ask("/", &cookies).await.expect("granted");
-        assert_eq!(grant.reason(), Reason::SessionOpened, "{odd}");
+        assert_eq!(grant.reason(), Granted::SessionOpened.into(), "{odd}");
         let forwarded = grant.cookies().request.clone().expect("a header");
         let forwarded = String::from_utf8(forwarded).expect("ASCII");
         assert!(forwarded.starts_with("a=1; sessionid="), "{forwarded}");
@@ -456,20 +512,20 @@ async fn a_session_that_servers_read_differently_is_not_forwarded() {
         // Nor where nobody logs in, so that nothing is decided about it.
         let grant = world.ask("/", &format!("a=1; {odd}")).await;
         let grant = grant.expect("granted");
-        assert_eq!(grant.reason(), Reason::NoToken, "{odd}");
+        assert_eq!(grant.reason(), Granted::NoToken.into(), "{odd}");
         assert_eq!(grant.cookies().request.as_deref(), Some(b"a=1".as_slice()));
     }
-    assert!(world.memory.keys().contains(&OLD.to_owned()));
+    assert!(world.keys().contains(&OLD.to_owned()));
 }
 
 #[tokio::test]
 async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old() {
     let key_after = async |seconds: u64| {
         let now = Fixed.now() + Duration::from_secs(seconds);
-        let house = House::at(Engine::Database, now, Duration::from_secs(200));
+        let world = World::at(Engine::Database, now, Duration::from_secs(200));
         let cookies = format!("ls_auth_token={}", token(7));
-        house.ask("/", &cookies).await.expect("granted");
-        house.memory.keys().pop().expect("a row")
+        world.ask("/", &cookies).await.expect("granted");
+        world.keys().pop().expect("a row")
     };
     // 600 seconds are left of the token at first, three stretches of 200.
     assert_eq!(key_after(10).await, key_after(190).await);
@@ -479,18 +535,18 @@ async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old(
 
 #[tokio::test]
 async fn a_session_that_is_alive_is_kept() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(7), &json!(NOW - 60)));
     let cookies = format!("sessionid={OLD}; ls_auth_token={}", token(7));
     let grant = world.ask("/", &cookies).await.expect("granted");
-    assert_eq!(grant.reason(), Reason::SessionKept);
+    assert_eq!(grant.reason(), Granted::SessionKept.into());
     assert_eq!(grant.cookies().session, None);
     assert_eq!(
         grant.cookies().request.as_deref(),
         Some(format!("sessionid={OLD}").as_bytes())
     );
     assert!(grant.cookies().token_deletion.is_some());
-    assert_eq!(world.memory.keys(), [OLD]);
+    assert_eq!(world.keys(), [OLD]);
 }
 
 #[tokio::test]
@@ -506,36 +562,36 @@ async fn a_session_that_label_studio_would_end_is_not_kept() {
         ("logged in too long ago", &stale, json!(NOW - 1_209_600)),
         ("made for another password", &other_password, json!(NOW)),
     ] {
-        let world = House::new(Engine::Database);
+        let world = World::new(Engine::Database);
         world.put_session(OLD, world.session_of(row, &last_login));
         let cookies = format!("sessionid={OLD}; ls_auth_token={}", token(7));
         let grant = world.ask("/", &cookies).await.expect("granted");
-        assert_eq!(grant.reason(), Reason::SessionOpened, "{what}");
-        let keys = world.memory.keys();
+        assert_eq!(grant.reason(), Granted::SessionOpened.into(), "{what}");
+        let keys = world.keys();
         assert!(keys.len() == 1 && keys[0] != OLD, "{what}: {keys:?}");
     }
 }
 
 #[tokio::test]
 async fn another_users_session_is_ended() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(8), &json!(NOW)));
     let cookies = format!("sessionid={OLD}; ls_auth_token={}", token(7));
     let grant = world.ask("/", &cookies).await.expect("granted");
-    assert_eq!(grant.reason(), Reason::UserSwitched);
-    let keys = world.memory.keys();
+    assert_eq!(grant.reason(), Granted::UserSwitched.into());
+    let keys = world.keys();
     assert!(keys.len() == 1 && keys[0] != OLD, "{keys:?}");
 }
 
 #[tokio::test]
 async fn a_token_that_is_not_acceptable_is_taken_away_and_nothing_else() {
-    let world = House::new(Engine::Database);
-    *world.memory.0.down.lock().expect("lock") = true;
+    let world = World::new(Engine::Database);
+    world.set_down(true);
     let grant = world
         .ask("/", "sessionid=x; ls_auth_token=rubbish")
         .await
         .expect("passes");
-    assert_eq!(grant.reason(), Reason::TokenMalformed);
+    assert_eq!(grant.reason(), CredentialError::TokenMalformed.into());
     assert_eq!(grant.login(), None);
     let cookies = grant.cookies();
     assert_eq!(cookies.request.as_deref(), Some(b"sessionid=x".as_slice()));
@@ -545,7 +601,7 @@ async fn a_token_that_is_not_acceptable_is_taken_away_and_nothing_else() {
 
 #[tokio::test]
 async fn a_stale_cookie_does_not_hide_the_parameter() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     let grant = world
         .ask(&format!("/?token={}", token(8)), "ls_auth_token=rubbish")
         .await
@@ -555,7 +611,7 @@ async fn a_stale_cookie_does_not_hide_the_parameter() {
 
 #[tokio::test]
 async fn a_user_who_may_not_come_in_is_refused() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     let inactive = UserRow {
         is_active: false,
         ..user(9)
@@ -567,41 +623,41 @@ async fn a_user_who_may_not_come_in_is_refused() {
     world.put(inactive);
     world.put(removed);
     for (id, expected) in [
-        (9, Reason::UserInactive),
-        (10, Reason::UserRemoved),
-        (11, Reason::UserUnknown),
+        (9, Denied::UserInactive),
+        (10, Denied::UserRemoved),
+        (11, Denied::UserUnknown),
     ] {
         match world
             .ask("/", &format!("ls_auth_token={}", token(id)))
             .await
         {
             Err(Rejection::Denial(denial)) => {
-                assert_eq!(denial.reason, expected);
-                assert!(denial.token_deletion.is_some());
+                assert_eq!(denial.reason(), expected);
+                assert!(Rejection::Denial(denial).token_deletion().is_some());
             }
             other => panic!("{expected:?} came back as {other:?}"),
         }
     }
-    assert_eq!(world.memory.keys(), [""; 0]);
+    assert_eq!(world.keys(), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_the_cache_says_is_checked_before_anybody_is_let_in_or_refused() {
-    let world = House::new(Engine::Database);
+    let world = World::new(Engine::Database);
     let ask = async || world.ask("/", &format!("ls_auth_token={}", token(7))).await;
     world.store(UserRow {
         is_active: false,
         ..user(7)
     });
     let rejection = ask().await.expect_err("inactive by now");
-    assert_eq!(rejection.reason(), Reason::UserInactive);
+    assert_eq!(rejection.reason(), Denied::UserInactive.into());
 
     world.store(UserRow {
         password: "!changed".to_owned(),
         ..user(7)
     });
     let grant = ask().await.expect("granted with the password as it is now");
-    assert_eq!(grant.reason(), Reason::SessionOpened);
+    assert_eq!(grant.reason(), Granted::SessionOpened.into());
 
     world.put(UserRow {
         is_active: false,
@@ -613,56 +669,33 @@ async fn what_the_cache_says_is_checked_before_anybody_is_let_in_or_refused() {
 
 #[tokio::test]
 async fn an_outage_is_not_a_refusal() {
-    let world = House::new(Engine::Database);
-    *world.memory.0.down.lock().expect("lock") = true;
+    let world = World::new(Engine::Database);
+    world.set_down(true);
     let cookies = format!("ls_auth_token={}", token(7));
     match world.ask("/", &cookies).await {
-        Err(Rejection::Outage(outage)) => assert_eq!(outage, Outage::Database),
+        Err(Rejection::Outage(outage)) => assert_eq!(outage, Outage::DatabaseUnavailable),
         other => panic!("{other:?}"),
     }
-    *world.memory.0.down.lock().expect("lock") = false;
+    world.set_down(false);
     world.ask("/", &cookies).await.expect("and it recovers");
 }
 
 #[tokio::test]
 async fn with_signed_cookies_nothing_but_the_login_is_written() {
-    let world = House::new(Engine::SignedCookies);
+    let world = World::new(Engine::SignedCookies);
     let cookies = format!("ls_auth_token={}", token(7));
     let grant = world.ask("/", &cookies).await.expect("granted");
-    assert_eq!(world.memory.keys(), [""; 0]);
-    assert_eq!(world.memory.0.logins.load(Ordering::Relaxed), 1);
+    assert_eq!(world.keys(), [""; 0]);
+    assert_eq!(world.stored.logins.load(Ordering::Relaxed), 1);
 
     let request = grant.cookies().request.clone().expect("a cookie header");
     let request = String::from_utf8(request).expect("ASCII");
     let again = format!("{request}; {cookies}");
     let grant = world.ask("/", &again).await.expect("granted");
-    assert_eq!(grant.reason(), Reason::SessionKept);
+    assert_eq!(grant.reason(), Granted::SessionKept.into());
     let other = format!("{request}; ls_auth_token={}", token(8));
     let grant = world.ask("/", &other).await.expect("granted");
-    assert_eq!(grant.reason(), Reason::UserSwitched);
-}
-
-/// Everybody with a token is an administrator.
-struct Everybody;
-
-impl ApiTokens for Everybody {
-    async fn owner_of_key(&self, _key: &str) -> Result<Option<TokenOwner>, Outage> {
-        Ok(None)
-    }
-
-    async fn owner_of_jwt(&self, user_id: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
-        let owner = TokenOwner {
-            user_id,
-            is_active: true,
-            is_admin: true,
-            legacy_tokens_enabled: true,
-            jwt_tokens_enabled: true,
-        };
-        Ok(Some(JwtOwner {
-            owner,
-            revoked: false,
-        }))
-    }
+    assert_eq!(grant.reason(), Granted::UserSwitched.into());
 }
 
 struct At(SystemTime);
@@ -670,14 +703,6 @@ struct At(SystemTime);
 impl Clock for At {
     fn now(&self) -> SystemTime {
         self.0
-    }
-}
-
-struct Sixteen;
-
-impl Entropy for Sixteen {
-    fn sixteen(&self) -> [u8; 16] {
-        [7; 16]
     }
 }
 
@@ -709,19 +734,25 @@ async fn label_studios_own_tokens_are_judged_as_simplejwt_judges_them() {
     for case in vectors["verify"].as_array().expect("a list") {
         let name = case["name"].as_str().expect("text");
         let at = moment(case["at"].as_str().expect("text"));
+        let policy = IssuePolicy {
+            lifetime: Duration::from_secs(600),
+            user_id_claim: "user_id".to_owned(),
+            legacy_always: false,
+            create_users: false,
+            staff_for_superusers: false,
+        };
+        let world = World::new(Engine::Database);
+        let everybody = Arc::new(Memory {
+            stored: world.stored.clone(),
+            freshness: Freshness::Current,
+        });
         let issuer = TokenIssuer::new(
-            Memory::default(),
-            Everybody,
+            world.gate.users.clone(),
+            ApiAuthenticator::new(&secret, [], everybody),
             &secret,
-            IssuePolicy {
-                lifetime: Duration::from_secs(600),
-                user_id_claim: "user_id".to_owned(),
-                legacy_always: false,
-                create_users: false,
-                former_secret_keys: Vec::new(),
-            },
+            policy,
             Arc::new(At(at)),
-            Arc::new(Sixteen),
+            Arc::new(Counting::default()),
         );
         let token = case["jwt"].as_str().expect("text");
         let outcome = issuer.authenticate(ApiCredential::Jwt(token)).await;

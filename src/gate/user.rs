@@ -6,39 +6,69 @@
 //! out meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
+
+use super::clock::unix_seconds_f64;
 use super::identity::{Claimant, Identity, Profile, is_email_address};
-use super::reason::{Outage, Reason};
+use super::reason::{Denied, Outage};
 
-/// Where users are looked up.
+/// Where users are looked up and accounts are made.
+#[async_trait]
 pub trait UserDirectory: Send + Sync {
     /// The user of that name, if there is exactly one.
-    ///
-    /// With [`Freshness::Cached`] the answer may be a few seconds old.
-    fn find(
-        &self,
-        identity: &Identity,
-        freshness: Freshness,
-    ) -> impl Future<Output = Result<Option<Arc<UserRow>>, Outage>> + Send;
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage>;
 
     /// Makes an account with all that a sign-up makes, unless there is one of that address already: two first requests make one user.
-    fn create(&self, person: &NewUser) -> impl Future<Output = Result<Created, Outage>> + Send;
-
-    /// Gives a user without a usable password another unusable one, which ends every session of theirs whatever the engine: each is tied to
-    /// that column. False: the user has a password of their own, which is not touched.
-    fn renew_unusable_password(
-        &self,
-        user_id: i32,
-    ) -> impl Future<Output = Result<bool, Outage>> + Send;
+    async fn create(&self, person: &NewUser) -> Result<Created, Outage>;
 
     /// Brings first and last name up to date. What `profile` says nothing about stays.
-    fn rename(
+    async fn rename(
         &self,
         user: &UserRow,
         identity: &Identity,
         profile: &Profile,
-    ) -> impl Future<Output = Result<Arc<UserRow>, Outage>> + Send;
+    ) -> Result<Arc<UserRow>, Outage>;
+
+    /// Gives a user without a usable password another unusable one, which ends every session of theirs whatever the engine: each is tied to
+    /// that column. False: the user has a password of their own, which is not touched.
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage>;
+
+    /// Notes that what was issued to the user up to `at`, sessions and tokens, is revoked. False: the gate's own tables are not there, so
+    /// that it cannot be noted.
+    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage>;
+}
+
+/// The directory, as it was some seconds ago and as it is now. Writes go through `recent`, which then knows of them.
+#[derive(Clone)]
+pub struct Users {
+    /// Its answers may be some seconds old.
+    pub recent: Arc<dyn UserDirectory>,
+    /// Its answers are current.
+    pub current: Arc<dyn UserDirectory>,
+}
+
+impl Users {
+    async fn find(
+        &self,
+        identity: &Identity,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<UserRow>>, Outage> {
+        match freshness {
+            Freshness::Recent => self.recent.find(identity).await,
+            Freshness::Current => self.current.find(identity).await,
+        }
+    }
+}
+
+/// How old an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// A few seconds are fine.
+    Recent,
+    /// As it is now.
+    Current,
 }
 
 /// Somebody who gets an account.
@@ -59,15 +89,6 @@ pub enum Created {
     NotPossible,
 }
 
-/// How old an answer may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
-    /// A few seconds are fine.
-    Cached,
-    /// As it is now.
-    Current,
-}
-
 /// What the gate knows of a user: columns of `htx_user` and of the membership.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserRow {
@@ -81,6 +102,8 @@ pub struct UserRow {
     pub is_active: bool,
     /// `is_staff` or `is_superuser`
     pub is_privileged: bool,
+    /// `is_superuser`
+    pub is_superuser: bool,
     /// `first_name`
     pub first_name: String,
     /// `last_name`
@@ -92,6 +115,8 @@ pub struct UserRow {
     /// How long after its login Label Studio ends a session of the active organization (`session_policy_sessiontimeoutpolicy`, since 1.20);
     /// `None` where the organization has no such policy.
     pub max_session_age: Option<Duration>,
+    /// Up to when what was issued to the user is revoked; `None`: never, or the gate's own tables are not there.
+    pub revoked_at: Option<SystemTime>,
 }
 
 /// Without the e-mail address, the names and the password hash.
@@ -109,13 +134,13 @@ impl std::fmt::Debug for UserRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAdmitted {
     /// The user may not come in.
-    Refused(Reason),
+    Refused(Denied),
     /// It cannot be said now.
     Outage(Outage),
 }
 
-impl From<Reason> for NotAdmitted {
-    fn from(reason: Reason) -> Self {
+impl From<Denied> for NotAdmitted {
+    fn from(reason: Denied) -> Self {
         Self::Refused(reason)
     }
 }
@@ -133,50 +158,50 @@ pub struct ActiveUser(Arc<UserRow>);
 impl ActiveUser {
     /// The user of that name, if they may come in.
     ///
-    /// Nobody is refused because of an old answer: whoever was let in a moment ago may try at once.
+    /// Never refuses on an old answer, but reads the row anew first.
     pub async fn resolve(
-        users: &impl UserDirectory,
+        users: &Users,
         claimant: &Claimant,
         freshness: Freshness,
     ) -> Result<Self, NotAdmitted> {
         let identity = &claimant.identity;
         let row = users.find(identity, freshness).await?;
         let user = match (Self::admit(row, claimant), freshness) {
-            (Err(_), Freshness::Cached) => {
-                let row = users.find(identity, Freshness::Current).await?;
+            (Err(_), Freshness::Recent) => {
+                let row = users.current.find(identity).await?;
                 Self::admit(row, claimant)
             }
             (admitted, _) => admitted,
         };
         match user {
             Ok(user) => Ok(user.up_to_date(users, claimant).await),
-            Err(Reason::UserUnknown) => Self::create(users, claimant).await,
+            Err(Denied::UserUnknown) => Self::create(users, claimant).await,
             Err(reason) => Err(reason.into()),
         }
     }
 
     /// An account for somebody who has none, where that is allowed.
-    async fn create(users: &impl UserDirectory, claimant: &Claimant) -> Result<Self, NotAdmitted> {
+    async fn create(users: &Users, claimant: &Claimant) -> Result<Self, NotAdmitted> {
         let email = match &claimant.identity {
             Identity::Email(email) if claimant.admission.create && is_email_address(email) => email,
-            _ => return Err(Reason::UserUnknown.into()),
+            _ => return Err(Denied::UserUnknown.into()),
         };
         let person = NewUser {
             email: email.to_ascii_lowercase(),
             profile: claimant.profile.clone(),
         };
-        match users.create(&person).await? {
-            Created::NotPossible => Err(Reason::UserNotCreated.into()),
+        match users.recent.create(&person).await? {
+            Created::NotPossible => Err(Denied::UserNotCreated.into()),
             Created::Yes => {
                 // Where several users have this address in different cases, none was created, and none is meant.
-                let row = users.find(&claimant.identity, Freshness::Current).await?;
+                let row = users.current.find(&claimant.identity).await?;
                 Ok(Self::admit(row, claimant)?)
             }
         }
     }
 
     /// The user with the names that the issuer knows. Nobody stays outside because a name could not be written.
-    async fn up_to_date(self, users: &impl UserDirectory, claimant: &Claimant) -> Self {
+    async fn up_to_date(self, users: &Users, claimant: &Claimant) -> Self {
         let (row, said) = (&self.0, &claimant.profile);
         let differs = |said: &str, stored: &str| !said.is_empty() && said != stored;
         let renamed =
@@ -184,7 +209,7 @@ impl ActiveUser {
         if !renamed || !claimant.admission.update_names {
             return self;
         }
-        match users.rename(row, &claimant.identity, said).await {
+        match users.recent.rename(row, &claimant.identity, said).await {
             Ok(row) => Self(row),
             Err(_) => self,
         }
@@ -193,14 +218,14 @@ impl ActiveUser {
     /// The only way to one: the row exists, is active, was not removed from the organization, and whoever vouches may let such users in.
     ///
     /// A username never admits staff or superusers: unlike an address it is not unique, and many issuers let people choose theirs.
-    fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Reason> {
+    fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Denied> {
         let by_username = matches!(claimant.identity, Identity::Username(_));
         let privileged = claimant.admission.privileged && !by_username;
         match row {
-            None => Err(Reason::UserUnknown),
-            Some(row) if !row.is_active => Err(Reason::UserInactive),
-            Some(row) if row.removed_from_organization => Err(Reason::UserRemoved),
-            Some(row) if row.is_privileged && !privileged => Err(Reason::UserPrivileged),
+            None => Err(Denied::UserUnknown),
+            Some(row) if !row.is_active => Err(Denied::UserInactive),
+            Some(row) if row.removed_from_organization => Err(Denied::UserRemoved),
+            Some(row) if row.is_privileged && !privileged => Err(Denied::UserPrivileged),
             Some(row) => Ok(Self(row)),
         }
     }
@@ -228,5 +253,22 @@ impl ActiveUser {
     /// How long after its login Label Studio ends a session of that organization, where it has a policy of its own.
     pub fn max_session_age(&self) -> Option<Duration> {
         self.0.max_session_age
+    }
+
+    /// `is_superuser`
+    pub fn is_superuser(&self) -> bool {
+        self.0.is_superuser
+    }
+
+    /// Up to when what was issued to the user is revoked.
+    pub fn revoked_at(&self) -> Option<SystemTime> {
+        self.0.revoked_at
+    }
+
+    /// Whether something that was issued at `at`, in seconds since the epoch, is revoked. What doesn't say when it was issued is, too.
+    pub fn has_revoked(&self, at: Option<f64>) -> bool {
+        self.0
+            .revoked_at
+            .is_some_and(|revoked| at.is_none_or(|at| at <= unix_seconds_f64(revoked)))
     }
 }

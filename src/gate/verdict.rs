@@ -1,12 +1,12 @@
 //! Stage 7: what the proxy is told.
 //!
-//! In: the outcome of the stages before. Out: a [`Grant`] (go on, and with which cookies) or a [`Rejection`], which is a [`Denial`] (known
-//! or not, but refused) or an [`Outage`] (cannot decide). Afterwards holds: whoever has a `Grant` has passed every check, because only
-//! [`Gate::decide`](super::Gate::decide) can make one; and each outcome has exactly one [`Reason`], which is the log field, the metric
-//! label, `X-Gate-Reason` and a row of the table in `docs/reasons.md`.
+//! In: the outcome of the stages before. Out: a [`Grant`] (go on, and with which cookies) or a [`Rejection`]: a [`Denial`], a
+//! [`SignInRequired`] or an [`Outage`] (cannot decide). Afterwards holds: whoever has a `Grant` has passed every check, because only
+//! the gate itself can make one; and each outcome has one [`Reason`].
 
-use super::reason::{Outage, Reason};
+use super::reason::{CredentialError, Denied, Granted, Outage, Reason};
 use super::user::ActiveUser;
+use super::verify::Method;
 
 /// Go on, and with which cookies.
 ///
@@ -25,8 +25,8 @@ pub struct Login {
     pub user_id: i32,
     /// The user's e-mail address as Label Studio has it.
     pub email: String,
-    /// The method that vouched for the user: `external`, `native` or `session`.
-    pub method: &'static str,
+    /// The method that vouched for the user.
+    pub method: Method,
 }
 
 /// The cookies of an answer, each a whole header value.
@@ -53,22 +53,23 @@ impl std::fmt::Debug for Cookies {
 
 impl Grant {
     /// The request goes on as it came.
-    pub(super) const fn untouched(reason: Reason) -> Self {
+    pub(super) fn untouched(reason: Granted) -> Self {
+        Self::without_login(reason, Cookies::default())
+    }
+
+    /// The request goes on and logs nobody in. A token is taken from it.
+    pub(super) fn without_login(reason: Granted, cookies: Cookies) -> Self {
         Self {
-            reason,
+            reason: reason.into(),
             login: None,
-            cookies: Cookies {
-                request: None,
-                session: None,
-                token_deletion: None,
-            },
+            cookies,
         }
     }
 
-    /// The request goes on and logs nobody in: its credential was not acceptable, and a token is taken from it.
-    pub(super) const fn without_login(reason: Reason, cookies: Cookies) -> Self {
+    /// The request goes on as if it had not carried its credential, which proves nothing.
+    pub(super) fn ignoring(credential: CredentialError, cookies: Cookies) -> Self {
         Self {
-            reason,
+            reason: credential.into(),
             login: None,
             cookies,
         }
@@ -76,9 +77,9 @@ impl Grant {
 
     /// The request goes on as `user`.
     pub(super) fn logged_in(
-        reason: Reason,
+        reason: Granted,
         user: &ActiveUser,
-        method: &'static str,
+        method: Method,
         cookies: Cookies,
     ) -> Self {
         let login = Login {
@@ -87,7 +88,7 @@ impl Grant {
             method,
         };
         Self {
-            reason,
+            reason: reason.into(),
             login: Some(login),
             cookies,
         }
@@ -112,37 +113,89 @@ impl Grant {
 /// Not granted.
 #[derive(Debug)]
 pub enum Rejection {
-    /// The request is refused.
+    /// The request is refused: 403.
     Denial(Denial),
     /// Somebody must be signed in, and nobody is: 401.
-    SignInRequired(Denial),
-    /// The gate cannot decide now.
+    SignInRequired(SignInRequired),
+    /// The gate cannot decide now: 503.
     Outage(Outage),
 }
 
 impl Rejection {
+    /// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).
+    pub const fn malformed() -> Self {
+        Self::Denial(Denial::new(Denied::RequestMalformed, None))
+    }
+
     /// Why.
-    pub const fn reason(&self) -> Reason {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Denial(denial) | Self::SignInRequired(denial) => denial.reason,
-            Self::Outage(outage) => outage.reason(),
+            Self::Denial(denial) => denial.reason.into(),
+            Self::SignInRequired(required) => required.reason(),
+            Self::Outage(outage) => (*outage).into(),
         }
     }
-}
 
-/// The request is refused: 403, because its sender is known and may not come in.
-///
-/// The token's cookie is deleted with the refusal, or the browser would bring it with every further request and each would be refused.
-#[derive(Debug)]
-pub struct Denial {
-    /// Why.
-    pub reason: Reason,
     /// `Set-Cookie` that deletes the token's cookie, where the request came with one.
-    pub token_deletion: Option<String>,
+    ///
+    /// Otherwise the browser would send it with every further request, and each would be refused.
+    pub fn token_deletion(&self) -> Option<&str> {
+        match self {
+            Self::Denial(denial) => denial.token_deletion.as_deref(),
+            Self::SignInRequired(required) => required.token_deletion.as_deref(),
+            Self::Outage(_) => None,
+        }
+    }
 }
 
 impl From<Outage> for Rejection {
     fn from(outage: Outage) -> Self {
         Self::Outage(outage)
+    }
+}
+
+/// The request is refused, because of who sent it or of where it comes from.
+#[derive(Debug)]
+pub struct Denial {
+    reason: Denied,
+    token_deletion: Option<String>,
+}
+
+impl Denial {
+    pub(super) const fn new(reason: Denied, token_deletion: Option<String>) -> Self {
+        Self {
+            reason,
+            token_deletion,
+        }
+    }
+
+    /// Why.
+    pub const fn reason(&self) -> Denied {
+        self.reason
+    }
+}
+
+/// Somebody must be signed in, and nobody is.
+#[derive(Debug)]
+pub struct SignInRequired {
+    refused: Option<CredentialError>,
+    token_deletion: Option<String>,
+}
+
+impl SignInRequired {
+    /// `refused`: what is wrong with the credential that the request carries; `None`: it carries none.
+    pub(super) const fn new(
+        refused: Option<CredentialError>,
+        token_deletion: Option<String>,
+    ) -> Self {
+        Self {
+            refused,
+            token_deletion,
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.refused.map_or(Reason::SignInRequired, Reason::from)
     }
 }

@@ -3,26 +3,27 @@
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::extract::Proxy;
-use super::{Backend, State, extract, respond, sso};
-use crate::gate::reason::Reason;
+use super::{State, extract, respond, sso};
+use crate::gate::reason::{Denied, Granted, Reason};
 use crate::gate::subrequest::Subrequest;
-use crate::gate::verdict::{Denial, Grant, Rejection};
+use crate::gate::verdict::{Grant, Rejection};
 
 /// The check, for a proxy of that kind. Any method will do.
-pub(super) fn check<P: Backend>(proxy: Proxy) -> Route {
+pub(super) fn check(proxy: Proxy) -> Route {
     web::to(
-        move |request: HttpRequest, state: web::Data<State<P>>| async move {
+        move |request: HttpRequest, state: web::Data<State>| async move {
             answer(&state, proxy, &request).await
         },
     )
 }
 
-async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
+async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
     let subrequest = extract::subrequest(proxy, request);
     let verdict = match &subrequest {
-        Some(subrequest) => decide(state, subrequest).await,
-        None => Err(malformed()),
+        Some(subrequest) => state.gate.decide(subrequest).await,
+        None => Err(Rejection::malformed()),
     };
+    log(&verdict, subrequest.as_ref().map(Subrequest::path));
     state.metrics.count_check(match &verdict {
         Ok(grant) => grant.reason(),
         Err(rejection) => rejection.reason(),
@@ -44,60 +45,44 @@ async fn answer<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpReques
     }
 }
 
-/// Asks the gate, and writes down what was more than letting a request pass.
-async fn decide<P: Backend>(
-    state: &State<P>,
-    subrequest: &Subrequest<'_>,
-) -> Result<Grant, Rejection> {
-    let verdict = state.gate.decide(subrequest).await;
-    let path = subrequest.path();
-    match &verdict {
-        Ok(grant) => match grant.login() {
-            Some(login) => tracing::info!(
-                reason = grant.reason().code(),
-                user_id = login.user_id,
-                method = login.method,
-                path,
-                "logged in"
-            ),
-            None if is_refusal(grant.reason()) => {
-                tracing::info!(reason = grant.reason().code(), path, "token not accepted");
-            }
-            None => tracing::trace!(reason = grant.reason().code(), path, "passed"),
-        },
-        Err(Rejection::SignInRequired(denial)) => {
-            tracing::info!(reason = denial.reason.code(), path, "sign-in required");
+/// Writes down what was more than letting a request pass.
+fn log(verdict: &Result<Grant, Rejection>, path: Option<&str>) {
+    match verdict {
+        Ok(grant) => log_grant(grant, path),
+        Err(rejection) => log_rejection(rejection, path),
+    }
+}
+
+fn log_grant(grant: &Grant, path: Option<&str>) {
+    let reason = grant.reason().code();
+    match (grant.login(), grant.reason()) {
+        (Some(login), _) => {
+            let (user_id, method) = (login.user_id, login.method.as_str());
+            tracing::info!(reason, user_id, method, path, "logged in");
         }
-        Err(Rejection::Denial(denial)) => {
-            tracing::warn!(reason = denial.reason.code(), path, "refused");
+        (None, Reason::CredentialError(_)) => {
+            tracing::info!(reason, path, "credential not accepted");
         }
-        Err(Rejection::Outage(outage)) => {
-            tracing::error!(
-                reason = outage.reason().code(),
-                path,
-                "cannot decide: {outage}"
+        (None, Reason::Granted(Granted::SessionKeptUnasked)) => {
+            tracing::info!(reason, path, "session kept");
+        }
+        (None, _) => tracing::trace!(reason, path, "passed"),
+    }
+}
+
+fn log_rejection(rejection: &Rejection, path: Option<&str>) {
+    let reason = rejection.reason().code();
+    match rejection {
+        Rejection::SignInRequired(_) => tracing::info!(reason, path, "sign-in required"),
+        Rejection::Denial(denial) if denial.reason() == Denied::RequestMalformed => {
+            tracing::warn!(
+                reason,
+                "refused: the proxy did not send the original URI in the header of its kind"
             );
         }
+        Rejection::Denial(_) => tracing::warn!(reason, path, "refused"),
+        Rejection::Outage(outage) => {
+            tracing::error!(reason, path, "cannot decide: {outage}");
+        }
     }
-    verdict
-}
-
-const fn is_refusal(reason: Reason) -> bool {
-    !matches!(
-        reason,
-        Reason::NoToken | Reason::ApiCredential | Reason::OpenPath | Reason::SessionValid
-    )
-}
-
-/// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).
-fn malformed() -> Rejection {
-    let reason = Reason::RequestMalformed;
-    tracing::warn!(
-        reason = reason.code(),
-        "refused: the proxy did not send the original URI in the header of its kind"
-    );
-    Rejection::Denial(Denial {
-        reason,
-        token_deletion: None,
-    })
 }

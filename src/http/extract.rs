@@ -3,9 +3,12 @@
 //! A header that another kind of proxy would use is never looked at: a client could have smuggled it in (CVE-2026-40575).
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{
+    AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
+};
 
 use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
+use crate::gate::verify::ApiCredential;
 
 const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 /// What stands before the original path (`path_prefix` in Envoy's configuration).
@@ -40,7 +43,7 @@ pub(super) enum Proxy {
 pub(super) fn subrequest(proxy: Proxy, request: &HttpRequest) -> Option<Subrequest<'_>> {
     let headers = request.headers();
     let uri = original_uri(proxy, request)?;
-    let subrequest = Subrequest::new(uri, cookies(headers), has_api_credential(headers))?;
+    let subrequest = Subrequest::new(uri, cookies(headers), api_credential(headers))?;
     let provenance = Provenance {
         host: original_host(proxy, request),
         ..provenance(request)
@@ -90,7 +93,7 @@ fn original_url(headers: &HeaderMap) -> Option<(&str, &str)> {
 /// A request of a browser itself, as if it were for `uri`.
 pub(super) fn of_browser<'r>(request: &'r HttpRequest, uri: &'r str) -> Option<Subrequest<'r>> {
     let cookies = cookies(request.headers());
-    let subrequest = Subrequest::new(uri, cookies, false)?;
+    let subrequest = Subrequest::new(uri, cookies, None)?;
     Some(subrequest.sent_by(request.method().as_str(), provenance(request)))
 }
 
@@ -105,7 +108,8 @@ fn provenance(request: &HttpRequest) -> Provenance<'_> {
         fetch_site: only(headers, &SEC_FETCH_SITE),
         origin: only(headers, &ORIGIN),
         host: only(headers, &HOST),
-        client: only(headers, &X_REAL_IP),
+        referer: only(headers, &REFERER),
+        peer: only(headers, &X_REAL_IP),
     }
 }
 
@@ -120,20 +124,52 @@ fn cookies(headers: &HeaderMap) -> CookieHeader<'_> {
     CookieHeader::new(headers.get_all(COOKIE).map(|value| value.as_bytes()))
 }
 
-/// `Authorization: Token …` or `Bearer …`, or `X-Api-Key`: credentials of Label Studio's own API. Label Studio prefers them to a session.
-fn has_api_credential(headers: &HeaderMap) -> bool {
-    let is_api_scheme = |value: &[u8]| {
-        let value = value.trim_ascii_start();
-        let end = value
-            .iter()
-            .position(u8::is_ascii_whitespace)
-            .unwrap_or(value.len());
-        value[..end].eq_ignore_ascii_case(b"token") || value[..end].eq_ignore_ascii_case(b"bearer")
+/// `Authorization: Token …` or `Bearer …`, or `X-Api-Key`: credentials of Label Studio's own API. Label Studio prefers them to a session, and
+/// `X-Api-Key` to `Authorization` (`label_studio/core/middleware.py`, `XApiKeySupportMiddleware`).
+///
+/// Django REST framework splits at any white space and takes `Token` in any case (`rest_framework/authentication.py`).
+fn api_credential(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
+    if headers.contains_key(&X_API_KEY) {
+        let key = only(headers, &X_API_KEY).filter(|key| !key.contains(char::is_whitespace));
+        return Some(key.map_or(ApiCredential::Unreadable, ApiCredential::Key));
+    }
+    authorization(headers)
+}
+
+/// The credential in `Authorization`.
+pub(super) fn authorization(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
+    let is_api = |value: &HeaderValue| scheme(value.as_bytes()).is_some();
+    if !headers.get_all(AUTHORIZATION).any(is_api) {
+        return None;
+    }
+    let value = only(headers, &AUTHORIZATION).unwrap_or_default();
+    let mut words = value.split_ascii_whitespace();
+    let credential = match (scheme(value.as_bytes()), words.nth(1), words.next()) {
+        (Some(Scheme::Token), Some(key), None) => ApiCredential::Key(key),
+        (Some(Scheme::Bearer), Some(token), None) => ApiCredential::Jwt(token),
+        _ => ApiCredential::Unreadable,
     };
-    headers.contains_key(&X_API_KEY)
-        || headers
-            .get_all(AUTHORIZATION)
-            .any(|value| is_api_scheme(value.as_bytes()))
+    Some(credential)
+}
+
+/// What stands before the credential in `Authorization`, where Label Studio knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Token,
+    Bearer,
+}
+
+fn scheme(value: &[u8]) -> Option<Scheme> {
+    let value = value.trim_ascii_start();
+    let end = value.iter().position(u8::is_ascii_whitespace);
+    let word = &value[..end.unwrap_or(value.len())];
+    if word.eq_ignore_ascii_case(b"token") {
+        Some(Scheme::Token)
+    } else if word.eq_ignore_ascii_case(b"bearer") {
+        Some(Scheme::Bearer)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +182,7 @@ mod tests {
         let request = TestRequest::get()
             .insert_header((name, value))
             .to_http_request();
-        has_api_credential(request.headers())
+        api_credential(request.headers()).is_some()
     }
 
     #[test]

@@ -4,10 +4,10 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
-use super::{Backend, State, only};
+use super::{State, only};
 
 /// The routes that tell how the service is.
-pub(super) fn routes<P: Backend>(config: &mut web::ServiceConfig) {
+pub(super) fn routes(config: &mut web::ServiceConfig) {
     let get = |path, route: Route| {
         web::resource(path)
             .route(route.method(Method::GET))
@@ -15,8 +15,8 @@ pub(super) fn routes<P: Backend>(config: &mut web::ServiceConfig) {
     };
     config
         .service(get("/health/live", web::to(live)))
-        .service(get("/health/ready", web::to(ready::<P>)))
-        .service(get("/metrics", web::to(metrics::<P>)));
+        .service(get("/health/ready", web::to(ready)))
+        .service(get("/metrics", web::to(metrics)));
 }
 
 /// The process answers: whoever restarts it when it doesn't must not depend on Postgres.
@@ -25,16 +25,16 @@ async fn live() -> HttpResponse {
 }
 
 /// The service can decide.
-async fn ready<P: Backend>(state: web::Data<State<P>>) -> HttpResponse {
+async fn ready(state: web::Data<State>) -> HttpResponse {
     match state.backend.ready().await {
         Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
         Err(outage) => HttpResponse::ServiceUnavailable()
-            .json(json!({"status": "unavailable", "reason": outage.reason().code()})),
+            .json(json!({"status": "unavailable", "reason": outage.code()})),
     }
 }
 
 /// Prometheus' text format (OpenMetrics 1.0).
-async fn metrics<P: Backend>(state: web::Data<State<P>>) -> HttpResponse {
+async fn metrics(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.encode())

@@ -19,12 +19,9 @@ use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
 use self::extract::Proxy;
-pub use self::sso::Places;
+pub use self::sso::Redirects;
 pub use self::token::{RateLimits, TokenRoute};
-use crate::gate::issue::{Entropy, TokenIssuer};
-use crate::gate::session::SessionStore;
-use crate::gate::user::UserDirectory;
-use crate::gate::verify::ApiTokens;
+use crate::gate::entropy::Entropy;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
 
@@ -32,72 +29,65 @@ use crate::metrics::Metrics;
 const FORM_LIMIT: usize = 160 * 1024;
 
 /// What the routes share.
-pub struct State<P> {
+pub struct State {
     /// Decides about requests.
-    pub gate: Gate<P, P>,
+    pub gate: Gate,
     /// Issues tokens.
-    pub token: TokenRoute<TokenIssuer<P, P>>,
-    /// Where people are sent.
-    pub places: Places,
+    pub token: TokenRoute,
+    /// Where users are sent.
+    pub redirects: Redirects,
     /// Random bytes, for the ids of requests.
     pub entropy: Arc<dyn Entropy>,
     /// What the service stands on.
-    pub backend: P,
+    pub backend: Arc<dyn Readiness>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
 
-/// What stands behind the routes: one adapter for all ports.
-pub trait Backend: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static {}
-
-impl<P: UserDirectory + SessionStore + ApiTokens + Readiness + Clone + 'static> Backend for P {}
-
 /// The routes of the contract.
-pub fn routes<P: Backend>(state: web::Data<State<P>>) -> impl FnOnce(&mut web::ServiceConfig) {
+pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(state)
-            .service(web::resource("/auth/nginx").route(auth::check::<P>(Proxy::Nginx)))
-            .service(
-                web::resource("/auth/ingress-nginx").route(auth::check::<P>(Proxy::IngressNginx)),
-            )
-            .service(web::resource("/auth/caddy").route(auth::check::<P>(Proxy::Caddy)))
-            .service(web::resource("/auth/traefik").route(auth::check::<P>(Proxy::Traefik)))
-            .service(web::resource("/auth/envoy/{path:.*}").route(auth::check::<P>(Proxy::Envoy)))
-            .service(web::resource("/auth/nginx/login").to(sso::login_by_address::<P>))
-            .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required::<P>))
-            .service(web::resource("/auth/nginx/refused").to(sso::refused::<P>))
+            .service(web::resource("/auth/nginx").route(auth::check(Proxy::Nginx)))
+            .service(web::resource("/auth/ingress-nginx").route(auth::check(Proxy::IngressNginx)))
+            .service(web::resource("/auth/caddy").route(auth::check(Proxy::Caddy)))
+            .service(web::resource("/auth/traefik").route(auth::check(Proxy::Traefik)))
+            .service(web::resource("/auth/envoy/{path:.*}").route(auth::check(Proxy::Envoy)))
+            .service(web::resource("/auth/nginx/login").to(sso::login_by_address))
+            .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required))
+            .service(web::resource("/auth/nginx/refused").to(sso::refused))
             .service(
                 web::resource("/sso/login")
                     .app_data(web::FormConfig::default().limit(FORM_LIMIT))
-                    .route(web::get().to(sso::login_by_link::<P>))
-                    .route(web::post().to(sso::login_by_form::<P>))
+                    .route(web::get().to(sso::login_by_link))
+                    .route(web::post().to(sso::login_by_form))
                     .default_service(only("GET, POST")),
             )
             .service(
                 web::resource("/sso/logout")
-                    .route(web::get().to(sso::logout::<P>))
-                    .route(web::post().to(sso::logout::<P>))
+                    .route(web::get().to(sso::logout))
+                    .route(web::post().to(sso::logout))
                     .default_service(only("GET, POST")),
             )
             .service(
                 web::resource("/sso/signed-out")
-                    .route(web::get().to(sso::signed_out::<P>))
+                    .route(web::get().to(sso::signed_out))
                     .default_service(only("GET")),
             )
             .service(
                 web::resource("/api/sso/revoke")
                     .app_data(token::body_limit())
-                    .route(web::post().to(revoke::revoke::<P>))
+                    .route(web::post().to(revoke::revoke))
                     .default_service(only("POST")),
             )
             .service(
                 web::resource("/api/sso/token")
                     .app_data(token::body_limit())
-                    .route(web::post().to(token::issue::<P>))
+                    .route(web::post().to(token::issue))
                     .default_service(only("POST")),
             )
-            .configure(health::routes::<P>);
+            .configure(health::routes);
     }
 }
 

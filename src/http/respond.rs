@@ -23,7 +23,7 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     let mut response = start(StatusCode::OK, grant.reason());
     if let Some(login) = grant.login() {
         response.insert_header((X_GATE_USER_ID, login.user_id));
-        response.insert_header((X_GATE_METHOD, login.method));
+        response.insert_header((X_GATE_METHOD, login.method.as_str()));
         append(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
     }
     let cookies = grant.cookies();
@@ -86,17 +86,11 @@ pub(super) fn without_token(
     mut response: HttpResponse,
     rejection: &Rejection,
 ) -> HttpResponse {
-    let deletion = match rejection {
-        Rejection::Denial(denial) | Rejection::SignInRequired(denial) => {
-            denial.token_deletion.as_deref()
-        }
-        Rejection::Outage(_) => None,
-    };
     let name = match proxy {
         Proxy::Nginx => X_GATE_SET_COOKIE_2,
         Proxy::IngressNginx | Proxy::Caddy | Proxy::Traefik | Proxy::Envoy => SET_COOKIE,
     };
-    if let Some(Ok(deletion)) = deletion.map(HeaderValue::from_str) {
+    if let Some(Ok(deletion)) = rejection.token_deletion().map(HeaderValue::from_str) {
         response.headers_mut().append(name, deletion);
     }
     response
@@ -105,8 +99,10 @@ pub(super) fn without_token(
 /// RFC 6750 §3: without a credential the scheme alone, with one that is not acceptable what is wrong with it.
 pub(super) fn challenge(reason: Reason) -> &'static str {
     match reason {
-        Reason::SignInRequired | Reason::NoToken => "Bearer realm=\"Label Studio\"",
-        _ => "Bearer realm=\"Label Studio\", error=\"invalid_token\"",
+        Reason::CredentialError(_) => "Bearer realm=\"Label Studio\", error=\"invalid_token\"",
+        Reason::Granted(_) | Reason::SignInRequired | Reason::Denied(_) | Reason::Outage(_) => {
+            "Bearer realm=\"Label Studio\""
+        }
     }
 }
 

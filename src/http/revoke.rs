@@ -4,19 +4,17 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::State;
 use super::token::{self, Answer};
-use super::{Backend, State};
-use crate::gate::Ended;
-use crate::gate::identity::Identity;
 use crate::gate::issue::IssueError;
-use crate::gate::reason::Reason;
-use crate::gate::user::Freshness;
+use crate::gate::reason::Denied;
+use crate::gate::{Ended, RevokeError, Revoked};
 
 /// `POST /api/sso/revoke`
-pub(super) async fn revoke<P: Backend>(
+pub(super) async fn revoke(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     match answer(&request, body, &state).await {
         Ok(response) => response,
@@ -24,35 +22,62 @@ pub(super) async fn revoke<P: Backend>(
     }
 }
 
-async fn answer<P: Backend>(
+async fn answer(
     request: &HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: &State<P>,
+    state: &State,
 ) -> Result<HttpResponse, Answer> {
     let admin = token::admin(request, &state.token).await?;
+    let admin_id = admin.user_id();
     let email = token::email(&body.map_err(|_| Answer::InvalidJson)?)?;
-    let outage = |outage| Answer::from_error(IssueError::Outage(outage), String::new());
-    let identity = Identity::Email(email.clone());
-    let user = state.backend.find(&identity, Freshness::Current).await;
-    let unknown = IssueError::User(Reason::UserUnknown);
-    let user = user
-        .map_err(outage)?
-        .ok_or_else(|| Answer::from_error(unknown, email))?;
-    let ended = state.gate.end_sessions_of(user.id).await.map_err(outage)?;
-    tracing::info!(
-        user_id = user.id,
-        admin_id = admin.user_id(),
-        ?ended,
-        "sessions ended"
-    );
-    Ok(match ended {
-        Ended::Rows(sessions) => HttpResponse::Ok().json(json!({"success": true, "sessions": sessions})),
+    let revoked = state.gate.revoke(&admin, &email).await.map_err(|error| {
+        let error = match error {
+            RevokeError::UserUnknown => IssueError::User(Denied::UserUnknown),
+            RevokeError::NotSuperuser { user_id } => {
+                tracing::warn!(user_id, admin_id, "not revoked: only a superuser may");
+                IssueError::NotSuperuser
+            }
+            RevokeError::Outage(outage) => IssueError::Outage(outage),
+        };
+        Answer::from_error(error, email)
+    })?;
+    let Revoked {
+        user_id,
+        sessions,
+        tokens,
+    } = revoked;
+    if sessions == Ended::HasPassword {
+        tracing::warn!(
+            user_id,
+            admin_id,
+            tokens,
+            "sessions not ended: the user has a password"
+        );
+    } else {
+        tracing::info!(user_id, admin_id, ?sessions, tokens, "sessions ended");
+    }
+    Ok(respond(&revoked))
+}
+
+fn respond(revoked: &Revoked) -> HttpResponse {
+    let tokens = match revoked.tokens {
+        true => "Tokens that were issued before are revoked",
+        false => {
+            "Tokens that were issued before stay good until they expire: label-studio-gate migrate makes the tables by which they can be revoked"
+        }
+    };
+    match revoked.sessions {
+        Ended::Rows(sessions) => HttpResponse::Ok()
+            .json(json!({"success": true, "sessions": sessions, "tokens_revoked": revoked.tokens, "detail": tokens})),
         // How many cookies there are nobody knows.
-        Ended::Cookies => HttpResponse::Ok().json(json!({"success": true})),
+        Ended::Cookies => HttpResponse::Ok()
+            .json(json!({"success": true, "tokens_revoked": revoked.tokens, "detail": tokens})),
         Ended::HasPassword => HttpResponse::build(StatusCode::CONFLICT).json(json!({
             "success": false,
             "error": "The user has a password: with signed cookies only a change of it, or deactivating the user, ends their sessions",
             "error_code": "USER_HAS_PASSWORD",
+            "tokens_revoked": revoked.tokens,
+            "detail": tokens,
         })),
-    })
+    }
 }

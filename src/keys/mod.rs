@@ -4,10 +4,10 @@
 //! renewed at once, but not more often than the cool-down allows, since anybody can make up a `kid`. A server that is down leaves the
 //! snapshot as it is.
 
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jsonwebtoken::Algorithm;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -91,7 +91,7 @@ impl KeyServer {
             && attempt.at.elapsed() < self.refresh.cooldown
         {
             let known = self.current().filter(|_| attempt.succeeded);
-            return known.ok_or(Outage::KeyServer);
+            return known.ok_or(Outage::KeyServerUnavailable);
         }
         let read = self.read().await.map(Arc::new);
         match &read {
@@ -111,7 +111,7 @@ impl KeyServer {
             at: Instant::now(),
             succeeded: read.is_ok(),
         });
-        read.map_err(|_| Outage::KeyServer)
+        read.map_err(|_| Outage::KeyServerUnavailable)
     }
 
     async fn read(&self) -> Result<KeySet, String> {
@@ -162,6 +162,7 @@ impl KeyServer {
     }
 }
 
+#[async_trait]
 impl KeySource for KeyServer {
     fn current(&self) -> Option<Arc<KeySet>> {
         self.snapshot
@@ -170,7 +171,7 @@ impl KeySource for KeyServer {
             .clone()
     }
 
-    fn renew(&self) -> Pin<Box<dyn Future<Output = Result<Arc<KeySet>, Outage>> + Send + '_>> {
-        Box::pin(self.read_again())
+    async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
+        self.read_again().await
     }
 }

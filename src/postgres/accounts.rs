@@ -147,7 +147,7 @@ impl Postgres {
         let rows = self
             .query(statement, &[&person.email, &username, first, last])
             .await?;
-        let row = rows.first().ok_or(Outage::Database)?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
         let flag = |name| row.try_get(name).map_err(|error| unexpected(&error));
         if !flag("has_organization")? {
             tracing::error!(

@@ -23,6 +23,36 @@ pub(super) struct Connections {
     deadline: Duration,
 }
 
+/// A statement, and the lock that it waits for.
+struct Request<'a> {
+    lock: Option<(Statement<'a>, &'a (dyn ToSql + Sync))>,
+    statement: Statement<'a>,
+    parameters: &'a [&'a (dyn ToSql + Sync)],
+}
+
+impl Request<'_> {
+    async fn run(&self, connection: &Object) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let statement = connection.prepare_cached(self.statement.text).await?;
+        let Some((lock, key)) = self.lock else {
+            return connection.query(&statement, self.parameters).await;
+        };
+        let lock = connection.prepare_cached(lock.text).await?;
+        // All four are sent before the first answer is there. Where one fails, COMMIT rolls back.
+        let keys = [key];
+        let (begun, locked, rows, committed) = tokio::join!(
+            connection.batch_execute("BEGIN"),
+            connection.query(&lock, &keys),
+            connection.query(&statement, self.parameters),
+            connection.batch_execute("COMMIT"),
+        );
+        begun?;
+        locked?;
+        let rows = rows?;
+        committed?;
+        Ok(rows)
+    }
+}
+
 /// What to do about a statement that failed.
 enum Failure {
     /// The connection was gone: another one may do. Every statement may be sent twice.
@@ -83,27 +113,51 @@ impl Connections {
     }
 
     /// Sends a statement, which is prepared once a connection.
-    ///
-    /// It is sent again where the first attempt can't have been the statement's own fault. That is safe, because each statement of
-    /// `sql/` does the same done twice as done once.
     pub(super) async fn query(
         &self,
         statement: Statement<'_>,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Outage> {
+        self.send(&Request {
+            lock: None,
+            statement,
+            parameters,
+        })
+        .await
+    }
+
+    /// Sends a statement behind another one that takes a lock for `key`, in one transaction and in one round trip.
+    pub(super) async fn query_behind_lock(
+        &self,
+        lock: Statement<'_>,
+        key: &(dyn ToSql + Sync),
+        statement: Statement<'_>,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Outage> {
+        self.send(&Request {
+            lock: Some((lock, key)),
+            statement,
+            parameters,
+        })
+        .await
+    }
+
+    /// Sends a request, once more where the first attempt can't have been its own fault. That is safe, because each statement of
+    /// `sql/` does the same done twice as done once.
+    async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
         let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
         let mut again = true;
         // A server that was restarted has closed every connection of the pool, and each tells so when it is used.
         for _ in 0..=self.pool.status().max_size {
             let connection = self.connection().await?;
-            match self.send(connection, statement, parameters).await {
+            match self.attempt(connection, request).await {
                 Ok(rows) => return Ok(rows),
                 Err(Failure::Disconnected) => {}
                 Err(Failure::Crossed | Failure::Stale) if again => again = false,
                 Err(Failure::Crossed | Failure::Stale | Failure::Final) => break,
             }
         }
-        Err(Outage::Database)
+        Err(Outage::DatabaseUnavailable)
     }
 
     /// Runs statements that are not prepared, all or nothing.
@@ -112,27 +166,24 @@ impl Connections {
         let done = connection.batch_execute(statements).await;
         done.map_err(|error| {
             tracing::error!(error = %chain(&error), "the statements failed");
-            Outage::Database
+            Outage::DatabaseUnavailable
         })
     }
 
     async fn connection(&self) -> Result<Object, Outage> {
         self.pool.get().await.map_err(|error| {
             tracing::warn!(error = %chain(&error), "no connection to Postgres");
-            Outage::Database
+            Outage::DatabaseUnavailable
         })
     }
 
-    async fn send(
+    async fn attempt(
         &self,
         connection: Object,
-        statement: Statement<'_>,
-        parameters: &[&(dyn ToSql + Sync)],
+        request: &Request<'_>,
     ) -> Result<Vec<Row>, Failure> {
-        let work = async {
-            let prepared = connection.prepare_cached(statement.text).await?;
-            connection.query(&prepared, parameters).await
-        };
+        let statement = request.statement;
+        let work = request.run(&connection);
         let error = match tokio::time::timeout(self.deadline, work).await {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => error,

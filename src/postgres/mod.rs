@@ -3,6 +3,7 @@
 mod accounts;
 mod connection;
 mod purge;
+mod recent;
 mod schema;
 mod sessions;
 mod statement;
@@ -13,18 +14,16 @@ mod users;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use moka::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use self::connection::Connections;
+pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::Schema;
 use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 use crate::gate::Readiness;
-use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
-use crate::gate::user::UserRow;
-use crate::gate::verify::TokenOwner;
 use crate::settings::Database;
 
 /// Users, sessions and API tokens of one Label Studio.
@@ -34,50 +33,22 @@ pub struct Postgres(Arc<Inner>);
 struct Inner {
     connections: Connections,
     schema: schema::Known,
-    users: Cache<Identity, Arc<UserRow>>,
     session_policies: Cache<i32, Duration>,
-    /// Whose session it was, by the digest of the key.
-    owners: Cache<[u8; 32], i32>,
-    /// `session_data` by the digest of the key: the key itself is a credential.
-    sessions: Cache<[u8; 32], Arc<str>>,
-    key_owners: Cache<[u8; 32], TokenOwner>,
-    caching: bool,
 }
 
 /// How long the session policy of an organization is remembered: an administrator changes it once in a while.
 const POLICY_TTL: Duration = Duration::from_secs(60);
 
-/// How long it is remembered whose session it was. It only says which user to read beside it.
-const OWNER_TTI: Duration = Duration::from_secs(3600);
-
 impl Postgres {
     /// Makes the pool. Nothing is connected yet: the service starts without Postgres and finds it when it is there.
     pub fn connect(settings: &Database) -> Result<Self, TlsError> {
-        let cache = settings.cache_capacity;
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
-            users: Cache::builder()
-                .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
-                .build(),
-            owners: Cache::builder()
-                .max_capacity(cache)
-                .time_to_idle(OWNER_TTI)
-                .build(),
-            sessions: Cache::builder()
-                .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
-                .build(),
             session_policies: Cache::builder()
-                .max_capacity(cache)
+                .max_capacity(settings.cache_capacity)
                 .time_to_live(POLICY_TTL)
                 .build(),
-            key_owners: Cache::builder()
-                .max_capacity(cache)
-                .time_to_live(settings.cache_ttl)
-                .build(),
-            caching: !settings.cache_ttl.is_zero(),
         })))
     }
 
@@ -85,8 +56,8 @@ impl Postgres {
     pub async fn server_time(&self) -> Result<SystemTime, Outage> {
         let statement = sql!("server_time");
         let rows = self.0.connections.query(statement, &[]).await?;
-        let row = rows.first().ok_or(Outage::Database)?;
-        row.try_get("now").map_err(|_| Outage::Database)
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        row.try_get("now").map_err(|_| Outage::DatabaseUnavailable)
     }
 
     /// What Label Studio's tables are like.
@@ -114,6 +85,7 @@ impl Postgres {
     }
 }
 
+#[async_trait]
 impl Readiness for Postgres {
     async fn ready(&self) -> Result<(), Outage> {
         self.server_time().await?;
@@ -121,13 +93,8 @@ impl Readiness for Postgres {
     }
 }
 
-/// Under which a key is remembered: the key itself is a credential.
-fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
-}
-
 /// A column that isn't as expected: the statement and the code don't fit each other, or the schema has changed.
 fn unexpected(error: &tokio_postgres::Error) -> Outage {
     tracing::error!(%error, "a row is not as expected");
-    Outage::Database
+    Outage::DatabaseUnavailable
 }

@@ -15,7 +15,7 @@ impl Postgres {
         let mut deleted = 0;
         loop {
             let rows = self.query(sql!("purge_sessions"), &[]).await?;
-            let row = rows.first().ok_or(Outage::Database)?;
+            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
             let batch: Option<i64> = row.try_get("deleted").map_err(|error| unexpected(&error))?;
             match batch {
                 None => return Ok(None),

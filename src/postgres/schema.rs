@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::accounts::NewAccount;
 use super::connection::Connections;
-use super::statement::sql;
+use super::statement::{Statements, sql};
 use super::unexpected;
 use crate::gate::reason::Outage;
 
@@ -21,6 +21,7 @@ pub struct Schema {
     pub legacy_tokens_by_default: bool,
     /// How accounts are created, or why they cannot be.
     pub accounts: Result<NewAccount, String>,
+    pub(super) statements: Statements,
 }
 
 /// The schema, once it was read.
@@ -53,7 +54,7 @@ impl Known {
 
 async fn read(connections: &Connections) -> Result<Schema, Outage> {
     let rows = connections.query(sql!("schema"), &[]).await?;
-    let row = rows.first().ok_or(Outage::Database)?;
+    let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
     let column = |name| {
         row.try_get::<_, bool>(name)
             .map_err(|error| unexpected(&error))
@@ -62,13 +63,20 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
         tracing::error!(
             "this database holds no tables of Label Studio: has it migrated, and is this its database?"
         );
-        return Err(Outage::Database);
+        return Err(Outage::DatabaseUnavailable);
     }
     let has_jwt_tokens = column("has_jwt_tokens")?;
+    let has_own_tables = column("has_own_tables")?;
+    if column("has_some_own_tables")? && !has_own_tables {
+        tracing::error!(
+            "the gate's own tables are those of an earlier release: run label-studio-gate migrate again"
+        );
+    }
     Ok(Schema {
         has_jwt_tokens,
         has_session_policy: column("has_session_policy")?,
-        has_own_tables: column("has_own_tables")?,
+        has_own_tables,
+        statements: Statements::new(has_own_tables),
         accounts: NewAccount::read(connections).await?,
         legacy_tokens_by_default: !has_jwt_tokens || !legacy_tokens_off(connections).await?,
     })
@@ -76,7 +84,7 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
 
 async fn legacy_tokens_off(connections: &Connections) -> Result<bool, Outage> {
     let rows = connections.query(sql!("jwt_defaults"), &[]).await?;
-    let row = rows.first().ok_or(Outage::Database)?;
+    let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
     row.try_get("legacy_tokens_off")
         .map_err(|error| unexpected(&error))
 }

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
 use super::statement::sql;
-use super::{Postgres, digest, unexpected};
+use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
-use crate::gate::session::{LoginRecord, Recorded, SessionStore, StoredSession, TokenUse};
-use crate::gate::user::Freshness;
+use crate::gate::session::{
+    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+};
+use crate::gate::user::UserRow;
 
 impl Postgres {
     /// `session_data` of some sessions that have not expired.
@@ -20,62 +26,52 @@ impl Postgres {
             .map_err(|error| unexpected(&error))
     }
 
-    /// Notes for some seconds what a session holds, or forgets it.
-    fn remember(&self, digest: [u8; 32], data: Option<Arc<str>>) {
-        match data {
-            Some(data) if self.0.caching => self.0.sessions.insert(digest, data),
-            Some(_) => {}
-            None => self.0.sessions.invalidate(&digest),
-        }
-    }
-}
-
-impl SessionStore for Postgres {
-    async fn load(
+    /// The session with that key and the user `owner`, in one round trip.
+    pub async fn load_with_owner(
         &self,
         key: &str,
         now: SystemTime,
-        freshness: Freshness,
-    ) -> Result<Option<Arc<str>>, Outage> {
-        let digest = digest(key);
-        if freshness == Freshness::Cached
-            && let Some(data) = self.0.sessions.get(&digest)
-        {
-            return Ok(Some(data));
-        }
-        let rows = match self.0.owners.get(&digest) {
-            Some(owner) => {
-                let statement = sql!("session_with_owner");
-                let rows = self.query(statement, &[&key, &now, &owner]).await?;
-                if let Some(row) = rows.first() {
-                    self.remember_owner(row).await?;
-                }
-                rows
-            }
-            None => self.query(sql!("load_session"), &[&key, &now]).await?,
+        owner: i32,
+    ) -> Result<Option<(Arc<str>, Option<Arc<UserRow>>)>, Outage> {
+        let schema = self.schema().await?;
+        let statement = schema.statements.session_with_owner.statement();
+        let rows = self.query(statement, &[&key, &now, &owner]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
         };
-        let data: Option<&str> = rows
-            .first()
-            .map(|row| row.try_get("session_data"))
-            .transpose()
-            .map_err(|error| unexpected(&error))?;
-        let data = data.map(Arc::from);
-        self.remember(digest, data.clone());
-        Ok(data)
+        let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
+        let owner = match id {
+            Some(_) => Some(Arc::new(self.user(row).await?)),
+            None => None,
+        };
+        Ok(Some((data(row)?, owner)))
     }
+}
 
-    fn belongs_to(&self, key: &str, user_id: i32) {
-        let key = digest(key);
-        if self.0.caching && self.0.owners.get(&key) != Some(user_id) {
-            self.0.owners.insert(key, user_id);
-        }
+fn data(row: &Row) -> Result<Arc<str>, Outage> {
+    let data: &str = row
+        .try_get("session_data")
+        .map_err(|error| unexpected(&error))?;
+    Ok(data.into())
+}
+
+/// What sorts behind every key that begins with `place`: the highest code point follows it.
+fn behind(place: &str) -> String {
+    format!("{place}\u{10ffff}")
+}
+
+#[async_trait]
+impl SessionStore for Postgres {
+    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+        let rows = self.query(sql!("load_session"), &[&key, &now]).await?;
+        rows.first().map(data).transpose()
     }
 
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
         let rows = self
             .query(sql!("page_of_sessions"), &[&after, &now])
             .await?;
-        let session = |row: &tokio_postgres::Row| {
+        let session = |row: &Row| {
             Ok(StoredSession {
                 key: row.try_get("session_key")?,
                 data: row.try_get("session_data")?,
@@ -89,62 +85,91 @@ impl SessionStore for Postgres {
 
     async fn end(&self, keys: &[String]) -> Result<(), Outage> {
         self.query(sql!("end_sessions"), &[&keys]).await?;
-        for key in keys {
-            self.remember(digest(key), None);
-        }
         Ok(())
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
-        let client = digest(token.client);
+        let (fingerprint, peer) = (token.fingerprint.as_slice(), token.peer.as_slice());
         let seconds = token.window.as_secs_f64();
+        let statement = sql!("use_token");
         let rows = self
-            .query(
-                sql!("use_token"),
-                &[
-                    &token.fingerprint.as_slice(),
-                    &client.as_slice(),
-                    &seconds,
-                    &token.expires,
-                ],
-            )
+            .query(statement, &[&fingerprint, &peer, &seconds, &token.expires])
             .await?;
-        let row = rows.first().ok_or(Outage::Database)?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
         row.try_get("accepted").map_err(|error| unexpected(&error))
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
-        let (id, password, at) = (&login.user_id, &login.password, &login.at);
+        let schema = self.schema().await?;
+        let statements = &schema.statements;
         let rows = match &login.row {
             Some(row) => {
-                let statement = sql!("record_login");
-                let session: [&(dyn tokio_postgres::types::ToSql + Sync); 7] = [
-                    id,
-                    password,
-                    at,
+                let behind = behind(row.place);
+                let parameters: [&(dyn ToSql + Sync); 10] = [
+                    &login.user_id,
+                    &login.password,
+                    &login.at,
+                    &row.place,
+                    &behind,
                     &row.key,
                     &row.data,
                     &row.expire_date,
                     &login.replaces,
+                    &login.revoked_at,
                 ];
-                self.query(statement, &session).await?
+                let lock = sql!("lock_place");
+                let statement = statements.record_login.statement();
+                self.0
+                    .connections
+                    .query_behind_lock(lock, &row.place, statement, &parameters)
+                    .await?
             }
             None => {
-                let statement = sql!("record_login_signed_cookies");
-                self.query(statement, &[id, password, at]).await?
+                let statement = statements.record_login_signed_cookies.statement();
+                let parameters: [&(dyn ToSql + Sync); 4] = [
+                    &login.user_id,
+                    &login.password,
+                    &login.at,
+                    &login.revoked_at,
+                ];
+                self.query(statement, &parameters).await?
             }
         };
-        let row = rows.first().ok_or(Outage::Database)?;
-        let unchanged = row
-            .try_get("unchanged")
-            .map_err(|error| unexpected(&error))?;
-        if let Some(ended) = login.replaces {
-            self.remember(digest(ended), None);
-        }
-        Ok(if unchanged {
-            Recorded::Done
-        } else {
-            Recorded::UserChanged
-        })
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        recorded(row, login.row.is_some()).map_err(|error| unexpected(&error))
     }
+
+    async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
+        if self.schema().await?.has_own_tables {
+            let (mark, statement) = (end.mark.as_slice(), sql!("note_end"));
+            self.query(statement, &[&mark, &end.at, &end.forget_at])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn ended_at(&self, mark: &SessionMark) -> Result<Option<SystemTime>, Outage> {
+        if !self.schema().await?.has_own_tables {
+            return Ok(None);
+        }
+        let rows = self.query(sql!("ended_at"), &[&mark.as_slice()]).await?;
+        rows.first()
+            .map(|row| row.try_get("ended_at"))
+            .transpose()
+            .map_err(|error| unexpected(&error))
+    }
+}
+
+fn recorded(row: &Row, has_row: bool) -> Result<Recorded, tokio_postgres::Error> {
+    let met = |column| match has_row {
+        true => row.try_get::<_, Option<String>>(column),
+        false => Ok(None),
+    };
+    Ok(
+        match (row.try_get("unchanged")?, met("met_key")?, met("met_data")?) {
+            (false, _, _) => Recorded::UserChanged,
+            (true, Some(key), Some(data)) => Recorded::Met(StoredSession { key, data }),
+            (true, _, _) => Recorded::Opened,
+        },
+    )
 }

@@ -20,3 +20,62 @@ macro_rules! sql {
 }
 
 pub(super) use sql;
+
+/// A statement that is put together from parts, for the tables that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Composed {
+    name: &'static str,
+    text: String,
+}
+
+impl Composed {
+    fn of(statement: Statement<'_>, has_own_tables: bool) -> Self {
+        let revoked_at = match has_own_tables {
+            true => sql!("parts/revoked_at").text,
+            false => "NULL::timestamptz",
+        };
+        let text = statement
+            .text
+            .replace("/* the user found */", sql!("parts/user").text)
+            .replace("/* revoked at */", revoked_at);
+        // Without comments, whoever looks into pg_stat_activity sees the statement.
+        let is_code = |line: &&str| !line.trim_start().starts_with("--");
+        let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+        Self {
+            name: statement.name,
+            text,
+        }
+    }
+
+    pub(super) fn statement(&self) -> Statement<'_> {
+        Statement {
+            name: self.name,
+            text: &self.text,
+        }
+    }
+}
+
+/// The statements that say whether something is revoked, which only the gate's own tables know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statements {
+    pub(super) user_by_id: Composed,
+    pub(super) user_by_email: Composed,
+    pub(super) user_by_username: Composed,
+    pub(super) session_with_owner: Composed,
+    pub(super) record_login: Composed,
+    pub(super) record_login_signed_cookies: Composed,
+}
+
+impl Statements {
+    pub(super) fn new(has_own_tables: bool) -> Self {
+        let of = |statement| Composed::of(statement, has_own_tables);
+        Self {
+            user_by_id: of(sql!("user_by_id")),
+            user_by_email: of(sql!("user_by_email")),
+            user_by_username: of(sql!("user_by_username")),
+            session_with_owner: of(sql!("session_with_owner")),
+            record_login: of(sql!("record_login")),
+            record_login_signed_cookies: of(sql!("record_login_signed_cookies")),
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! [`ApiTokens`] over `authtoken_token`, `jwt_auth_jwtsettings` and `token_blacklist_*`.
 
+use async_trait::async_trait;
 use subtle::ConstantTimeEq as _;
 use tokio_postgres::Row;
 
 use super::statement::sql;
-use super::{Postgres, digest, unexpected};
+use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
@@ -15,15 +16,12 @@ const INDEXED: usize = 8;
 /// `authtoken_token.key` holds forty characters; Label Studio makes forty and accepts others from `LABEL_STUDIO_USER_TOKEN`.
 const LONGEST_KEY: usize = 40;
 
+#[async_trait]
 impl ApiTokens for Postgres {
     async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
         let length = key.chars().count();
         if length == 0 || length > LONGEST_KEY || key.contains('\0') {
             return Ok(None);
-        }
-        let digest = digest(key);
-        if let Some(owner) = self.0.key_owners.get(&digest) {
-            return Ok(Some(owner));
         }
         let schema = self.schema().await?;
         let statement = if schema.has_jwt_tokens {
@@ -44,11 +42,6 @@ impl ApiTokens for Postgres {
             if bool::from(candidate.as_bytes().ct_eq(key.as_bytes())) {
                 found = Some(owner(row).map_err(|error| unexpected(&error))?);
             }
-        }
-        if let Some(owner) = &found
-            && self.0.caching
-        {
-            self.0.key_owners.insert(digest, owner.clone());
         }
         Ok(found)
     }
@@ -80,6 +73,7 @@ fn owner(row: &Row) -> Result<TokenOwner, tokio_postgres::Error> {
         user_id: row.try_get("id")?,
         is_active: row.try_get("is_active")?,
         is_admin: row.try_get("is_admin")?,
+        is_superuser: row.try_get("is_superuser")?,
         legacy_tokens_enabled: row.try_get("legacy_tokens_enabled")?,
         jwt_tokens_enabled: row.try_get("jwt_tokens_enabled")?,
     })

@@ -1,15 +1,16 @@
 //! [`UserDirectory`] over `htx_user`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
-use crate::gate::user::{Created, Freshness, NewUser, UserDirectory, UserRow};
+use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
 
 /// Label Studio's default for an organization without a row: eight days (`session_policy/models.py`).
 const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
@@ -17,43 +18,39 @@ const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
 /// Characters that `htx_user.first_name` and `last_name` hold.
 const LONGEST_NAME: usize = 256;
 
+#[async_trait]
 impl UserDirectory for Postgres {
-    async fn find(
-        &self,
-        identity: &Identity,
-        freshness: Freshness,
-    ) -> Result<Option<Arc<UserRow>>, Outage> {
-        if freshness == Freshness::Cached
-            && let Some(row) = self.0.users.get(identity)
-        {
-            return Ok(Some(row));
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
+        let schema = self.schema().await?;
+        let statements = &schema.statements;
+        let rows = match identity {
+            Identity::Id(id) => {
+                let statement = statements.user_by_id.statement();
+                self.query(statement, &[id]).await?
+            }
+            Identity::Email(email) => {
+                let statement = statements.user_by_email.statement();
+                self.query(statement, &[email]).await?
+            }
+            Identity::Username(name) => {
+                let statement = statements.user_by_username.statement();
+                self.query(statement, &[name]).await?
+            }
+        };
+        match rows.first() {
+            Some(row) => Ok(Some(Arc::new(self.user(row).await?))),
+            None => Ok(None),
         }
-        let found = self.read(identity).await?.map(Arc::new);
-        match &found {
-            Some(row) if self.0.caching => self.0.users.insert(identity.clone(), row.clone()),
-            Some(_) => {}
-            None => self.0.users.invalidate(identity),
-        }
-        Ok(found)
     }
 
     async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
         self.create_account(person).await
     }
 
-    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
-        let rows = self
-            .query(sql!("renew_unusable_password"), &[&user_id])
-            .await?;
-        // Under whichever name they are remembered.
-        self.0.users.invalidate_all();
-        Ok(!rows.is_empty())
-    }
-
     async fn rename(
         &self,
         user: &UserRow,
-        identity: &Identity,
+        _identity: &Identity,
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage> {
         let cut = |name: &str| name.chars().take(LONGEST_NAME).collect::<String>();
@@ -69,53 +66,32 @@ impl UserDirectory for Postgres {
                 name.clone_from(new);
             }
         }
-        let renamed = Arc::new(renamed);
-        if self.0.caching {
-            self.0.users.insert(identity.clone(), renamed.clone());
+        Ok(Arc::new(renamed))
+    }
+
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let statement = sql!("renew_unusable_password");
+        let rows = self.query(statement, &[&user_id]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+        let possible = self.schema().await?.has_own_tables;
+        if possible {
+            self.query(sql!("revoke"), &[&user_id, &at]).await?;
         }
-        Ok(renamed)
+        Ok(possible)
     }
 }
 
 impl Postgres {
-    async fn read(&self, identity: &Identity) -> Result<Option<UserRow>, Outage> {
-        let rows = match identity {
-            Identity::Id(id) => {
-                let statement = sql!("user_by_id");
-                self.query(statement, &[id]).await?
-            }
-            Identity::Email(email) => {
-                let statement = sql!("user_by_email");
-                self.query(statement, &[email]).await?
-            }
-            Identity::Username(name) => {
-                let statement = sql!("user_by_username");
-                self.query(statement, &[name]).await?
-            }
-        };
-        match rows.first() {
-            Some(row) => Ok(Some(self.user(row).await?)),
-            None => Ok(None),
-        }
-    }
-
     /// The user in a row, and how long sessions of their organization live.
-    async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
+    pub(super) async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
         let mut user = user(row).map_err(|error| unexpected(&error))?;
         if let Some(organization) = user.active_organization_id {
             user.max_session_age = self.max_session_age(organization).await?;
         }
         Ok(user)
-    }
-
-    /// Notes the user who was read beside a session, as if they had been looked up.
-    pub(super) async fn remember_owner(&self, row: &Row) -> Result<(), Outage> {
-        let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
-        if let Some(id) = id.filter(|_| self.0.caching) {
-            let user = self.user(row).await?;
-            self.0.users.insert(Identity::Id(id), Arc::new(user));
-        }
-        Ok(())
     }
 
     async fn max_session_age(&self, organization: i32) -> Result<Option<Duration>, Outage> {
@@ -147,10 +123,12 @@ fn user(row: &Row) -> Result<UserRow, tokio_postgres::Error> {
         password: row.try_get("password")?,
         is_active: row.try_get("is_active")?,
         is_privileged: row.try_get("is_privileged")?,
+        is_superuser: row.try_get("is_superuser")?,
         first_name: row.try_get("first_name")?,
         last_name: row.try_get("last_name")?,
         active_organization_id: row.try_get("active_organization_id")?,
         removed_from_organization: row.try_get("removed")?,
         max_session_age: None,
+        revoked_at: row.try_get("revoked_at")?,
     })
 }

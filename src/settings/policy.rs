@@ -7,7 +7,7 @@ use url::Url;
 use super::reader::Reader;
 use super::session::Session;
 use crate::django::SameSite;
-use crate::gate::policy::{Anonymous, PathRule, Policy, local_path};
+use crate::gate::policy::{Anonymous, CrossSite, PathRule, Policy, local_path};
 
 /// What is asked of every request, and where people are sent.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Policies {
 
 /// Whether foreign pages' requests are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CrossSite {
+enum Words {
     Auto,
     Refuse,
     Allow,
@@ -39,9 +39,9 @@ impl Policies {
         let cross_site = reader.choice(
             "policy.cross_site",
             &[
-                ("auto", CrossSite::Auto),
-                ("refuse", CrossSite::Refuse),
-                ("allow", CrossSite::Allow),
+                ("auto", Words::Auto),
+                ("refuse", Words::Refuse),
+                ("allow", Words::Allow),
             ],
         );
         let every = reader.seconds("purge.every_seconds", 0..=604_800);
@@ -49,12 +49,16 @@ impl Policies {
             gate: Policy {
                 anonymous,
                 open_paths: open_paths(reader),
-                refuse_cross_site: match cross_site {
-                    CrossSite::Auto => session.cookie_samesite == SameSite::None,
-                    CrossSite::Refuse => true,
-                    CrossSite::Allow => false,
+                cross_site: match cross_site {
+                    // Browsers keep other sessions to the site themselves.
+                    Words::Auto => CrossSite::Auto {
+                        within_site: session.cookie_samesite == SameSite::None,
+                    },
+                    Words::Refuse => CrossSite::Refuse,
+                    Words::Allow => CrossSite::Allow,
                 },
                 allowed_origins: allowed_origins(reader),
+                label_studio_path: String::new(),
             },
             sign_in: sign_in(reader),
             return_parameter: reader.filled("policy.return_parameter"),

@@ -2,15 +2,27 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
+use super::SystemEntropy;
 use crate::client_api::ClientApi;
-use crate::django::{CookieAttributes, SameSite};
+use crate::django::{CookieAttributes, SameSite, SessionCodec};
+use crate::gate::Gate;
 use crate::gate::clock::Clock;
-use crate::gate::session::{SessionPolicy, Sessions};
-use crate::gate::verify::{ApiTokenVerifier, ClientSession, Issuer, Keys, Native, Verifier};
-use crate::gate::{Gate, Places};
+use crate::gate::credential::CredentialSources;
+use crate::gate::entropy::Entropy;
+use crate::gate::issue::{IssuePolicy, TokenIssuer};
+use crate::gate::policy::Policy;
+use crate::gate::reason::Outage;
+use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
+use crate::gate::user::Users;
+use crate::gate::verify::{
+    ApiAuthenticator, ApiTokens, ClientSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
+    Verifier,
+};
 use crate::keys::{KeyServer, Refresh};
 use crate::outgoing::{Limits, Outgoing};
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
 /// Whether the gate answers for long, so that keys are worth reading again in the background.
@@ -20,12 +32,47 @@ pub(crate) enum Serving {
     No,
 }
 
+/// Postgres, as it is now and as it was some seconds ago.
+pub(crate) struct Backend {
+    pub(crate) postgres: Postgres,
+    recent: Arc<Recent>,
+}
+
+impl Backend {
+    /// Nothing is connected yet: the service starts without Postgres and finds it when it is there.
+    pub(crate) fn connect(settings: &Settings) -> Result<Self, String> {
+        let postgres =
+            Postgres::connect(&settings.database).map_err(|error| format!("database: {error}"))?;
+        let codec = SessionCodec::new(&settings.label_studio.secret_key);
+        let owner_of = move |data: &str| codec.decode_row(data).ok()?.user_id();
+        let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
+        Ok(Self {
+            postgres,
+            recent: Arc::new(recent),
+        })
+    }
+
+    fn users(&self) -> Users {
+        Users {
+            recent: self.recent.clone(),
+            current: Arc::new(self.postgres.clone()),
+        }
+    }
+
+    fn sessions(&self) -> SessionStores {
+        SessionStores {
+            recent: self.recent.clone(),
+            current: Arc::new(self.postgres.clone()),
+        }
+    }
+}
+
 pub(crate) fn gate(
     settings: &Settings,
-    backend: Postgres,
+    backend: &Backend,
     clock: Arc<dyn Clock>,
     serving: Serving,
-) -> Result<Gate<Postgres, Postgres>, String> {
+) -> Result<Gate, String> {
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
@@ -35,29 +82,91 @@ pub(crate) fn gate(
         max_session_age: session.max_age,
         once: settings.token.once,
     };
-    let places = Places {
+    let application = settings.client_session.as_ref();
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    Ok(Gate {
+        sources: CredentialSources {
+            cookie: settings.token.cookie.clone(),
+            parameter: settings.token.parameter.clone(),
+            application_cookie: application.map(|session| session.cookie_name.clone()),
+        },
         token_cookie: token_cookie(settings),
-        parameter: settings.token.parameter.clone(),
-        client_cookie: settings
-            .client_session
-            .as_ref()
-            .map(|client| client.cookie_name.clone()),
-    };
-    Ok(Gate::new(
-        places,
-        settings.policy.gate.clone(),
-        verifier(settings, backend.clone(), serving)?,
-        backend.clone(),
-        Sessions::new(backend, policy, secret_key),
+        policy: Policy {
+            label_studio_path: label_studio_path(settings),
+            ..settings.policy.gate.clone()
+        },
+        verifier: verifier(settings, backend, serving)?,
+        api: api_authenticator(settings, backend.recent.clone()),
+        users: backend.users(),
+        sessions: Sessions::new(backend.sessions(), policy, secret_key, entropy.clone()),
         clock,
-    ))
+        entropy,
+    })
 }
 
-fn verifier(
-    settings: &Settings,
-    backend: Postgres,
-    serving: Serving,
-) -> Result<Verifier<Postgres>, String> {
+/// Issues tokens.
+pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Clock>) -> TokenIssuer {
+    let policy = IssuePolicy {
+        lifetime: settings.token_issue.expires_in,
+        user_id_claim: settings.native.user_id_claim.clone(),
+        create_users: settings.token_issue.create_users,
+        legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
+        staff_for_superusers: settings.token_issue.staff_for_superusers,
+    };
+    let tokens = Arc::new(IssuersTokens {
+        recent: backend.recent.clone(),
+        current: backend.postgres.clone(),
+    });
+    TokenIssuer::new(
+        backend.users(),
+        api_authenticator(settings, tokens),
+        &settings.label_studio.secret_key,
+        policy,
+        clock,
+        Arc::new(SystemEntropy),
+    )
+}
+
+fn api_authenticator(settings: &Settings, tokens: Arc<dyn ApiTokens>) -> ApiAuthenticator {
+    ApiAuthenticator::new(
+        &settings.label_studio.secret_key,
+        &settings.label_studio.former_secret_keys,
+        tokens,
+    )
+}
+
+/// What the token route believes: a personal access token lives for 200 years, so that its revocation counts at once.
+struct IssuersTokens {
+    recent: Arc<Recent>,
+    current: Postgres,
+}
+
+#[async_trait]
+impl ApiTokens for IssuersTokens {
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        self.recent.owner_of_key(key).await
+    }
+
+    async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        self.current.owner_of_jwt(user_id, jti).await
+    }
+}
+
+/// Where browsers reach Label Studio.
+pub(super) fn label_studio_url(settings: &Settings) -> Option<url::Url> {
+    let url = settings.label_studio.url.as_deref()?;
+    url::Url::parse(url).ok()
+}
+
+/// The path of that address, without a slash at its end.
+fn label_studio_path(settings: &Settings) -> String {
+    let url = label_studio_url(settings);
+    url.map_or_else(String::new, |url| {
+        url.path().trim_end_matches('/').to_owned()
+    })
+}
+
+fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<Verifier, String> {
     let secret_key = &settings.label_studio.secret_key;
     let former = &settings.label_studio.former_secret_keys;
     let native = &settings.native;
@@ -73,7 +182,7 @@ fn verifier(
         }),
         api_tokens: native
             .api_tokens
-            .then(|| (ApiTokenVerifier::new(secret_key, former), backend)),
+            .then(|| api_authenticator(settings, Arc::new(backend.postgres.clone()))),
         client_session: settings
             .client_session
             .as_ref()

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-fn sources(directory: &Path) -> Vec<PathBuf> {
+/// The files below a directory whose names end so.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path, ending));
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == ending)
+        {
             found.push(path);
         }
     }
@@ -33,7 +37,7 @@ fn modules(place: &str) -> Vec<(PathBuf, String)> {
         .join("src")
         .join(place);
     let files = if path.is_dir() {
-        sources(&path)
+        files(&path, "rs")
     } else {
         vec![path]
     };
@@ -169,9 +173,9 @@ fn sql_stands_in_its_own_files() {
         .into_iter()
         .map(|(_, text)| text)
         .collect();
-    for entry in std::fs::read_dir(sql).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
+    for path in files(&sql, "sql") {
+        let name = path.strip_prefix(&sql).unwrap().with_extension("");
+        let name = name.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(
             text.starts_with("-- "),

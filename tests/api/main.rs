@@ -6,11 +6,14 @@
     clippy::disallowed_methods
 )]
 
+mod api_calls;
 mod app;
 mod auth;
 mod client_sessions;
 mod commands;
+mod cross_site;
 mod documents;
+mod endings;
 mod house;
 mod issuers;
 mod names;
@@ -25,3 +28,4 @@ mod sign_in;
 mod support;
 mod tls;
 mod tokens;
+mod world;

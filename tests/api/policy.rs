@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::app::{TestApp, TestDatabase};
-use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::cluster::CLUSTER;
 use crate::support::token::native;
+use crate::world::migrate;
 
 struct World {
     database: TestDatabase,
@@ -73,12 +74,6 @@ async fn where_somebody_must_be_signed_in_nobody_else_passes() {
         let both = format!("{session}; ls_auth_token=a.b.c");
         let answer = app.check("/", &both).await;
         assert_eq!((answer.status, answer.reason()), (200, "token_malformed"));
-        // Label Studio judges its own API's credentials.
-        let api = [
-            ("X-Original-URI", "/api/projects"),
-            ("Authorization", "Token x"),
-        ];
-        assert_eq!(app.check_with(&api).await.reason(), "api_credential");
 
         // The user's row counts, after some seconds at most.
         let app = TestApp::start(
@@ -131,7 +126,7 @@ async fn a_checked_session_costs_one_round_trip_in_some_seconds() {
     let query = "SELECT query FROM pg_stat_activity WHERE usename <> 'postgres' AND datname = current_database()";
     let query = database.text(query).await;
     // Not the user's alone, which would be a second one.
-    assert!(query.contains("FROM django_session AS session"), "{query}");
+    assert!(query.contains("owner AS ("), "{query}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,15 +185,6 @@ async fn ten_thousand_replays_of_a_token_add_one_row() {
     assert_eq!(database.sessions().await, 1);
 }
 
-async fn migrate(database: &TestDatabase) {
-    let url = CLUSTER.url("postgres", &database.name);
-    let settings = crate::app::settings(&url, &[]);
-    let owner = label_studio_gate::postgres::Postgres::connect(&settings.database).unwrap();
-    for _ in 0..2 {
-        owner.migrate(Some(GATE_ROLE)).await.unwrap();
-    }
-}
-
 fn from<'r>(client: &'r str, cookie: &'r str) -> [(&'r str, &'r str); 3] {
     [
         ("X-Original-URI", "/"),
@@ -251,6 +237,16 @@ async fn a_token_that_is_good_once_opens_one_session() {
     let used = "SELECT count(*) FROM label_studio_gate.used_token";
     assert_eq!(database.text(used).await, "1");
 
+    // Nobody knows that two requests without an address come from one browser.
+    let unknown = format!("ls_auth_token={}", native(user));
+    app.check("/", &unknown).await.expect(200, "session_opened");
+    for app in [&app, &other] {
+        app.check("/", &unknown).await.expect(200, "token_used");
+    }
+    database
+        .run("DELETE FROM label_studio_gate.used_token WHERE used_at > now() - interval '1 second'")
+        .await;
+
     // What has expired is forgotten with the next use.
     database
         .run("UPDATE label_studio_gate.used_token SET expires_at = now() - interval '1 second'")
@@ -272,66 +268,6 @@ async fn a_token_that_is_good_once_opens_one_session() {
         (answer.status, answer.reason()),
         (503, "database_unavailable")
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn foreign_pages_may_not_act_where_sessions_go_everywhere() {
-    let none = [
-        ("SESSION_COOKIE_SAMESITE", "None"),
-        ("SESSION_COOKIE_SECURE", "1"),
-        ("CORS_ALLOWED_ORIGINS", "https://app.example.com"),
-    ];
-    let World { app, user, .. } = world(&none).await;
-    let lax = world(&[]).await;
-    let session = app
-        .check("/", &format!("ls_auth_token={}", native(user)))
-        .await;
-    let session = format!("sessionid={}", session.session().unwrap());
-    for (method, site, origin, cookie, refused) in [
-        (
-            "POST",
-            "cross-site",
-            "https://evil.test",
-            session.as_str(),
-            true,
-        ),
-        ("POST", "", "https://evil.test", &session, true),
-        (
-            "POST",
-            "cross-site",
-            "https://app.example.com",
-            &session,
-            false,
-        ),
-        (
-            "POST",
-            "same-origin",
-            "https://ls.example.com",
-            &session,
-            false,
-        ),
-        ("POST", "", "https://ls.example.com", &session, false),
-        ("GET", "cross-site", "", &session, false),
-        ("POST", "cross-site", "https://evil.test", "", false),
-    ] {
-        let headers = [
-            ("X-Original-URI", "/api/projects"),
-            ("X-Original-Method", method),
-            ("Host", "ls.example.com"),
-            ("Cookie", cookie),
-            ("Sec-Fetch-Site", site),
-            ("Origin", origin),
-        ];
-        let headers: Vec<_> = headers.into_iter().filter(|(_, v)| !v.is_empty()).collect();
-        let answer = app.check_with(&headers).await;
-        let expected = if refused {
-            (403, "cross_site_request")
-        } else {
-            (200, "no_token")
-        };
-        assert_eq!((answer.status, answer.reason()), expected, "{headers:?}");
-        assert_eq!(lax.app.check_with(&headers).await.status, 200);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

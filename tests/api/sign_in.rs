@@ -202,7 +202,12 @@ async fn signing_out_ends_the_session_in_the_store() {
         );
         assert_eq!(database.sessions().await, 1);
         let answer = gate
-            .browse(method, "/sso/logout", &[PAGE, ("Cookie", &cookie)], "")
+            .browse(
+                method,
+                "/sso/logout",
+                &[PAGE, ("Cookie", &cookie), ("Sec-Fetch-Site", "same-origin")],
+                "",
+            )
             .await;
         assert_eq!((answer.status, location(&answer)), (303, there));
         assert_eq!(answer.set_cookies().len(), 2, "{:?}", answer.set_cookies());

@@ -34,6 +34,7 @@ mod people;
 mod plugin;
 mod programs;
 mod proxies;
+mod sdk;
 mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]

@@ -12,7 +12,11 @@ use crate::support::free_port;
 use crate::support::token::native;
 
 /// nginx before a gate with those settings, and before the Label Studio of that stack.
-fn door(stack: &Stack, settings: &[(&str, &str)], edits: &[(&str, &str)]) -> (Nginx, GateProcess) {
+pub fn door(
+    stack: &Stack,
+    settings: &[(&str, &str)],
+    edits: &[(&str, &str)],
+) -> (Nginx, GateProcess) {
     let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, settings);
     let port = free_port();
     let mut all = vec![
@@ -29,7 +33,7 @@ fn door(stack: &Stack, settings: &[(&str, &str)], edits: &[(&str, &str)]) -> (Ng
 }
 
 /// What makes nginx ask about every request: the line that `gate-http.conf` names.
-const ASK: (&str, &str) = (
+pub const ASK: (&str, &str) = (
     "include label-studio-gate/gate-http.conf;",
     "include label-studio-gate/gate-http-ask.conf;",
 );
@@ -85,7 +89,9 @@ async fn where_everybody_must_be_signed_in_pages_lead_to_the_application() {
         );
         // Signed out, that session is worth nothing, at once.
         let session = browser.cookie("sessionid").unwrap();
-        let answer = html("/sso/logout", &browser).send().await.unwrap();
+        let own = ("Referer", format!("{}/projects/", door.url));
+        let sign_out = html("/sso/logout", &browser).header(own.0, own.1);
+        let answer = sign_out.send().await.unwrap();
         assert_eq!(
             (answer.status().as_u16(), location(answer.headers())),
             (303, "/sso/signed-out")

@@ -2,28 +2,32 @@
 //!
 //! In: a user who may come in, the session cookie that the request brought, and the credential's verified claims. Out: the session's cookie,
 //! where a new one is needed. Afterwards holds: Label Studio sees exactly this user; the session of another user is gone from the store;
-//! and however many requests bring the same token, through however many gates, they meet in one session, because its key is derived
-//! from the token (or from the client's session) and not drawn at random.
+//! however many requests bring the same credential, through however many gates, they meet in one session; and a session that was ended
+//! never lives again, because no part of its key that matters can be derived from the credential.
 
+mod content;
+mod ending;
+mod key;
 mod store;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
 
-pub use self::store::{LoginRecord, Recorded, SessionRow, SessionStore, StoredSession, TokenUse};
-use super::clock::unix_seconds_f64;
-use super::reason::{Outage, Reason};
-use super::user::{ActiveUser, Freshness};
-use super::verify::{CLIENT_SESSION, VerifiedClaims};
-use crate::django::{
-    AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key, salted_hmac,
-    session_key_from,
+use self::key::Place;
+pub use self::store::{
+    LoginRecord, Recorded, SessionEnd, SessionMark, SessionRow, SessionStore, StoredSession,
+    TokenUse,
 };
-
-/// The only backend of Label Studio's `AUTHENTICATION_BACKENDS` under which Django loads a user from a session.
-const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
+use super::clock::unix_seconds_f64;
+use super::entropy::Entropy;
+use super::reason::{Granted, Outage};
+use super::user::{ActiveUser, Freshness};
+use super::verify::VerifiedClaims;
+use crate::django::{
+    AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key,
+};
 
 /// Django's `SESSION_ENGINE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +52,23 @@ pub struct SessionPolicy {
     pub once: Option<Duration>,
 }
 
-/// Opens sessions.
-pub struct Sessions<S> {
-    store: S,
+/// Where sessions are, as it was some seconds ago and as it is now. Writes go through `recent`, which then knows of them.
+#[derive(Clone)]
+pub struct SessionStores {
+    /// Its answers may be some seconds old.
+    pub recent: Arc<dyn SessionStore>,
+    /// Its answers are current.
+    pub current: Arc<dyn SessionStore>,
+}
+
+/// Opens, reads and ends sessions.
+pub struct Sessions {
+    stores: SessionStores,
     policy: SessionPolicy,
     codec: SessionCodec,
     auth_hash: AuthHasher,
-    key_secret: SecretString,
+    place_secret: SecretString,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// The session stage's outcome.
@@ -68,7 +82,7 @@ pub enum Opened {
         /// `Set-Cookie`
         set_cookie: String,
         /// Whether another user's session ended with it.
-        reason: Reason,
+        reason: Granted,
     },
     /// The user's row has changed since it was read.
     UserChanged,
@@ -79,8 +93,8 @@ pub enum Opened {
 /// Who asks for a session, and when.
 #[derive(Clone, Copy)]
 pub struct Sender<'r> {
-    /// The client's address, as the proxy tells it.
-    pub client: Option<&'r str>,
+    /// A digest of the peer's address; drawn at random where nobody knows it, so that it equals no other.
+    pub peer: &'r [u8; 32],
     /// Now.
     pub now: SystemTime,
     /// How old an answer of the store may be.
@@ -98,21 +112,32 @@ enum Presented<'a> {
     Worthless(&'a str),
 }
 
-impl<S: SessionStore> Sessions<S> {
-    /// Sessions by `policy`, kept in `store` and signed with Label Studio's `SECRET_KEY`.
-    pub fn new(store: S, policy: SessionPolicy, secret_key: &SecretString) -> Self {
+impl Sessions {
+    /// Sessions by `policy`, kept in `stores` and signed with Label Studio's `SECRET_KEY`.
+    pub fn new(
+        stores: SessionStores,
+        policy: SessionPolicy,
+        secret_key: &SecretString,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         Self {
-            store,
+            stores,
             policy,
             codec: SessionCodec::new(secret_key),
             auth_hash: AuthHasher::new(secret_key),
-            key_secret: secret_key.clone(),
+            place_secret: secret_key.clone(),
+            entropy,
         }
     }
 
     /// The name of the session cookie.
     pub fn cookie_name(&self) -> &str {
         &self.policy.cookie.name
+    }
+
+    /// Where sessions are.
+    pub const fn engine(&self) -> Engine {
+        self.policy.engine
     }
 
     /// Keeps the `presented` session when it is alive and `user`'s own; opens one otherwise.
@@ -123,44 +148,34 @@ impl<S: SessionStore> Sessions<S> {
         claims: &VerifiedClaims,
         sender: Sender<'_>,
     ) -> Result<Opened, Outage> {
-        let Sender {
-            client,
-            now,
-            freshness,
-        } = sender;
-        let (replaces, reason) = match self.examine(user, presented, now, freshness).await? {
+        let now = sender.now;
+        let presented = self.examine(user, presented, now, sender.freshness).await?;
+        let (replaces, reason) = match presented {
             Presented::OwnAndAlive => return Ok(Opened::Kept),
-            Presented::Nothing => (None, Reason::SessionOpened),
-            Presented::Worthless(value) => (Some(value), Reason::SessionOpened),
-            Presented::OtherUser(value) => (Some(value), Reason::UserSwitched),
+            Presented::Nothing => (None, Granted::SessionOpened),
+            Presented::Worthless(value) => (Some(value), Granted::SessionOpened),
+            Presented::OtherUser(value) => (Some(value), Granted::UserSwitched),
         };
-        if !self.may_use(claims, client, now).await? {
+        if !self.may_use(claims, sender.peer, now).await? {
             return Ok(Opened::TokenUsed);
         }
-        let age = self.policy.age.min(self.limit(user));
-        let digest = self.derive(claims, user, now);
-        let session = self.content(user, claims.method(), &digest, now);
-        let (value, recorded) = match self.policy.engine {
+        let limit = self.limit(user);
+        let secret = self.place_secret.expose_secret().as_bytes();
+        let place = Place::of(secret, claims, user, limit, now);
+        let method = claims.method();
+        let session = content::of_login(user, method, &place.uid(), &self.auth_hash, now);
+        let age = self.policy.age.min(limit);
+        let value = match self.policy.engine {
             Engine::Database => {
-                let key = session_key_from(&digest);
-                let data = self.codec.encode_row(&session, now);
-                let row = SessionRow {
-                    key: &key,
-                    data: &data,
-                    expire_date: now + age,
-                };
-                let replaces = replaces.filter(|old| *old != key && is_plausible_session_key(old));
-                let recorded = self.record(user, Some(row), replaces, now).await?;
-                (key, recorded)
+                let replaces = replaces.filter(|old| is_plausible_session_key(old));
+                self.open_row(user, &session, &place, replaces, now, age)
+                    .await?
             }
-            Engine::SignedCookies => {
-                let recorded = self.record(user, None, None, now).await?;
-                (self.codec.encode_cookie(&session, now), recorded)
-            }
+            Engine::SignedCookies => self.open_cookie(user, &session, now).await?,
         };
-        Ok(match recorded {
-            Recorded::UserChanged => Opened::UserChanged,
-            Recorded::Done => Opened::New {
+        Ok(match value {
+            None => Opened::UserChanged,
+            Some(value) => Opened::New {
                 set_cookie: self.policy.cookie.set(&value, Some(age), now),
                 value,
                 reason,
@@ -168,68 +183,49 @@ impl<S: SessionStore> Sessions<S> {
         })
     }
 
-    /// Whether the token may open a session: always, unless tokens are good for one.
-    async fn may_use(
+    /// A row at that place: a new one, or the one that another request has put there. `None`: the user's row has changed.
+    async fn open_row(
         &self,
-        claims: &VerifiedClaims,
-        client: Option<&str>,
+        user: &ActiveUser,
+        session: &SessionData,
+        place: &Place,
+        replaces: Option<&str>,
         now: SystemTime,
-    ) -> Result<bool, Outage> {
-        let (Some(window), Some(expires)) = (self.policy.once, claims.expires()) else {
-            return Ok(true);
-        };
-        let left = Duration::try_from_secs_f64(expires - unix_seconds_f64(now));
-        let token = TokenUse {
-            fingerprint: claims.fingerprint().as_bytes(),
-            client: client.unwrap_or_default(),
-            window,
-            // A clock that is a little off must not make it good again.
-            expires: now + left.unwrap_or_default().min(FORGOTTEN_AFTER) + window * 2,
-        };
-        self.store.use_token(&token).await
-    }
-
-    /// Ends a session: its row is deleted. A signed cookie ends with the browser's copy of it.
-    pub async fn end(&self, value: &str) -> Result<(), Outage> {
-        match self.policy.engine {
-            Engine::Database if is_plausible_session_key(value) => {
-                self.store.end(&[value.to_owned()]).await
-            }
-            Engine::Database | Engine::SignedCookies => Ok(()),
-        }
-    }
-
-    /// `Set-Cookie` that takes the session from the browser.
-    pub fn deletion(&self) -> String {
-        self.policy.cookie.delete()
-    }
-
-    /// Where sessions are.
-    pub const fn engine(&self) -> Engine {
-        self.policy.engine
-    }
-
-    /// Deletes every row that is a session of this user; how many there were. Whose a row is stands in its signed data alone, so all rows are
-    /// read, some at a time.
-    pub async fn end_all_of(&self, user_id: i32, now: SystemTime) -> Result<usize, Outage> {
-        let (mut after, mut ended) = (String::new(), 0);
-        loop {
-            let page = self.store.page(&after, now).await?;
-            let Some(last) = page.last() else {
-                return Ok(ended);
+        age: Duration,
+    ) -> Result<Option<String>, Outage> {
+        let data = self.codec.encode_row(session, now);
+        // A session that is there and that Label Studio would refuse makes way; then there is none.
+        for _ in 0..2 {
+            let key = place.key(&*self.entropy);
+            let row = SessionRow {
+                place: place.prefix(),
+                key: &key,
+                data: &data,
+                expire_date: now + age,
             };
-            after.clone_from(&last.key);
-            let is_theirs = |row: &StoredSession| {
-                let session = self.codec.decode_row(&row.data).ok();
-                session.is_some_and(|session| session.user_id() == Some(user_id))
-            };
-            let theirs = page.into_iter().filter(is_theirs).map(|row| row.key);
-            let keys: Vec<String> = theirs.collect();
-            if !keys.is_empty() {
-                self.store.end(&keys).await?;
-                ended += keys.len();
+            match self.record(user, Some(row), replaces, now).await? {
+                Recorded::UserChanged => return Ok(None),
+                Recorded::Opened => return Ok(Some(key)),
+                Recorded::Met(met) if self.is_good_row(&met.data, user, now) => {
+                    return Ok(Some(met.key));
+                }
+                Recorded::Met(met) => self.stores.recent.end(&[met.key]).await?,
             }
         }
+        Err(Outage::DatabaseUnavailable)
+    }
+
+    /// A cookie that is the session. `None`: the user's row has changed.
+    async fn open_cookie(
+        &self,
+        user: &ActiveUser,
+        session: &SessionData,
+        now: SystemTime,
+    ) -> Result<Option<String>, Outage> {
+        Ok(match self.record(user, None, None, now).await? {
+            Recorded::UserChanged => None,
+            Recorded::Opened | Recorded::Met(_) => Some(self.codec.encode_cookie(session, now)),
+        })
     }
 
     async fn record(
@@ -242,11 +238,33 @@ impl<S: SessionStore> Sessions<S> {
         let login = LoginRecord {
             user_id: user.id(),
             password: user.password(),
+            revoked_at: user.revoked_at(),
             at,
             row,
             replaces,
         };
-        self.store.record(&login).await
+        self.stores.recent.record(&login).await
+    }
+
+    /// Whether the token may open a session: always, unless tokens are good for one.
+    async fn may_use(
+        &self,
+        claims: &VerifiedClaims,
+        peer: &[u8; 32],
+        now: SystemTime,
+    ) -> Result<bool, Outage> {
+        let (Some(window), Some(expires)) = (self.policy.once, claims.expires()) else {
+            return Ok(true);
+        };
+        let left = Duration::try_from_secs_f64(expires - unix_seconds_f64(now));
+        let token = TokenUse {
+            fingerprint: claims.fingerprint().as_bytes(),
+            peer,
+            window,
+            // A clock that is a little off must not make it good again.
+            expires: now + left.unwrap_or_default().min(FORGOTTEN_AFTER) + window * 2,
+        };
+        self.stores.current.use_token(&token).await
     }
 
     /// What a session cookie stands for, whoever it belongs to; `None`: it is no session of Label Studio, or one that has ended.
@@ -256,16 +274,22 @@ impl<S: SessionStore> Sessions<S> {
         now: SystemTime,
         freshness: Freshness,
     ) -> Result<Option<SessionData>, Outage> {
+        let store = match freshness {
+            Freshness::Recent => &self.stores.recent,
+            Freshness::Current => &self.stores.current,
+        };
         Ok(match self.policy.engine {
-            Engine::SignedCookies => self.codec.decode_cookie(value, now, self.policy.age).ok(),
+            Engine::SignedCookies => {
+                let session = self.codec.decode_cookie(value, now, self.policy.age).ok();
+                match session {
+                    Some(session) if self.has_ended(&session, &**store).await? => None,
+                    session => session,
+                }
+            }
             Engine::Database if !is_plausible_session_key(value) => None,
             Engine::Database => {
-                let data = self.store.load(value, now, freshness).await?;
-                let session = data.and_then(|data| self.codec.decode_row(&data).ok());
-                if let Some(owner) = session.as_ref().and_then(SessionData::user_id) {
-                    self.store.belongs_to(value, owner);
-                }
-                session
+                let data = store.load(value, now).await?;
+                data.and_then(|data| self.codec.decode_row(&data).ok())
             }
         })
     }
@@ -291,49 +315,14 @@ impl<S: SessionStore> Sessions<S> {
         })
     }
 
-    /// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
-    /// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass.
+    /// Whether Label Studio would answer a request with this session as `user`.
     pub fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
-        let limit = self.limit(user);
-        session.user_id() == Some(user.id())
-            && session.backend() == Some(BACKEND)
-            && session
-                .auth_hash()
-                .is_some_and(|hash| self.auth_hash.matches(user.password(), hash))
-            && session
-                .last_login()
-                .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
+        content::is_alive(session, user, &self.auth_hash, self.limit(user), now)
     }
 
-    /// What a login of Label Studio puts into the session, and what the plugin adds to it.
-    ///
-    /// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
-    fn content(
-        &self,
-        user: &ActiveUser,
-        method: &str,
-        digest: &[u8; 32],
-        now: SystemTime,
-    ) -> SessionData {
-        let mut session = SessionData::new();
-        session.insert("uid", json!(uid(digest)));
-        if let Some(organization) = user.active_organization_id() {
-            session.insert("organization_pk", json!(organization));
-        }
-        session.insert("last_login", json!(unix_seconds_f64(now)));
-        session.insert("_auth_user_id", json!(user.id().to_string()));
-        session.insert("_auth_user_backend", json!(BACKEND));
-        session.insert(
-            "_auth_user_hash",
-            json!(self.auth_hash.hash(user.password())),
-        );
-        session.insert("jwt_auto_login", Value::Bool(true));
-        let method = match method {
-            CLIENT_SESSION => CLIENT_SESSION,
-            _ => "jwt",
-        };
-        session.insert("sso_method", json!(method));
-        session
+    fn is_good_row(&self, data: &str, user: &ActiveUser, now: SystemTime) -> bool {
+        let session = self.codec.decode_row(data);
+        session.is_ok_and(|session| self.is_alive_for(&session, user, now))
     }
 
     /// How long after its login Label Studio ends a session of this user.
@@ -341,45 +330,4 @@ impl<S: SessionStore> Sessions<S> {
         user.max_session_age()
             .unwrap_or(self.policy.max_session_age)
     }
-
-    /// 256 bits that only a holder of `SECRET_KEY` can compute, the same wherever the same token logs the same user in.
-    ///
-    /// The password column is part of it: after a change of password a row under the old key would hold a hash that Django refuses. So is, for
-    /// a credential that outlives sessions, the stretch of its life that has begun: the session of an earlier one is too old for Label Studio.
-    fn derive(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> [u8; 32] {
-        let (now, limit) = (unix_seconds_f64(now), self.limit(user).as_secs_f64());
-        let stretch = match claims.expires() {
-            Some(expires) => ((expires - now) / limit).ceil(),
-            None => (now / limit).floor(),
-        };
-        let mut input = Vec::with_capacity(32 + 4 + 8 + user.password().len());
-        input.extend_from_slice(claims.fingerprint().as_bytes());
-        input.extend_from_slice(&user.id().to_be_bytes());
-        input.extend_from_slice(&stretch.to_be_bytes());
-        input.extend_from_slice(user.password().as_bytes());
-        salted_hmac(
-            "label-studio-gate.session-key",
-            self.key_secret.expose_secret().as_bytes(),
-            &input,
-        )
-    }
-}
-
-/// Label Studio's `uid`, by which it tells browsers apart in its own log: a UUID, version 8 (RFC 9562 §5.8), of the digest's end, which the
-/// session key doesn't reveal.
-fn uid(digest: &[u8; 32]) -> String {
-    let hash = salted_hmac("label-studio-gate.uid", digest, b"");
-    let mut bytes = [0_u8; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    bytes[6] = (bytes[6] & 0x0f) | 0x80;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
 }

@@ -1,38 +1,35 @@
-//! Label Studio's own API tokens (since 1.17): access tokens and personal access tokens.
+//! Credentials of Label Studio's own API: legacy tokens and, since 1.17, access tokens and personal access tokens.
 //!
-//! The token route takes them as credentials of administrators; as logins they count only where that is switched on.
+//! The token route takes them from administrators. The check verifies them where everybody must be signed in. As logins, JWTs count
+//! only where `native.api_tokens` says so.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::super::clock::unix_seconds_f64;
 use super::super::identity::user_id;
-use super::super::reason::{Outage, Reason};
+use super::super::reason::{CredentialError, Outage};
 use super::claims::numeric_date;
 use super::compact::Compact;
 use super::keys::VerificationKey;
-use super::native::{self, hs256_keys};
-use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
+use super::native::hs256_keys;
+use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// simplejwt's claim with the primary key (`USER_ID_CLAIM`), which Label Studio doesn't change.
 const USER_ID: &str = "user_id";
 
 /// Where Label Studio's own API credentials are looked up.
+#[async_trait]
 pub trait ApiTokens: Send + Sync {
     /// The owner of a legacy token (`authtoken_token`), compared in constant time.
-    fn owner_of_key(
-        &self,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<TokenOwner>, Outage>> + Send;
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage>;
 
     /// The user behind an access token or a personal access token, and whether the token was revoked (`token_blacklist_*`).
-    fn owner_of_jwt(
-        &self,
-        user_id: i32,
-        jti: &str,
-    ) -> impl Future<Output = Result<Option<JwtOwner>, Outage>> + Send;
+    async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage>;
 }
 
 /// The user whose API token was presented.
@@ -44,6 +41,8 @@ pub struct TokenOwner {
     pub is_active: bool,
     /// `is_staff` or `is_superuser`
     pub is_admin: bool,
+    /// `is_superuser`
+    pub is_superuser: bool,
     /// Whether the active organization accepts legacy tokens; true for a user without one, and before Label Studio 1.17.
     pub legacy_tokens_enabled: bool,
     /// Whether the active organization accepts JWT API tokens; false before Label Studio 1.17.
@@ -55,74 +54,159 @@ pub struct TokenOwner {
 pub struct JwtOwner {
     /// The user.
     pub owner: TokenOwner,
-    /// Whether the token stands in the blacklist.
+    /// Whether the token is on the blacklist.
     pub revoked: bool,
 }
 
-/// Verifies Label Studio's JWT API tokens.
-pub struct ApiTokenVerifier(Vec<VerificationKey>);
+/// What an API caller shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ApiCredential<'r> {
+    /// `Authorization: Token …` or `X-Api-Key`: a key of `authtoken_token`.
+    Key(&'r str),
+    /// `Authorization: Bearer …`: an access token or a personal access token.
+    Jwt(&'r str),
+    /// One of these headers, in a form that Label Studio would not accept either.
+    Unreadable,
+}
 
-impl ApiTokenVerifier {
-    /// Verifies with Label Studio's `SECRET_KEY`, and with those before it.
+/// Tells the kind and never the credential.
+impl std::fmt::Debug for ApiCredential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key",
+            Self::Jwt(_) => "Jwt",
+            Self::Unreadable => "Unreadable",
+        })
+    }
+}
+
+/// simplejwt's `token_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JwtKind {
+    /// Good for five minutes of API calls.
+    Access,
+    /// A personal access token: exchanged for access tokens, and no credential of API calls.
+    Refresh,
+}
+
+/// Verifies credentials of Label Studio's own API.
+#[derive(Clone)]
+pub struct ApiAuthenticator {
+    keys: Vec<VerificationKey>,
+    tokens: Arc<dyn ApiTokens>,
+}
+
+impl ApiAuthenticator {
+    /// Verifies with Label Studio's `SECRET_KEY` and with `former` ones, and looks owners up in `tokens`.
     pub fn new<'s>(
         secret_key: &'s SecretString,
         former: impl IntoIterator<Item = &'s SecretString>,
+        tokens: Arc<dyn ApiTokens>,
     ) -> Self {
-        Self(hs256_keys(secret_key, former))
+        Self {
+            keys: hs256_keys(secret_key, former),
+            tokens,
+        }
+    }
+
+    /// The primary key of the user as whom Label Studio's API would answer; `None`: it would not.
+    ///
+    /// An access token alone is a Bearer credential there: a personal access token is exchanged first (`POST /api/token/refresh/`).
+    pub async fn api_user(
+        &self,
+        credential: ApiCredential<'_>,
+        now: SystemTime,
+    ) -> Result<Option<i32>, Outage> {
+        let owner = match credential {
+            ApiCredential::Key(key) => self
+                .owner_of_key(key)
+                .await?
+                .filter(|owner| owner.legacy_tokens_enabled),
+            ApiCredential::Jwt(token) => match self.owner_of_jwt(token, now).await {
+                Ok((owner, JwtKind::Access)) => owner,
+                Err(Unverified::Outage(outage)) => return Err(outage),
+                Ok((_, JwtKind::Refresh))
+                | Err(Unverified::Unrecognized(_) | Unverified::Refused(_)) => None,
+            },
+            ApiCredential::Unreadable => None,
+        };
+        let active = owner.filter(|owner| owner.is_active);
+        Ok(active.map(|owner| owner.user_id))
+    }
+
+    /// The owner of a legacy token, whether or not the organization accepts such tokens.
+    pub async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        self.tokens.owner_of_key(key).await
+    }
+
+    /// The owner of a personal access token or an access token; `None`: the token is good and its user is gone.
+    pub async fn owner_of_any_jwt(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Option<TokenOwner>, Unverified> {
+        self.owner_of_jwt(token, now).await.map(|(owner, _)| owner)
+    }
+
+    async fn owner_of_jwt(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<(Option<TokenOwner>, JwtKind), Unverified> {
+        let token = Compact::parse(token).map_err(Unverified::Unrecognized)?;
+        self.owner(&token, now).await
     }
 
     /// Whose token it is, as simplejwt and Label Studio judge it: signed with HS256 under `SECRET_KEY`, `exp` and `jti` there, `token_type`
-    /// one of the two, not in the blacklist, and switched on in the organization. They carry neither `iss` nor `aud`.
-    pub async fn owner(
+    /// one of the two, not on the blacklist, and switched on in the organization. They carry neither `iss` nor `aud`.
+    async fn owner(
         &self,
         token: &Compact<'_>,
-        tokens: &impl ApiTokens,
         now: SystemTime,
-    ) -> Result<TokenOwner, Unverified> {
-        token.signed_by(&self.0)?;
+    ) -> Result<(Option<TokenOwner>, JwtKind), Unverified> {
+        use CredentialError::{
+            ApiTokensDisabled, TokenClaimInvalid, TokenClaimMissing, TokenExpired,
+            TokenNotYetValid, TokenRevoked,
+        };
+        token.signed_by(&self.keys)?;
         let claims = token.claims();
         let text = |name| claims.get(name).and_then(Value::as_str);
-        if !matches!(text("token_type"), Some("access" | "refresh")) {
-            return Err(Unverified::Foreign(Reason::TokenClaimMissing));
-        }
+        let kind = match text("token_type") {
+            Some("access") => JwtKind::Access,
+            Some("refresh") => JwtKind::Refresh,
+            _ => return Err(Unverified::Unrecognized(TokenClaimMissing)),
+        };
         let now = unix_seconds_f64(now);
         let later = |name| numeric_date(claims, name).map(|at| at.is_some_and(|at| at > now));
-        if numeric_date(claims, "exp")?.ok_or(Reason::TokenClaimMissing)? <= now {
-            return Err(Reason::TokenExpired.into());
+        if numeric_date(claims, "exp")?.ok_or(TokenClaimMissing)? <= now {
+            return Err(TokenExpired.into());
         }
         if later("nbf")? || later("iat")? {
-            return Err(Reason::TokenNotYetValid.into());
+            return Err(TokenNotYetValid.into());
         }
-        let jti = text("jti").ok_or(Reason::TokenClaimMissing)?;
-        let user_id = claims.get(USER_ID).ok_or(Reason::TokenClaimMissing)?;
-        let user_id = self::user_id(user_id).ok_or(Reason::TokenClaimInvalid)?;
-        let found = tokens.owner_of_jwt(user_id, jti).await;
+        let jti = text("jti").ok_or(TokenClaimMissing)?;
+        let user_id = claims.get(USER_ID).ok_or(TokenClaimMissing)?;
+        let user_id = self::user_id(user_id).ok_or(TokenClaimInvalid)?;
+        let found = self.tokens.owner_of_jwt(user_id, jti).await;
         match found.map_err(Unverified::Outage)? {
-            None => Err(Reason::UserUnknown.into()),
-            Some(JwtOwner { revoked: true, .. }) => Err(Reason::TokenRevoked.into()),
-            Some(JwtOwner { owner, .. }) if !owner.jwt_tokens_enabled => {
-                Err(Reason::ApiTokensDisabled.into())
-            }
-            Some(JwtOwner { owner, .. }) => Ok(owner),
+            Some(JwtOwner { revoked: true, .. }) => Err(TokenRevoked.into()),
+            Some(found) if !found.owner.jwt_tokens_enabled => Err(ApiTokensDisabled.into()),
+            found => Ok((found.map(|found| found.owner), kind)),
         }
     }
 
-    /// The same for a login.
+    /// Verifies a token that is to log its user in.
     pub(super) async fn verify(
         &self,
         token: &Compact<'_>,
-        tokens: &impl ApiTokens,
         now: SystemTime,
     ) -> Result<VerifiedClaims, Unverified> {
-        self.owner(token, tokens, now).await?;
-        let subject = Subject::UserId(USER_ID.to_owned());
-        let fingerprint = Fingerprint::of("api", token.signed());
-        let claims = token.claims().clone();
+        self.owner(token, now).await?;
         Ok(VerifiedClaims::new(
-            claims,
-            subject,
-            native::METHOD,
-            fingerprint,
+            token.claims().clone(),
+            Subject::UserId(USER_ID.to_owned()),
+            Method::Native,
+            Fingerprint::of("api", token.signed()),
         ))
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::super::clock::unix_seconds_f64;
-use super::super::reason::Reason;
+use super::super::reason::CredentialError;
 
 /// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
@@ -39,72 +39,90 @@ pub struct RequiredClaim {
 
 impl Expectation {
     /// Checks `exp`, `nbf`, `iat`, `iss`, `aud` and what else is required.
-    pub fn check(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Reason> {
-        self.check_times(claims, unix_seconds_f64(now))?;
+    pub fn check(
+        &self,
+        claims: &Map<String, Value>,
+        now: SystemTime,
+    ) -> Result<(), CredentialError> {
+        let now = unix_seconds_f64(now);
+        self.check_times(claims, now)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
+        self.check_lifetime(claims, now)?;
         self.required
             .iter()
             .try_for_each(|required| required.check(claims))
     }
 
-    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), Reason> {
+    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
         let leeway = self.leeway.as_secs_f64();
-        let exp = numeric_date(claims, "exp")?.ok_or(Reason::TokenClaimMissing)?;
+        let exp = numeric_date(claims, "exp")?.ok_or(CredentialError::TokenClaimMissing)?;
         let nbf = numeric_date(claims, "nbf")?;
         let iat = numeric_date(claims, "iat")?;
         // "on or after which the JWT MUST NOT be accepted" (§4.1.4)
         if now - leeway >= exp {
-            return Err(Reason::TokenExpired);
+            return Err(CredentialError::TokenExpired);
         }
         if nbf.is_some_and(|nbf| nbf > now + leeway)
             || iat.is_some_and(|iat| iat > now + leeway + CLOCK_SKEW.as_secs_f64())
         {
-            return Err(Reason::TokenNotYetValid);
+            return Err(CredentialError::TokenNotYetValid);
         }
-        let lifetime = exp - iat.unwrap_or(now);
+        Ok(())
+    }
+
+    /// Behind issuer and audience: how long a token may live is its issuer's matter.
+    fn check_lifetime(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
+        let made = numeric_date(claims, "iat")?.unwrap_or(now);
+        let exp = numeric_date(claims, "exp")?.unwrap_or(made);
         match self.max_lifetime {
-            Some(most) if lifetime > most.as_secs_f64() => Err(Reason::TokenLifetimeTooLong),
+            Some(most) if exp - made > most.as_secs_f64() => {
+                Err(CredentialError::TokenLifetimeTooLong)
+            }
             _ => Ok(()),
         }
     }
 
-    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let Some(expected) = &self.issuer else {
             return Ok(());
         };
         match claims.get("iss") {
-            None => Err(Reason::TokenClaimMissing),
+            None => Err(CredentialError::TokenClaimMissing),
             Some(Value::String(issuer)) if issuer == expected => Ok(()),
-            Some(_) => Err(Reason::TokenIssuerRefused),
+            Some(_) => Err(CredentialError::TokenIssuerRefused),
         }
     }
 
-    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let expected = |audience: &String| self.audiences.contains(audience);
         let accepted = match claims.get("aud") {
             None if self.audiences.is_empty() => true,
-            None => return Err(Reason::TokenClaimMissing),
+            None => return Err(CredentialError::TokenClaimMissing),
             Some(Value::String(audience)) => expected(audience),
             Some(Value::Array(audiences)) => audiences
                 .iter()
                 .any(|audience| matches!(audience, Value::String(name) if expected(name))),
             Some(_) => false,
         };
-        accepted.then_some(()).ok_or(Reason::TokenAudienceRefused)
+        accepted
+            .then_some(())
+            .ok_or(CredentialError::TokenAudienceRefused)
     }
 }
 
 impl RequiredClaim {
-    fn check(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+    fn check(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let value = claim(claims, &self.name).filter(|value| !value.is_null());
-        let value = value.ok_or(Reason::TokenClaimMissing)?;
+        let value = value.ok_or(CredentialError::TokenClaimMissing)?;
         let accepted = match value {
             _ if self.accepted.is_empty() => true,
             Value::Array(list) => list.iter().any(|item| self.accepted.contains(item)),
             single => self.accepted.contains(single),
         };
-        accepted.then_some(()).ok_or(Reason::TokenClaimRefused)
+        accepted
+            .then_some(())
+            .ok_or(CredentialError::TokenClaimRefused)
     }
 }
 
@@ -122,12 +140,15 @@ pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'
 /// A `NumericDate` (§2): seconds, with or without a fraction, from 1970 to the year 9999.
 ///
 /// What lies beyond is no moment that a clock will show: comparisons with it say nothing, and arithmetic with it overflows.
-pub(super) fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Reason> {
+pub(super) fn numeric_date(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<f64>, CredentialError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
     match value.as_f64() {
         Some(seconds) if (0.0..=LAST_MOMENT).contains(&seconds) => Ok(Some(seconds)),
-        _ => Err(Reason::TokenClaimInvalid),
+        _ => Err(CredentialError::TokenClaimInvalid),
     }
 }

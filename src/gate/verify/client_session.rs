@@ -1,29 +1,26 @@
-//! Method 3: the session of the application that Label Studio is embedded in. Its own API says whose it is.
+//! Method 3: the session of the host application that Label Studio is embedded in. Its own API says whose it is.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::super::identity::PersonRules;
-use super::super::reason::{Outage, Reason};
-use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
+use super::super::reason::{CredentialError, Outage};
+use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
-/// The method's name in `X-Gate-Method` and in the log.
-pub const METHOD: &str = "session";
+/// A person, as the host application describes them.
+pub type Person = Arc<Map<String, Value>>;
 
 /// Who knows whose session it is.
+#[async_trait]
 pub trait ClientSessions: Send + Sync {
-    /// The person whose session `cookie` names, as the application describes them; `None`: there is no such session.
-    fn person(&self, cookie: &str) -> PersonFuture<'_>;
+    /// The person whose session `cookie` names; `None`: there is no such session.
+    async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage>;
 
     /// Asks anew the next time: the browser has signed out.
-    fn forget(&self, cookie: &str) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    async fn forget(&self, cookie: &str);
 }
-
-/// What [`ClientSessions::person`] comes to.
-pub type PersonFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<Arc<Map<String, Value>>>, Outage>> + Send + 'a>>;
 
 /// Verifies the application's sessions.
 pub struct ClientSession {
@@ -50,12 +47,14 @@ impl ClientSession {
         let person = self.sessions.person(cookie).await;
         let person = person
             .map_err(Unverified::Outage)?
-            .ok_or(Unverified::Foreign(Reason::ClientSessionUnknown))?;
+            .ok_or(Unverified::Unrecognized(
+                CredentialError::ClientSessionUnknown,
+            ))?;
         Ok(VerifiedClaims::new(
             Arc::unwrap_or_clone(person),
             Subject::Person(self.rules.clone()),
-            METHOD,
-            Fingerprint::of(METHOD, cookie),
+            Method::Session,
+            Fingerprint::of("session", cookie),
         ))
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use super::super::reason::Reason;
+use super::super::reason::CredentialError;
 use super::keys::VerificationKey;
 use super::{Unverified, strict_json};
 
@@ -22,8 +22,8 @@ impl<'t> Compact<'t> {
     /// Takes a token apart.
     ///
     /// A name that stands twice is refused (RFC 7515 §4, RFC 7519 §4): readers differ in which of the two they take.
-    pub fn parse(token: &'t str) -> Result<Self, Reason> {
-        let malformed = Reason::TokenMalformed;
+    pub fn parse(token: &'t str) -> Result<Self, CredentialError> {
+        let malformed = CredentialError::TokenMalformed;
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(malformed)?;
         Ok(Self {
@@ -61,33 +61,35 @@ impl<'t> Compact<'t> {
         &self,
         keys: impl IntoIterator<Item = &'k VerificationKey>,
     ) -> Result<(), Unverified> {
-        let algorithm = self.algorithm().map_err(Unverified::Foreign)?;
-        let mut reason = Reason::TokenAlgorithmRefused;
+        let algorithm = self.algorithm().map_err(Unverified::Unrecognized)?;
+        let mut reason = CredentialError::TokenAlgorithmRefused;
         for key in keys.into_iter().filter(|key| key.allows(algorithm)) {
             let message = self.signed.as_bytes();
             match jsonwebtoken::crypto::verify(self.signature, message, key.key(), algorithm) {
                 Ok(true) => return Ok(()),
-                Ok(false) | Err(_) => reason = Reason::TokenSignatureInvalid,
+                Ok(false) | Err(_) => reason = CredentialError::TokenSignatureInvalid,
             }
         }
-        Err(Unverified::Foreign(reason))
+        Err(Unverified::Unrecognized(reason))
     }
 
     /// The header's algorithm.
-    fn algorithm(&self) -> Result<Algorithm, Reason> {
+    fn algorithm(&self) -> Result<Algorithm, CredentialError> {
         // An extension that must be understood and isn't makes the token invalid (RFC 7515 §4.1.11). The gate understands none.
         if self.header.contains_key("crit") || self.header.contains_key("b64") {
-            return Err(Reason::TokenHeaderRefused);
+            return Err(CredentialError::TokenHeaderRefused);
         }
         let named = self.header.get("alg").and_then(Value::as_str);
-        let named = named.ok_or(Reason::TokenMalformed)?;
-        named.parse().map_err(|_| Reason::TokenAlgorithmRefused)
+        let named = named.ok_or(CredentialError::TokenMalformed)?;
+        named
+            .parse()
+            .map_err(|_| CredentialError::TokenAlgorithmRefused)
     }
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, Reason> {
+fn object(part: &str) -> Result<Map<String, Value>, CredentialError> {
     let json = URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| Reason::TokenMalformed)?;
-    strict_json::object(&json).ok_or(Reason::TokenMalformed)
+        .map_err(|_| CredentialError::TokenMalformed)?;
+    strict_json::object(&json).ok_or(CredentialError::TokenMalformed)
 }

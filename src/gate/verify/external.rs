@@ -4,14 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::identity::PersonRules;
-use super::super::reason::Reason;
+use super::super::reason::CredentialError;
 use super::claims::Expectation;
 use super::compact::Compact;
 use super::keys::{Candidates, KeySet, KeySource};
-use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
-
-/// The method's name in `X-Gate-Method` and in the log.
-pub const METHOD: &str = "external";
+use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// Whoever issues tokens, and what they may say.
 pub struct Issuer {
@@ -49,7 +46,9 @@ impl Issuer {
         if let (Some(expected), Some(claimed)) = (&self.expectation.issuer, token.claimed_issuer())
             && expected != claimed
         {
-            return Err(Unverified::Foreign(Reason::TokenIssuerRefused));
+            return Err(Unverified::Unrecognized(
+                CredentialError::TokenIssuerRefused,
+            ));
         }
         self.check_signature(token).await?;
         let claims = token.claims();
@@ -57,8 +56,8 @@ impl Issuer {
         Ok(VerifiedClaims::new(
             claims.clone(),
             Subject::Person(self.rules.clone()),
-            METHOD,
-            Fingerprint::of(METHOD, token.signed()),
+            Method::External,
+            Fingerprint::of("external", token.signed()),
         ))
     }
 
@@ -81,6 +80,6 @@ impl Issuer {
 fn check(token: &Compact<'_>, keys: &KeySet) -> Result<(), Unverified> {
     match keys.candidates(token.key_id()) {
         Candidates::Keys(keys) => token.signed_by(keys),
-        Candidates::Unknown => Err(Unverified::Foreign(Reason::TokenKeyUnknown)),
+        Candidates::Unknown => Err(Unverified::Unrecognized(CredentialError::TokenKeyUnknown)),
     }
 }

@@ -3,9 +3,9 @@
 //! A key knows the algorithms it is good for (RFC 8725 §3.1); a token's header is only compared with them. So a public key is never an
 //! HMAC secret, whatever a token says.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -19,12 +19,13 @@ const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS51
 const MOST_KEYS: usize = 64;
 
 /// Where the keys of an issuer come from when they are not in the settings.
+#[async_trait]
 pub trait KeySource: Send + Sync {
     /// The keys as they were last read; never waits.
     fn current(&self) -> Option<Arc<KeySet>>;
 
     /// Reads them again, because a token names one that is not there. Within the cool-down of the last reading it is that reading's outcome.
-    fn renew(&self) -> Pin<Box<dyn Future<Output = Result<Arc<KeySet>, Outage>> + Send + '_>>;
+    async fn renew(&self) -> Result<Arc<KeySet>, Outage>;
 }
 
 /// A key with which signatures are verified.

@@ -22,25 +22,45 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub use self::api_token::{ApiTokenVerifier, ApiTokens, JwtOwner, TokenOwner};
+pub use self::api_token::{ApiAuthenticator, ApiCredential, ApiTokens, JwtOwner, TokenOwner};
 pub use self::claims::{Expectation, RequiredClaim};
-pub use self::client_session::{
-    ClientSession, ClientSessions, METHOD as CLIENT_SESSION, PersonFuture,
-};
+pub use self::client_session::{ClientSession, ClientSessions, Person};
 pub use self::compact::Compact;
-pub use self::external::{Issuer, Keys, METHOD as EXTERNAL};
+pub use self::external::{Issuer, Keys};
 pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
-pub use self::native::{AUDIENCE, ISSUER, METHOD as NATIVE, Native};
+pub use self::native::{AUDIENCE, ISSUER, Native};
 use super::credential::Credential;
 use super::identity::PersonRules;
-use super::reason::{Outage, Reason};
+use super::reason::{CredentialError, Outage};
+
+/// The method that vouches for a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// 1: a token of one of the operator's issuers.
+    External,
+    /// 2: a token that the token route issued, or an API token of Label Studio.
+    Native,
+    /// 3: the session of the host application.
+    Session,
+}
+
+impl Method {
+    /// Its name in `X-Gate-Method` and in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Native => "native",
+            Self::Session => "session",
+        }
+    }
+}
 
 /// Claims whose signature, time, issuer and audience were checked.
 #[derive(Debug)]
 pub struct VerifiedClaims {
     claims: Map<String, Value>,
     subject: Subject,
-    method: &'static str,
+    method: Method,
     fingerprint: Fingerprint,
 }
 
@@ -57,7 +77,7 @@ impl VerifiedClaims {
     fn new(
         claims: Map<String, Value>,
         subject: Subject,
-        method: &'static str,
+        method: Method,
         fingerprint: Fingerprint,
     ) -> Self {
         Self {
@@ -81,13 +101,18 @@ impl VerifiedClaims {
     /// `exp`, in seconds since the epoch. Every accepted token has one; a client's session has an end of its own.
     pub fn expires(&self) -> Option<f64> {
         match self.method {
-            CLIENT_SESSION => None,
-            _ => self.claims.get("exp").and_then(Value::as_f64),
+            Method::Session => None,
+            Method::External | Method::Native => self.claims.get("exp").and_then(Value::as_f64),
         }
     }
 
+    /// `iat`, in seconds since the epoch: when the token was issued, where it says so.
+    pub fn issued_at(&self) -> Option<f64> {
+        self.claims.get("iat").and_then(Value::as_f64)
+    }
+
     /// The method that vouches for them.
-    pub const fn method(&self) -> &'static str {
+    pub const fn method(&self) -> Method {
         self.method
     }
 
@@ -122,16 +147,16 @@ impl Fingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
     /// Nobody whom this method knows vouches for it: another method may.
-    Foreign(Reason),
+    Unrecognized(CredentialError),
     /// It is genuine and not acceptable.
-    Unacceptable(Reason),
+    Refused(CredentialError),
     /// It cannot be said now.
     Outage(Outage),
 }
 
-impl From<Reason> for Unverified {
-    fn from(reason: Reason) -> Self {
-        Self::Unacceptable(reason)
+impl From<CredentialError> for Unverified {
+    fn from(reason: CredentialError) -> Self {
+        Self::Refused(reason)
     }
 }
 
@@ -139,30 +164,30 @@ impl Unverified {
     /// Of what two methods say about one token, the one that says more; the earlier one where both say as much.
     const fn or(self, later: Self) -> Self {
         match (self, later) {
-            (Self::Unacceptable(_), _) | (Self::Outage(_), Self::Foreign(_) | Self::Outage(_)) => {
+            (Self::Refused(_), _) | (Self::Outage(_), Self::Unrecognized(_) | Self::Outage(_)) => {
                 self
             }
-            (Self::Foreign(_), Self::Foreign(_)) => self,
+            (Self::Unrecognized(_), Self::Unrecognized(_)) => self,
             (_, later) => later,
         }
     }
 }
 
 /// The methods that are switched on, in the order in which they are tried.
-pub struct Verifier<T> {
+pub struct Verifier {
     /// Method 1.
     pub issuers: Vec<Issuer>,
     /// Method 2: what the token route issues.
     pub native: Option<Native>,
     /// Method 2: Label Studio's own API tokens.
-    pub api_tokens: Option<(ApiTokenVerifier, T)>,
+    pub api_tokens: Option<ApiAuthenticator>,
     /// Method 3.
     pub client_session: Option<ClientSession>,
     /// Longer tokens are refused unread; bytes.
     pub max_length: usize,
 }
 
-impl<T: ApiTokens> Verifier<T> {
+impl Verifier {
     /// Verifies a credential.
     pub async fn verify(
         &self,
@@ -172,9 +197,9 @@ impl<T: ApiTokens> Verifier<T> {
         match (credential, &self.client_session) {
             (Credential::Token(token), _) => self.verify_token(token, now).await,
             (Credential::ClientSession(cookie), Some(method)) => method.verify(cookie).await,
-            (Credential::ClientSession(_), None) => {
-                Err(Unverified::Foreign(Reason::ClientSessionUnknown))
-            }
+            (Credential::ClientSession(_), None) => Err(Unverified::Unrecognized(
+                CredentialError::ClientSessionUnknown,
+            )),
         }
     }
 
@@ -184,9 +209,9 @@ impl<T: ApiTokens> Verifier<T> {
         now: SystemTime,
     ) -> Result<VerifiedClaims, Unverified> {
         if token.len() > self.max_length {
-            return Err(Unverified::Foreign(Reason::TokenMalformed));
+            return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
         }
-        let token = Compact::parse(token).map_err(Unverified::Foreign)?;
+        let token = Compact::parse(token).map_err(Unverified::Unrecognized)?;
         let mut why: Option<Unverified> = None;
         let mut note = |next: Unverified| why = Some(why.map_or(next, |first| first.or(next)));
         for issuer in &self.issuers {
@@ -195,8 +220,8 @@ impl<T: ApiTokens> Verifier<T> {
                 Err(next) => note(next),
             }
         }
-        if let Some((method, tokens)) = &self.api_tokens {
-            match method.verify(&token, tokens, now).await {
+        if let Some(method) = &self.api_tokens {
+            match method.verify(&token, now).await {
                 Ok(claims) => return Ok(claims),
                 Err(next) => note(next),
             }
@@ -207,6 +232,6 @@ impl<T: ApiTokens> Verifier<T> {
                 Err(next) => note(next),
             }
         }
-        Err(why.unwrap_or(Unverified::Foreign(Reason::NoMethod)))
+        Err(why.unwrap_or(Unverified::Unrecognized(CredentialError::NoMethod)))
     }
 }

@@ -7,14 +7,12 @@ use secrecy::SecretString;
 use super::claims::Expectation;
 use super::compact::Compact;
 use super::keys::VerificationKey;
-use super::{Fingerprint, Subject, Unverified, VerifiedClaims};
+use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// `iss` of a native token.
 pub const ISSUER: &str = "label-studio";
 /// `aud` of a native token.
 pub const AUDIENCE: &str = "label-studio-sso";
-/// The method's name in `X-Gate-Method` and in the log.
-pub const METHOD: &str = "native";
 
 /// Verifies native tokens.
 pub struct Native {
@@ -56,12 +54,12 @@ impl Native {
         token.signed_by(&self.keys)?;
         let claims = token.claims();
         self.expectation.check(claims, now)?;
-        let fingerprint = Fingerprint::of(METHOD, token.signed());
+        let fingerprint = Fingerprint::of("native", token.signed());
         let subject = self.subject.clone();
         Ok(VerifiedClaims::new(
             claims.clone(),
             subject,
-            METHOD,
+            Method::Native,
             fingerprint,
         ))
     }

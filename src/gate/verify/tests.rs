@@ -24,7 +24,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs())
 }
 
-fn verify(token: &str) -> Result<Identity, Reason> {
+fn verify(token: &str) -> Result<Identity, CredentialError> {
     let secret = SecretString::from(SECRET);
     let native = Native::new(
         &secret,
@@ -33,17 +33,17 @@ fn verify(token: &str) -> Result<Identity, Reason> {
         Duration::ZERO,
         Some(LONGEST),
     );
-    let verifier = Verifier::<NoTokens> {
+    let verifier = Verifier {
         native: Some(native),
         ..nothing()
     };
     let header = format!("ls_auth_token={token}");
     let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
-    let subrequest = Subrequest::new("/", cookies, false).expect("a readable request");
-    let sources = crate::gate::credential::Sources {
+    let subrequest = Subrequest::new("/", cookies, None).expect("a readable request");
+    let sources = crate::gate::credential::CredentialSources {
         cookie: Some("ls_auth_token".to_owned()),
         parameter: "token".to_owned(),
-        client_cookie: None,
+        application_cookie: None,
     };
     let credential = Credential::find(&subrequest, &sources, None)
         .next()
@@ -52,41 +52,25 @@ fn verify(token: &str) -> Result<Identity, Reason> {
 }
 
 /// Whom the credential names, or why nobody.
-fn identity(
-    verifier: &Verifier<NoTokens>,
-    credential: &Credential<'_>,
-) -> Result<Identity, Reason> {
+fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity, CredentialError> {
     let verified = futures_util::FutureExt::now_or_never(verifier.verify(credential, now()));
     let claims = verified
         .expect("no key server is asked")
         .map_err(|why| match why {
-            Unverified::Foreign(reason) | Unverified::Unacceptable(reason) => reason,
-            Unverified::Outage(outage) => outage.reason(),
+            Unverified::Unrecognized(reason) | Unverified::Refused(reason) => reason,
+            Unverified::Outage(outage) => panic!("{outage}"),
         })?;
     Claimant::from_claims(&claims).map(|claimant| claimant.identity)
 }
 
 /// No method at all.
-fn nothing() -> Verifier<NoTokens> {
+fn nothing() -> Verifier {
     Verifier {
         issuers: Vec::new(),
         native: None,
         api_tokens: None,
         client_session: None,
         max_length: 16 * 1024,
-    }
-}
-
-/// A Label Studio without API tokens.
-struct NoTokens;
-
-impl ApiTokens for NoTokens {
-    async fn owner_of_key(&self, _key: &str) -> Result<Option<TokenOwner>, Outage> {
-        Ok(None)
-    }
-
-    async fn owner_of_jwt(&self, _user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
-        Ok(None)
     }
 }
 
@@ -131,7 +115,7 @@ fn raw(header: &str, payload: &str) -> String {
 
 #[test]
 fn claims_are_checked() {
-    use Reason::*;
+    use CredentialError::*;
     let accepted = || Ok(Identity::Id(7));
     for (changes, expected) in [
         (json!({}), accepted()),
@@ -211,8 +195,8 @@ fn a_moment_lies_between_1970_and_9999() {
     let exp = format!(r#""exp":{}"#, NOW + 600);
     assert!(payload.contains(&exp));
     for (numbers, expected) in [
-        (&NO_MOMENTS[..], Reason::TokenClaimInvalid),
-        (&NO_NUMBERS[..], Reason::TokenMalformed),
+        (&NO_MOMENTS[..], CredentialError::TokenClaimInvalid),
+        (&NO_NUMBERS[..], CredentialError::TokenMalformed),
     ] {
         for number in numbers {
             let changed = payload.replace(&exp, &format!(r#""exp":{number}"#));
@@ -233,7 +217,7 @@ fn a_moment_lies_between_1970_and_9999() {
 
 #[test]
 fn keys_and_algorithms_are_checked() {
-    use Reason::*;
+    use CredentialError::*;
     let good = sign(Algorithm::HS256, SECRET, &claims());
     let (signed, signature) = good.rsplit_once('.').expect("three parts");
     let payload = claims().to_string();
@@ -370,7 +354,7 @@ fn the_key_of_a_native_token_works_for_nothing_else() {
     let token =
         json!({"token_type": "access", "exp": NOW + 300, "iat": NOW, "jti": "x", "user_id": "7"});
     let token = sign(Algorithm::HS256, SECRET, &token);
-    assert_eq!(verify(&token), Err(Reason::TokenClaimMissing));
+    assert_eq!(verify(&token), Err(CredentialError::TokenClaimMissing));
 }
 
 #[test]

@@ -12,24 +12,27 @@ use serde::Deserialize;
 
 use self::page::{Language, Page};
 use super::extract::Proxy;
-use super::{Backend, State, extract};
+use super::{State, extract};
 use crate::gate::policy::local_path;
-use crate::gate::reason::{Outage, Reason};
+use crate::gate::reason::{Denied, Granted, Outage, Reason};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 
-/// Where people are sent.
+/// Where users are sent.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub struct Redirects {
     /// Where they sign in: a URL of the application.
     pub sign_in: Option<url::Url>,
     /// The parameter of that URL that says where they came from.
     pub return_parameter: String,
     /// Where they are when they have signed out; a page of the gate's own without one.
     pub signed_out: Option<String>,
+    /// Where browsers reach Label Studio: the origin of addresses that lead back. Without it that of the request is taken, which the proxy
+    /// has to vouch for.
+    pub label_studio: Option<url::Url>,
 }
 
 /// What `/sso/login` is given, in the query or as a form.
@@ -42,56 +45,62 @@ pub(super) struct Login {
 }
 
 /// `GET /sso/login?token=…&next=…`
-pub(super) async fn login_by_link<P: Backend>(
+pub(super) async fn login_by_link(
     request: HttpRequest,
     login: Result<web::Query<Login>, actix_web::Error>,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     login_with(&request, login.ok().map(web::Query::into_inner), &state).await
 }
 
 /// `POST /sso/login`
-pub(super) async fn login_by_form<P: Backend>(
+pub(super) async fn login_by_form(
     request: HttpRequest,
     login: Result<web::Form<Login>, actix_web::Error>,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     login_with(&request, login.ok().map(web::Form::into_inner), &state).await
 }
 
-async fn login_with<P: Backend>(
-    request: &HttpRequest,
-    login: Option<Login>,
-    state: &State<P>,
-) -> HttpResponse {
+async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) -> HttpResponse {
     match login {
         Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
-        None => show(state, request, Page::LinkExpired, Reason::RequestMalformed),
+        None => show(
+            state,
+            request,
+            Page::LinkExpired,
+            Denied::RequestMalformed.into(),
+        ),
     }
 }
 
 /// A page was asked for with a token in its address: the browser is sent to the same address without it.
-pub(super) async fn login_by_address<P: Backend>(
+pub(super) async fn login_by_address(
     request: HttpRequest,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return show(&state, &request, Page::NotAllowed, Reason::RequestMalformed);
+        return show(
+            &state,
+            &request,
+            Page::NotAllowed,
+            Denied::RequestMalformed.into(),
+        );
     };
     let Some((token, next)) = state.gate.token_in(uri) else {
-        return show(&state, &request, Page::LinkExpired, Reason::NoToken);
+        return show(&state, &request, Page::LinkExpired, Granted::NoToken.into());
     };
     sign_in(&state, &request, &token, local_path(&next)).await
 }
 
-async fn sign_in<P: Backend>(
-    state: &State<P>,
-    request: &HttpRequest,
-    token: &str,
-    next: &str,
-) -> HttpResponse {
+async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
     let Some(subrequest) = extract::of_browser(request, next) else {
-        return show(state, request, Page::LinkExpired, Reason::RequestMalformed);
+        return show(
+            state,
+            request,
+            Page::LinkExpired,
+            Denied::RequestMalformed.into(),
+        );
     };
     let verdict = state.gate.sign_in(token, &subrequest).await;
     let reason = match &verdict {
@@ -104,7 +113,7 @@ async fn sign_in<P: Backend>(
             let path = subrequest.path();
             let signed_in = match grant.login() {
                 Some(login) => {
-                    let (user_id, method) = (login.user_id, login.method);
+                    let (user_id, method) = (login.user_id, login.method.as_str());
                     tracing::info!(reason = reason.code(), user_id, method, path, "signed in");
                     true
                 }
@@ -129,30 +138,36 @@ async fn sign_in<P: Backend>(
             tracing::info!(reason = reason.code(), "token not accepted");
             show(state, request, Page::LinkExpired, reason)
         }
-        Err(Rejection::Denial(_)) => {
+        Err(Rejection::Denial(denial)) => {
             tracing::warn!(reason = reason.code(), "refused");
-            show(state, request, Page::NotKnown, reason)
+            show(state, request, Page::of_denial(denial.reason()), reason)
         }
         Err(Rejection::Outage(outage)) => unavailable(state, request, outage),
     }
 }
 
-async fn is_signed_in<P: Backend>(state: &State<P>, subrequest: &Subrequest<'_>) -> bool {
+async fn is_signed_in(state: &State, subrequest: &Subrequest<'_>) -> bool {
     matches!(state.gate.has_living_session(subrequest).await, Ok(true))
 }
 
 /// `GET /sso/logout`, `POST /sso/logout`
-pub(super) async fn logout<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
+pub(super) async fn logout(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let Some(subrequest) = extract::of_browser(&request, "/") else {
-        return show(&state, &request, Page::NotAllowed, Reason::RequestMalformed);
+        return show(
+            &state,
+            &request,
+            Page::NotAllowed,
+            Denied::RequestMalformed.into(),
+        );
     };
     match state.gate.sign_out(&subrequest).await {
-        Ok(cookies) => {
+        Ok(None) => {
+            let reason = Denied::CrossSiteRequest.into();
+            show(&state, &request, Page::ConfirmSignOut, reason)
+        }
+        Ok(Some(cookies)) => {
             tracing::info!("signed out");
-            let there = state.places.signed_out.as_deref();
+            let there = state.redirects.signed_out.as_deref();
             let mut response = see_other(there.unwrap_or("/sso/signed-out"));
             for cookie in cookies {
                 append_cookie(&mut response, &cookie);
@@ -164,91 +179,86 @@ pub(super) async fn logout<P: Backend>(
 }
 
 /// `GET /sso/signed-out`: where `/sso/logout` leads when nothing else is configured.
-pub(super) async fn signed_out<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    show(&state, &request, Page::SignedOut, Reason::NoToken)
+pub(super) async fn signed_out(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    show(&state, &request, Page::SignedOut, Granted::NoToken.into())
 }
 
 /// What nginx shows where the check answered 401: pages are sent to the application's sign-in, everything else gets 401.
-pub(super) async fn sign_in_required<P: Backend>(
+pub(super) async fn sign_in_required(
     request: HttpRequest,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     let reason = reason_of_the_check(&request).unwrap_or(Reason::SignInRequired);
-    match (&state.places.sign_in, is_page_request(&request)) {
+    match (&state.redirects.sign_in, is_page_request(&request)) {
         (Some(url), true) => see_other(sign_in_url(&state, Proxy::Nginx, &request, url).as_str()),
         _ => show(&state, &request, Page::SignInRequired, reason),
     }
 }
 
 /// What nginx shows where the check answered 403.
-pub(super) async fn refused<P: Backend>(
-    request: HttpRequest,
-    state: web::Data<State<P>>,
-) -> HttpResponse {
-    let reason = reason_of_the_check(&request).unwrap_or(Reason::RequestMalformed);
-    show(&state, &request, Page::of_denial(reason), reason)
+pub(super) async fn refused(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    let denied = match reason_of_the_check(&request) {
+        Some(Reason::Denied(denied)) => denied,
+        _ => Denied::RequestMalformed,
+    };
+    show(&state, &request, Page::of_denial(denied), denied.into())
 }
 
 /// What the visitor sees where a proxy hands the check's own answer on. Its status is that of the check, so that pages are sent to the application's
 /// sign-in by themselves.
-pub(super) fn rejected<P: Backend>(
-    state: &State<P>,
+pub(super) fn rejected(
+    state: &State,
     proxy: Proxy,
     request: &HttpRequest,
     rejection: &Rejection,
 ) -> HttpResponse {
     let reason = rejection.reason();
-    match (rejection, &state.places.sign_in) {
+    match (rejection, &state.redirects.sign_in) {
         (Rejection::SignInRequired(_), Some(url)) => {
             let url = sign_in_url(state, proxy, request, url);
             show_with(state, request, Page::SignInRequired, reason, Some(&url))
         }
         (Rejection::SignInRequired(_), None) => show(state, request, Page::SignInRequired, reason),
-        (Rejection::Denial(_), _) => show(state, request, Page::of_denial(reason), reason),
+        (Rejection::Denial(denial), _) => {
+            show(state, request, Page::of_denial(denial.reason()), reason)
+        }
         (Rejection::Outage(_), _) => show(state, request, Page::Unavailable, reason),
     }
 }
 
 /// The application's sign-in, which leads back.
-fn sign_in_url<P: Backend>(
-    state: &State<P>,
-    proxy: Proxy,
-    request: &HttpRequest,
-    url: &url::Url,
-) -> url::Url {
+fn sign_in_url(state: &State, proxy: Proxy, request: &HttpRequest, url: &url::Url) -> url::Url {
     let mut url = url.clone();
     if let Some(back) = way_back(state, proxy, request) {
         url.query_pairs_mut()
-            .append_pair(&state.places.return_parameter, &back);
+            .append_pair(&state.redirects.return_parameter, &back);
     }
     url
 }
 
 /// The address that was asked for, without a token in it.
-fn way_back<P: Backend>(state: &State<P>, proxy: Proxy, request: &HttpRequest) -> Option<String> {
+fn way_back(state: &State, proxy: Proxy, request: &HttpRequest) -> Option<String> {
     let uri = extract::original_uri(proxy, request)?;
     let path = state
         .gate
         .token_in(uri)
         .map_or_else(|| uri.to_owned(), |(_, clean)| clean);
+    let path = local_path(&path);
+    if let Some(url) = &state.redirects.label_studio {
+        return Some(format!("{}{path}", url.origin().ascii_serialization()));
+    }
     let host = extract::original_host(proxy, request)?;
     let scheme = match extract::forwarded_proto(request) {
         Some("https") => "https",
         _ => "http",
     };
-    Some(format!("{scheme}://{host}{}", local_path(&path)))
+    Some(format!("{scheme}://{host}{path}"))
 }
 
 /// What the check said, as nginx hands it on.
 fn reason_of_the_check(request: &HttpRequest) -> Option<Reason> {
     let code = request.headers().get(X_GATE_REASON)?.to_str().ok()?;
-    Reason::ALL
-        .iter()
-        .copied()
-        .find(|reason| reason.code() == code)
+    Reason::from_code(code)
 }
 
 /// Whether a person waits for a page, and not a script for data.
@@ -259,29 +269,19 @@ fn is_page_request(request: &HttpRequest) -> bool {
         .is_some_and(|value| value.contains("text/html"))
 }
 
-fn unavailable<P: Backend>(
-    state: &State<P>,
-    request: &HttpRequest,
-    outage: Outage,
-) -> HttpResponse {
-    let reason = outage.reason();
-    tracing::error!(reason = reason.code(), "cannot decide: {outage}");
-    show(state, request, Page::Unavailable, reason)
+fn unavailable(state: &State, request: &HttpRequest, outage: Outage) -> HttpResponse {
+    tracing::error!(reason = outage.code(), "cannot decide: {outage}");
+    show(state, request, Page::Unavailable, outage.into())
 }
 
 /// A page for people, JSON for everything else. Both carry an id by which the log line of the proxy can be found.
-fn show<P: Backend>(
-    state: &State<P>,
-    request: &HttpRequest,
-    page: Page,
-    reason: Reason,
-) -> HttpResponse {
+fn show(state: &State, request: &HttpRequest, page: Page, reason: Reason) -> HttpResponse {
     show_with(state, request, page, reason, None)
 }
 
 /// The same, with a page that goes on to `next` by itself.
-fn show_with<P: Backend>(
-    state: &State<P>,
+fn show_with(
+    state: &State,
     request: &HttpRequest,
     page: Page,
     reason: Reason,
@@ -302,15 +302,15 @@ fn show_with<P: Backend>(
     let language = request.headers().get(ACCEPT_LANGUAGE);
     let language = Language::preferred(language.and_then(|value| value.to_str().ok()));
     response
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header(("Content-Security-Policy", page::CONTENT_SECURITY_POLICY))
+        .insert_header((REFERRER_POLICY, page.referrer_policy()))
+        .insert_header(("Content-Security-Policy", page.content_security_policy()))
         .insert_header(("Content-Language", language.code()))
         .content_type("text/html; charset=utf-8")
         .body(page.html(language, &id, next))
 }
 
 /// nginx' `$request_id`, or one of our own.
-fn request_id<P: Backend>(state: &State<P>, request: &HttpRequest) -> String {
+fn request_id(state: &State, request: &HttpRequest) -> String {
     let given = request.headers().get(X_REQUEST_ID);
     let given = given
         .and_then(|value| value.to_str().ok())

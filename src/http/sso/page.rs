@@ -3,11 +3,7 @@
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::gate::reason::Reason;
-
-/// Nothing is loaded and nothing runs; who may frame the page is not restricted, since Label Studio itself is framed.
-pub(super) const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+use crate::gate::reason::{Denied, Reason};
 
 /// What a page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +16,8 @@ pub(super) enum Page {
     NotAllowed,
     /// Somebody must be signed in.
     SignInRequired,
+    /// Another site may have led here: the visitor has to say that they want to sign out.
+    ConfirmSignOut,
     /// The session has ended.
     SignedOut,
     /// It cannot be said now.
@@ -65,10 +63,14 @@ impl Language {
 
 impl Page {
     /// What is said to whom the check answered 403.
-    pub(super) const fn of_denial(reason: Reason) -> Self {
+    pub(super) const fn of_denial(reason: Denied) -> Self {
         match reason {
-            Reason::CrossSiteRequest | Reason::RequestMalformed => Self::NotAllowed,
-            _ => Self::NotKnown,
+            Denied::CrossSiteRequest | Denied::RequestMalformed => Self::NotAllowed,
+            Denied::UserUnknown
+            | Denied::UserInactive
+            | Denied::UserRemoved
+            | Denied::UserPrivileged
+            | Denied::UserNotCreated => Self::NotKnown,
         }
     }
 
@@ -76,8 +78,40 @@ impl Page {
         match self {
             Self::LinkExpired | Self::SignInRequired => StatusCode::UNAUTHORIZED,
             Self::NotKnown | Self::NotAllowed => StatusCode::FORBIDDEN,
-            Self::SignedOut => StatusCode::OK,
+            Self::SignedOut | Self::ConfirmSignOut => StatusCode::OK,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Nothing is loaded and nothing runs; who may frame a page is not restricted, since Label Studio itself is framed. The page with a button is
+    /// not framed by other sites, where somebody could be made to press it.
+    pub(super) const fn content_security_policy(self) -> &'static str {
+        match self {
+            Self::ConfirmSignOut => {
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+            }
+            Self::LinkExpired
+            | Self::NotKnown
+            | Self::NotAllowed
+            | Self::SignInRequired
+            | Self::SignedOut
+            | Self::Unavailable => {
+                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+            }
+        }
+    }
+
+    /// Whether the address of the page is told to others. A form that is posted under "no-referrer" hides its origin (Fetch, "append a request
+    /// `Origin` header"), so that it could not be told from one of another site.
+    pub(super) const fn referrer_policy(self) -> &'static str {
+        match self {
+            Self::ConfirmSignOut => "same-origin",
+            Self::LinkExpired
+            | Self::NotKnown
+            | Self::NotAllowed
+            | Self::SignInRequired
+            | Self::SignedOut
+            | Self::Unavailable => "no-referrer",
         }
     }
 
@@ -116,6 +150,14 @@ impl Page {
                 "로그인이 필요합니다",
                 "애플리케이션에 로그인한 뒤 Label Studio를 열어 주세요.",
             ),
+            (Self::ConfirmSignOut, Language::English) => (
+                "Sign out of Label Studio?",
+                "Another page led you here. Your session ends when you press the button.",
+            ),
+            (Self::ConfirmSignOut, Language::Korean) => (
+                "Label Studio에서 로그아웃할까요?",
+                "다른 페이지를 통해 들어오셨습니다. 버튼을 누르면 세션이 종료됩니다.",
+            ),
             (Self::SignedOut, Language::English) => (
                 "You are signed out",
                 "Your session in Label Studio has ended.",
@@ -147,12 +189,22 @@ impl Page {
             let url = url.as_str().replace('&', "&amp;");
             format!("<meta http-equiv=\"refresh\" content=\"0; url={url}\">")
         });
+        // The form goes to the address that the page was asked at, which is another below a path of the host.
+        let button = match (self, language) {
+            (Self::ConfirmSignOut, Language::English) => {
+                "<form method=\"post\"><button>Sign out</button></form>"
+            }
+            (Self::ConfirmSignOut, Language::Korean) => {
+                "<form method=\"post\"><button>로그아웃</button></form>"
+            }
+            _ => "",
+        };
         format!(
             "<!doctype html>\n<html lang=\"{code}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <meta name=\"robots\" content=\"noindex\">{next}<title>{title}</title>\
              <style>body{{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0;padding:2rem;max-width:34rem}}\
              h1{{font-size:1.3rem}}small{{color:#666}}</style></head>\
-             <body><h1>{title}</h1><p>{text}</p><p><small>{label}: {id}</small></p></body></html>\n"
+             <body><h1>{title}</h1><p>{text}</p>{button}<p><small>{label}: {id}</small></p></body></html>\n"
         )
     }
 

@@ -9,7 +9,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::gate::issue::IssueError;
-use crate::gate::reason::Reason;
+use crate::gate::reason::{Denied, Outage};
 
 /// Everything that the route answers.
 pub(in crate::http) enum Answer {
@@ -21,9 +21,9 @@ pub(in crate::http) enum Answer {
     LegacyTokensDisabled,
     JwtTokensDisabled,
     AdminRequired,
-    NoSuchUser { reason: Reason, email: String },
+    NoSuchUser { reason: Denied, email: String },
     TooMany(Duration),
-    Unavailable(Reason),
+    Unavailable(Outage),
 }
 
 impl Answer {
@@ -32,9 +32,9 @@ impl Answer {
             IssueError::InvalidCredential => Self::InvalidApiToken,
             IssueError::LegacyTokensDisabled => Self::LegacyTokensDisabled,
             IssueError::JwtTokensDisabled => Self::JwtTokensDisabled,
-            IssueError::NotAdmin => Self::AdminRequired,
+            IssueError::NotAdmin | IssueError::NotSuperuser => Self::AdminRequired,
             IssueError::User(reason) => Self::NoSuchUser { reason, email },
-            IssueError::Outage(outage) => Self::Unavailable(outage.reason()),
+            IssueError::Outage(outage) => Self::Unavailable(outage),
         }
     }
 
@@ -72,8 +72,8 @@ impl Answer {
             Self::AdminRequired => json!({"error": "Admin privileges required"}),
             Self::NoSuchUser { reason, email } => {
                 let (error_code, what) = match reason {
-                    Reason::UserInactive => ("USER_INACTIVE", "User is not active"),
-                    Reason::UserRemoved => {
+                    Denied::UserInactive => ("USER_INACTIVE", "User is not active"),
+                    Denied::UserRemoved => {
                         ("USER_REMOVED", "User was removed from the organization")
                     }
                     _ => ("USER_NOT_FOUND", "User not found"),

@@ -5,7 +5,6 @@ mod answer;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -13,8 +12,9 @@ use serde_json::Value;
 
 pub(super) use self::answer::Answer;
 use super::client_address::client_address;
-use super::{Backend, State};
-use crate::gate::issue::{Admin, ApiCredential, IssueError, TokenIssuer};
+use super::{State, extract};
+use crate::gate::issue::{Admin, IssueError, TokenIssuer};
+use crate::gate::verify::ApiCredential;
 
 /// An e-mail address has at most 254 bytes; nothing that is sent here has reason to be larger than this.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -29,16 +29,16 @@ pub struct RateLimits {
 }
 
 /// The route's state.
-pub struct TokenRoute<I> {
-    issuer: I,
+pub struct TokenRoute {
+    issuer: TokenIssuer,
     issues: Option<DefaultKeyedRateLimiter<i32>>,
     failures: Option<DefaultKeyedRateLimiter<String>>,
     blocked: moka::sync::Cache<String, ()>,
 }
 
-impl<I> TokenRoute<I> {
+impl TokenRoute {
     /// Issues with `issuer`, as often as `limits` allow.
-    pub fn new(issuer: I, limits: RateLimits) -> Self {
+    pub fn new(issuer: TokenIssuer, limits: RateLimits) -> Self {
         Self {
             issuer,
             issues: limits
@@ -89,34 +89,16 @@ impl<I> TokenRoute<I> {
 /// How long an address that guessed too often waits.
 const BLOCKED_FOR: Duration = Duration::from_secs(10);
 
-/// What stands before the token in `Authorization`, where Label Studio knows it.
+/// What the caller shows: `Authorization` alone, as in the plugin.
 fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
-    let value = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or(Answer::AuthenticationRequired)?;
-    // Django REST framework splits at any white space and takes the scheme in any case (`rest_framework/authentication.py`).
-    let mut words = value.split_ascii_whitespace();
-    let scheme = words.next().unwrap_or_default();
-    let make = if scheme.eq_ignore_ascii_case("token") {
-        ApiCredential::Key
-    } else if scheme.eq_ignore_ascii_case("bearer") {
-        ApiCredential::Jwt
-    } else {
-        return Err(Answer::AuthenticationRequired);
-    };
-    match (words.next(), words.next()) {
-        (Some(secret), None) => Ok(make(secret)),
-        _ => Err(Answer::InvalidApiToken),
-    }
+    extract::authorization(request.headers()).ok_or(Answer::AuthenticationRequired)
 }
 
 /// `POST /api/sso/token`
-pub(super) async fn issue<P: Backend>(
+pub(super) async fn issue(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: web::Data<State<P>>,
+    state: web::Data<State>,
 ) -> HttpResponse {
     let answer = match answer(&request, body, &state.token).await {
         Ok(answer) | Err(answer) => answer,
@@ -128,10 +110,10 @@ pub(super) async fn issue<P: Backend>(
     response
 }
 
-async fn answer<P: Backend>(
+async fn answer(
     request: &HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    route: &TokenRoute<TokenIssuer<P, P>>,
+    route: &TokenRoute,
 ) -> Result<Answer, Answer> {
     let admin = admin(request, route).await?;
     route.may_issue(&admin)?;
@@ -154,10 +136,7 @@ async fn answer<P: Backend>(
 }
 
 /// The administrator whose API token the request carries.
-pub(super) async fn admin<P: Backend>(
-    request: &HttpRequest,
-    route: &TokenRoute<TokenIssuer<P, P>>,
-) -> Result<Admin, Answer> {
+pub(super) async fn admin(request: &HttpRequest, route: &TokenRoute) -> Result<Admin, Answer> {
     let address = client_address(request);
     let credential = credential(request)?;
     route.may_try(&address)?;

@@ -1,0 +1,7 @@
+-- Who: SessionStore (src/postgres/sessions.rs), at the end of a session that is a signed cookie.
+-- Does: notes when the session with the mark $1 ended, until $3.
+INSERT INTO label_studio_gate.ended_session AS known (mark, ended_at, expires_at)
+VALUES ($1, $2, $3)
+    ON CONFLICT (mark) DO UPDATE
+   SET ended_at = greatest(known.ended_at, EXCLUDED.ended_at),
+       expires_at = greatest(known.expires_at, EXCLUDED.expires_at)

@@ -1,0 +1,60 @@
+//! Whom a token would log in, without doing so: for `label-studio-gate inspect`.
+
+use super::Gate;
+use super::credential::Credential;
+use super::identity::Claimant;
+use super::reason::{CredentialError, Denied, Outage, Reason};
+use super::user::{ActiveUser, Freshness, NotAdmitted};
+use super::verify::{Method, Unverified};
+
+/// What a token would do.
+#[derive(Debug)]
+pub enum Inspected {
+    /// It would log in a user who is there.
+    Known {
+        /// Who.
+        user: ActiveUser,
+        /// The method that vouches for them.
+        method: Method,
+    },
+    /// It would make an account for its user.
+    New {
+        /// The method that vouches for them.
+        method: Method,
+    },
+    /// It would log nobody in.
+    Refused(Reason),
+}
+
+impl Gate {
+    /// What `token` would do.
+    pub async fn inspect(&self, token: &str) -> Result<Inspected, Outage> {
+        let credential = Credential::Token(token.into());
+        let claims = match self.verifier.verify(&credential, self.clock.now()).await {
+            Ok(claims) => claims,
+            Err(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
+                return Ok(Inspected::Refused(why.into()));
+            }
+            Err(Unverified::Outage(outage)) => return Err(outage),
+        };
+        let mut claimant = match Claimant::from_claims(&claims) {
+            Ok(claimant) => claimant,
+            Err(why) => return Ok(Inspected::Refused(why.into())),
+        };
+        let would_create = std::mem::take(&mut claimant.admission.create);
+        claimant.admission.update_names = false;
+        let method = claims.method();
+        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Current).await;
+        Ok(match user {
+            Ok(user) if user.has_revoked(claims.issued_at()) => {
+                Inspected::Refused(CredentialError::TokenRevoked.into())
+            }
+            Ok(user) => Inspected::Known { user, method },
+            Err(NotAdmitted::Refused(Denied::UserUnknown)) if would_create => {
+                Inspected::New { method }
+            }
+            Err(NotAdmitted::Refused(why)) => Inspected::Refused(why.into()),
+            Err(NotAdmitted::Outage(outage)) => return Err(outage),
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! What a session holds, and whether Label Studio would accept it.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::store::SessionMark;
+use crate::django::{AuthHasher, SessionData};
+use crate::gate::clock::unix_seconds_f64;
+use crate::gate::user::ActiveUser;
+use crate::gate::verify::Method;
+
+/// The only backend of Label Studio's `AUTHENTICATION_BACKENDS` under which Django loads a user from a session.
+const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
+
+/// What a login of Label Studio puts into the session, and what the plugin adds to it.
+///
+/// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
+pub(super) fn of_login(
+    user: &ActiveUser,
+    method: Method,
+    uid: &str,
+    auth_hash: &AuthHasher,
+    now: SystemTime,
+) -> SessionData {
+    let mut session = SessionData::new();
+    session.insert("uid", json!(uid));
+    if let Some(organization) = user.active_organization_id() {
+        session.insert("organization_pk", json!(organization));
+    }
+    session.insert("last_login", json!(unix_seconds_f64(now)));
+    session.insert("_auth_user_id", json!(user.id().to_string()));
+    session.insert("_auth_user_backend", json!(BACKEND));
+    session.insert("_auth_user_hash", json!(auth_hash.hash(user.password())));
+    session.insert("jwt_auto_login", Value::Bool(true));
+    // The plugin's own two words for it.
+    let sso_method = match method {
+        Method::External | Method::Native => "jwt",
+        Method::Session => "session",
+    };
+    session.insert("sso_method", json!(sso_method));
+    session
+}
+
+/// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
+/// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass. `limit` is how long after its login Label
+/// Studio ends a session. A session from before a revocation is over, whatever Label Studio says.
+pub(super) fn is_alive(
+    session: &SessionData,
+    user: &ActiveUser,
+    auth_hash: &AuthHasher,
+    limit: Duration,
+    now: SystemTime,
+) -> bool {
+    session.user_id() == Some(user.id())
+        && session.backend() == Some(BACKEND)
+        && session
+            .auth_hash()
+            .is_some_and(|hash| auth_hash.matches(user.password(), hash))
+        && session
+            .last_login()
+            .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
+        && !user.has_revoked(session.last_login())
+}
+
+/// What stays the same in a session for as long as it lives: Label Studio signs a cookie anew with each answer, and `uid` is not touched.
+pub(super) fn mark(session: &SessionData) -> SessionMark {
+    let mut hash = Sha256::new();
+    match session.get("uid").and_then(Value::as_str) {
+        Some(uid) => hash.update(uid.as_bytes()),
+        None => {
+            let owner = session.user_id().unwrap_or_default();
+            let login = session.last_login().unwrap_or_default();
+            hash.update(owner.to_be_bytes());
+            hash.update(login.to_be_bytes());
+        }
+    }
+    hash.finalize().into()
+}

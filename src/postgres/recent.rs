@@ -1,0 +1,220 @@
+//! Decorator: Postgres whose answers may be some seconds old.
+//!
+//! It remembers users, sessions and API credentials that it has found, each for `database.cache_seconds`, and never what it has not found.
+//! What is written through it is known at once. It also remembers whose session it was, so that both are read in one round trip.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use super::Postgres;
+use crate::gate::identity::{Identity, Profile};
+use crate::gate::reason::Outage;
+use crate::gate::session::{
+    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+};
+use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
+use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
+use crate::settings::Database;
+
+/// How long it is remembered whose session it was. It only says which user to read beside it.
+const OWNER_TTI: Duration = Duration::from_secs(3600);
+
+/// Reads the primary key of a session's user from `session_data`.
+pub type OwnerOf = Box<dyn Fn(&str) -> Option<i32> + Send + Sync>;
+
+/// Postgres, with a memory of some seconds.
+pub struct Recent {
+    postgres: Postgres,
+    owner_of: OwnerOf,
+    users: Cache<Identity, Arc<UserRow>>,
+    /// `session_data` by the digest of the key: the key itself is a credential.
+    sessions: Cache<[u8; 32], Arc<str>>,
+    /// Whose session it was.
+    owners: Cache<[u8; 32], i32>,
+    /// Whether a signed cookie's session has ended, and when.
+    ends: Cache<SessionMark, Option<SystemTime>>,
+    key_owners: Cache<[u8; 32], TokenOwner>,
+    jwt_owners: Cache<[u8; 32], JwtOwner>,
+}
+
+impl Recent {
+    /// Remembers what `postgres` says, for as long as the settings allow; not at all where that is zero.
+    pub fn new(postgres: Postgres, settings: &Database, owner_of: OwnerOf) -> Self {
+        let capacity = match settings.cache_ttl {
+            Duration::ZERO => 0,
+            _ => settings.cache_capacity,
+        };
+        Self {
+            postgres,
+            owner_of,
+            users: cache(capacity, settings.cache_ttl),
+            sessions: cache(capacity, settings.cache_ttl),
+            owners: Cache::builder()
+                .max_capacity(capacity)
+                .time_to_idle(OWNER_TTI)
+                .build(),
+            ends: cache(capacity, settings.cache_ttl),
+            key_owners: cache(capacity, settings.cache_ttl),
+            jwt_owners: cache(capacity, settings.cache_ttl),
+        }
+    }
+
+    /// Whoever has changed is remembered under several names.
+    fn forget_users(&self) {
+        self.users.invalidate_all();
+    }
+}
+
+fn cache<K, V>(capacity: u64, ttl: Duration) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(capacity)
+        .time_to_live(ttl)
+        .build()
+}
+
+#[async_trait]
+impl UserDirectory for Recent {
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
+        if let Some(row) = self.users.get(identity) {
+            return Ok(Some(row));
+        }
+        let found = self.postgres.find(identity).await?;
+        if let Some(row) = &found {
+            self.users.insert(identity.clone(), row.clone());
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
+        self.postgres.create(person).await
+    }
+
+    async fn rename(
+        &self,
+        user: &UserRow,
+        identity: &Identity,
+        profile: &Profile,
+    ) -> Result<Arc<UserRow>, Outage> {
+        let renamed = self.postgres.rename(user, identity, profile).await?;
+        self.users.insert(identity.clone(), renamed.clone());
+        Ok(renamed)
+    }
+
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let renewed = self.postgres.renew_unusable_password(user_id).await;
+        self.forget_users();
+        renewed
+    }
+
+    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+        let revoked = self.postgres.revoke(user_id, at).await;
+        self.forget_users();
+        revoked
+    }
+}
+
+#[async_trait]
+impl SessionStore for Recent {
+    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+        let digest = digest(key);
+        if let Some(data) = self.sessions.get(&digest) {
+            return Ok(Some(data));
+        }
+        let data = match self.owners.get(&digest) {
+            Some(owner) => {
+                let found = self.postgres.load_with_owner(key, now, owner).await?;
+                if let Some((_, Some(user))) = &found {
+                    self.users.insert(Identity::Id(user.id), user.clone());
+                }
+                found.map(|(data, _)| data)
+            }
+            None => self.postgres.load(key, now).await?,
+        };
+        if let Some(data) = &data {
+            self.sessions.insert(digest, data.clone());
+            if let Some(owner) = (self.owner_of)(data) {
+                self.owners.insert(digest, owner);
+            }
+        }
+        Ok(data)
+    }
+
+    async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
+        self.postgres.page(after, now).await
+    }
+
+    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+        let ended = self.postgres.end(keys).await;
+        for key in keys {
+            self.sessions.invalidate(&digest(key));
+        }
+        ended
+    }
+
+    async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
+        self.postgres.use_token(token).await
+    }
+
+    async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
+        let recorded = self.postgres.record(login).await?;
+        if let Some(ended) = login.replaces {
+            self.sessions.invalidate(&digest(ended));
+        }
+        Ok(recorded)
+    }
+
+    async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
+        let noted = self.postgres.note_end(end).await;
+        self.ends.invalidate(&end.mark);
+        noted
+    }
+
+    async fn ended_at(&self, mark: &SessionMark) -> Result<Option<SystemTime>, Outage> {
+        if let Some(ended) = self.ends.get(mark) {
+            return Ok(ended);
+        }
+        let ended = self.postgres.ended_at(mark).await?;
+        self.ends.insert(*mark, ended);
+        Ok(ended)
+    }
+}
+
+#[async_trait]
+impl ApiTokens for Recent {
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        let digest = digest(key);
+        if let Some(owner) = self.key_owners.get(&digest) {
+            return Ok(Some(owner));
+        }
+        let found = self.postgres.owner_of_key(key).await?;
+        if let Some(owner) = &found {
+            self.key_owners.insert(digest, owner.clone());
+        }
+        Ok(found)
+    }
+
+    async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        let digest = digest(&format!("{user_id} {jti}"));
+        if let Some(owner) = self.jwt_owners.get(&digest) {
+            return Ok(Some(owner));
+        }
+        let found = self.postgres.owner_of_jwt(user_id, jti).await?;
+        if let Some(owner) = &found {
+            self.jwt_owners.insert(digest, owner.clone());
+        }
+        Ok(found)
+    }
+}
+
+/// Under which a credential is remembered.
+fn digest(credential: &str) -> [u8; 32] {
+    Sha256::digest(credential.as_bytes()).into()
+}

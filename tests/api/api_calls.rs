@@ -1,0 +1,178 @@
+//! Calls of Label Studio's own API, where everybody must be signed in: the gate verifies their credentials.
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use crate::app::Answer;
+use crate::support::token::{SECRET_KEY, now, sign, with};
+use crate::world::{NO_CACHE, REQUIRE, User, World};
+
+/// An access token of Label Studio 1.17 and later, with some claims changed.
+fn access_token(user: &User, changes: &Value) -> String {
+    let claims = json!({
+        "token_type": "access", "exp": now() + 300, "iat": now(), "jti": "0f1e2d", "user_id": user.id.to_string(),
+    });
+    sign(Algorithm::HS256, SECRET_KEY, &with(claims, changes))
+}
+
+async fn call(world: &World, header: &str, value: &str) -> Answer {
+    world
+        .browser()
+        .with_header(header, value)
+        .get("/api/projects")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verified_credential_passes() {
+    let world = World::new(&[REQUIRE]).await;
+    let jwt = format!("Bearer {}", access_token(&world.ann, &json!({})));
+    let key = &world.ann.key;
+    for (header, value) in [
+        ("Authorization", format!("Token {key}")),
+        ("Authorization", format!("token  {key}")),
+        ("X-Api-Key", key.clone()),
+        ("Authorization", jwt),
+    ] {
+        // Twice: the second time it is remembered.
+        for _ in 0..2 {
+            call(&world, header, &value)
+                .await
+                .expect(200, "api_credential");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unverified_credential_opens_nothing() {
+    let world = World::new(&[REQUIRE, NO_CACHE]).await;
+    let token = |changes: Value| format!("Bearer {}", access_token(&world.ann, &changes));
+    let other_key = sign(
+        Algorithm::HS256,
+        "another-secret-key-of-more-than-fifty-characters-0123456789",
+        &json!({}),
+    );
+    for (header, value) in [
+        ("X-Api-Key", "x".to_owned()),
+        ("X-Api-Key", String::new()),
+        ("X-Api-Key", world.ann.key.to_uppercase()),
+        ("X-Api-Key", format!("{} x", world.ann.key)),
+        ("Authorization", "Token x".to_owned()),
+        ("Authorization", "Token".to_owned()),
+        ("Authorization", format!("Token {} x", world.ann.key)),
+        ("Authorization", format!("Bearer {}", world.ann.key)),
+        ("Authorization", "Bearer x".to_owned()),
+        ("Authorization", "Bearer a.b.c".to_owned()),
+        ("Authorization", "Basic YTpi".to_owned()),
+        ("Authorization", token(json!({"exp": now() - 1}))),
+        ("Authorization", token(json!({"token_type": "refresh"}))),
+        ("Authorization", token(json!({"user_id": "999999"}))),
+        ("Authorization", format!("Bearer {other_key}")),
+    ] {
+        for uri in ["/user/signup", "/api/projects", "/user/signup/?next=/"] {
+            let browser = world.browser().with_header(header, &value);
+            browser.get(uri).await.expect(401, "sign_in_required");
+        }
+    }
+    let twice = [
+        ("X-Original-URI", "/user/signup"),
+        ("X-Api-Key", world.ann.key.as_str()),
+        ("X-Api-Key", "x"),
+    ];
+    world
+        .app
+        .check_with(&twice)
+        .await
+        .expect(401, "sign_in_required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_credential_beside_a_living_session_is_left_to_label_studio() {
+    let world = World::new(&[REQUIRE]).await;
+    let browser = world.browser().with_token(&world.ann.token());
+    browser.get("/").await.expect(200, "session_opened");
+    let browser = browser.with_header("Authorization", "Token x");
+    browser
+        .get("/api/projects")
+        .await
+        .expect(200, "session_valid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_come_in_may_not_call_either() {
+    let world = World::new(&[REQUIRE, NO_CACHE]).await;
+    let (ann, organization) = (&world.ann, world.organization);
+    let token = format!("Token {}", ann.key);
+    let jwt = format!("Bearer {}", access_token(ann, &json!({})));
+    let settings = format!(
+        "UPDATE jwt_auth_jwtsettings SET legacy_api_tokens_enabled = $legacy, api_tokens_enabled = $jwt WHERE organization_id = {organization}"
+    );
+    let switch = |legacy: &str, jwt: &str| settings.replace("$legacy", legacy).replace("$jwt", jwt);
+    for (change, legacy, access) in [
+        (switch("false", "true"), false, true),
+        (switch("true", "false"), true, false),
+        (switch("true", "true"), true, true),
+        (format!("UPDATE htx_user SET is_active = false WHERE id = {}", ann.id), false, false),
+        (format!("UPDATE htx_user SET is_active = true WHERE id = {}", ann.id), true, true),
+        (format!("UPDATE organizations_organizationmember SET deleted_at = now() WHERE user_id = {}", ann.id), false, false),
+        (format!("UPDATE organizations_organizationmember SET deleted_at = NULL WHERE user_id = {}", ann.id), true, true),
+        ("INSERT INTO token_blacklist_outstandingtoken (token, jti, expires_at) VALUES ('x', '0f1e2d', now());
+          INSERT INTO token_blacklist_blacklistedtoken (blacklisted_at, token_id) SELECT now(), id FROM token_blacklist_outstandingtoken".to_owned(), true, false),
+    ] {
+        world.database.run(&change).await;
+        for (value, passes) in [(&token, legacy), (&jwt, access)] {
+            let answer = call(&world, "Authorization", value).await;
+            let expected = if passes { (200, "api_credential") } else { (401, "sign_in_required") };
+            answer.expect(expected.0, expected.1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_personal_access_token_is_exchanged_without_a_session() {
+    let world = World::new(&[REQUIRE]).await;
+    let browser = world.browser();
+    browser
+        .send("POST", "/api/token/refresh/")
+        .await
+        .expect(200, "token_refresh");
+    browser
+        .get("/api/token/refresh/")
+        .await
+        .expect(401, "sign_in_required");
+    browser
+        .send("POST", "/api/token/refresh/../../user/signup")
+        .await
+        .expect(401, "sign_in_required");
+    browser
+        .send("POST", "/api/token/rotate/")
+        .await
+        .expect(401, "sign_in_required");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_must_be_signed_in_label_studio_judges_its_own_credentials() {
+    let world = World::new(&[]).await;
+    for (header, value) in [
+        ("X-Api-Key", "x"),
+        ("Authorization", "Token x"),
+        ("Authorization", "Bearer x y"),
+    ] {
+        call(&world, header, value)
+            .await
+            .expect(200, "api_credential");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_as_one() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    let app = crate::app::TestApp::start(nowhere, &[REQUIRE]);
+    let headers = [
+        ("X-Original-URI", "/api/projects"),
+        ("Authorization", "Token x"),
+    ];
+    app.check_with(&headers)
+        .await
+        .expect(503, "database_unavailable");
+}

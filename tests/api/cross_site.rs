@@ -1,0 +1,194 @@
+//! What pages of other sites can make a browser do: the credential that it adds × where the request comes from.
+
+use crate::support::token::native;
+use crate::world::{Browser, World};
+
+const APP: &str = "https://app.example.org";
+const SAMESITE_NONE: [(&str, &str); 2] = [
+    ("SESSION_COOKIE_SAMESITE", "None"),
+    ("SESSION_COOKIE_SECURE", "1"),
+];
+
+fn foreign<'a>(browser: Browser<'a>, site: &'a str, origin: &'a str) -> Browser<'a> {
+    browser
+        .with_header("Sec-Fetch-Site", site)
+        .with_header("Origin", origin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_ambient_credential_acts_for_a_page_of_another_site() {
+    let mut settings = vec![
+        ("JWT_SSO_SESSION_VERIFY_URL", "http://127.0.0.1:1/"),
+        ("JWT_SSO_SESSION_VERIFY_SECRET", "secret"),
+        ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
+        ("GATE_POLICY_ALLOWED_ORIGINS", APP),
+    ];
+    for same_site_none in [false, true] {
+        if same_site_none {
+            settings.extend(SAMESITE_NONE);
+        }
+        let world = World::new(&settings).await;
+        let login = world.browser().with_token(&world.ann.token());
+        login.get("/").await.expect(200, "session_opened");
+        let session = login.session().unwrap();
+        let token = native(world.ann.id);
+        for (name, value) in [
+            ("sessionid", session.as_str()),
+            ("ls_auth_token", &token),
+            ("ls_auth_token", "rubbish"),
+            ("connect.sid", "abc"),
+        ] {
+            let browser = || world.browser().with_cookie(name, value);
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                for origin in ["https://evil.test", "null"] {
+                    let answer = foreign(browser(), "cross-site", origin)
+                        .send(method, "/api/projects")
+                        .await;
+                    answer.expect(403, "cross_site_request");
+                    assert_eq!(answer.session(), None);
+                    let no_metadata = browser().with_header("Origin", origin);
+                    no_metadata
+                        .send(method, "/api/projects")
+                        .await
+                        .expect(403, "cross_site_request");
+                }
+                let own = foreign(browser(), "same-origin", "https://ls.example.com");
+                assert_ne!(
+                    own.send(method, "/api/projects").await.status,
+                    403,
+                    "{name}"
+                );
+                let allowed = foreign(browser(), "cross-site", APP);
+                assert_ne!(
+                    allowed.send(method, "/api/projects").await.status,
+                    403,
+                    "{name}"
+                );
+                // Browsers keep SameSite=Lax to the site; where sessions go everywhere, so does the guard.
+                let sibling = foreign(browser(), "same-site", "https://other.example.com");
+                let refused = sibling.send(method, "/api/projects").await.status == 403;
+                assert_eq!(refused, same_site_none, "{name}");
+            }
+            let link = foreign(browser(), "cross-site", "https://evil.test");
+            assert_ne!(link.get("/projects").await.status, 403, "{name}");
+        }
+        let nothing = foreign(world.browser(), "cross-site", "https://evil.test");
+        nothing
+            .send("POST", "/api/projects")
+            .await
+            .expect(200, "no_token");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_signs_nobody_in() {
+    let world = World::new(&[("GATE_POLICY_ALLOWED_ORIGINS", APP)]).await;
+    let form = format!("token={}&next=/projects", world.bob.token());
+    for (site, origin, allowed) in [
+        ("cross-site", "https://evil.test", false),
+        ("same-site", "https://other.example.com", false),
+        ("cross-site", "null", false),
+        ("cross-site", APP, true),
+        ("same-origin", "https://ls.example.com", true),
+    ] {
+        let browser = foreign(world.browser(), site, origin);
+        let answer = browser.visit("POST", "/sso/login", &form).await;
+        match allowed {
+            true => assert_eq!(answer.status, 303, "{site} {origin}"),
+            false => {
+                answer.expect(403, "cross_site_request");
+                assert_eq!(browser.session(), None);
+            }
+        }
+    }
+    let program = world.browser().visit("POST", "/sso/login", &form).await;
+    assert_eq!(program.status, 303, "what is no browser sends no origin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_signs_nobody_out() {
+    let world = World::new(&[("GATE_POLICY_ALLOWED_ORIGINS", APP)]).await;
+    let signed_in = async || {
+        let browser = world.browser().with_token(&world.ann.token());
+        browser.get("/").await.expect(200, "session_opened");
+        browser
+    };
+    for (method, site, origin, referer, allowed) in [
+        ("POST", "cross-site", "https://evil.test", "", false),
+        ("POST", "same-site", "https://other.example.com", "", false),
+        ("POST", "cross-site", APP, "", true),
+        ("POST", "same-origin", "https://ls.example.com", "", true),
+        ("GET", "cross-site", "", "https://evil.test/", false),
+        ("GET", "cross-site", "", "", false),
+        ("GET", "same-site", "", "https://other.example.com/", false),
+        ("GET", "same-origin", "", "", true),
+        ("GET", "none", "", "", true),
+        ("GET", "", "", "", false),
+        ("GET", "", "", "http://ls.example.com/projects", true),
+        ("GET", "", "", "https://evil.test/ls.example.com", false),
+        (
+            "GET",
+            "cross-site",
+            "",
+            "https://app.example.org/account",
+            true,
+        ),
+    ] {
+        let mut browser = signed_in().await;
+        for (name, value) in [
+            ("Sec-Fetch-Site", site),
+            ("Origin", origin),
+            ("Referer", referer),
+        ] {
+            if !value.is_empty() {
+                browser = browser.with_header(name, value);
+            }
+        }
+        let answer = browser.visit(method, "/sso/logout", "").await;
+        let case = format!("{method} {site} {origin} {referer}");
+        if allowed {
+            assert_eq!((answer.status, browser.session()), (303, None), "{case}");
+            continue;
+        }
+        answer.expect(200, "cross_site_request");
+        assert!(browser.session().is_some(), "{case}");
+        assert!(
+            answer.body.contains("<form method=\"post\"><button>"),
+            "{}",
+            answer.body
+        );
+        // The button's form comes from the gate's own page.
+        assert_eq!(answer.header("Referrer-Policy"), Some("same-origin"));
+        let policy = answer.header("Content-Security-Policy").unwrap();
+        assert!(
+            policy.contains("form-action 'self'") && policy.contains("frame-ancestors 'self'"),
+            "{policy}"
+        );
+        let button = browser
+            .before(&world.app)
+            .with_header("Origin", "http://ls.example.com");
+        assert_eq!(button.visit("POST", "/sso/logout", "").await.status, 303);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_does_not_follow_a_made_up_host() {
+    let sign_in = ("GATE_POLICY_SIGN_IN_URL", "https://app.example.org/login");
+    let url = ("LABEL_STUDIO_HOST", "https://ls.example.com/label-studio");
+    let world = World::new(&[crate::world::REQUIRE, sign_in, url]).await;
+    let headers = [
+        ("Accept", "text/html"),
+        ("X-Original-URI", "/label-studio/projects/1?tab=2"),
+        ("Host", "evil.test"),
+    ];
+    let answer = world
+        .app
+        .browse("GET", "/auth/nginx/sign-in", &headers, "")
+        .await;
+    assert_eq!(
+        answer.header("Location"),
+        Some(
+            "https://app.example.org/login?next=https%3A%2F%2Fls.example.com%2Flabel-studio%2Fprojects%2F1%3Ftab%3D2"
+        )
+    );
+}
