@@ -29,8 +29,8 @@ impl std::fmt::Debug for CookieHeader<'_> {
 enum Reading<'c> {
     /// No server takes it for a cookie of that name.
     Other,
-    /// Every server reads this value; and as it stands in the header, in `raw`.
-    Plain { value: &'c str, raw: &'c str },
+    /// Every server reads this value, and reads it again where it is written without quotes.
+    Plain(&'c str),
     /// Some server may take it for a cookie of that name, or read another value.
     Ambiguous,
 }
@@ -58,14 +58,22 @@ impl<'r> CookieHeader<'r> {
         self.all(name).last()
     }
 
-    /// The same with the quotes and escapes with which it came: for those who are shown it, and remove them themselves.
+    /// The same with the quotes and escapes with which it came, for somebody who removes them themselves: the application that has set it.
     pub fn raw(&self, name: &str) -> Option<&str> {
-        self.plain(name).last().map(|(_, raw)| raw)
+        self.chunks()
+            .filter_map(split)
+            .filter(|(key, _)| *key == name.as_bytes())
+            .filter_map(|(_, raw)| ascii(raw))
+            .last()
     }
 
     /// Every value of a cookie of that name, in the order of the header: browsers keep cookies of one name apart by domain and path.
     pub fn all<'c>(&'c self, name: &str) -> impl Iterator<Item = &'c str> {
-        self.plain(name).map(|(value, _)| value)
+        self.chunks()
+            .filter_map(move |chunk| match read(chunk, name) {
+                Reading::Plain(value) => Some(value),
+                Reading::Other | Reading::Ambiguous => None,
+            })
     }
 
     /// Whether a cookie of that name is there, or one that some server could take for it.
@@ -106,14 +114,6 @@ impl<'r> CookieHeader<'r> {
         Some(header)
     }
 
-    fn plain<'c>(&'c self, name: &str) -> impl Iterator<Item = (&'c str, &'c str)> {
-        self.chunks()
-            .filter_map(move |chunk| match read(chunk, name) {
-                Reading::Plain { value, raw } => Some((value, raw)),
-                Reading::Other | Reading::Ambiguous => None,
-            })
-    }
-
     fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes
             .split(|b| *b == b';')
@@ -129,41 +129,51 @@ fn push(header: &mut Vec<u8>, chunk: &[u8]) {
     header.extend_from_slice(chunk);
 }
 
-/// Reads one chunk. One without `=` is a value without a name.
+/// Name and value of one chunk. One without `=` is a value without a name.
+fn split(chunk: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = chunk.iter().position(|b| *b == b'=')?;
+    let (key, value) = (&chunk[..at], &chunk[at + 1..]);
+    Some((trim(key, is_space), trim(value, is_space)))
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok();
+    text.filter(|text| text.is_ascii())
+}
+
+/// Reads one chunk.
 ///
 /// Whatever a server strips from a name beyond ASCII's white space, it made of bytes that are no ASCII. What is left then, is the name of an
 /// ambiguous cookie: any of them may strip it so far.
 fn read<'c>(chunk: &'c [u8], name: &str) -> Reading<'c> {
-    let Some(at) = chunk.iter().position(|b| *b == b'=') else {
+    let Some((key, raw)) = split(chunk) else {
         return Reading::Other;
     };
-    let key = trim(&chunk[..at], is_space);
-    if key != name.as_bytes() {
-        let core = trim(key, |b| is_space(b) || !b.is_ascii());
-        return match core == name.as_bytes() {
-            true => Reading::Ambiguous,
-            false => Reading::Other,
-        };
+    if key == name.as_bytes() {
+        let value = ascii(raw).and_then(unquoted);
+        return value.map_or(Reading::Ambiguous, Reading::Plain);
     }
-    let raw = trim(&chunk[at + 1..], is_space);
-    let raw = std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii());
-    match raw.and_then(|raw| Some((unquoted(raw)?, raw))) {
-        Some((value, raw)) => Reading::Plain { value, raw },
-        None => Reading::Ambiguous,
+    let core = trim(key, |b| is_space(b) || !b.is_ascii());
+    if core == name.as_bytes() {
+        Reading::Ambiguous
+    } else {
+        Reading::Other
     }
 }
 
-/// A value without its quotes, as `http.cookies._unquote` removes them; `None` where it resolves escapes, which are nowhere standardized and
-/// which neither Django nor a browser writes into the cookies that count here.
+/// A value without its quotes, as `http.cookies._unquote` removes them. `None` where it resolves escapes, which are nowhere standardized,
+/// and where the value needs its quotes to be read as itself. Neither Django nor a browser writes such a value into the cookies that count.
 fn unquoted(value: &str) -> Option<&str> {
-    let inner = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    match inner {
-        Some(inner) if inner.contains('\\') => None,
-        Some(inner) => Some(inner),
-        None => Some(value),
-    }
+    let Some(inner) = within_quotes(value) else {
+        return Some(value);
+    };
+    let needs_quotes =
+        within_quotes(inner).is_some() || trim(inner.as_bytes(), is_space).len() < inner.len();
+    (!inner.contains('\\') && !needs_quotes).then_some(inner)
+}
+
+fn within_quotes(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
 }
 
 fn trim(mut bytes: &[u8], strips: impl Fn(u8) -> bool) -> &[u8] {

@@ -79,6 +79,9 @@ const AMBIGUOUS: &[&[u8]] = &[
     b"sessionid=\"\\145vil\"",
     b"sessionid=\"e\\vil\"",
     b"sessionid=\"\\\"evil\"",
+    // A value that is another one without its quotes.
+    b"sessionid=\" evil\"",
+    b"sessionid=\"\"evil\"\"",
     b"sessionid=evil\xc2\xa0",
     b"sessionid=\xa0evil",
     b"sessionid=\xe9vil",
@@ -135,7 +138,6 @@ fn plain_values_are_read_as_django_reads_them() {
         ("sessionid=x", "x", "x"),
         ("\tsessionid\x0b=\x1cx\x1f ", "x", "x"),
         ("sessionid=\"x y\"", "x y", "\"x y\""),
-        ("sessionid=\" x\"", " x", "\" x\""),
         ("sessionid=\"", "\"", "\""),
         ("sessionid=\"\"", "", "\"\""),
         ("sessionid=\"x", "\"x", "\"x"),
@@ -148,6 +150,18 @@ fn plain_values_are_read_as_django_reads_them() {
         assert_eq!(cookies.get("sessionid"), Some(expected), "{value:?}");
         assert_eq!(cookies.raw("sessionid"), Some(raw), "{value:?}");
         assert!(!cookies.is_ambiguous("sessionid"), "{value:?}");
+    }
+}
+
+#[test]
+fn an_application_is_shown_its_own_escapes() {
+    for (value, raw) in [
+        ("sid=a; sid=\"x\\073y\"", Some("\"x\\073y\"")),
+        ("sid=\" x\"", Some("\" x\"")),
+        ("sid=é", None),
+        ("\u{a0}sid=x", None),
+    ] {
+        assert_eq!(header(value).raw("sid"), raw, "{value}");
     }
 }
 

@@ -21,6 +21,8 @@ const KEPT: &[&[u8]] = &[
     b"sessionid=\"; ls_auth_token=\"\\\\\\141\"",
     b"x=\"\\400\\8\\\"; =sessionid; sessionid; ; ;sessionid=\"a\\",
     b"sessionid=x\xc3; \xe2\x80sessionid=y; sessionid=\xf0\x9f",
+    b"sessionid=\xff; sessionid=\" y\"",
+    b"sessionid=\xff; sessionid=\"\"y\"\"",
     b"\x1csessionid\x0b=\x1fx\x0c; sessionid\x1d=y",
 ];
 
