@@ -264,6 +264,8 @@ pub fn local_path(next: &str) -> &str {
 }
 
 #[cfg(test)]
+mod redirects;
+#[cfg(test)]
 mod tests {
     use super::super::subrequest::{CookieHeader, Provenance};
     use super::*;
