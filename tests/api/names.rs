@@ -49,6 +49,11 @@ const ADDRESSES: &[(&str, Option<&str>)] = &[
     ("ad\u{200d}min@corp.test", None),
     ("\u{feff}admin@corp.test", None),
     ("admin@corp\u{3002}test", None),
+    // White space that str::trim would take away.
+    ("\u{a0}admin@corp.test", None),
+    ("admin@corp.test\u{3000}", None),
+    (" admin@corp.test", None),
+    ("admin@corp.test\n", None),
 ];
 
 async fn login(app: &TestApp, claims: &Value) -> Answer {
@@ -84,7 +89,8 @@ async fn case_is_folded_in_ascii_alone_whatever_the_locale() {
                 .await;
             assert_eq!(found, expected.unwrap_or_default(), "{locale}: {email:?}");
             if expected.is_none() {
-                assert_eq!(answer.reason(), "user_unknown", "{locale}: {email:?}");
+                let reasons = ["user_unknown", "token_claim_invalid"];
+                assert!(reasons.contains(&answer.reason()), "{locale}: {email:?}");
             }
         }
     }
@@ -144,6 +150,8 @@ async fn a_username_lets_nobody_in_who_has_rights() {
         ("Admin", 403, "user_unknown"),
         ("admin@corp.test", 403, "user_unknown"),
         ("ann@corp.test", 403, "user_unknown"),
+        (" ann", 403, "user_unknown"),
+        ("ann\u{a0}", 403, "user_unknown"),
         ("adm\u{131}n", 403, "user_unknown"),
     ] {
         let answer = login(&with_name, &claims(name)).await;
