@@ -36,6 +36,8 @@ pub struct Outgoing {
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -100,6 +102,7 @@ impl Outgoing {
     pub async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, NoAnswer> {
         let mut response = self.client.get(url).headers(headers).send().await?;
         let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > self.max_bytes {
@@ -107,6 +110,10 @@ impl Outgoing {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 }

@@ -88,9 +88,9 @@ impl Gate {
         }
         let visit = Visit::begin(self, subrequest).await?;
         visit.refuse_cross_site()?;
-        let grant = visit.log_in_with(visit.credentials()).await?;
-        visit.note_sign_out().await?;
-        Ok(grant)
+        let verdict = visit.log_in_with(visit.credentials()).await;
+        visit.note_sign_out(verdict.is_ok()).await?;
+        verdict
     }
 
     /// Whether the request is one of Label Studio's API with a credential of that API, which Label Studio prefers to a session.

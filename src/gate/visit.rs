@@ -105,12 +105,15 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// Notes the end of the session where the request is Label Studio's own "Log out".
-    pub(super) async fn note_sign_out(&self) -> Result<(), Outage> {
+    /// Ends the session where the request is Label Studio's own "Log out". Where the request reaches Label Studio, that deletes its row itself.
+    pub(super) async fn note_sign_out(&self, reaches_label_studio: bool) -> Result<(), Outage> {
+        let sessions = &self.gate.sessions;
         match self.cookies.label_studio {
             Some(session) if self.gate.policy.is_label_studios_sign_out(self.subrequest) => {
-                let sessions = &self.gate.sessions;
-                sessions.end_by_label_studio(session, self.now).await
+                match reaches_label_studio {
+                    true => sessions.end_by_label_studio(session, self.now).await,
+                    false => sessions.end(session, self.now).await,
+                }
             }
             _ => Ok(()),
         }

@@ -164,7 +164,7 @@ async fn people_are_told_what_is_wrong_and_programs_too() {
     let unknown = format!("/sso/login?token={}", native(999_999));
     let answer = app.browse("GET", &unknown, &[PAGE], "").await;
     assert_eq!((answer.status, answer.reason()), (403, "user_unknown"));
-    assert!(answer.body.contains("You are not known here"));
+    assert!(answer.body.contains("have access to this Label Studio"));
     for nothing in [
         "/sso/login",
         "/sso/login?token=",
@@ -179,7 +179,7 @@ async fn people_are_told_what_is_wrong_and_programs_too() {
         (answer.status, answer.reason()),
         (503, "database_unavailable")
     );
-    assert!(answer.body.contains("cannot be decided right now"));
+    assert!(answer.body.contains("Sign-in is temporarily unavailable"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

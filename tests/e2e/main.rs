@@ -16,6 +16,7 @@ mod checks;
 mod differential;
 mod django;
 mod doors;
+mod endings;
 mod environments;
 mod examples;
 mod kubernetes;

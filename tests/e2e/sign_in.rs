@@ -168,7 +168,7 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
                 401,
                 "This link has expired",
             ),
-            (native(999_999), 403, "You are not known here"),
+            (native(999_999), 403, "have access to this Label Studio"),
         ] {
             let browser = Browser::new(&door.url);
             let answer = html(&format!("/projects/?token={token}"), &browser)

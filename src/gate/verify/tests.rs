@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gate::identity::{Claimant, Identity};
-use crate::gate::subrequest::{CookieHeader, Subrequest};
 
 mod external;
 
@@ -37,18 +36,7 @@ fn verify(token: &str) -> Result<Identity, CredentialError> {
         native: Some(native),
         ..nothing()
     };
-    let header = format!("ls_auth_token={token}");
-    let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
-    let subrequest = Subrequest::new("/", cookies, None).expect("a readable request");
-    let sources = crate::gate::credential::CredentialSources {
-        cookie: Some("ls_auth_token".to_owned()),
-        parameter: "token".to_owned(),
-        application_cookie: None,
-    };
-    let credential = Credential::find(&subrequest, &sources, None)
-        .next()
-        .expect("the request carries a token");
-    identity(&verifier, &credential)
+    identity(&verifier, &Credential::Token(token.into()))
 }
 
 /// Whom the credential names, or why nobody.
@@ -367,7 +355,7 @@ fn a_fingerprint_tells_tokens_apart() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_makes_the_verifier_panic_or_accept(token in "[!-:<-~]{1,200}") {
+    fn no_text_makes_the_verifier_panic_or_accept(token in "\\PC{0,200}") {
         proptest::prop_assert!(verify(&token).is_err());
     }
 
@@ -378,8 +366,7 @@ proptest::proptest! {
         let at = at % bytes.len();
         bytes[at] = bytes[at].wrapping_add(by) & 0x7f;
         let changed = String::from_utf8(bytes).expect("ASCII");
-        let readable = !changed.contains([';', '"']) && changed.trim() == changed && changed != good;
-        proptest::prop_assume!(readable);
+        proptest::prop_assume!(changed != good);
         proptest::prop_assert!(verify(&changed).is_err(), "{changed}");
     }
 }

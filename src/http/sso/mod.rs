@@ -1,16 +1,17 @@
 //! `/sso/…`: whole answers to a browser, where the check answers a proxy. Signing in with a token, signing out, and the pages that people see.
 
 mod page;
+mod texts;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use self::page::{Language, Page};
+use self::page::Page;
 use super::extract::Proxy;
 use super::{State, extract};
 use crate::gate::policy::local_path;
@@ -299,12 +300,11 @@ fn show_with(
     if !is_page_request(request) {
         return response.json(page.json(reason, &id));
     }
-    let language = request.headers().get(ACCEPT_LANGUAGE);
-    let language = Language::preferred(language.and_then(|value| value.to_str().ok()));
+    let language = page::language(request);
     response
         .insert_header((REFERRER_POLICY, page.referrer_policy()))
         .insert_header(("Content-Security-Policy", page.content_security_policy()))
-        .insert_header(("Content-Language", language.code()))
+        .insert_header(("Content-Language", language.texts().code))
         .content_type("text/html; charset=utf-8")
         .body(page.html(language, &id, next))
 }

@@ -1,5 +1,7 @@
 //! What stands between this configuration and a working login: `label-studio-gate doctor`.
 
+mod public;
+
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +37,10 @@ impl Report {
         let _ = writeln!(self.text, "note  {what}");
     }
 
+    fn warn(&mut self, what: &str, advice: &str) {
+        let _ = writeln!(self.text, "WARN  {what}\n      {advice}");
+    }
+
     fn bad(&mut self, what: &str, advice: &str) {
         self.failed += 1;
         let _ = writeln!(self.text, "FAIL  {what}\n      {advice}");
@@ -57,6 +63,7 @@ pub async fn examine(
     }
     key_servers(&mut report, settings).await?;
     client_api(&mut report, settings).await?;
+    public::examine(&mut report, settings).await?;
     match report.failed {
         0 => Ok(report.text),
         failed => Err(format!("{failed} of the checks failed\n{}", report.text)),

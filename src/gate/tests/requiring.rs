@@ -1,0 +1,81 @@
+//! Where everybody must be signed in: whatever comes in, nothing that is not verified goes on.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::gate::policy::PathRule;
+use crate::gate::reason::Reason;
+use crate::gate::subrequest::Provenance;
+
+/// Something like a credential: nonsense, parts of good ones, and good ones of somebody else's making.
+fn credential() -> impl Strategy<Value = String> {
+    let forged = |secret: &'static [u8]| {
+        any::<u8>().prop_map(move |id| {
+            let claims = json!({
+                "user_id": id, "iat": NOW, "exp": NOW + 600, "iss": "label-studio", "aud": "label-studio-sso",
+                "token_type": "access", "jti": "x",
+            });
+            let key = jsonwebtoken::EncodingKey::from_secret(secret);
+            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)
+                .expect("HMAC signs")
+        })
+    };
+    prop_oneof![
+        "[!-:<-~]{0,60}",
+        "[a-z0-9]{32,40}",
+        "[A-Za-z0-9_-]{0,20}\\.[A-Za-z0-9_-]{0,20}\\.[A-Za-z0-9_-]{0,20}",
+        forged(b"another-secret-key-of-fifty-characters-0123456789"),
+        forged(b""),
+        // A good token whose signature lost a character.
+        Just(token(7)[..token(7).len() - 1].to_owned()),
+        Just("key-".to_owned()),
+    ]
+}
+
+fn uri() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "/[!-~]{0,40}",
+        Just("/user/signup".to_owned()),
+        Just("/static/../api/users".to_owned()),
+        Just("/static/%2e%2e/api/users".to_owned()),
+        Just("/health/../projects".to_owned()),
+        credential().prop_map(|token| format!("/projects?token={token}")),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_unverified_goes_on(
+        engine in prop_oneof![Just(Engine::Database), Just(Engine::SignedCookies)],
+        uri in uri(),
+        method in "GET|POST|PUT|OPTIONS|[A-Z]{0,6}",
+        session in credential(),
+        token in credential(),
+        api in prop::option::of((0..3, credential())),
+    ) {
+        let mut world = World::new(engine);
+        world.gate.policy.anonymous = Anonymous::Require;
+        world.gate.policy.open_paths = vec![PathRule::parse("/static/*").expect("a rule")];
+        let header = format!("sessionid={session}; ls_auth_token={token}");
+        let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
+        let api = api.as_ref().map(|(kind, text)| match kind {
+            0 => ApiCredential::Key(text),
+            1 => ApiCredential::Jwt(text),
+            _ => ApiCredential::Unreadable,
+        });
+        let subrequest = Subrequest::new(&uri, cookies, api);
+        let Some(subrequest) = subrequest else {
+            return Ok(());
+        };
+        let subrequest = subrequest.sent_by(&method, Provenance::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let verdict = runtime.expect("a runtime").block_on(world.gate.decide(&subrequest));
+        if let Ok(grant) = verdict {
+            // What is open is open to everybody; everything else has proven something, and here nothing does.
+            let open = grant.reason() == Reason::Granted(Granted::OpenPath)
+                && uri.starts_with("/static/")
+                && !uri.contains("..");
+            prop_assert!(open, "{method} {uri} went on: {:?}", grant.reason());
+        }
+    }
+}
