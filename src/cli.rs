@@ -157,7 +157,9 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
             .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
             .map(|finding| say(&finding)),
         Configured::Healthcheck => {
-            commands::healthcheck(settings.http.listen, Duration::from_secs(3))
+            let address = settings.http.internal_listen;
+            let address = address.unwrap_or(settings.http.listen);
+            commands::healthcheck(address, Duration::from_secs(3))
         }
     }
 }

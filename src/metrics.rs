@@ -20,6 +20,7 @@ pub struct Metrics {
     checks: Vec<Counter>,
     tokens: Family<StatusLabel, Counter>,
     sign_ins: Family<ReasonLabel, Counter>,
+    suppressed_lines: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +59,12 @@ impl Metrics {
             "Requests to /sso/login and pages with a token in their address, by reason",
             sign_ins.clone(),
         );
+        let suppressed_lines = Counter::default();
+        registry.register(
+            "log_lines_suppressed",
+            "Refusals that were not logged, because their peer had filled its share of the log",
+            suppressed_lines.clone(),
+        );
         registry.register(
             "build",
             "Version of the service",
@@ -73,6 +80,7 @@ impl Metrics {
             checks,
             tokens,
             sign_ins,
+            suppressed_lines,
         }
     }
 
@@ -92,6 +100,11 @@ impl Metrics {
     /// One request for a token was answered.
     pub fn count_token_request(&self, status: u16) {
         self.tokens.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    /// One refusal was not logged.
+    pub fn count_suppressed_line(&self) {
+        self.suppressed_lines.inc();
     }
 
     /// All of it, as text.

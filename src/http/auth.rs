@@ -18,12 +18,17 @@ pub(super) fn check(proxy: Proxy) -> Route {
 }
 
 async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
-    let subrequest = extract::subrequest(proxy, request);
+    let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
     let verdict = match &subrequest {
         Some(subrequest) => state.gate.decide(subrequest).await,
         None => Err(Rejection::malformed()),
     };
-    log(&verdict, subrequest.as_ref().map(Subrequest::path));
+    let path = subrequest.as_ref().map(Subrequest::path);
+    let admits = || state.logs_refusal_of(request);
+    match &verdict {
+        Ok(grant) => log_grant(grant, path, admits),
+        Err(rejection) => log_rejection(rejection, path, admits),
+    }
     state.metrics.count_check(match &verdict {
         Ok(grant) => grant.reason(),
         Err(rejection) => rejection.reason(),
@@ -45,15 +50,8 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
     }
 }
 
-/// Writes down what was more than letting a request pass.
-fn log(verdict: &Result<Grant, Rejection>, path: Option<&str>) {
-    match verdict {
-        Ok(grant) => log_grant(grant, path),
-        Err(rejection) => log_rejection(rejection, path),
-    }
-}
-
-fn log_grant(grant: &Grant, path: Option<&str>) {
+/// Writes down what was more than letting a request pass. `admits` says whether a refusal is logged or one too many.
+fn log_grant(grant: &Grant, path: Option<&str>, admits: impl Fn() -> bool) {
     let reason = grant.reason().code();
     match (grant.login(), grant.reason()) {
         (Some(login), _) => {
@@ -61,7 +59,9 @@ fn log_grant(grant: &Grant, path: Option<&str>) {
             tracing::info!(reason, user_id, method, path, "logged in");
         }
         (None, Reason::CredentialError(_)) => {
-            tracing::info!(reason, path, "credential not accepted");
+            if admits() {
+                tracing::info!(reason, path, "credential not accepted");
+            }
         }
         (None, Reason::Granted(Granted::SessionKeptUnasked)) => {
             tracing::info!(reason, path, "session kept");
@@ -70,9 +70,13 @@ fn log_grant(grant: &Grant, path: Option<&str>) {
     }
 }
 
-fn log_rejection(rejection: &Rejection, path: Option<&str>) {
+fn log_rejection(rejection: &Rejection, path: Option<&str>, admits: impl Fn() -> bool) {
     let reason = rejection.reason().code();
     match rejection {
+        Rejection::Outage(outage) => {
+            tracing::error!(reason, path, "cannot decide: {outage}");
+        }
+        _ if !admits() => {}
         Rejection::SignInRequired(_) => tracing::info!(reason, path, "sign-in required"),
         Rejection::Denial(denial) if denial.reason() == Denied::RequestMalformed => {
             tracing::warn!(
@@ -81,8 +85,5 @@ fn log_rejection(rejection: &Rejection, path: Option<&str>) {
             );
         }
         Rejection::Denial(_) => tracing::warn!(reason, path, "refused"),
-        Rejection::Outage(outage) => {
-            tracing::error!(reason, path, "cannot decide: {outage}");
-        }
     }
 }

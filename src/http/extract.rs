@@ -7,31 +7,31 @@ use actix_web::http::header::{
     AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
 };
 
+use super::peer_address::TrustedProxies;
 use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 use crate::gate::verify::ApiCredential;
 
-const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 /// What stands before the original path (`path_prefix` in Envoy's configuration).
-const ENVOY: &str = "/auth/envoy";
+pub(super) const ENVOY_PREFIX: &str = "/auth/envoy";
 
+const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The kinds of proxy that ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proxy {
+pub enum Proxy {
     /// nginx with `nginx/gate.conf`.
     Nginx,
     /// The Kubernetes ingress controller, by its annotations.
     IngressNginx,
-    /// Caddy with `deploy/caddy`.
+    /// Caddy with `deploy/caddy`, and HAProxy with `deploy/haproxy`.
     Caddy,
     /// Traefik's ForwardAuth.
     Traefik,
@@ -40,13 +40,17 @@ pub(super) enum Proxy {
 }
 
 /// What a proxy asks about, read from the places that belong to its kind. A method that it doesn't tell is taken for one that changes something.
-pub(super) fn subrequest(proxy: Proxy, request: &HttpRequest) -> Option<Subrequest<'_>> {
+pub(super) fn subrequest<'r>(
+    proxy: Proxy,
+    request: &'r HttpRequest,
+    trusted: &TrustedProxies,
+) -> Option<Subrequest<'r>> {
     let headers = request.headers();
     let uri = original_uri(proxy, request)?;
     let subrequest = Subrequest::new(uri, cookies(headers), api_credential(headers))?;
     let provenance = Provenance {
         host: original_host(proxy, request),
-        ..provenance(request)
+        ..provenance(request, trusted)
     };
     let method = original_method(proxy, request).unwrap_or_default();
     Some(subrequest.sent_by(method, provenance))
@@ -61,7 +65,7 @@ pub(super) fn original_uri(proxy: Proxy, request: &HttpRequest) -> Option<&str> 
         Proxy::Caddy | Proxy::Traefik => only(headers, &X_FORWARDED_URI),
         Proxy::Envoy => {
             let uri = request.uri().path_and_query()?.as_str();
-            uri.strip_prefix(ENVOY)
+            uri.strip_prefix(ENVOY_PREFIX)
         }
     }
 }
@@ -91,10 +95,14 @@ fn original_url(headers: &HeaderMap) -> Option<(&str, &str)> {
 }
 
 /// A request of a browser itself, as if it were for `uri`.
-pub(super) fn of_browser<'r>(request: &'r HttpRequest, uri: &'r str) -> Option<Subrequest<'r>> {
+pub(super) fn of_browser<'r>(
+    request: &'r HttpRequest,
+    uri: &'r str,
+    trusted: &TrustedProxies,
+) -> Option<Subrequest<'r>> {
     let cookies = cookies(request.headers());
     let subrequest = Subrequest::new(uri, cookies, None)?;
-    Some(subrequest.sent_by(request.method().as_str(), provenance(request)))
+    Some(subrequest.sent_by(request.method().as_str(), provenance(request, trusted)))
 }
 
 /// `http` or `https`, as every kind of proxy tells it.
@@ -102,19 +110,19 @@ pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
     only(request.headers(), &X_FORWARDED_PROTO)
 }
 
-fn provenance(request: &HttpRequest) -> Provenance<'_> {
+fn provenance<'r>(request: &'r HttpRequest, trusted: &TrustedProxies) -> Provenance<'r> {
     let headers = request.headers();
     Provenance {
         fetch_site: only(headers, &SEC_FETCH_SITE),
         origin: only(headers, &ORIGIN),
         host: only(headers, &HOST),
         referer: only(headers, &REFERER),
-        peer: only(headers, &X_REAL_IP),
+        peer: trusted.named_address(request),
     }
 }
 
 /// The value of a header that stands once and is text.
-fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r str> {
+pub(super) fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r str> {
     let mut values = headers.get_all(name);
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
@@ -204,8 +212,10 @@ mod tests {
 
     #[test]
     fn the_uri_comes_from_one_header_that_stands_once() {
+        let trusted = TrustedProxies::new(Vec::new());
         let uri = |request: TestRequest| {
-            subrequest(Proxy::Nginx, &request.to_http_request()).map(|it| it.path().to_owned())
+            let request = request.to_http_request();
+            subrequest(Proxy::Nginx, &request, &trusted).map(|it| it.path().to_owned())
         };
         let original = ("X-Original-URI", "/projects/1?a=b");
         assert_eq!(

@@ -5,9 +5,10 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde_json::json;
 
 use super::extract::Proxy;
-use crate::gate::reason::Reason;
+use crate::gate::reason::{Denied, Reason};
 use crate::gate::verdict::{Grant, Rejection};
 
 const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
@@ -94,6 +95,12 @@ pub(super) fn without_token(
         response.headers_mut().append(name, deletion);
     }
     response
+}
+
+/// A request target that could be read in two ways.
+pub(super) fn not_canonical() -> HttpResponse {
+    start(StatusCode::BAD_REQUEST, Denied::RequestMalformed.into())
+        .json(json!({"error": "The request target is not canonical"}))
 }
 
 /// RFC 6750 §3: without a credential the scheme alone, with one that is not acceptable what is wrong with it.

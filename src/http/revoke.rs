@@ -27,7 +27,7 @@ async fn answer(
     body: Result<web::Bytes, actix_web::Error>,
     state: &State,
 ) -> Result<HttpResponse, Answer> {
-    let admin = token::admin(request, &state.token).await?;
+    let admin = token::admin(request, state).await?;
     let admin_id = admin.user_id();
     let email = token::email(&body.map_err(|_| Answer::InvalidJson)?)?;
     let revoked = state.gate.revoke(&admin, &email).await.map_err(|error| {

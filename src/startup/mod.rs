@@ -1,55 +1,52 @@
 //! The composition root: puts the modules together from the settings.
 
+mod serving;
 mod wiring;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
-use listenfd::ListenFd;
+use actix_web::web;
 
+use self::serving::{Listeners, warn_about_untrusted_proxies};
 use self::wiring::label_studio_url;
 pub(crate) use self::wiring::{Backend, Serving, client_api, gate, issuer, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
-use crate::http::{self, RateLimits, State, TokenRoute};
+use crate::http::{self, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
 
-/// The service, bound to its address.
+/// The service, bound to its addresses.
 pub struct Application {
-    server: Server,
+    servers: Vec<Server>,
     port: u16,
+    internal_port: Option<u16>,
 }
 
 impl Application {
-    /// Binds the address and starts the workers. Postgres need not be there yet.
+    /// Binds the addresses and starts the workers. Postgres need not be there yet.
     pub async fn build(settings: Settings) -> Result<Self, String> {
-        let listener = listener(settings.http.listen)?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| format!("http.listen: {error}"))?;
+        let listeners = Listeners::bind(&settings.http)?;
+        let address = listeners.public_address()?;
+        let internal = listeners.internal_address()?;
         let state = web::Data::new(state(&settings)?);
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), engine = ?settings.session.engine, "started");
-        let mut server = HttpServer::new(move || App::new().configure(http::routes(state.clone())))
-            .keep_alive(settings.http.keep_alive)
-            .shutdown_timeout(settings.http.shutdown_timeout.as_secs())
-            .max_connections(settings.http.max_connections);
-        if let Some(workers) = settings.http.workers {
-            server = server.workers(workers.get());
-        }
-        let server = server
-            .listen(listener)
-            .map_err(|error| format!("http.listen: {error}"))?
-            .run();
+        tracing::info!(
+            %address,
+            internal = internal.map(tracing::field::display),
+            version = env!("CARGO_PKG_VERSION"),
+            engine = ?settings.session.engine,
+            "started"
+        );
+        warn_about_untrusted_proxies(&settings.http);
         Ok(Self {
-            server,
+            servers: listeners.serve(&settings, &state)?,
             port: address.port(),
+            internal_port: internal.map(|address| address.port()),
         })
     }
 
@@ -58,23 +55,22 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM, which lets open requests finish, or SIGINT.
+    /// The port of the checks, health and metrics, where they have one of their own.
+    pub const fn internal_port(&self) -> Option<u16> {
+        self.internal_port
+    }
+
+    /// Serves until SIGTERM, which lets open requests finish, or SIGINT. Each server listens to the signals itself.
     pub async fn run_until_stopped(self) -> Result<(), String> {
-        let outcome = self.server.await;
+        let servers = self.servers.into_iter().map(actix_web::rt::spawn);
+        let mut outcome = Ok(());
+        for server in servers.collect::<Vec<_>>() {
+            let ended = server.await.map_err(|error| error.to_string());
+            let ended = ended.and_then(|ended| ended.map_err(|error| error.to_string()));
+            outcome = outcome.and(ended);
+        }
         tracing::info!("stopped");
         outcome.map_err(|error| format!("the server failed: {error}"))
-    }
-}
-
-/// The socket that systemd hands over (`sd_listen_fds(3)`), so that nobody is turned away while the service is started again, or one of our own.
-fn listener(address: SocketAddr) -> Result<TcpListener, String> {
-    let handed = ListenFd::from_env()
-        .take_tcp_listener(0)
-        .map_err(|error| format!("the socket that systemd hands over: {error}"))?;
-    match handed {
-        Some(listener) => Ok(listener),
-        None => TcpListener::bind(address)
-            .map_err(|error| format!("http.listen: cannot bind {address}: {error}")),
     }
 }
 
@@ -83,6 +79,7 @@ fn state(settings: &Settings) -> Result<State, String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = unix_seconds_f64(clock.now());
     let backend = Backend::connect(settings)?;
+    let metrics = Arc::new(Metrics::new(started));
     if let Some(every) = settings.policy.purge_every {
         actix_web::rt::spawn(purge(backend.postgres.clone(), every));
     }
@@ -101,9 +98,12 @@ fn state(settings: &Settings) -> Result<State, String> {
             signed_out: settings.policy.signed_out.clone(),
             label_studio: label_studio_url(settings),
         },
+        trusted_proxies: TrustedProxies::new(settings.http.trusted_proxies.clone()),
+        refusals: RefusalLog::new(metrics.clone()),
+        body_timeout: settings.http.body_timeout,
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),
-        metrics: Arc::new(Metrics::new(started)),
+        metrics,
     })
 }
 

@@ -262,15 +262,20 @@ fn session_cookie(session: &settings::Session) -> CookieAttributes {
     }
 }
 
-/// The token's cookie as the plugin deletes it: `Response.delete_cookie(name, path, domain)`.
+/// The token's cookie as it is deleted. In a frame of another site browsers heed no deletion that could not have set the cookie
+/// there, and they take `SameSite=None` and `Partitioned` with `Secure` only.
 fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
-    settings.token.cookie.clone().map(|name| CookieAttributes {
+    let token = &settings.token;
+    token.cookie.clone().map(|name| CookieAttributes {
+        secure: token.cookie_partitioned
+            || token.cookie_same_site == SameSite::None
+            || name.starts_with("__Secure-")
+            || name.starts_with("__Host-"),
         name,
-        domain: settings.token.cookie_domain.clone(),
-        path: settings.token.cookie_path.clone(),
-        same_site: SameSite::Lax,
-        secure: false,
+        domain: token.cookie_domain.clone(),
+        path: token.cookie_path.clone(),
+        same_site: token.cookie_same_site,
         http_only: true,
-        partitioned: false,
+        partitioned: token.cookie_partitioned,
     })
 }

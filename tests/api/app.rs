@@ -167,6 +167,8 @@ pub fn settings(database_url: &str, more: &[(&str, &str)]) -> Settings {
 /// A running service.
 pub struct TestApp {
     pub url: String,
+    /// Where checks, health and metrics are, if not there.
+    pub internal_url: Option<String>,
     pub client: reqwest::Client,
 }
 
@@ -177,13 +179,16 @@ impl TestApp {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
                 let application = Application::build(settings).await.unwrap();
-                send.send(application.port()).unwrap();
+                let ports = (application.port(), application.internal_port());
+                send.send(ports).unwrap();
                 application.run_until_stopped().await.unwrap();
             });
         });
-        let port = receive.recv().unwrap();
+        let (port, internal_port) = receive.recv().unwrap();
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
         Self {
-            url: format!("http://127.0.0.1:{port}"),
+            url: url(port),
+            internal_url: internal_port.map(url),
             client: crate::support::client(),
         }
     }
@@ -203,12 +208,14 @@ impl TestApp {
     }
 
     pub async fn issue(&self, authorization: &str, body: &str) -> Answer {
-        let request = self
-            .client
-            .post(format!("{}/api/sso/token", self.url))
-            .header("Authorization", authorization)
-            .body(body.to_owned());
-        Answer::of(request.send().await.unwrap()).await
+        let headers = [("Authorization", authorization)];
+        self.browse("POST", "/api/sso/token", &headers, body).await
+    }
+
+    /// The same, as a proxy hands it on from a caller with that address.
+    pub async fn issue_from(&self, address: &str, authorization: &str, body: &str) -> Answer {
+        let headers = [("Authorization", authorization), ("X-Real-IP", address)];
+        self.browse("POST", "/api/sso/token", &headers, body).await
     }
 
     /// A request as a browser sends it, whose redirects are not followed.

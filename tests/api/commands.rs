@@ -2,7 +2,9 @@
 
 use std::process::{Command, Output};
 
+use crate::support::leash::Leash;
 use crate::support::token::SECRET_KEY;
+use crate::support::wait_until;
 
 fn gate(arguments: &[&str]) -> Output {
     gate_with(arguments, &[])
@@ -82,4 +84,39 @@ fn completions_and_the_manual_page_know_every_command() {
         assert!(page.contains(command), "{command}");
     }
     assert_eq!(gate(&["completions", "cmd"]).status.code(), Some(64));
+}
+
+/// What a service that was started with these variables wrote until it was ready.
+fn started_with(variables: &[(&str, &str)]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("gate.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+    command
+        .args(["serve"])
+        .env("SECRET_KEY", SECRET_KEY)
+        .env("DATABASE_URL", "postgres://gate@localhost/label_studio")
+        .envs(variables.iter().copied());
+    let _service = Leash::start(&command, "TERM", &log, None);
+    let written = || std::fs::read_to_string(&log).unwrap_or_default();
+    // The workers start after the last line that is of interest here.
+    wait_until(15, || written().contains("starting service"), written);
+    written()
+}
+
+#[test]
+fn who_listens_to_other_machines_and_trusts_no_proxy_there_is_warned() {
+    const WARNING: &str = "http.trusted_proxies names no other machine";
+    let everywhere = ("GATE_HTTP_LISTEN", "0.0.0.0:0");
+    let verbose = ("GATE_LOG_LEVEL", "info");
+    let said = started_with(&[everywhere, verbose]);
+    assert!(said.contains(WARNING), "{said}");
+    let internal = ("GATE_HTTP_INTERNAL_LISTEN", "0.0.0.0:0");
+    let said = started_with(&[("GATE_HTTP_LISTEN", "127.0.0.1:0"), internal, verbose]);
+    assert!(said.contains(WARNING), "{said}");
+
+    let trusted = ("GATE_HTTP_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8");
+    let said = started_with(&[everywhere, trusted, verbose]);
+    assert!(!said.contains(WARNING), "{said}");
+    let said = started_with(&[("GATE_HTTP_LISTEN", "127.0.0.1:0"), verbose]);
+    assert!(!said.contains(WARNING), "{said}");
 }

@@ -14,6 +14,7 @@ mod commands;
 mod cross_site;
 mod documents;
 mod endings;
+mod exposure;
 mod house;
 mod issuers;
 mod names;

@@ -32,10 +32,14 @@ async fn ask(app: &TestApp, proxy: &str, uri: &str, cookie: &str) -> Answer {
 }
 
 const PROXIES: [&str; 5] = ["nginx", "caddy", "ingress-nginx", "traefik", "envoy"];
+const ALL: (&str, &str) = (
+    "GATE_HTTP_PROXIES",
+    "nginx, caddy, ingress-nginx, traefik, envoy",
+);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_proxy_is_told_in_its_own_terms() {
-    let (_database, app, user) = world(&[]).await;
+    let (_database, app, user) = world(&[ALL]).await;
     for proxy in PROXIES {
         let token = native(user);
         let answer = ask(
@@ -132,6 +136,7 @@ async fn each_proxy_is_told_in_its_own_terms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_of_another_kind_of_proxy_changes_nothing() {
     let (_database, app, _user) = world(&[
+        ALL,
         ("GATE_POLICY_ANONYMOUS", "require"),
         ("GATE_POLICY_OPEN_PATHS", "/open"),
     ])
@@ -179,7 +184,7 @@ async fn a_header_of_another_kind_of_proxy_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_proxy_tells_method_and_host_in_its_own_way() {
-    let (_database, app, user) = world(&[("GATE_POLICY_CROSS_SITE", "refuse")]).await;
+    let (_database, app, user) = world(&[ALL, ("GATE_POLICY_CROSS_SITE", "refuse")]).await;
     let login = app
         .check("/", &format!("ls_auth_token={}", native(user)))
         .await;
@@ -227,6 +232,7 @@ async fn each_proxy_tells_method_and_host_in_its_own_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_a_proxy_shows_the_checks_own_answer_sees_a_page() {
     let (_database, app, _user) = world(&[
+        ALL,
         ("GATE_POLICY_ANONYMOUS", "require"),
         (
             "GATE_POLICY_SIGN_IN_URL",

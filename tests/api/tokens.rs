@@ -11,6 +11,7 @@ use crate::support::token::{SECRET_KEY, now, sign, with};
 const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "Token 0123456789abcdef0123456789abcdef01234567";
 const BODY: &str = r#"{"email": "worker@example.com"}"#;
+const FEW_FAILURES: (&str, &str) = ("GATE_TOKEN_ISSUE_FAILURES_PER_MINUTE", "3");
 
 struct World {
     database: TestDatabase,
@@ -372,4 +373,48 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
         (429, json!({"error": "Too many requests"}))
     );
     assert!(last.header("Retry-After").unwrap().parse::<u64>().unwrap() >= 1);
+}
+
+/// Many applications may call from one address: a NAT, a load balancer.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_api_tokens_of_an_address_never_lock_out_the_right_one() {
+    let world = world().await;
+    let app = TestApp::start(&world.database.gate_url(), &[FEW_FAILURES]);
+    for n in 0..10 {
+        let answer = app.issue(&format!("Token wrong{n}"), BODY).await;
+        assert_eq!(answer.status, if n < 3 { 401 } else { 429 });
+    }
+    assert_eq!(app.issue(TOKEN, BODY).await.status, 200);
+    let revoke = [("Authorization", TOKEN)];
+    let answer = app.browse("POST", "/api/sso/revoke", &revoke, BODY).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(app.issue("Token wrong", BODY).await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_api_tokens_are_counted_for_the_address_that_a_trusted_proxy_names() {
+    let world = world().await;
+    let trusting = TestApp::start(&world.database.gate_url(), &[FEW_FAILURES]);
+    // One address, or one customer's network, and others beside it.
+    for (caller, neighbor, other) in [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("2001:db8:1:2::3", "2001:db8:1:2:ff::4", "2001:db8:1:3::3"),
+    ] {
+        for _ in 0..3 {
+            let answer = trusting.issue_from(caller, "Token wrong", BODY).await;
+            assert_eq!(answer.status, 401, "{caller}");
+        }
+        let answer = trusting.issue_from(neighbor, "Token wrong", BODY).await;
+        assert_eq!(answer.status, 429, "{neighbor}");
+        let answer = trusting.issue_from(other, "Token wrong", BODY).await;
+        assert_eq!(answer.status, 401, "{other}");
+    }
+    // From anybody else the header is only what a caller claims.
+    let settings = [FEW_FAILURES, ("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")];
+    let wary = TestApp::start(&world.database.gate_url(), &settings);
+    for n in 0..5 {
+        let address = format!("192.0.2.{n}");
+        let answer = wary.issue_from(&address, "Token wrong", BODY).await;
+        assert_eq!(answer.status, if n < 3 { 401 } else { 429 }, "{address}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::browser::Browser;
 use crate::login::fresh;
-use crate::sign_in::{ASK, door};
+use crate::sign_in::door;
 use crate::stack::{Stack, stacks};
 use crate::support::cluster::{CLUSTER, GATE_ROLE, run};
 use crate::support::token::native;
@@ -25,7 +25,7 @@ async fn a_copy_of_a_session_that_was_ended_is_worth_nothing() {
             ("GATE_POLICY_ANONYMOUS", "require"),
             ("GATE_DATABASE_CACHE_SECONDS", "0"),
         ];
-        let (door, _gate) = door(stack, &settings, &[ASK]);
+        let (door, _gate) = door(stack, &settings);
         for end in ["the gate's sign-out", "Label Studio's own", "a revocation"] {
             let email = format!("ended{}@example.test", fresh());
             let token = native(stack.user(&email));

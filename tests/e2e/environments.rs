@@ -5,12 +5,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::label_studio::{LabelStudio, database, seeded};
 use crate::nginx::{Nginx, binaries};
 use crate::programs::{example, in_chromium, screenshot};
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
+use crate::support::stub::{Reply, Stub};
+use crate::support::token::native;
 
 const SHARED: &str = "a-secret-of-the-environments-that-two-services-share";
 const VERIFY: &str = "verify-secret-of-the-environments";
@@ -328,4 +331,49 @@ async fn two_domains_over_https() {
         ..environment
     };
     partitioned.works_by(&[1]).await;
+}
+
+/// Both have pages whose address holds a token; the gate's business are Label Studio's.
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_an_application_its_own_links_with_tokens_are_its_own() {
+    let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
+    let application = Stub::start(|_| Reply::of(200, "the application"));
+    let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
+    for file in ["1-same-domain.conf", "3-one-proxy.conf"] {
+        for binary in binaries() {
+            let port = free_port();
+            let edits = [
+                ("8081;", format!("{};", studio.port)),
+                ("3000;", format!("{};", application.port)),
+                ("listen 80;", format!("listen 127.0.0.1:{port};")),
+            ];
+            let file = format!("environments/{file}");
+            let nginx = Nginx::serve(&binary, &[gate.port], port, None, &file, &edits);
+            let browser = Browser::new(&nginx.url);
+            let page = async |path: &str| {
+                let request = browser.client.get(browser.at(path));
+                let answer = request.header("Accept", "text/html").send().await.unwrap();
+                let location = answer.headers().get("Location");
+                let location = location.map(|value| value.to_str().unwrap().to_owned());
+                let status = answer.status().as_u16();
+                (status, location, answer.text().await.unwrap())
+            };
+            let token = native(1);
+            for path in ["/reset-password", "/label-studio-help", "/sso/x"] {
+                let seen = page(&format!("{path}?token={token}")).await;
+                let expected = (200, None, "the application".to_owned());
+                assert_eq!(seen, expected, "{file}: {path}");
+            }
+            let (status, location, _) = page(&format!("/label-studio/x/?token={token}&a=b")).await;
+            let clean = Some("/label-studio/x/?a=b");
+            assert_eq!((status, location.as_deref()), (303, clean), "{file}");
+            let (status, location, _) =
+                page(&format!("/label-studio/sso/login?token={token}&next=/a")).await;
+            assert_eq!((status, location.as_deref()), (303, Some("/a")), "{file}");
+            let (status, _, body) = page("/label-studio/api/sso/token").await;
+            assert_eq!(status, 405, "{file}: the gate's: {body}");
+            let (status, _, body) = page("/label-studio/sso/x").await;
+            assert_eq!((status, body.as_str()), (200, "Label Studio"), "{file}");
+        }
+    }
 }

@@ -147,12 +147,23 @@ fn the_overlays_are_what_kubernetes_takes() {
         ),
         (
             "envoy-gateway",
-            &["HTTPRoute", "HTTPRoute", "SecurityPolicy"],
+            &[
+                "ClientTrafficPolicy",
+                "HTTPRoute",
+                "HTTPRoute",
+                "SecurityPolicy",
+            ],
         ),
         ("istio", &["AuthorizationPolicy", "VirtualService"]),
     ] {
         let built = kustomize(&here("deploy/kubernetes/overlays").join(overlay));
-        assert_eq!(check(&built).0, expected, "{overlay}");
+        let (kinds, found) = check(&built);
+        assert_eq!(kinds, expected, "{overlay}");
+        let proxy = match overlay {
+            "envoy-gateway" | "istio" => "envoy",
+            overlay => overlay,
+        };
+        assert_eq!(found["env"]["GATE_HTTP_PROXIES"], proxy, "{overlay}");
         let more = with_components(overlay, &["service-monitor", "sign-in-required"]);
         let (kinds, found) = check(&more);
         assert!(kinds.contains(&"ServiceMonitor".to_owned()), "{overlay}");
@@ -192,7 +203,8 @@ service: {port: 8080}
 ";
     for (release, values) in [("gate", "{}"), ("label-studio-gate", everything)] {
         let rendered = helm(release, values);
-        let (kinds, _) = check(&rendered);
+        let (kinds, found) = check(&rendered);
+        assert_eq!(found["env"]["GATE_HTTP_PROXIES"], "ingress-nginx");
         let watched = values == everything;
         assert_eq!(kinds.contains(&"ServiceMonitor".to_owned()), watched);
         assert_eq!(rendered.contains("kind: Ingress\n"), watched);
@@ -218,6 +230,9 @@ fn the_charts_schema_refuses_what_the_chart_cannot_do() {
         ("replicas: 0", false),
         ("image: {digest: sha256:1}", false),
         ("ingres: {enabled: true}", false),
+        ("proxies: [traefik]", true),
+        ("proxies: []", false),
+        ("proxies: [apache]", false),
         ("networkPolicy: {ingressNamespaces: []}", false),
         (
             "ingress: {annotations: {nginx.ingress.kubernetes.io/auth-cache-key: $remote_addr}}",
@@ -264,11 +279,13 @@ fn what_was_tried_is_what_is_said_to_traefik_envoy_gateway_and_istio() {
     assert_eq!(routes.collect::<Vec<_>>(), rules);
 
     let mut asked = items("deploy/envoy/envoy.yaml", "allowed_headers:", "- exact: ");
-    // The address that Envoy itself writes: these two cannot.
-    asked.retain(|header| header != "x-real-ip");
     let gateway = "deploy/kubernetes/overlays/envoy-gateway/securitypolicy.yaml";
     assert_eq!(items(gateway, "headersToExtAuth:", "- "), asked);
     let istio = "deploy/kubernetes/overlays/istio/mesh-config.yaml";
+    // Istio writes it itself, over the client's.
+    asked.retain(|header| header != "x-real-ip");
+    let written = items(istio, "includeAdditionalHeadersInCheck:", "x-real-ip: ");
+    assert_eq!(written, ["\"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%\""]);
     let mut including = items(istio, "includeRequestHeadersInCheck:", "- ");
     including.retain(|header| header != "authorization");
     assert_eq!(including, asked);

@@ -19,6 +19,7 @@ mod doors;
 mod endings;
 mod environments;
 mod examples;
+mod exposure;
 mod kubernetes;
 mod label_studio;
 mod login;

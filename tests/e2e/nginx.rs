@@ -42,6 +42,12 @@ pub fn command(binary: &Path, home: &Path, configuration: &str) -> Command {
     command
 }
 
+/// What makes nginx let requests without a credential pass unasked.
+pub const SHORT_CUT: (&str, &str) = (
+    "include label-studio-gate/gate-http.conf;",
+    "include label-studio-gate/gate-http-short-cut.conf;",
+);
+
 /// A running nginx.
 pub struct Nginx {
     pub url: String,
@@ -62,14 +68,26 @@ impl Nginx {
         label_studio: u16,
         client_cookie: Option<&str>,
     ) -> Self {
+        Self::start_with(binary, gates, label_studio, client_cookie, &[])
+    }
+
+    /// With what else an operator changes in the server's file.
+    pub fn start_with(
+        binary: &Path,
+        gates: &[u16],
+        label_studio: u16,
+        client_cookie: Option<&str>,
+        edits: &[(&str, &str)],
+    ) -> Self {
         let port = free_port();
-        let replaced = [
+        let mut replaced = vec![
             (
                 "server 127.0.0.1:8081;",
                 format!("server 127.0.0.1:{label_studio};"),
             ),
             ("listen 80;", format!("listen 127.0.0.1:{port};")),
         ];
+        replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
         Self::serve(
             binary,
             gates,
@@ -122,15 +140,14 @@ impl Nginx {
             "label-studio-gate",
             &[("server 127.0.0.1:8090;", servers), (off, client)],
         );
-        // As gate-http.conf says, for whoever has every request asked about.
-        let shipped =
-            std::fs::read_to_string(home.join("label-studio-gate/gate-http.conf")).unwrap();
-        let short_cut = shipped.find("map \"$gate_token_cookie").unwrap();
-        let end = short_cut + shipped[short_cut..].find('}').unwrap() + 1;
-        let asking = r#"map "" $gate_ask { default 1; }"#;
-        assert!(shipped.contains(asking), "gate-http.conf names that line");
-        let asking = format!("{}{asking}{}", &shipped[..short_cut], &shipped[end..]);
-        std::fs::write(home.join("label-studio-gate/gate-http-ask.conf"), asking).unwrap();
+        // The line that gate-http.conf says to uncomment.
+        let http = home.join("label-studio-gate/gate-http.conf");
+        let asking = std::fs::read_to_string(http).unwrap();
+        let off = r#"    # "" "";"#;
+        assert_eq!(asking.matches(off).count(), 1, "one place");
+        let short_cut = asking.replace(off, r#"    "" "";"#);
+        let short_cut_file = home.join("label-studio-gate/gate-http-short-cut.conf");
+        std::fs::write(short_cut_file, short_cut).unwrap();
         copy("gate.conf", "label-studio-gate", &[]);
         copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
 use crate::login::fresh;
-use crate::nginx::{Nginx, binaries};
+use crate::nginx::{Nginx, SHORT_CUT, binaries};
 use crate::stack::{GateProcess, database_stack, gate_command};
 use crate::support::cable::Cable;
 use crate::support::cluster::CLUSTER;
@@ -59,10 +59,16 @@ async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_gate_nothing_with_a_token_gets_through() {
+async fn without_the_gate_nothing_gets_through_that_it_is_asked_about() {
     let stack = database_stack();
     for binary in binaries() {
-        let door = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
+        let asking = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
+        for path in ["/", "/health", "/api/current-user/whoami"] {
+            let response = Browser::new(&asking.url).get(path).await;
+            assert_eq!(response.status(), 500, "{path}");
+        }
+        let port = stack.label_studio.port;
+        let door = Nginx::start_with(&binary, &[free_port()], port, None, &[SHORT_CUT]);
         let response = Browser::new(&door.url)
             .with_token("a.b.c")
             .get("/api/current-user/whoami")
@@ -75,7 +81,7 @@ async fn without_the_gate_nothing_with_a_token_gets_through() {
         assert_eq!(
             Browser::new(&door.url).whoami().await,
             None,
-            "without a token Label Studio answers"
+            "with the short cut Label Studio answers where there is no token"
         );
     }
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::login::fresh;
-use crate::stack::doors;
+use crate::nginx::{Nginx, SHORT_CUT, binaries};
+use crate::stack::{Engine, GateProcess, doors, stacks};
+use crate::support::cluster::CLUSTER;
 use crate::support::token::native;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,40 +147,44 @@ async fn headers_that_a_client_smuggles_in_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_token_does_not_even_reach_the_gate() {
+async fn the_gate_is_asked_about_every_request_unless_the_short_cut_is_taken() {
     // A stack of its own: the others' gates are asked by other tests at the same time.
-    use crate::nginx::{Nginx, binaries};
-    use crate::stack::{Engine, GateProcess, stacks};
-    use crate::support::cluster::CLUSTER;
     let stack = stacks()[0];
+    let paths = [
+        "/health",
+        "/user/login/",
+        "/static/css/main.css",
+        "/api/version",
+        "/?tab=1&tokens=2",
+    ];
     for binary in binaries() {
-        let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &stack.database);
-        let door = Nginx::start(&binary, &[gate.port], stack.label_studio.port);
-        let browser = Browser::new(&door.url);
-        browser.set("csrftoken", "x");
-        for path in [
-            "/health",
-            "/user/login/",
-            "/static/css/main.css",
-            "/api/version",
-            "/?tab=1&tokens=2",
-        ] {
-            browser.get(path).await;
+        for (edits, unasked) in [(&[][..], 0), (&[SHORT_CUT], paths.len())] {
+            let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &stack.database);
+            let ports = [gate.port];
+            let door = Nginx::start_with(&binary, &ports, stack.label_studio.port, None, edits);
+            let browser = Browser::new(&door.url);
+            browser.set("csrftoken", "x");
+            for path in paths {
+                browser.get(path).await;
+            }
+            assert_eq!(checks(&gate).await, paths.len() - unasked);
+            browser.get("/health?token=a.b.c").await;
+            let asked = paths.len() - unasked + 1;
+            assert_eq!(checks(&gate).await, asked, "one with a token");
         }
-        let checks = async || {
-            let metrics = crate::support::client()
-                .get(format!("http://127.0.0.1:{}/metrics", gate.port))
-                .send();
-            let metrics = metrics.await.unwrap().text().await.unwrap();
-            let lines = metrics
-                .lines()
-                .filter(|line| line.starts_with("label_studio_gate_checks_total"));
-            lines
-                .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-                .sum::<u64>()
-        };
-        assert_eq!(checks().await, 0);
-        browser.get("/health?token=a.b.c").await;
-        assert_eq!(checks().await, 1, "and one with a token does");
     }
+}
+
+/// How many checks a gate has answered.
+async fn checks(gate: &GateProcess) -> usize {
+    let metrics = crate::support::client()
+        .get(format!("http://127.0.0.1:{}/metrics", gate.port))
+        .send();
+    let metrics = metrics.await.unwrap().text().await.unwrap();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with("label_studio_gate_checks_total"));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
+        .sum()
 }

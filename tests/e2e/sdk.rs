@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::label_studio::{seeded, venv};
-use crate::sign_in::{ASK, door};
+use crate::sign_in::door;
 use crate::stack::stacks;
 use crate::support::client;
 use crate::support::cluster::run;
@@ -32,10 +32,10 @@ fn with_sdk(url: &str, api_key: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdk_works_with_both_kinds_of_tokens_where_everybody_must_be_signed_in() {
     for stack in stacks() {
-        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")], &[ASK]);
-        let admin = with_sdk(&door.url, &seeded("GATE_DEMO_ADMIN_TOKEN"));
+        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
+        let admin = with_sdk(&door.url, seeded("GATE_DEMO_ADMIN_TOKEN"));
         assert!(admin.contains('@'), "{admin}");
-        assert_eq!(with_sdk(&door.url, &seeded("GATE_DEMO_ADMIN_PAT")), admin);
+        assert_eq!(with_sdk(&door.url, seeded("GATE_DEMO_ADMIN_PAT")), admin);
         let stranger = with_sdk(&door.url, "0000000000000000000000000000000000000000");
         assert_eq!(stranger, "401");
     }
@@ -45,7 +45,7 @@ async fn the_sdk_works_with_both_kinds_of_tokens_where_everybody_must_be_signed_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_made_up_credential_does_not_open_the_sign_up() {
     for stack in stacks() {
-        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")], &[ASK]);
+        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
         for (name, value) in [
             ("X-Api-Key", "x"),
             ("Authorization", "Token x"),

@@ -8,35 +8,14 @@ use crate::label_studio::seeded;
 use crate::nginx::{Nginx, binaries};
 use crate::stack::{Engine, GateProcess, Stack, doors, stacks};
 use crate::support::cluster::CLUSTER;
-use crate::support::free_port;
 use crate::support::token::native;
 
 /// nginx before a gate with those settings, and before the Label Studio of that stack.
-pub fn door(
-    stack: &Stack,
-    settings: &[(&str, &str)],
-    edits: &[(&str, &str)],
-) -> (Nginx, GateProcess) {
+pub fn door(stack: &Stack, settings: &[(&str, &str)]) -> (Nginx, GateProcess) {
     let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, settings);
-    let port = free_port();
-    let mut all = vec![
-        (
-            "server 127.0.0.1:8081;",
-            format!("server 127.0.0.1:{};", stack.label_studio.port),
-        ),
-        ("listen 80;", format!("listen 127.0.0.1:{port};")),
-    ];
-    all.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
-    let binary = &binaries()[0];
-    let door = Nginx::serve(binary, &[gate.port], port, None, "label-studio.conf", &all);
+    let door = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
     (door, gate)
 }
-
-/// What makes nginx ask about every request: the line that `gate-http.conf` names.
-pub const ASK: (&str, &str) = (
-    "include label-studio-gate/gate-http.conf;",
-    "include label-studio-gate/gate-http-ask.conf;",
-);
 
 fn html(path: &str, browser: &Browser) -> reqwest::RequestBuilder {
     let url = browser.at(path);
@@ -58,7 +37,7 @@ async fn where_everybody_must_be_signed_in_pages_lead_to_the_application() {
             ("GATE_POLICY_SIGN_IN_URL", "https://app.example.com/login"),
             ("GATE_POLICY_OPEN_PATHS", "/health, /static/*"),
         ];
-        let (door, _gate) = door(stack, &settings, &[ASK]);
+        let (door, _gate) = door(stack, &settings);
         let browser = Browser::new(&door.url);
         let answer = html("/projects/1?tab=2", &browser).send().await.unwrap();
         assert_eq!(answer.status(), 303);
@@ -260,7 +239,7 @@ async fn a_foreign_page_cannot_act_with_a_session_that_goes_everywhere() {
         ("SESSION_COOKIE_SECURE", "1"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com"),
     ];
-    let (door, _gate) = door(stack, &settings, &[]);
+    let (door, _gate) = door(stack, &settings);
     let user = stack.user("everywhere@example.test");
     // By the stack's own door, since this client keeps no secure cookie over HTTP.
     let login = Browser::new(&stack.doors[0].url).with_token(&native(user));

@@ -27,6 +27,9 @@ impl Engine {
     }
 }
 
+/// Every kind of proxy, as `http.proxies` names them.
+const EVERY_PROXY: &str = "nginx, ingress-nginx, caddy, traefik, envoy";
+
 /// A running gate: the binary, as a process of its own.
 pub struct GateProcess {
     pub port: u16,
@@ -39,6 +42,8 @@ pub fn gate_command(port: u16, engine: Engine, postgres: u16, database: &str) ->
     let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
     command
         .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+        // Those of the stacks stand behind doors of every kind.
+        .env("GATE_HTTP_PROXIES", EVERY_PROXY)
         .env("SECRET_KEY", SECRET_KEY)
         .env("SESSION_ENGINE", engine.name())
         .env(

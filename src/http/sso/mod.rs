@@ -95,7 +95,7 @@ pub(super) async fn login_by_address(
 }
 
 async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(request, next) else {
+    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
         return show(
             state,
             request,
@@ -109,6 +109,7 @@ async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) 
         Err(rejection) => rejection.reason(),
     };
     state.metrics.count_sign_in(reason);
+    let admits = || state.logs_refusal_of(request);
     match verdict {
         Ok(grant) => {
             let path = subrequest.path();
@@ -120,7 +121,9 @@ async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) 
                 }
                 // Whoever comes back to an old link and is still signed in goes on.
                 None => {
-                    tracing::info!(reason = reason.code(), path, "token not accepted");
+                    if admits() {
+                        tracing::info!(reason = reason.code(), path, "token not accepted");
+                    }
                     is_signed_in(state, &subrequest).await
                 }
             };
@@ -136,11 +139,15 @@ async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) 
             response
         }
         Err(Rejection::SignInRequired(_)) => {
-            tracing::info!(reason = reason.code(), "token not accepted");
+            if admits() {
+                tracing::info!(reason = reason.code(), "token not accepted");
+            }
             show(state, request, Page::LinkExpired, reason)
         }
         Err(Rejection::Denial(denial)) => {
-            tracing::warn!(reason = reason.code(), "refused");
+            if admits() {
+                tracing::warn!(reason = reason.code(), "refused");
+            }
             show(state, request, Page::of_denial(denial.reason()), reason)
         }
         Err(Rejection::Outage(outage)) => unavailable(state, request, outage),
@@ -153,7 +160,7 @@ async fn is_signed_in(state: &State, subrequest: &Subrequest<'_>) -> bool {
 
 /// `GET /sso/logout`, `POST /sso/logout`
 pub(super) async fn logout(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(&request, "/") else {
+    let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
         return show(
             &state,
             &request,

@@ -2,16 +2,14 @@
 
 mod answer;
 
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::Value;
 
 pub(super) use self::answer::Answer;
-use super::client_address::client_address;
+use super::limiter::{Limiter, RateLimits};
+use super::peer_address::PeerAddress;
 use super::{State, extract};
 use crate::gate::issue::{Admin, IssueError, TokenIssuer};
 use crate::gate::verify::ApiCredential;
@@ -19,21 +17,10 @@ use crate::gate::verify::ApiCredential;
 /// An e-mail address has at most 254 bytes; nothing that is sent here has reason to be larger than this.
 const BODY_LIMIT: usize = 16 * 1024;
 
-/// How often the route may be asked.
-#[derive(Debug, Clone, Copy)]
-pub struct RateLimits {
-    /// Tokens per second and administrator; `None`: no limit.
-    pub per_second: Option<NonZeroU32>,
-    /// Wrong credentials per minute and client address; `None`: no limit.
-    pub failures_per_minute: Option<NonZeroU32>,
-}
-
 /// The route's state.
 pub struct TokenRoute {
     issuer: TokenIssuer,
-    issues: Option<DefaultKeyedRateLimiter<i32>>,
-    failures: Option<DefaultKeyedRateLimiter<String>>,
-    blocked: moka::sync::Cache<String, ()>,
+    limiter: Limiter,
 }
 
 impl TokenRoute {
@@ -41,53 +28,10 @@ impl TokenRoute {
     pub fn new(issuer: TokenIssuer, limits: RateLimits) -> Self {
         Self {
             issuer,
-            issues: limits
-                .per_second
-                .map(|n| RateLimiter::keyed(Quota::per_second(n))),
-            failures: limits
-                .failures_per_minute
-                .map(|n| RateLimiter::keyed(Quota::per_minute(n))),
-            blocked: moka::sync::Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(BLOCKED_FOR)
-                .build(),
-        }
-    }
-
-    /// Whether this administrator has had their share of this second.
-    fn may_issue(&self, admin: &Admin) -> Result<(), Answer> {
-        let Some(limiter) = &self.issues else {
-            return Ok(());
-        };
-        limiter
-            .check_key(&admin.user_id())
-            .map_err(|until| Answer::TooMany(until.wait_time_from(DefaultClock::default().now())))
-    }
-
-    /// Whether this address has guessed too often.
-    fn may_try(&self, address: &str) -> Result<(), Answer> {
-        if self.blocked.contains_key(address) {
-            return Err(Answer::TooMany(BLOCKED_FOR));
-        }
-        Ok(())
-    }
-
-    fn note_failure(&self, address: String) {
-        if let Some(limiter) = &self.failures {
-            // Addresses that have been quiet are forgotten, so that many of them don't fill the memory.
-            if limiter.len() > 10_000 {
-                limiter.retain_recent();
-            }
-            if limiter.check_key(&address).is_err() {
-                tracing::warn!(address, "too many wrong API tokens");
-                self.blocked.insert(address, ());
-            }
+            limiter: Limiter::new(limits),
         }
     }
 }
-
-/// How long an address that guessed too often waits.
-const BLOCKED_FOR: Duration = Duration::from_secs(10);
 
 /// What the caller shows: `Authorization` alone, as in the plugin.
 fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
@@ -100,7 +44,7 @@ pub(super) async fn issue(
     body: Result<web::Bytes, actix_web::Error>,
     state: web::Data<State>,
 ) -> HttpResponse {
-    let answer = match answer(&request, body, &state.token).await {
+    let answer = match answer(&request, body, &state).await {
         Ok(answer) | Err(answer) => answer,
     };
     let response = answer.respond();
@@ -113,12 +57,13 @@ pub(super) async fn issue(
 async fn answer(
     request: &HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    route: &TokenRoute,
+    state: &State,
 ) -> Result<Answer, Answer> {
-    let admin = admin(request, route).await?;
-    route.may_issue(&admin)?;
+    let admin = admin(request, state).await?;
+    let limiter = &state.token.limiter;
+    limiter.may_issue(&admin).map_err(Answer::TooMany)?;
     let email = email(&body.map_err(|_| Answer::InvalidJson)?)?;
-    match route.issuer.issue(&admin, &email).await {
+    match state.token.issuer.issue(&admin, &email).await {
         Ok(issued) => {
             tracing::info!(
                 user_id = issued.user_id,
@@ -136,17 +81,28 @@ async fn answer(
 }
 
 /// The administrator whose API token the request carries.
-pub(super) async fn admin(request: &HttpRequest, route: &TokenRoute) -> Result<Admin, Answer> {
-    let address = client_address(request);
+pub(super) async fn admin(request: &HttpRequest, state: &State) -> Result<Admin, Answer> {
     let credential = credential(request)?;
-    route.may_try(&address)?;
-    let admin = route.issuer.authenticate(credential).await;
-    admin.map_err(|error| {
-        if error == IssueError::InvalidCredential {
-            route.note_failure(address);
+    let admin = state.token.issuer.authenticate(credential).await;
+    admin.map_err(|error| match error {
+        IssueError::InvalidCredential => {
+            wrong_credential(state, state.trusted_proxies.peer_address(request))
         }
-        Answer::from_error(error, String::new())
+        error => Answer::from_error(error, String::new()),
     })
+}
+
+/// What a wrong credential is answered: 401, or 429 once its caller has been wrong too often.
+fn wrong_credential(state: &State, caller: PeerAddress) -> Answer {
+    match state.token.limiter.count_failure(caller, Instant::now()) {
+        Ok(()) => Answer::InvalidApiToken,
+        Err(too_often) => {
+            if too_often.first {
+                tracing::warn!(%caller, "too many wrong API tokens");
+            }
+            Answer::TooMany(too_often.wait)
+        }
+    }
 }
 
 /// The address in `{"email": "…"}`. The `Content-Type` doesn't matter, as in the plugin.

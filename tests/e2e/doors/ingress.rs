@@ -76,6 +76,8 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
         ),
     };
     let (gate, label_studio, own) = (ports.gate, ports.label_studio, ports.own);
+    let own_routes = own_routes(&manifest, gate);
+    let hidden = hidden_headers();
     let (host, path) = (url.host_str().unwrap(), url.path());
     let buffer = annotation("proxy-buffer-size");
     let body = annotation("proxy-body-size");
@@ -94,6 +96,7 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
              access_log access.log;
              client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
              large_client_header_buffers 4 32k;
+             {hidden}
              upstream gate {{ server 127.0.0.1:{gate}; keepalive 32; }}
              server {{
                  listen 127.0.0.1:{own};
@@ -132,15 +135,44 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
                      proxy_http_version 1.1;
                      proxy_pass http://127.0.0.1:{label_studio};
                  }}
-                 location ~ ^/(sso/|api/sso/(token|revoke)$) {{
+                 {own_routes}
+             }}
+         }}"
+    );
+    nginx::command(&binary, home, &text)
+}
+
+/// `pathType: Exact` becomes `location =`, and the controller's `proxy_pass` has no path: what came goes on in its own spelling.
+fn own_routes(manifest: &str, gate: u16) -> String {
+    let lines = manifest
+        .lines()
+        .map(|line| line.trim().trim_start_matches("- "));
+    let (mut path, mut locations) = ("", String::new());
+    for line in lines {
+        path = line.strip_prefix("path: ").unwrap_or(path);
+        if line == "pathType: Exact" {
+            locations += &format!(
+                "location = {path} {{
                      proxy_set_header Host $http_host;
                      proxy_set_header X-Real-IP $remote_addr;
                      proxy_set_header X-Forwarded-Host $http_host;
                      proxy_set_header X-Forwarded-Proto $scheme;
                      proxy_pass http://127.0.0.1:{gate};
-                 }}
-             }}
-         }}"
-    );
-    nginx::command(&binary, home, &text)
+                 }}\n"
+            );
+        }
+    }
+    assert!(locations.contains("/sso/login"), "{manifest}");
+    locations
+}
+
+/// What the README tells to write into the controller's ConfigMap.
+fn hidden_headers() -> String {
+    let readme = shipped("kubernetes/README.md", &[]);
+    let (_, headers) = readme.split_once("`hide-headers: \"").unwrap();
+    let (headers, _) = headers.split_once('"').unwrap();
+    let headers = headers.split(',');
+    headers
+        .map(|header| format!("proxy_hide_header {header};"))
+        .collect()
 }

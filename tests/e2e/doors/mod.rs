@@ -36,6 +36,18 @@ pub enum Kind {
     IngressWithSignIn,
 }
 
+impl Kind {
+    /// What its files tell to set `http.proxies` to.
+    pub const fn proxy(self) -> &'static str {
+        match self {
+            Self::Caddy | Self::HaProxy => "caddy",
+            Self::Traefik => "traefik",
+            Self::Envoy | Self::EnvoyGateway => "envoy",
+            Self::Ingress { .. } | Self::IngressWithSignIn => "ingress-nginx",
+        }
+    }
+}
+
 /// A running proxy.
 pub struct Door {
     pub kind: Kind,
@@ -139,15 +151,15 @@ fn caddy(home: &Path, ports: &Ports) -> Command {
     let edits = [
         gate,
         label_studio,
-        (":80 {", format!("http://127.0.0.1:{} {{", ports.own)),
+        (
+            ":80 {",
+            format!("http://:{} {{\n\tbind 127.0.0.1", ports.own),
+        ),
         ("/var/log/caddy/label-studio.log", log.display().to_string()),
+        // Its administration would take a port of its own.
+        ("\tservers {", "\tadmin off\n\tservers {".to_owned()),
     ];
-    // Its administration would take a port of its own.
-    let text = format!(
-        "{{\n\tadmin off\n}}\n{}",
-        shipped("caddy/Caddyfile", &edits)
-    );
-    std::fs::write(home.join("Caddyfile"), text).unwrap();
+    std::fs::write(home.join("Caddyfile"), shipped("caddy/Caddyfile", &edits)).unwrap();
     let mut command = program("caddy");
     command
         .args(["run", "--adapter", "caddyfile", "--config"])

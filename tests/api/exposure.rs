@@ -1,0 +1,275 @@
+//! What can be reached, by whom, in which spelling, and for how long.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::app::{TestApp, world};
+use crate::support::token::native;
+
+const CHECKS: [(&str, &str); 8] = [
+    ("nginx", "/auth/nginx"),
+    ("nginx", "/auth/nginx/login"),
+    ("nginx", "/auth/nginx/sign-in"),
+    ("nginx", "/auth/nginx/refused"),
+    ("ingress-nginx", "/auth/ingress-nginx"),
+    ("caddy", "/auth/caddy"),
+    ("traefik", "/auth/traefik"),
+    ("envoy", "/auth/envoy/projects"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_proxies_that_the_settings_name_can_ask() {
+    let (database, default, _user) = world(&[]).await;
+    let named = |proxies| TestApp::start(&database.gate_url(), &[("GATE_HTTP_PROXIES", proxies)]);
+    let apps = [
+        (&["nginx"][..], default),
+        (&["envoy"], named("envoy")),
+        (&["traefik", "caddy"], named("traefik, caddy")),
+        (&["ingress-nginx"], named("ingress-nginx")),
+    ];
+    for (proxies, app) in apps {
+        for (proxy, path) in CHECKS {
+            let status = app.get(path).await.status;
+            assert_eq!(
+                status != 404,
+                proxies.contains(&proxy),
+                "{path} answers {status} for {proxies:?}"
+            );
+        }
+    }
+}
+
+/// What a request target is answered that no client library would send.
+async fn raw(app: &TestApp, target: &str, headers: &str) -> String {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: gate\r\n{headers}");
+    let mut stream = send(app, &format!("{request}Connection: close\r\n\r\n")).await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn send(app: &TestApp, bytes: &str) -> TcpStream {
+    let address = app.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_reached_by_one_spelling() {
+    let (_database, app, user) = world(&[("GATE_HTTP_PROXIES", "nginx, envoy")]).await;
+    let cookie = format!("Cookie: ls_auth_token={}\r\n", native(user));
+    for target in [
+        "/sso/../auth/nginx",
+        "/auth/nginx/..%2f..%2fsso/login",
+        "/auth/nginx/../../sso/login",
+        "/auth/nginx/..;/x",
+        "/auth//nginx",
+        "//auth/nginx",
+        "/auth/./nginx",
+        "/auth%2fnginx",
+        "/auth%5cnginx",
+        "/auth\\nginx",
+        "/auth/%6eginx",
+        "/auth/nginx%00",
+        "/auth/nginx;x=1",
+        "/%61uth/envoy/projects",
+        "/auth/%65nvoy/projects",
+        "/sso/x/../../auth/envoy/projects",
+        "http://gate/auth/nginx/..%2f..%2fsso/login",
+        "/sso/%6cogin",
+        "/health/%6cive",
+        "/metrics;",
+    ] {
+        let headers = format!("{cookie}X-Original-URI: /\r\n");
+        let answer = raw(&app, target, &headers).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{target}: {answer}");
+        let head = answer.to_ascii_lowercase();
+        for leaked in ["cookie:", "x-gate-user-id", "x-gate-email"] {
+            assert!(!head.contains(leaked), "{target}: {answer}");
+        }
+        // A backslash is no part of a request target, and the server itself says so.
+        let reason = "x-gate-reason: request_malformed";
+        assert!(
+            head.contains(reason) || target.contains('\\'),
+            "{target}: {answer}"
+        );
+    }
+    // What follows Envoy's prefix is Label Studio's, however it is written.
+    for original in [
+        "/projects",
+        "/..%2f..%2fsso/x",
+        "/a//b;c/../%2e%2e/d?e=../f",
+    ] {
+        let answer = raw(&app, &format!("/auth/envoy{original}"), &cookie).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{original}: {answer}");
+    }
+    let answer = raw(&app, "/sso/signed-out?next=/..%2f..%2f", "").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 "),
+        "a query is free: {answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_internal_listener_alone_has_checks_health_and_metrics() {
+    let (_database, app, _user) = world(&[("GATE_HTTP_INTERNAL_LISTEN", "127.0.0.1:0")]).await;
+    let internal = TestApp {
+        url: app.internal_url.clone().unwrap(),
+        internal_url: None,
+        client: app.client.clone(),
+    };
+    for path in [
+        "/auth/nginx",
+        "/auth/nginx/login",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    ] {
+        assert_eq!(app.get(path).await.status, 404, "{path}");
+        assert_ne!(internal.get(path).await.status, 404, "{path}");
+    }
+    for path in ["/sso/login", "/sso/signed-out", "/api/sso/token"] {
+        assert_ne!(app.get(path).await.status, 404, "{path}");
+        assert_eq!(internal.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(internal.check("/", "").await.reason(), "no_token");
+}
+
+/// Sends a byte every 200 ms until the service hangs up; how long that took, and what it said.
+async fn dribble(mut stream: TcpStream, byte: &[u8]) -> (Duration, String) {
+    let begun = Instant::now();
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    while begun.elapsed() < Duration::from_secs(20) {
+        let pause = Duration::from_millis(200);
+        match tokio::time::timeout(pause, stream.read(&mut chunk)).await {
+            Ok(Ok(0) | Err(_)) => break,
+            Ok(Ok(read)) => answer.extend_from_slice(&chunk[..read]),
+            Err(_) if stream.write_all(byte).await.is_err() => break,
+            Err(_) => {}
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (begun.elapsed(), answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_arrive_is_cut_off() {
+    let (_database, app, _user) = world(&[("GATE_HTTP_BODY_TIMEOUT_SECONDS", "1")]).await;
+    let long = "Content-Length: 100000\r\n\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\nffff\r\n";
+    let paths = [
+        "/sso/login",
+        "/sso/logout",
+        "/sso/signed-out",
+        "/api/sso/token",
+        "/api/sso/revoke",
+        "/nowhere",
+        "/auth/nginx",
+    ];
+    let slow = async |path: &'static str, framing: &'static str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: gate\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n{framing}"
+        );
+        let (took, answer) = dribble(send(&app, &head).await, b"a").await;
+        assert!(took < Duration::from_secs(5), "{path}: open for {took:?}");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{path}: {answer}");
+    };
+    let cases = paths
+        .into_iter()
+        .flat_map(|path| [slow(path, long), slow(path, chunked)]);
+    join_all(cases).await;
+    // Larger than any route takes: what is left of it is not waited for.
+    let head = "POST /api/sso/token HTTP/1.1\r\nHost: gate\r\nAuthorization: Token x\r\n";
+    let body = format!("{:x}\r\n{}", 1_000_000, "a".repeat(200_000));
+    let request = format!("{head}Transfer-Encoding: chunked\r\n\r\n{body}");
+    let (took, answer) = dribble(send(&app, &request).await, b"a").await;
+    assert!(took < Duration::from_secs(5), "open for {took:?}");
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_arrive_is_cut_off() {
+    let (database, app, _user) = world(&[]).await;
+    let begun = send(&app, "GET /sso/signed-out HTTP/1.1\r\nX-Slow: ").await;
+    let (took, _) = dribble(begun, b"a").await;
+    assert!(took < Duration::from_secs(10), "open for {took:?}");
+
+    // Whoever is no trusted proxy has one request on a connection, and cannot begin a second one.
+    let settings = [("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")];
+    let wary = TestApp::start(&database.gate_url(), &settings);
+    let whole = "GET /sso/signed-out HTTP/1.1\r\nHost: gate\r\n\r\n";
+    let begun = send(&wary, &format!("{whole}GET / HTTP/1.1\r\nX-Slow: ")).await;
+    let (took, answer) = dribble(begun, b"a").await;
+    assert!(took < Duration::from_secs(5), "open for {took:?}");
+    assert!(
+        answer.to_ascii_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_one_address_stop_filling_the_log() {
+    let (_database, app, _user) = world(&[("GATE_POLICY_ANONYMOUS", "require")]).await;
+    let suppressed = async || {
+        let metrics = app.get("/metrics").await.body;
+        let name = "label_studio_gate_log_lines_suppressed_total ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let refused = async |address: &str| {
+        let headers = [("X-Original-URI", "/"), ("X-Real-IP", address)];
+        assert_eq!(app.check_with(&headers).await.status, 401);
+    };
+    for _ in 0..30 {
+        refused("192.0.2.1").await;
+    }
+    assert_eq!(suppressed().await, 0);
+    for _ in 0..7 {
+        refused("192.0.2.1").await;
+    }
+    assert_eq!(suppressed().await, 7);
+    refused("192.0.2.2").await;
+    assert_eq!(
+        suppressed().await,
+        7,
+        "another address has lines of its own"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tokens_cookie_is_deleted_as_it_was_set() {
+    let (database, app, user) = world(&[]).await;
+    let deletion = async |app: &TestApp| {
+        let cookie = format!("ls_auth_token={}", native(user));
+        let answer = app.check("/", &cookie).await;
+        let deletion = answer.header("X-Gate-Set-Cookie-2").unwrap().to_owned();
+        assert!(deletion.contains("Max-Age=0"), "{deletion}");
+        deletion
+    };
+    let plain = deletion(&app).await;
+    assert!(plain.contains("SameSite=Lax"), "{plain}");
+    assert!(!plain.contains("Secure"), "{plain}");
+    // In a frame of another site nothing else is heeded.
+    for settings in [
+        [
+            ("SESSION_COOKIE_SAMESITE", "None"),
+            ("SESSION_COOKIE_SECURE", "1"),
+            ("GATE_SESSION_COOKIE_PARTITIONED", "true"),
+        ],
+        [
+            ("GATE_TOKEN_COOKIE_SAMESITE", "None"),
+            ("GATE_TOKEN_COOKIE_PARTITIONED", "true"),
+            ("SESSION_COOKIE_SAMESITE", "Lax"),
+        ],
+    ] {
+        let framed = deletion(&TestApp::start(&database.gate_url(), &settings)).await;
+        for attribute in ["SameSite=None", "Secure", "Partitioned"] {
+            assert!(framed.contains(attribute), "{framed}");
+        }
+    }
+}
