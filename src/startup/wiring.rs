@@ -177,7 +177,8 @@ fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<
             .collect::<Result<_, _>>()?,
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
-            Native::new(secret_key, former, claim, *native.leeway_seconds)
+            let longest = native.max_lifetime(&settings.token_issue);
+            Native::new(secret_key, former, claim, *native.leeway_seconds, longest)
         }),
         api_tokens: native
             .api_tokens
