@@ -4,7 +4,7 @@
 //!
 //! 1. [`http`] reads the subrequest from the one place that belongs to that kind of proxy;
 //! 2. [`gate`] finds the credential, verifies it, finds the user, keeps or opens the session, and so comes to a verdict; [`keys`] reads
-//!    the keys of issuers that publish them, and [`client_api`] asks the client's application whose session a cookie names;
+//!    the keys of issuers that publish them, and [`application_api`] asks the client's application whose session a cookie names;
 //! 3. [`django`] knows the formats in which Label Studio's Django reads and writes sessions and cookies;
 //! 4. [`postgres`] looks users up and writes the session, one statement each;
 //! 5. [`http`] answers in the proxy's terms.
@@ -12,8 +12,8 @@
 //! [`startup`] puts these together from [`settings`], and is the only module that sees all of them. The directions of these dependencies
 //! are held by a test (`tests/api/house.rs`).
 
+pub mod application_api;
 pub mod cli;
-pub mod client_api;
 mod commands;
 pub mod django;
 pub mod doctor;
@@ -21,9 +21,9 @@ pub mod doctor;
 mod documents;
 pub mod gate;
 pub mod http;
+pub mod http_client;
 pub mod keys;
 pub mod metrics;
-pub mod outgoing;
 pub mod postgres;
 pub mod settings;
 pub mod startup;

@@ -10,7 +10,7 @@ use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
 use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore as _};
 use crate::gate::user::UserDirectory as _;
-use crate::gate::verify::{ApiTokens as _, ClientSessions as _, KeySource as _};
+use crate::gate::verify::{ApiTokens as _, ApplicationSessions as _, KeySource as _};
 use crate::postgres::Postgres;
 use crate::settings::{IssuerKeys, Settings};
 use crate::startup;
@@ -62,7 +62,7 @@ pub async fn examine(
         accounts(&mut report, settings, backend).await;
     }
     key_servers(&mut report, settings).await?;
-    client_api(&mut report, settings).await?;
+    application_api(&mut report, settings).await?;
     public::examine(&mut report, settings).await?;
     match report.failed {
         0 => Ok(report.text),
@@ -177,7 +177,7 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
 async fn accounts(report: &mut Report, settings: &Settings, backend: &Postgres) {
     let mut external = settings.external.issuers.iter();
     let client = settings.client_session.as_ref();
-    let wanted = external.any(|issuer| issuer.rules.admission.create)
+    let wanted = external.any(|issuer| issuer.mapping.admission.create)
         || client.is_some_and(|client| client.settings.create_users)
         || settings.token_issue.create_users;
     let Ok(schema) = backend.schema().await else {
@@ -221,11 +221,11 @@ async fn key_servers(report: &mut Report, settings: &Settings) -> Result<(), Str
 }
 
 /// Whether the client's API knows that a made-up session is none.
-async fn client_api(report: &mut Report, settings: &Settings) -> Result<(), String> {
+async fn application_api(report: &mut Report, settings: &Settings) -> Result<(), String> {
     let Some(client) = &settings.client_session else {
         return Ok(());
     };
-    let api = startup::client_api(client)?;
+    let api = startup::application_api(client)?;
     match api.person("label-studio-gate-doctor").await {
         Ok(None) => report.good(
             "the client's API answers, and knows no session that was made up (nor would it, if it did not know the secret)",

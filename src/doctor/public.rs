@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Report;
 use crate::gate::policy::Anonymous;
-use crate::outgoing::{Answer, Limits, NoAnswer, Outgoing};
+use crate::http_client::{Answer, HttpClient, Limits, NoAnswer};
 use crate::settings::Settings;
 
 /// Label Studio itself answers 401 there, and the gate says in a header that it was the gate.
@@ -73,7 +73,7 @@ fn sign_up(report: &mut Report, answer: &Answer) {
 /// A browser that knows nothing.
 struct Visitor {
     base: Url,
-    client: Outgoing,
+    client: HttpClient,
 }
 
 impl Visitor {
@@ -85,7 +85,7 @@ impl Visitor {
             allow_http: true,
             ca_file: None,
         };
-        let client = Outgoing::new(&limits).map_err(|error| error.to_string())?;
+        let client = HttpClient::new(&limits).map_err(|error| error.to_string())?;
         Ok(Self { base, client })
     }
 

@@ -27,7 +27,7 @@ pub enum Credential<'r> {
     /// A token in its compact form.
     Token(Cow<'r, str>),
     /// The session cookie of the client's application.
-    ClientSession(&'r str),
+    ApplicationSession(&'r str),
 }
 
 /// Tells its length and never its content.
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, length) = match self {
             Self::Token(token) => ("Token", token.len()),
-            Self::ClientSession(cookie) => ("ClientSession", cookie.len()),
+            Self::ApplicationSession(cookie) => ("ApplicationSession", cookie.len()),
         };
         write!(f, "{kind}({length} bytes)")
     }
@@ -59,7 +59,7 @@ impl<'r> Credential<'r> {
             .and_then(|query| parameter(query, &sources.parameter))
             .filter(|value| has_jwt_shape(value))
             .map(Self::Token);
-        let application_session = application_session.map(Self::ClientSession);
+        let application_session = application_session.map(Self::ApplicationSession);
         cookie
             .into_iter()
             .chain(parameter)
@@ -128,7 +128,7 @@ mod tests {
         Credential::find(&subrequest, &sources, None)
             .map(|credential| match credential {
                 Credential::Token(token) => token.into_owned(),
-                Credential::ClientSession(_) => unreachable!("there is none"),
+                Credential::ApplicationSession(_) => unreachable!("there is none"),
             })
             .collect()
     }

@@ -24,15 +24,15 @@ pub enum Identity {
 
 /// Which claims describe a person, and what may be done for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PersonRules {
+pub struct ClaimMapping {
     /// The claim with the e-mail address.
-    pub email: String,
+    pub email_claim: String,
     /// The claim with the username; `None`: users are found by their address alone.
-    pub username: Option<String>,
+    pub username_claim: Option<String>,
     /// The claim with the first name.
-    pub first_name: String,
+    pub first_name_claim: String,
     /// The claim with the last name.
-    pub last_name: String,
+    pub last_name_claim: String,
     /// Whether an e-mail address counts that the issuer says it has not verified.
     pub unverified_email: bool,
     /// What may be done.
@@ -88,7 +88,7 @@ impl Claimant {
     pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, CredentialError> {
         match claims.subject() {
             Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
-            Subject::Person(rules) => person(claims, rules),
+            Subject::Person(mapping) => person(claims, mapping),
         }
     }
 
@@ -113,17 +113,17 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
     }
 }
 
-fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, CredentialError> {
+fn person(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, CredentialError> {
     let trimmed = |name| optional(claims, Some(name)).map(|text| text.trim().to_owned());
     // What somebody is found by is compared as it is: an issuer may tell apart what white space alone tells apart.
     let profile = Profile {
-        username: optional(claims, rules.username.as_deref())?,
-        first_name: trimmed(&rules.first_name)?,
-        last_name: trimmed(&rules.last_name)?,
+        username: optional(claims, mapping.username_claim.as_deref())?,
+        first_name: trimmed(&mapping.first_name_claim)?,
+        last_name: trimmed(&mapping.last_name_claim)?,
     };
-    let email = optional(claims, Some(&rules.email))?;
+    let email = optional(claims, Some(&mapping.email_claim))?;
     let identity = if !email.is_empty() {
-        check_email(claims, rules, &email)?;
+        check_email(claims, mapping, &email)?;
         Identity::Email(email)
     } else if !profile.username.is_empty() {
         Identity::Username(profile.username.clone())
@@ -133,7 +133,7 @@ fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, Cred
     Ok(Claimant {
         identity,
         profile,
-        admission: rules.admission,
+        admission: mapping.admission,
     })
 }
 
@@ -150,7 +150,7 @@ fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, Crede
 /// Whoever may write any address into a profile, and is not asked to prove it, could be anybody (OpenID Connect Core §5.7).
 fn check_email(
     claims: &VerifiedClaims,
-    rules: &PersonRules,
+    mapping: &ClaimMapping,
     email: &str,
 ) -> Result<(), CredentialError> {
     if !is_email_address(email) {
@@ -162,7 +162,7 @@ fn check_email(
         Some(Value::String(text)) => text == "true",
         Some(_) => false,
     };
-    if verified || rules.unverified_email {
+    if verified || mapping.unverified_email {
         Ok(())
     } else {
         Err(CredentialError::TokenEmailUnverified)

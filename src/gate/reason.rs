@@ -102,7 +102,7 @@ reasons! {
         /// The request carries a token, and no method that takes tokens is switched on.
         NoMethod = "no_method",
         /// The host application knows no session of that name, or says that nobody is signed in to it.
-        ClientSessionUnknown = "client_session_unknown",
+        ApplicationSessionUnknown = "client_session_unknown",
     }
 }
 
@@ -134,7 +134,7 @@ reasons! {
         /// The key server of an issuer is out of reach, and none of its keys that are known has signed the token.
         KeyServerUnavailable = "key_server_unavailable",
         /// The host application's API is out of reach, too slow, or answers with something else than agreed.
-        ClientApiUnavailable = "client_api_unavailable",
+        ApplicationApiUnavailable = "client_api_unavailable",
         /// Too many requests are waiting already.
         Overloaded = "overloaded",
     }

@@ -252,7 +252,7 @@ impl<'v> Visit<'v> {
     /// that session was opened when it was there.
     async fn go_on_undecided(&self, outage: Outage) -> Result<Grant, Rejection> {
         let can_wait = match outage {
-            Outage::ClientApiUnavailable | Outage::Overloaded => true,
+            Outage::ApplicationApiUnavailable | Outage::Overloaded => true,
             Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => false,
         };
         if can_wait && self.is_signed_in().await? {
@@ -287,7 +287,7 @@ impl<'v> Visit<'v> {
             self.gate.sessions.end(session, self.now).await?;
         }
         // Who has signed out of the application too is not to come back by what was known of them.
-        let application = &self.gate.verifier.client_session;
+        let application = &self.gate.verifier.application_session;
         if let (Some(session), Some(method)) = (self.cookies.application, application) {
             method.forget(session).await;
         }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::gate::reason::Outage;
 use crate::gate::verify::{KeySet, KeySource};
-use crate::outgoing::Outgoing;
+use crate::http_client::HttpClient;
 use crate::settings::KeyLocation;
 
 /// When keys are read again.
@@ -33,7 +33,7 @@ pub struct KeyServer {
     location: KeyLocation,
     allowed: Vec<Algorithm>,
     refresh: Refresh,
-    outgoing: Outgoing,
+    http: HttpClient,
     snapshot: RwLock<Option<Arc<KeySet>>>,
     last: tokio::sync::Mutex<Option<Attempt>>,
 }
@@ -57,13 +57,13 @@ impl KeyServer {
         location: KeyLocation,
         allowed: Vec<Algorithm>,
         refresh: Refresh,
-        outgoing: Outgoing,
+        http: HttpClient,
     ) -> Arc<Self> {
         Arc::new(Self {
             location,
             allowed,
             refresh,
-            outgoing,
+            http,
             snapshot: RwLock::new(None),
             last: tokio::sync::Mutex::new(None),
         })
@@ -146,7 +146,7 @@ impl KeyServer {
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
-        let answer = self.outgoing.get(url, HeaderMap::new()).await;
+        let answer = self.http.get(url, HeaderMap::new()).await;
         let answer = answer.map_err(|error| error.to_string())?;
         if answer.status.as_u16() == 200 {
             Ok(answer.body)

@@ -19,7 +19,7 @@ const NETWORK_MARGIN: Duration = Duration::from_secs(1);
 /// Connections to Postgres.
 pub(super) struct Connections {
     pool: Pool,
-    places: Semaphore,
+    permits: Semaphore,
     deadline: Duration,
 }
 
@@ -107,7 +107,7 @@ impl Connections {
             .expect("a runtime is named, and nothing else is asked for");
         Ok(Self {
             pool,
-            places: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
+            permits: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
             deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
         })
     }
@@ -145,7 +145,7 @@ impl Connections {
     /// Sends a request, once more where the first attempt can't have been its own fault. That is safe, because each statement of
     /// `sql/` does the same done twice as done once.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
-        let _place = self.places.try_acquire().map_err(|_| Outage::Overloaded)?;
+        let _permit = self.permits.try_acquire().map_err(|_| Outage::Overloaded)?;
         let mut again = true;
         // A server that was restarted has closed every connection of the pool, and each tells so when it is used.
         for _ in 0..=self.pool.status().max_size {

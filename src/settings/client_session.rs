@@ -10,8 +10,8 @@ use url::Url;
 use super::input::Input;
 use super::session::Session;
 use super::types::{CookieDomain, CookieName, CookiePath, HttpUrl, Seconds, Secret};
-use crate::gate::identity::{Admission, PersonRules};
-use crate::outgoing::Limits;
+use crate::gate::identity::{Admission, ClaimMapping};
+use crate::http_client::Limits;
 
 /// Maximum size of the API's answer about one user.
 const MAX_BYTES: usize = 65_536;
@@ -118,13 +118,13 @@ impl ClientSession {
     }
 
     /// Which user an answer names, and what it permits.
-    pub fn rules(&self) -> PersonRules {
+    pub fn mapping(&self) -> ClaimMapping {
         let settings = &self.settings;
-        PersonRules {
-            email: settings.email_field.clone(),
-            username: settings.username_field.clone(),
-            first_name: settings.first_name_field.clone(),
-            last_name: settings.last_name_field.clone(),
+        ClaimMapping {
+            email_claim: settings.email_field.clone(),
+            username_claim: settings.username_field.clone(),
+            first_name_claim: settings.first_name_field.clone(),
+            last_name_claim: settings.last_name_field.clone(),
             unverified_email: false,
             admission: Admission {
                 create: settings.create_users,

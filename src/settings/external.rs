@@ -13,7 +13,7 @@ use self::issuer::{IssuerSettings, IssuerTable};
 use super::declaration::declared;
 use super::input::Input;
 use super::label_studio::LabelStudio;
-use crate::gate::identity::PersonRules;
+use crate::gate::identity::ClaimMapping;
 use crate::gate::verify::{Expectation, KeySet};
 
 /// Method 1: tokens of your own issuer. It is on if there is a secret, a public key, or a place to
@@ -46,7 +46,7 @@ pub struct Issuer {
     /// What its tokens must say.
     pub expectation: Expectation,
     /// Which user a token names, and what it permits.
-    pub rules: PersonRules,
+    pub mapping: ClaimMapping,
 }
 
 /// Where the keys of an issuer are.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::types::{Milliseconds, Seconds};
-use crate::outgoing::Limits;
+use crate::http_client::Limits;
 
 /// How the published keys of issuers (`jwks_url`, `discovery`) are fetched.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -13,7 +13,7 @@ use actix_web::web;
 
 use self::serving::{Listeners, warn_about_untrusted_proxies};
 use self::wiring::label_studio_url;
-pub(crate) use self::wiring::{Backend, Serving, client_api, gate, issuer, key_server};
+pub(crate) use self::wiring::{Backend, Serving, application_api, gate, issuer, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
 use crate::http::{self, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};

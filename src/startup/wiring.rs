@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::SystemEntropy;
-use crate::client_api::ClientApi;
+use crate::application_api::ApplicationApi;
 use crate::django::{CookieAttributes, SameSite, SessionCodec};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
@@ -17,11 +17,11 @@ use crate::gate::reason::Outage;
 use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
 use crate::gate::user::Users;
 use crate::gate::verify::{
-    ApiAuthenticator, ApiTokens, ClientSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
+    ApiAuthenticator, ApiTokens, ApplicationSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
     Verifier,
 };
+use crate::http_client::HttpClient;
 use crate::keys::{KeyServer, Refresh};
-use crate::outgoing::Outgoing;
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
@@ -183,10 +183,10 @@ fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<
         api_tokens: native
             .api_tokens
             .then(|| api_authenticator(settings, Arc::new(backend.postgres.clone()))),
-        client_session: settings
+        application_session: settings
             .client_session
             .as_ref()
-            .map(client_session)
+            .map(application_session)
             .transpose()?,
         max_length: settings.token.max_length,
     })
@@ -208,7 +208,7 @@ fn external(
             Keys::Served(server)
         }
     };
-    let (expectation, rules) = (issuer.expectation.clone(), issuer.rules.clone());
+    let (expectation, rules) = (issuer.expectation.clone(), issuer.mapping.clone());
     Ok(Issuer::new(keys, expectation, rules))
 }
 
@@ -218,31 +218,30 @@ pub(crate) fn key_server(
 ) -> Result<Arc<KeyServer>, String> {
     let key_server = &settings.key_server;
     let limits = key_server.limits(place.allow_http);
-    let outgoing =
-        Outgoing::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
+    let http = HttpClient::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
     let refresh = Refresh {
         every: *key_server.refresh_seconds,
         cooldown: *key_server.cooldown_seconds,
     };
     let (location, allowed) = (place.location.clone(), place.allowed.clone());
-    Ok(KeyServer::new(location, allowed, refresh, outgoing))
+    Ok(KeyServer::new(location, allowed, refresh, http))
 }
 
 /// Method 3.
-fn client_session(client: &settings::ClientSession) -> Result<ClientSession, String> {
-    let api = client_api(client)?;
-    Ok(ClientSession::new(Arc::new(api), client.rules()))
+fn application_session(settings: &settings::ClientSession) -> Result<ApplicationSession, String> {
+    let api = application_api(settings)?;
+    Ok(ApplicationSession::new(Arc::new(api), settings.mapping()))
 }
 
-pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, String> {
-    let outgoing =
-        Outgoing::new(&client.limits()).map_err(|e| format!("client_session.ca_file: {e}"))?;
-    ClientApi::new(
+pub(crate) fn application_api(client: &settings::ClientSession) -> Result<ApplicationApi, String> {
+    let http =
+        HttpClient::new(&client.limits()).map_err(|e| format!("client_session.ca_file: {e}"))?;
+    ApplicationApi::new(
         client.verify_url.clone(),
         &client.settings.verify_secret,
         client.settings.cookie_name.to_string(),
         *client.settings.cache_ttl_seconds,
-        outgoing,
+        http,
     )
     .map_err(|why| format!("client_session.verify_secret: {why}"))
 }

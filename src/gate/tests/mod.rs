@@ -349,7 +349,7 @@ impl World {
                 issuers: Vec::new(),
                 native: Some(native),
                 api_tokens: None,
-                client_session: None,
+                application_session: None,
                 max_length: 16 * 1024,
             },
             api: ApiAuthenticator::new(&secret, [], recent.clone()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::super::identity::PersonRules;
+use super::super::identity::ClaimMapping;
 use super::super::reason::CredentialError;
 use super::claims::Expectation;
 use super::compact::Compact;
@@ -14,7 +14,7 @@ use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 pub struct Issuer {
     keys: Keys,
     expectation: Expectation,
-    rules: Arc<PersonRules>,
+    rules: Arc<ClaimMapping>,
 }
 
 /// Where the keys of an issuer are.
@@ -27,7 +27,7 @@ pub enum Keys {
 
 impl Issuer {
     /// An issuer with those keys, whose tokens must be as expected and name users by those rules.
-    pub fn new(keys: Keys, expectation: Expectation, rules: PersonRules) -> Self {
+    pub fn new(keys: Keys, expectation: Expectation, rules: ClaimMapping) -> Self {
         Self {
             keys,
             expectation,

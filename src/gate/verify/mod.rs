@@ -5,8 +5,8 @@
 //! application itself has said whose session it is.
 
 mod api_token;
+mod application_session;
 mod claims;
-mod client_session;
 mod compact;
 mod external;
 mod keys;
@@ -23,14 +23,14 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::api_token::{ApiAuthenticator, ApiCredential, ApiTokens, JwtOwner, TokenOwner};
+pub use self::application_session::{ApplicationSession, ApplicationSessions, Person};
 pub use self::claims::{Expectation, RequiredClaim};
-pub use self::client_session::{ClientSession, ClientSessions, Person};
 pub use self::compact::Compact;
 pub use self::external::{Issuer, Keys};
 pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
 pub use self::native::{AUDIENCE, ISSUER, Native};
 use super::credential::Credential;
-use super::identity::PersonRules;
+use super::identity::ClaimMapping;
 use super::reason::{CredentialError, Outage};
 
 /// The method that vouches for a user.
@@ -70,7 +70,7 @@ pub enum Subject {
     /// The claim of this name holds the primary key in `htx_user`.
     UserId(String),
     /// A person of another system, by these rules.
-    Person(Arc<PersonRules>),
+    Person(Arc<ClaimMapping>),
 }
 
 impl VerifiedClaims {
@@ -182,7 +182,7 @@ pub struct Verifier {
     /// Method 2: Label Studio's own API tokens.
     pub api_tokens: Option<ApiAuthenticator>,
     /// Method 3.
-    pub client_session: Option<ClientSession>,
+    pub application_session: Option<ApplicationSession>,
     /// Longer tokens are refused unread; bytes.
     pub max_length: usize,
 }
@@ -194,11 +194,11 @@ impl Verifier {
         credential: &Credential<'_>,
         now: SystemTime,
     ) -> Result<VerifiedClaims, Unverified> {
-        match (credential, &self.client_session) {
+        match (credential, &self.application_session) {
             (Credential::Token(token), _) => self.verify_token(token, now).await,
-            (Credential::ClientSession(cookie), Some(method)) => method.verify(cookie).await,
-            (Credential::ClientSession(_), None) => Err(Unverified::Unrecognized(
-                CredentialError::ClientSessionUnknown,
+            (Credential::ApplicationSession(cookie), Some(method)) => method.verify(cookie).await,
+            (Credential::ApplicationSession(_), None) => Err(Unverified::Unrecognized(
+                CredentialError::ApplicationSessionUnknown,
             )),
         }
     }

@@ -57,7 +57,7 @@ fn nothing() -> Verifier {
         issuers: Vec::new(),
         native: None,
         api_tokens: None,
-        client_session: None,
+        application_session: None,
         max_length: 16 * 1024,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::super::types::{Seconds, Secret};
 use super::{Issuer, Place};
-use crate::gate::identity::{Admission, PersonRules};
+use crate::gate::identity::{Admission, ClaimMapping};
 use crate::gate::verify::{Expectation, RequiredClaim};
 
 /// An issuer in a table `[[external.issuers]]`.
@@ -160,11 +160,11 @@ impl IssuerTable {
                 max_lifetime: settings.max_lifetime_seconds.nonzero(),
                 required: settings.required_claims.into_claims(),
             },
-            rules: PersonRules {
-                email: settings.email_claim,
-                username: settings.username_claim,
-                first_name: settings.first_name_claim,
-                last_name: settings.last_name_claim,
+            mapping: ClaimMapping {
+                email_claim: settings.email_claim,
+                username_claim: settings.username_claim,
+                first_name_claim: settings.first_name_claim,
+                last_name_claim: settings.last_name_claim,
                 unverified_email: settings.accept_unverified_email,
                 admission: Admission {
                     create: settings.create_users,

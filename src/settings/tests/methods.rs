@@ -182,8 +182,8 @@ max_lifetime_seconds = 0
     };
     let issuer = keycloak.expectation.issuer.as_deref();
     assert_eq!(issuer, Some("https://sso.test/realms/x"));
-    assert!(keycloak.rules.admission.create && keycloak.rules.admission.update_names);
-    assert_eq!(keycloak.rules.email, "profile.mail");
+    assert!(keycloak.mapping.admission.create && keycloak.mapping.admission.update_names);
+    assert_eq!(keycloak.mapping.email_claim, "profile.mail");
     let required = format!("{:?}", keycloak.expectation.required);
     for part in ["\"annotator\"", "Number(7)", "name: \"sub\", accepted: []"] {
         assert!(required.contains(part), "{required}");

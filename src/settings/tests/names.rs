@@ -180,8 +180,11 @@ const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 #[test]
 fn every_name_in_the_reference_of_the_guide_works() {
     type Read = fn(&Settings) -> String;
-    let rules = |s: &Settings| s.external.issuers[0].rules.clone();
-    assert_eq!(rules(&load(&[("JWT_SSO_SECRET", SHARED)])).email, "email");
+    let rules = |s: &Settings| s.external.issuers[0].mapping.clone();
+    assert_eq!(
+        rules(&load(&[("JWT_SSO_SECRET", SHARED)])).email_claim,
+        "email"
+    );
     let rows: &[(&str, &str, Read, &str)] = &[
         (
             "JWT_SSO_ALGORITHM",
@@ -192,31 +195,31 @@ fn every_name_in_the_reference_of_the_guide_works() {
         (
             "JWT_SSO_EMAIL_CLAIM",
             "user_email",
-            |s| s.external.issuers[0].rules.email.clone(),
+            |s| s.external.issuers[0].mapping.email_claim.clone(),
             "user_email",
         ),
         (
             "JWT_SSO_USERNAME_CLAIM",
             "username",
-            |s| format!("{:?}", s.external.issuers[0].rules.username),
+            |s| format!("{:?}", s.external.issuers[0].mapping.username_claim),
             "Some(\"username\")",
         ),
         (
             "JWT_SSO_FIRST_NAME_CLAIM",
             "given_name",
-            |s| s.external.issuers[0].rules.first_name.clone(),
+            |s| s.external.issuers[0].mapping.first_name_claim.clone(),
             "given_name",
         ),
         (
             "JWT_SSO_LAST_NAME_CLAIM",
             "family_name",
-            |s| s.external.issuers[0].rules.last_name.clone(),
+            |s| s.external.issuers[0].mapping.last_name_claim.clone(),
             "family_name",
         ),
         (
             "JWT_SSO_AUTO_CREATE_USERS",
             "True",
-            |s| s.external.issuers[0].rules.admission.create.to_string(),
+            |s| s.external.issuers[0].mapping.admission.create.to_string(),
             "true",
         ),
         (
@@ -258,31 +261,31 @@ fn every_name_in_the_reference_of_the_guide_works() {
         (
             "JWT_SSO_SESSION_EMAIL_FIELD",
             "user.mail",
-            |s| client(s).rules().email,
+            |s| client(s).mapping().email_claim,
             "user.mail",
         ),
         (
             "JWT_SSO_SESSION_USERNAME_FIELD",
             "login",
-            |s| format!("{:?}", client(s).rules().username),
+            |s| format!("{:?}", client(s).mapping().username_claim),
             "Some(\"login\")",
         ),
         (
             "JWT_SSO_SESSION_FIRST_NAME_FIELD",
             "given",
-            |s| client(s).rules().first_name,
+            |s| client(s).mapping().first_name_claim,
             "given",
         ),
         (
             "JWT_SSO_SESSION_LAST_NAME_FIELD",
             "family",
-            |s| client(s).rules().last_name,
+            |s| client(s).mapping().last_name_claim,
             "family",
         ),
         (
             "JWT_SSO_SESSION_AUTO_CREATE_USERS",
             "false",
-            |s| client(s).rules().admission.create.to_string(),
+            |s| client(s).mapping().admission.create.to_string(),
             "false",
         ),
     ];
@@ -306,9 +309,9 @@ fn every_name_in_the_reference_of_the_guide_works() {
     assert_eq!(*defaults.settings.cookie_name, "sessionid");
     assert_eq!(defaults.settings.cache_ttl_seconds.as_secs(), 300);
     assert_eq!(defaults.limits().timeout.as_secs(), 5);
-    assert!(defaults.rules().admission.create);
+    assert!(defaults.mapping().admission.create);
     // Users may be able to choose their names: only an operator can say that they are not.
-    assert_eq!(defaults.rules().username, None);
+    assert_eq!(defaults.mapping().username_claim, None);
     assert!(load(&[]).client_session.is_none() && load(&[]).external.issuers.is_empty());
 }
 

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use jsonwebtoken::jwk::Jwk;
 
 use super::*;
-use crate::gate::identity::{Admission, PersonRules};
+use crate::gate::identity::{Admission, ClaimMapping};
 
 mod attacks;
 mod keys;
@@ -137,12 +137,12 @@ fn expectation() -> Expectation {
     }
 }
 
-fn rules() -> PersonRules {
-    PersonRules {
-        email: "profile.mail".to_owned(),
-        username: Some("username".to_owned()),
-        first_name: "given_name".to_owned(),
-        last_name: "family_name".to_owned(),
+fn rules() -> ClaimMapping {
+    ClaimMapping {
+        email_claim: "profile.mail".to_owned(),
+        username_claim: Some("username".to_owned()),
+        first_name_claim: "given_name".to_owned(),
+        last_name_claim: "family_name".to_owned(),
         unverified_email: false,
         admission: Admission::default(),
     }

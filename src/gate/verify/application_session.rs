@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::super::identity::PersonRules;
+use super::super::identity::ClaimMapping;
 use super::super::reason::{CredentialError, Outage};
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
@@ -14,7 +14,7 @@ pub type Person = Arc<Map<String, Value>>;
 
 /// Who knows whose session it is.
 #[async_trait]
-pub trait ClientSessions: Send + Sync {
+pub trait ApplicationSessions: Send + Sync {
     /// The person whose session `cookie` names; `None`: there is no such session.
     async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage>;
 
@@ -23,14 +23,14 @@ pub trait ClientSessions: Send + Sync {
 }
 
 /// Verifies the application's sessions.
-pub struct ClientSession {
-    sessions: Arc<dyn ClientSessions>,
-    rules: Arc<PersonRules>,
+pub struct ApplicationSession {
+    sessions: Arc<dyn ApplicationSessions>,
+    rules: Arc<ClaimMapping>,
 }
 
-impl ClientSession {
+impl ApplicationSession {
     /// Asks `sessions`, whose answers name users by those rules.
-    pub fn new(sessions: Arc<dyn ClientSessions>, rules: PersonRules) -> Self {
+    pub fn new(sessions: Arc<dyn ApplicationSessions>, rules: ClaimMapping) -> Self {
         Self {
             sessions,
             rules: Arc::new(rules),
@@ -48,7 +48,7 @@ impl ClientSession {
         let person = person
             .map_err(Unverified::Outage)?
             .ok_or(Unverified::Unrecognized(
-                CredentialError::ClientSessionUnknown,
+                CredentialError::ApplicationSessionUnknown,
             ))?;
         Ok(VerifiedClaims::new(
             Arc::unwrap_or_clone(person),

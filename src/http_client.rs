@@ -27,7 +27,7 @@ pub struct Limits {
 }
 
 /// Makes requests.
-pub struct Outgoing {
+pub struct HttpClient {
     client: Client,
     max_bytes: usize,
 }
@@ -74,7 +74,7 @@ impl From<reqwest::Error> for NoAnswer {
     }
 }
 
-impl Outgoing {
+impl HttpClient {
     /// Requests within `limits`. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), as everywhere.
     pub fn new(limits: &Limits) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());

@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 pub use self::answer::Verdict;
 use self::breaker::Breaker;
 use crate::gate::reason::Outage;
-use crate::gate::verify::{ClientSessions, Person};
-use crate::outgoing::{NoAnswer, Outgoing};
+use crate::gate::verify::{ApplicationSessions, Person};
+use crate::http_client::{HttpClient, NoAnswer};
 
 /// By which the API knows that it is the gate who asks.
 const X_VERIFY_TOKEN: HeaderName = HeaderName::from_static("x-verify-token");
@@ -45,15 +45,15 @@ const LONGEST_COOKIE: usize = 4096;
 type Key = [u8; 32];
 
 /// The API.
-pub struct ClientApi {
+pub struct ApplicationApi {
     url: Url,
     secret: HeaderValue,
     cookie_name: String,
-    outgoing: Outgoing,
+    http: HttpClient,
     people: Cache<Key, Person>,
     refusals: Cache<Key, ()>,
     breaker: Breaker,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 /// Why there is no person.
@@ -63,14 +63,14 @@ enum NoPerson {
     Outage(Outage),
 }
 
-impl ClientApi {
+impl ApplicationApi {
     /// Asks at `url` about the cookie `cookie_name`, and remembers answers for `ttl`; zero: not at all.
     pub fn new(
         url: Url,
         secret: &SecretString,
         cookie_name: String,
         ttl: Duration,
-        outgoing: Outgoing,
+        http: HttpClient,
     ) -> Result<Self, &'static str> {
         let secret = HeaderValue::from_str(secret.expose_secret());
         let mut secret = secret.map_err(|_| "is no value for a header")?;
@@ -79,11 +79,11 @@ impl ClientApi {
             url,
             secret,
             cookie_name,
-            outgoing,
+            http,
             people: cache(MOST_PEOPLE, ttl),
             refusals: cache(MOST_REFUSALS, REFUSAL_TTL.min(ttl)),
             breaker: Breaker::default(),
-            places: Semaphore::new(MOST_QUESTIONS),
+            permits: Semaphore::new(MOST_QUESTIONS),
         })
     }
 
@@ -93,16 +93,16 @@ impl ClientApi {
             return Err(NoPerson::Nobody);
         };
         header.set_sensitive(true);
-        let place = self.places.try_acquire();
-        let _place = place.map_err(|_| NoPerson::Outage(Outage::Overloaded))?;
+        let permit = self.permits.try_acquire();
+        let _permit = permit.map_err(|_| NoPerson::Outage(Outage::Overloaded))?;
         if !self.breaker.allows() {
-            return Err(NoPerson::Outage(Outage::ClientApiUnavailable));
+            return Err(NoPerson::Outage(Outage::ApplicationApiUnavailable));
         }
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, header);
         headers.insert(X_VERIFY_TOKEN, self.secret.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let verdict = match self.outgoing.get(self.url.clone(), headers).await {
+        let verdict = match self.http.get(self.url.clone(), headers).await {
             Ok(answer) => Verdict::of(answer.status.as_u16(), &answer.body),
             Err(why @ NoAnswer::Failed(_)) => Verdict::Failed(why.to_string()),
             Err(why @ (NoAnswer::Redirected(_) | NoAnswer::TooLong(_))) => {
@@ -134,7 +134,7 @@ impl ClientApi {
             }
         };
         tracing::warn!(why, "the client's API does not say whose session it is");
-        Err(NoPerson::Outage(Outage::ClientApiUnavailable))
+        Err(NoPerson::Outage(Outage::ApplicationApiUnavailable))
     }
 }
 
@@ -144,7 +144,7 @@ fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Ke
 }
 
 #[async_trait]
-impl ClientSessions for ClientApi {
+impl ApplicationSessions for ApplicationApi {
     async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage> {
         if self.cookie_name.len() + cookie.len() > LONGEST_COOKIE {
             return Ok(None);
@@ -175,9 +175,9 @@ fn digest(cookie: &str) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outgoing::Limits;
+    use crate::http_client::Limits;
 
-    fn api() -> ClientApi {
+    fn api() -> ApplicationApi {
         crate::startup::install_crypto();
         let limits = Limits {
             timeout: Duration::from_millis(100),
@@ -186,11 +186,11 @@ mod tests {
             allow_http: true,
             ca_file: None,
         };
-        let outgoing = Outgoing::new(&limits).expect("the system's certificates");
+        let http = HttpClient::new(&limits).expect("the system's certificates");
         // Nobody listens there: whatever is answered was remembered.
         let url = Url::parse("http://127.0.0.1:1/").expect("a URL");
         let (secret, name) = (SecretString::from("x"), "sid".to_owned());
-        ClientApi::new(url, &secret, name, Duration::from_secs(60), outgoing).expect("a secret")
+        ApplicationApi::new(url, &secret, name, Duration::from_secs(60), http).expect("a secret")
     }
 
     #[tokio::test]
@@ -205,12 +205,12 @@ mod tests {
         assert_eq!(api.person("of-ann").await, Ok(Some(Person::default())));
         assert_eq!(
             api.person("of-bob").await,
-            Err(Outage::ClientApiUnavailable)
+            Err(Outage::ApplicationApiUnavailable)
         );
         api.forget("of-ann").await;
         assert_eq!(
             api.person("of-ann").await,
-            Err(Outage::ClientApiUnavailable)
+            Err(Outage::ApplicationApiUnavailable)
         );
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let longest = "x".repeat(LONGEST_COOKIE - "sid".len());
         assert_eq!(
             api.person(&longest).await,
-            Err(Outage::ClientApiUnavailable)
+            Err(Outage::ApplicationApiUnavailable)
         );
         assert_eq!(api.person(&format!("{longest}x")).await, Ok(None));
         assert_eq!(api.person("line\nfeed").await, Ok(None));
