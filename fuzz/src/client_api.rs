@@ -1,6 +1,6 @@
 //! The client API's answer: only 200 with an object is somebody, and a visitor's cookie cannot make the API fail.
 
-use label_studio_gate::client_api::Verdict;
+use label_studio_gate::application_api::Verdict;
 use serde_json::{Map, Value};
 
 /// Two bytes of status, and the body.
