@@ -4,7 +4,7 @@
 -- (django/contrib/auth/hashers.py, make_password): no form lets anybody in with it.
 -- Returns: whether there is an organization to be in. Two first requests make one user: the second meets the unique address.
 --
--- $1: e-mail address in lower case, $2: user name, $3: first name, $4: last name.
+-- $1: e-mail address with its ASCII letters in lower case, $2: user name, $3: first name, $4: last name.
 -- Where the comments "further" stand, the gate puts columns that only some versions of Label Studio have (src/postgres/schema.rs).
 -- gen_random_uuid() draws from Postgres' strong random source; two hold 244 random bits.
 WITH home AS (
@@ -16,7 +16,7 @@ WITH home AS (
            false, left($2::text, 256), $1::text, left($3::text, 256), left($4::text, 256), false, true, now(), now(), now(), '', '', home.id /* further values */
       FROM home
      WHERE home.id IS NOT NULL
-       AND NOT EXISTS (SELECT FROM htx_user WHERE lower(email) = lower($1))
+       AND NOT EXISTS (SELECT FROM htx_user WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C"))
         ON CONFLICT (email) DO NOTHING
     RETURNING id, active_organization_id
 ), member AS (

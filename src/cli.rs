@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ enum Command {
     Configured(Configured),
     /// Read the settings, name everything that is wrong, and show what is in force
     CheckConfig {
-        /// Read the plugin's settings from a settings.py instead, without running it, and print the gate's configuration
-        #[arg(long, value_name = "FILE")]
+        /// Moved to the program label-studio-gate-import
+        #[arg(long, value_name = "FILE", hide = true)]
         from_django: Option<PathBuf>,
     },
     /// Print completions for a shell
@@ -81,6 +81,7 @@ enum Configured {
 /// Why a command did not end well.
 enum Failure {
     Settings(SettingErrors),
+    Usage(String),
     Other(String),
 }
 
@@ -108,6 +109,10 @@ pub fn run() -> ExitCode {
             ));
             ExitCode::from(USAGE)
         }
+        Err(Failure::Usage(why)) => {
+            complain(&format!("label-studio-gate: {why}"));
+            ExitCode::from(USAGE)
+        }
         Err(Failure::Other(why)) => {
             complain(&format!("label-studio-gate: {why}"));
             ExitCode::FAILURE
@@ -124,7 +129,7 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
         Command::Configured(command) => run_configured(command, settings()?)?,
         Command::CheckConfig {
             from_django: Some(file),
-        } => say(&commands::from_django(&file, &environment)?),
+        } => return Err(Failure::Usage(moved_importer(&file))),
         Command::CheckConfig { from_django: None } => {
             let settings = settings()?;
             say(settings.describe());
@@ -157,11 +162,19 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
             .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
             .map(|finding| say(&finding)),
         Configured::Healthcheck => {
-            let address = settings.http.internal_listen;
-            let address = address.unwrap_or(settings.http.listen);
+            let internal = settings.http.internal_listen.as_deref();
+            let address = *internal.unwrap_or(&settings.http.listen);
             commands::healthcheck(address, Duration::from_secs(3))
         }
     }
+}
+
+/// The importer is a program of its own, so that the service contains no parser of Python.
+fn moved_importer(file: &Path) -> String {
+    format!(
+        "--from-django has moved to a program of its own: label-studio-gate-import {}",
+        file.display()
+    )
 }
 
 fn completions(shell: Shell) -> String {
@@ -184,13 +197,16 @@ fn start_log(settings: &Settings) {
         LogFormat::Human => telemetry::Format::Human,
         LogFormat::Json => telemetry::Format::Json,
     };
-    let filter = EnvFilter::new(&settings.log.level);
+    let filter = EnvFilter::new(&*settings.log.level);
     let subscriber = telemetry::subscriber(format, filter, std::io::stderr);
     // It fails only where one is installed already, and then that one is used.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 fn serve(settings: Settings) -> Result<(), String> {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(settings).await?;
         application.run_until_stopped().await

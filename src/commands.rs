@@ -1,9 +1,7 @@
 //! The commands that look, and do not serve.
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,18 +9,8 @@ use crate::doctor;
 use crate::gate::Inspected;
 use crate::gate::clock::Clock as _;
 use crate::gate::issue::IssueError;
-use crate::settings::{Settings, configuration_of_the_plugin};
+use crate::settings::Settings;
 use crate::startup::{self, Backend, Serving, SystemClock};
-
-/// `check-config --from-django`: the plugin's settings, as the gate's configuration.
-pub(crate) fn from_django(
-    file: &Path,
-    environment: &BTreeMap<String, String>,
-) -> Result<String, String> {
-    let name = file.display().to_string();
-    let source = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-    configuration_of_the_plugin(&name, &source, environment)
-}
 
 /// `doctor`: what stands between this configuration and a working login.
 pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {

@@ -48,6 +48,9 @@ pub enum NoAnswer {
     /// Out of reach, too slow, or not allowed.
     #[error("{0}")]
     Failed(String),
+    /// A redirect that is not followed.
+    #[error("{0}")]
+    Redirected(String),
     /// More than is read.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
@@ -55,6 +58,7 @@ pub enum NoAnswer {
 
 impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
+        let redirected = error.is_redirect();
         let error = error.without_url();
         let mut text = error.to_string();
         let mut cause = std::error::Error::source(&error);
@@ -62,7 +66,11 @@ impl From<reqwest::Error> for NoAnswer {
             text = format!("{text}: {next}");
             cause = next.source();
         }
-        Self::Failed(text)
+        if redirected {
+            Self::Redirected(text)
+        } else {
+            Self::Failed(text)
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::io::Read as _;
 use std::time::SystemTime;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use flate2::read::ZlibDecoder;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -15,6 +16,10 @@ use subtle::ConstantTimeEq as _;
 
 /// The most that a compressed payload may unfold to: a cookie has 4 kB, a session row of Label Studio less than one.
 const INFLATED_LIMIT: u64 = 64 * 1024;
+
+/// As Python reads it (`base64.urlsafe_b64decode`): bits behind the last byte need not be zero. The text that was signed is the same.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// `salted_hmac(key_salt, value, secret, algorithm="sha256")`
 pub fn salted_hmac(key_salt: &str, secret: &[u8], value: &[u8]) -> [u8; 32] {
@@ -98,9 +103,9 @@ pub(super) fn encode_payload(json: &[u8]) -> String {
 /// The JSON behind a payload that was signed.
 pub(super) fn decode_payload(payload: &str) -> Option<Vec<u8>> {
     let Some(compressed) = payload.strip_prefix('.') else {
-        return URL_SAFE_NO_PAD.decode(payload).ok();
+        return LENIENT.decode(payload).ok();
     };
-    let bytes = URL_SAFE_NO_PAD.decode(compressed).ok()?;
+    let bytes = LENIENT.decode(compressed).ok()?;
     let mut json = Vec::new();
     let read = ZlibDecoder::new(bytes.as_slice())
         .take(INFLATED_LIMIT + 1)

@@ -175,14 +175,15 @@ async fn grants(report: &mut Report, backend: &Postgres, engine: Engine, now: Sy
 
 /// Whether accounts can be created, where they are to be.
 async fn accounts(report: &mut Report, settings: &Settings, backend: &Postgres) {
-    let external = settings.external.issuers.iter().map(|issuer| &issuer.rules);
-    let client = settings.client_session.as_ref().map(|client| &client.rules);
-    let wanted = external.chain(client).any(|rules| rules.admission.create)
+    let mut external = settings.external.issuers.iter();
+    let client = settings.client_session.as_ref();
+    let wanted = external.any(|issuer| issuer.rules.admission.create)
+        || client.is_some_and(|client| client.settings.create_users)
         || settings.token_issue.create_users;
     let Ok(schema) = backend.schema().await else {
         return;
     };
-    if settings.token.once.is_some() {
+    if settings.token.once().is_some() {
         match schema.has_own_tables {
             true => report.good("the gate's own tables are there"),
             false => report.bad(

@@ -18,7 +18,7 @@ pub enum Identity {
     Id(i32),
     /// E-mail address.
     Email(String),
-    /// `username`, or the part of an e-mail address before the @.
+    /// `username`, compared exactly. It never admits staff or superusers (`ActiveUser::admit`).
     Username(String),
 }
 
@@ -27,7 +27,7 @@ pub enum Identity {
 pub struct PersonRules {
     /// The claim with the e-mail address.
     pub email: String,
-    /// The claim with the user's name, where there is one.
+    /// The claim with the username; `None`: users are found by their address alone.
     pub username: Option<String>,
     /// The claim with the first name.
     pub first_name: String,
@@ -114,10 +114,12 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
 }
 
 fn person(claims: &VerifiedClaims, rules: &PersonRules) -> Result<Claimant, CredentialError> {
+    let trimmed = |name| optional(claims, Some(name)).map(|text| text.trim().to_owned());
+    // What somebody is found by is compared as it is: an issuer may tell apart what white space alone tells apart.
     let profile = Profile {
         username: optional(claims, rules.username.as_deref())?,
-        first_name: optional(claims, Some(&rules.first_name))?,
-        last_name: optional(claims, Some(&rules.last_name))?,
+        first_name: trimmed(&rules.first_name)?,
+        last_name: trimmed(&rules.last_name)?,
     };
     let email = optional(claims, Some(&rules.email))?;
     let identity = if !email.is_empty() {
@@ -140,7 +142,7 @@ fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, Crede
     let value = name.filter(|name| !name.is_empty());
     match value.and_then(|name| claims.get(name)) {
         None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) if !text.contains('\0') => Ok(text.trim().to_owned()),
+        Some(Value::String(text)) if !text.contains('\0') => Ok(text.clone()),
         Some(_) => Err(CredentialError::TokenClaimInvalid),
     }
 }

@@ -5,6 +5,7 @@
 //! servers, of SQL or of the wall clock; what a stage needs from outside is a small trait beside it.
 
 pub mod clock;
+pub mod cookies;
 pub mod credential;
 pub mod entropy;
 pub mod identity;

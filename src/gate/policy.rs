@@ -240,14 +240,15 @@ fn origin_of(url: &str) -> Option<&str> {
     Some(length.map_or(url, |length| &url[..authority + length]))
 }
 
-/// Nothing that one reader resolves and another does not: `..`, `//`, a backslash, a control character, a percent sign that is still there.
+/// Nothing that one reader resolves and another does not: `..`, `//`, a backslash, a control character, a percent sign that is still there, a
+/// `#`, where nginx ends the path (`ngx_http_parse_complex_uri`).
 fn is_plain(path: &str) -> bool {
     let resolved = path.split('/').all(|part| part != ".." && part != ".");
     resolved
         && !path.contains("//")
         && !path
             .chars()
-            .any(|c| c.is_control() || matches!(c, '\\' | '%' | ';'))
+            .any(|c| c.is_control() || matches!(c, '\\' | '%' | ';' | '#'))
 }
 
 /// Where a browser may be sent after a login: `next`, if it is a path on the same origin, and `/` otherwise.
@@ -262,6 +263,8 @@ pub fn local_path(next: &str) -> &str {
     if local { next } else { "/" }
 }
 
+#[cfg(test)]
+mod redirects;
 #[cfg(test)]
 mod tests {
     use super::super::subrequest::{CookieHeader, Provenance};
@@ -299,6 +302,8 @@ mod tests {
             ("/static/a\\..\\b", false),
             ("/static/..;/api", false),
             ("/static/%ff", false),
+            ("/static/a#b", false),
+            ("/static/a%23b", false),
             ("//static/a", false),
         ] {
             assert_eq!(policy.is_open(path), expected, "{path}");

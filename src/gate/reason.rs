@@ -115,7 +115,7 @@ reasons! {
         UserInactive = "user_inactive",
         /// The credential is valid, but its user was removed from the organization.
         UserRemoved = "user_removed",
-        /// The credential is valid, but its user is staff or a superuser, and whoever vouches for them may not let such users in.
+        /// The credential is valid, but its user is staff or a superuser, and was named by a username or by an issuer that may not let such users in.
         UserPrivileged = "user_privileged",
         /// The credential is valid and an account may be created, but cannot be with this database; the log and `doctor` say why.
         UserNotCreated = "user_not_created",

@@ -74,7 +74,7 @@ pub enum Freshness {
 /// Somebody who gets an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// In lower case, as Label Studio's own form compares it.
+    /// With its ASCII letters in lower case: Label Studio's login form lowers what is typed, and the look-up folds no other letter.
     pub email: String,
     /// Names, as far as they are known.
     pub profile: Profile,
@@ -187,7 +187,7 @@ impl ActiveUser {
             _ => return Err(Denied::UserUnknown.into()),
         };
         let person = NewUser {
-            email: email.to_lowercase(),
+            email: email.to_ascii_lowercase(),
             profile: claimant.profile.clone(),
         };
         match users.recent.create(&person).await? {
@@ -216,14 +216,16 @@ impl ActiveUser {
     }
 
     /// The only way to one: the row exists, is active, was not removed from the organization, and whoever vouches may let such users in.
+    ///
+    /// A username never admits staff or superusers: unlike an address it is not unique, and many issuers let people choose theirs.
     fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Denied> {
+        let by_username = matches!(claimant.identity, Identity::Username(_));
+        let privileged = claimant.admission.privileged && !by_username;
         match row {
             None => Err(Denied::UserUnknown),
             Some(row) if !row.is_active => Err(Denied::UserInactive),
             Some(row) if row.removed_from_organization => Err(Denied::UserRemoved),
-            Some(row) if row.is_privileged && !claimant.admission.privileged => {
-                Err(Denied::UserPrivileged)
-            }
+            Some(row) if row.is_privileged && !privileged => Err(Denied::UserPrivileged),
             Some(row) => Ok(Self(row)),
         }
     }

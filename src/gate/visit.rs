@@ -40,7 +40,8 @@ pub(super) struct Visit<'v> {
 struct SessionCookies<'v> {
     label_studio: Option<&'v str>,
     application: Option<&'v str>,
-    /// Both have one name, so that Label Studio must be shown its own alone.
+    /// Another could be taken for Label Studio's, so that it must be shown its own alone: both have one name, or one of that name is
+    /// written so that servers read it differently.
     mixed: bool,
 }
 
@@ -346,12 +347,15 @@ impl Gate {
             return Ok(SessionCookies {
                 label_studio: cookies.get(name),
                 application: application
-                    .and_then(|name| cookies.get(name))
+                    .and_then(|name| cookies.raw(name))
                     .filter(filled),
-                mixed: false,
+                mixed: cookies.is_ambiguous(name),
             });
         }
-        let mut found = SessionCookies::default();
+        let mut found = SessionCookies {
+            mixed: cookies.is_ambiguous(name),
+            ..SessionCookies::default()
+        };
         for value in cookies.all(name).filter(filled).take(MOST_COOKIES) {
             found.mixed = true;
             match self.sessions.read(value, now, Freshness::Recent).await? {

@@ -69,13 +69,13 @@ impl Connections {
     /// A pool without a connection yet.
     pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
         let mut config = settings.config.clone();
-        config.connect_timeout(settings.connect_timeout);
+        config.connect_timeout(*settings.limits.connect_timeout_ms);
         config.keepalives(true);
         config.keepalives_idle(Duration::from_secs(30));
-        config.tcp_user_timeout(settings.statement_timeout + NETWORK_MARGIN);
+        config.tcp_user_timeout(*settings.limits.statement_timeout_ms + NETWORK_MARGIN);
         let limit = format!(
             "-c statement_timeout={}",
-            settings.statement_timeout.as_millis()
+            settings.limits.statement_timeout_ms.as_millis()
         );
         let options = config
             .get_options()
@@ -91,24 +91,24 @@ impl Connections {
             }
             Tls::Require | Tls::VerifyFull => {
                 config.ssl_mode(tokio_postgres::config::SslMode::Require);
-                let tls = tls::connector(settings.tls, settings.ca_file.as_deref())?;
+                let tls = tls::connector(settings.tls, settings.tls_ca_file.as_deref())?;
                 Manager::from_config(config, tls, behaviour)
             }
         };
         let pool = Pool::builder(manager)
-            .max_size(settings.pool_size)
+            .max_size(settings.limits.pool_size)
             .timeouts(Timeouts {
-                wait: Some(settings.wait_timeout),
-                create: Some(settings.connect_timeout),
-                recycle: Some(settings.connect_timeout),
+                wait: Some(*settings.limits.wait_timeout_ms),
+                create: Some(*settings.limits.connect_timeout_ms),
+                recycle: Some(*settings.limits.connect_timeout_ms),
             })
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is named, and nothing else is asked for");
         Ok(Self {
             pool,
-            places: Semaphore::new(settings.pool_size + settings.queue),
-            deadline: settings.statement_timeout + NETWORK_MARGIN,
+            places: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
+            deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
         })
     }
 

@@ -46,7 +46,7 @@ impl Postgres {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
             session_policies: Cache::builder()
-                .max_capacity(settings.cache_capacity)
+                .max_capacity(settings.limits.cache_capacity)
                 .time_to_live(POLICY_TTL)
                 .build(),
         })))

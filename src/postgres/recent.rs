@@ -44,22 +44,22 @@ pub struct Recent {
 impl Recent {
     /// Remembers what `postgres` says, for as long as the settings allow; not at all where that is zero.
     pub fn new(postgres: Postgres, settings: &Database, owner_of: OwnerOf) -> Self {
-        let capacity = match settings.cache_ttl {
+        let capacity = match *settings.limits.cache_seconds {
             Duration::ZERO => 0,
-            _ => settings.cache_capacity,
+            _ => settings.limits.cache_capacity,
         };
         Self {
             postgres,
             owner_of,
-            users: cache(capacity, settings.cache_ttl),
-            sessions: cache(capacity, settings.cache_ttl),
+            users: cache(capacity, *settings.limits.cache_seconds),
+            sessions: cache(capacity, *settings.limits.cache_seconds),
             owners: Cache::builder()
                 .max_capacity(capacity)
                 .time_to_idle(OWNER_TTI)
                 .build(),
-            ends: cache(capacity, settings.cache_ttl),
-            key_owners: cache(capacity, settings.cache_ttl),
-            jwt_owners: cache(capacity, settings.cache_ttl),
+            ends: cache(capacity, *settings.limits.cache_seconds),
+            key_owners: cache(capacity, *settings.limits.cache_seconds),
+            jwt_owners: cache(capacity, *settings.limits.cache_seconds),
         }
     }
 

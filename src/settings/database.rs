@@ -1,37 +1,118 @@
-//! `[database]`: where Postgres is, by a URL or in parts, and how long anything about it may take.
+//! `[database]`: where Postgres is, as a URL or in parts, and the limits of its use.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 
 use super::database_url::from_url;
-use super::reader::Reader;
+use super::input::Input;
+use super::types::{Milliseconds, Seconds, Secret};
 
-/// Postgres.
+/// Label Studio's database.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct DatabaseSection {
+    /// `postgres://user:password@host:port/name`, instead of the five parts below. A part completes
+    /// what the URL leaves out, and must not contradict it.
+    #[schemars(extend("x-env" = ["DATABASE_URL"]))]
+    pub(super) url: Secret,
+    /// Host of Postgres, or the directory of its socket.
+    #[schemars(extend("default" = "localhost", "x-env" = [
+        "LABEL_STUDIO_POSTGRE_HOST",
+        "HEARTEX_POSTGRE_HOST",
+        "POSTGRE_HOST",
+    ]))]
+    pub(super) host: String,
+    /// Port of Postgres.
+    #[schemars(range(min = 1), extend("default" = 5432, "x-env" = [
+        "LABEL_STUDIO_POSTGRE_PORT",
+        "HEARTEX_POSTGRE_PORT",
+        "POSTGRE_PORT",
+    ]))]
+    pub(super) port: u16,
+    /// Name of Label Studio's database.
+    #[schemars(extend("default" = "postgres", "x-env" = [
+        "LABEL_STUDIO_POSTGRE_NAME",
+        "HEARTEX_POSTGRE_NAME",
+        "POSTGRE_NAME",
+    ]))]
+    pub(super) name: String,
+    /// Role to connect as. `sql/role.sql` creates one with the least privileges.
+    #[schemars(extend("default" = "postgres", "x-env" = [
+        "LABEL_STUDIO_POSTGRE_USER",
+        "HEARTEX_POSTGRE_USER",
+        "POSTGRE_USER",
+    ]))]
+    pub(super) user: String,
+    /// Password of the role.
+    #[schemars(extend("default" = "postgres", "x-env" = [
+        "LABEL_STUDIO_POSTGRE_PASSWORD",
+        "HEARTEX_POSTGRE_PASSWORD",
+        "POSTGRE_PASSWORD",
+    ]))]
+    pub(super) password: Secret,
+    /// Whether the connection is encrypted. The `sslmode` of a URL takes precedence.
+    #[schemars(extend("default" = "disable"))]
+    pub(super) tls: Tls,
+    /// File with the certificates to trust instead of the system's (PEM).
+    tls_ca_file: Option<PathBuf>,
+    #[serde(flatten)]
+    limits: DatabaseLimits,
+}
+
+/// Limits of the use of the database.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct DatabaseLimits {
+    /// Maximum number of connections.
+    #[schemars(range(min = 1, max = 1000), extend("default" = 16))]
+    pub pool_size: usize,
+    /// How many requests may wait for a connection. Beyond that, the answer is 503 at once.
+    #[schemars(range(max = 100_000), extend("default" = 256))]
+    pub queue: usize,
+    /// How long a request waits for a connection.
+    #[schemars(range(min = 1, max = 60_000), extend("default" = 2000))]
+    pub wait_timeout_ms: Milliseconds,
+    /// Time limit for connecting.
+    #[schemars(range(min = 1, max = 60_000), extend("default" = 2000))]
+    pub connect_timeout_ms: Milliseconds,
+    /// Time limit for a statement.
+    #[schemars(range(min = 1, max = 60_000), extend("default" = 3000))]
+    pub statement_timeout_ms: Milliseconds,
+    /// How long a user's row is cached. 0: it is read on every request. Opening a session always
+    /// checks the stored row.
+    #[schemars(range(max = 300), extend("default" = 5))]
+    pub cache_seconds: Seconds,
+    /// Maximum number of cached rows.
+    #[schemars(range(max = 10_000_000), extend("default" = 10_000))]
+    pub cache_capacity: u64,
+}
+
+/// Whether the connection is encrypted: libpq's `sslmode` (PostgreSQL 15, §34.19.1), as far as it
+/// affects security.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted; the certificate is verified only if there is a `tls_ca_file`.
+    Require,
+    /// Encrypted, and the certificate must prove the host's name.
+    VerifyFull,
+}
+
+/// Where Postgres is, and the limits of its use.
 #[derive(Clone)]
 pub struct Database {
-    /// Host, port, database, user and password.
+    /// Host, port, database, user and password: from the URL, the parts, or both.
     pub config: tokio_postgres::Config,
     /// Whether the connection is encrypted.
     pub tls: Tls,
     /// Certificates to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Connections at most.
-    pub pool_size: usize,
-    /// How many more requests may wait for one.
-    pub queue: usize,
-    /// How long a request waits for a connection.
-    pub wait_timeout: Duration,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long a statement may take.
-    pub statement_timeout: Duration,
-    /// How old a user's row may be; zero: it is always read.
-    pub cache_ttl: Duration,
-    /// How many rows are remembered.
-    pub cache_capacity: u64,
+    pub tls_ca_file: Option<PathBuf>,
+    /// Limits.
+    pub limits: DatabaseLimits,
 }
 
 /// Without the password.
@@ -46,67 +127,55 @@ impl fmt::Debug for Database {
     }
 }
 
-/// libpq's `sslmode` (PostgreSQL 15, §34.19.1), as far as it says something about security.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// Not encrypted.
-    Disable,
-    /// Encrypted; the certificate is not looked at, unless there is a file of certificates to trust.
-    Require,
-    /// Encrypted, and the certificate proves the host's name.
-    VerifyFull,
-}
-
-pub(super) const MODES: &[(&str, Tls)] = &[
-    ("disable", Tls::Disable),
-    ("require", Tls::Require),
-    ("verify-full", Tls::VerifyFull),
-];
-
 impl Database {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let tls = reader.choice("database.tls", MODES);
-        let url = reader.secret("database.url");
-        let (config, tls_of_url) = if url.expose_secret().is_empty() {
-            (parts(reader), None)
+    pub(super) fn new(section: DatabaseSection, input: &mut Input) -> Self {
+        let (config, tls_of_url) = if section.url.expose_secret().is_empty() {
+            (section.parts(input), None)
         } else {
-            from_url(reader, &url)
+            from_url(input, &section)
         };
-        let tls = tls_of_url.unwrap_or(tls);
-        let ca_file = reader.optional("database.tls_ca_file").map(PathBuf::from);
-        if ca_file.is_some() && tls == Tls::Disable {
-            let why = "is named, and the connection is not encrypted: set database.tls to require or verify-full";
-            reader.refuse("database.tls_ca_file", why);
+        let tls = tls_of_url.unwrap_or(section.tls);
+        if section.tls_ca_file.is_some() && tls == Tls::Disable {
+            input.refuse(
+                "database.tls_ca_file",
+                "is set, and the connection is not encrypted: set database.tls to require or \
+                 verify-full",
+            );
         }
         Self {
             config,
             tls,
-            ca_file,
-            pool_size: reader.number("database.pool_size", 1..=1000),
-            queue: reader.number("database.queue", 0..=100_000),
-            wait_timeout: reader.milliseconds("database.wait_timeout_ms", 1..=60_000),
-            connect_timeout: reader.milliseconds("database.connect_timeout_ms", 1..=60_000),
-            statement_timeout: reader.milliseconds("database.statement_timeout_ms", 1..=60_000),
-            cache_ttl: reader.seconds("database.cache_seconds", 0..=300),
-            cache_capacity: reader.number("database.cache_capacity", 0..=10_000_000),
+            tls_ca_file: section.tls_ca_file,
+            limits: section.limits,
         }
     }
 }
 
-/// Nothing but the name under which Postgres lists the connection.
-pub(super) fn named() -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config.application_name("label-studio-gate");
-    config
+impl DatabaseSection {
+    fn parts(&self, input: &mut Input) -> tokio_postgres::Config {
+        for (name, text) in [
+            ("database.host", &self.host),
+            ("database.name", &self.name),
+            ("database.user", &self.user),
+        ] {
+            if text.is_empty() {
+                input.refuse(name, "must not be empty");
+            }
+        }
+        let mut config = unconfigured();
+        config
+            .host(&self.host)
+            .port(self.port)
+            .dbname(&self.name)
+            .user(&self.user)
+            .password(self.password.expose_secret());
+        config
+    }
 }
 
-fn parts(reader: &mut Reader) -> tokio_postgres::Config {
-    let mut config = named();
-    config
-        .host(reader.filled("database.host"))
-        .port(reader.number("database.port", 1..=u16::MAX))
-        .dbname(reader.filled("database.name"))
-        .user(reader.filled("database.user"))
-        .password(reader.secret("database.password").expose_secret());
+/// A configuration with only the name under which Postgres lists the connection.
+pub(super) fn unconfigured() -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config.application_name("label-studio-gate");
     config
 }

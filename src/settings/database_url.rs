@@ -1,16 +1,15 @@
-//! `database.url`, and what happens to the parts beside it.
+//! `database.url`, and how it combines with the separate parts.
 
 use std::borrow::Cow;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio_postgres::config::Host;
 use url::Url;
 
-use super::database::{MODES, Tls, named};
-use super::reader::Reader;
-use super::sources::Layer;
+use super::database::{DatabaseSection, Tls, unconfigured};
+use super::input::{Input, Layer};
 
-/// The settings that a URL stands for.
+/// The settings that a URL replaces.
 const PARTS: [&str; 5] = [
     "database.host",
     "database.port",
@@ -19,17 +18,22 @@ const PARTS: [&str; 5] = [
     "database.password",
 ];
 
-/// Reads the URL. tokio-postgres does not know all of libpq's modes of `sslmode`, so that is read here.
+const SHAPE: &str = "must be a URL as tokio-postgres takes it: \
+     postgres://user:password@host:port/name, where %, /, ?, # and @ in the password are written \
+     %25, %2F, %3F, %23 and %40";
+
+/// Reads the URL. tokio-postgres does not know all of libpq's modes of `sslmode`, so that is read
+/// here.
 ///
-/// No reason shows a part of the URL: where a password is not encoded, any part can be a piece of it.
+/// No error shows a part of the URL: if a password is not encoded, any part can be a piece of it.
 pub(super) fn from_url(
-    reader: &mut Reader,
-    secret: &SecretString,
+    input: &mut Input,
+    section: &DatabaseSection,
 ) -> (tokio_postgres::Config, Option<Tls>) {
     let name = "database.url";
-    let Some(url) = SplitUrl::parse(secret.expose_secret()) else {
-        reader.refuse(name, SHAPE);
-        return (named(), None);
+    let Some(url) = SplitUrl::parse(section.url.expose_secret()) else {
+        input.refuse(name, SHAPE);
+        return (unconfigured(), None);
     };
     let tls = match url.sslmode.as_deref() {
         None => None,
@@ -37,38 +41,34 @@ pub(super) fn from_url(
         Some("require") => Some(Tls::Require),
         Some("verify-full") => Some(Tls::VerifyFull),
         Some(_) => {
-            let modes =
-                "has an sslmode that is none of disable, allow, prefer, require and verify-full";
-            reader.refuse(name, modes);
+            let modes = "has an sslmode other than disable, allow, prefer, require and verify-full";
+            input.refuse(name, modes);
             None
         }
     };
     if url.has_root_certificate {
         let instead = "has the option sslrootcert: set database.tls_ca_file instead";
-        reader.refuse(name, instead);
-        return (named(), tls);
+        input.refuse(name, instead);
+        return (unconfigured(), tls);
     }
     match url.rest.parse::<tokio_postgres::Config>() {
         Ok(mut config) if !config.get_hosts().is_empty() => {
             if config.get_application_name().is_none() {
                 config.application_name("label-studio-gate");
             }
-            complete(reader, &mut config);
+            complete(input, section, &mut config);
             if config.get_ports().is_empty() {
                 config.port(5432);
             }
-            settle(reader, &config, tls);
+            settle(input, &config, tls);
             (config, tls)
         }
         _ => {
-            reader.refuse(name, SHAPE);
-            (named(), None)
+            input.refuse(name, SHAPE);
+            (unconfigured(), None)
         }
     }
 }
-
-const SHAPE: &str = "must be a URL as tokio-postgres takes it: postgres://user:password@host:port/name, \
-     where %, /, ?, # and @ in the password are written %25, %2F, %3F, %23 and %40";
 
 /// The URL without what tokio-postgres does not know.
 struct SplitUrl {
@@ -80,19 +80,19 @@ struct SplitUrl {
 impl SplitUrl {
     fn parse(text: &str) -> Option<Self> {
         let mut url = Url::parse(text).ok()?;
-        // The schemes by which Django's users know Postgres (django-environ), of which tokio-postgres takes two.
+        // The schemes of django-environ. tokio-postgres knows the first two.
         if !matches!(url.scheme(), "postgres" | "postgresql" | "psql" | "pgsql") {
             return None;
         }
         url.set_scheme("postgres").ok()?;
-        // libpq knows no fragment, so there is a '#' in the password.
+        // libpq knows no fragment, so the '#' is part of a password.
         if url.fragment().is_some() {
             return None;
         }
         let mut sslmode = None;
         let mut has_root_certificate = false;
         let mut options = Vec::new();
-        // As it stands: `Url` would write a space as '+', which is a plus to libpq.
+        // Not decoded: `Url` would write a space as '+', which libpq reads as a plus.
         for option in url.query().unwrap_or_default().split('&') {
             match option.split_once('=') {
                 Some(("sslmode", mode)) => sslmode = Some(mode.to_owned()),
@@ -110,80 +110,76 @@ impl SplitUrl {
     }
 }
 
-/// The parts beside a URL. One that the URL leaves out completes it, as a password that comes from a file. One that says something else is
-/// an error: nobody knows which is meant. Only a URL from a place that counts more goes over it: the gate has a role of its own, and
-/// `POSTGRE_USER` in the `.env` of both is Label Studio's.
-fn complete(reader: &mut Reader, config: &mut tokio_postgres::Config) {
-    let url = reader.layer("database.url");
+/// Adds the parts that the URL leaves out, such as a password from a file. A part that contradicts
+/// the URL is an error, because it is unclear which is meant. Only a URL from a layer of higher
+/// precedence overrides it: the gate has a role of its own, and `POSTGRE_USER` in a shared `.env` is
+/// Label Studio's.
+fn complete(input: &mut Input, section: &DatabaseSection, config: &mut tokio_postgres::Config) {
     for name in PARTS {
-        let layer = reader.layer(name);
-        if layer == Layer::Default || layer < url {
+        if overridden(input, name) {
             continue;
         }
-        let part = reader.text(name);
+        let part = match name {
+            "database.host" => section.host.clone(),
+            "database.port" => section.port.to_string(),
+            "database.name" => section.name.clone(),
+            "database.user" => section.user.clone(),
+            _ => section.password.expose_secret().to_owned(),
+        };
         if part.is_empty() {
             continue;
         }
-        let same = match name {
-            "database.host" => config
-                .get_hosts()
-                .iter()
-                .all(|host| host_name(host) == part),
-            "database.port" => {
-                if config.get_ports().is_empty() {
-                    config.port(reader.number(name, 1..=u16::MAX));
-                }
-                config.get_ports().iter().all(|p| p.to_string() == part)
-            }
-            "database.name" => {
-                if config.get_dbname().is_none() {
-                    config.dbname(&part);
-                }
-                config.get_dbname() == Some(part.as_str())
-            }
-            "database.user" => {
-                if config.get_user().is_none() {
-                    config.user(&part);
-                }
-                config.get_user() == Some(part.as_str())
-            }
-            _ => {
-                if config.get_password().is_none() {
-                    config.password(&part);
-                }
-                config.get_password() == Some(part.as_bytes())
-            }
-        };
-        if !same {
-            let both = "says something else than database.url: set one or the other";
-            reader.refuse(name, both);
+        if in_config(name, config).is_empty() {
+            match name {
+                "database.port" => config.port(section.port),
+                "database.name" => config.dbname(&part),
+                "database.user" => config.user(&part),
+                "database.password" => config.password(&part),
+                _ => continue,
+            };
+        }
+        if in_config(name, config).iter().any(|own| *own != part) {
+            let both = "contradicts database.url: set one or the other";
+            input.refuse(name, both);
         }
     }
 }
 
-/// What the URL says is in force, and so it is what `check-config` shows.
-fn settle(reader: &mut Reader, config: &tokio_postgres::Config, tls: Option<Tls>) {
-    let url = reader.layer("database.url");
+/// Records what the URL says, so that `check-config` shows what is in force.
+fn settle(input: &mut Input, config: &tokio_postgres::Config, tls: Option<Tls>) {
     for name in PARTS {
-        let layer = reader.layer(name);
-        if layer != Layer::Default && layer >= url {
-            continue;
+        if overridden(input, name) {
+            input.settle(name, &in_config(name, config).join(","), "database.url");
         }
-        let text = match name {
-            "database.host" => config.get_hosts().iter().map(host_name).collect(),
-            "database.port" => config.get_ports().iter().map(u16::to_string).collect(),
-            "database.name" => config.get_dbname().map(str::to_owned).into_iter().collect(),
-            "database.user" => config.get_user().map(str::to_owned).into_iter().collect(),
-            _ => (config.get_password().map(String::from_utf8_lossy))
-                .map(Cow::into_owned)
-                .into_iter()
-                .collect::<Vec<String>>(),
-        };
-        reader.settle(name, text.join(","), "database.url");
     }
-    let mode = MODES.iter().find(|(_, mode)| Some(*mode) == tls);
-    if let Some((mode, _)) = mode {
-        reader.settle("database.tls", (*mode).to_owned(), "database.url");
+    let mode = tls.map(|tls| match tls {
+        Tls::Disable => "disable",
+        Tls::Require => "require",
+        Tls::VerifyFull => "verify-full",
+    });
+    if let Some(mode) = mode {
+        input.settle("database.tls", mode, "database.url");
+    }
+}
+
+/// Whether the URL takes precedence over the part `name`.
+fn overridden(input: &Input, name: &str) -> bool {
+    let layer = input.layer(name);
+    layer == Layer::Default || layer < input.layer("database.url")
+}
+
+/// The values of a part in `config`: several if there are several hosts, none if it is not set.
+fn in_config(name: &str, config: &tokio_postgres::Config) -> Vec<String> {
+    let one = |text: Option<&str>| text.map(str::to_owned).into_iter().collect();
+    match name {
+        "database.host" => config.get_hosts().iter().map(host_name).collect(),
+        "database.port" => config.get_ports().iter().map(u16::to_string).collect(),
+        "database.name" => one(config.get_dbname()),
+        "database.user" => one(config.get_user()),
+        _ => {
+            let password = config.get_password().map(String::from_utf8_lossy);
+            password.map(Cow::into_owned).into_iter().collect()
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! What is wrong with the settings.
+//! Errors in the settings.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// An error in one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
     name: String,
@@ -10,7 +10,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// `name` cannot be used as it is set.
+    /// The value of `name` cannot be used.
     pub(super) fn new(name: &str, why: String) -> Self {
         Self {
             name: name.to_owned(),
@@ -18,23 +18,20 @@ impl SettingError {
         }
     }
 
-    /// Nobody reads `name`.
-    pub(super) fn unknown(name: &str, origin: &str, nearest: Option<String>) -> Self {
+    /// No setting is called `name`.
+    pub(super) fn unknown(name: &str, origin: &str, nearest: Option<&str>) -> Self {
         let guess = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
-        Self::new(name, format!("is no setting (in {origin}){guess}"))
+        Self::new(name, format!("is not a setting (in {origin}){guess}"))
     }
 }
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.is_empty() {
-            return f.write_str(&self.why);
-        }
         write!(f, "{}: {}", self.name, self.why)
     }
 }
 
-/// Everything that is wrong, a line each.
+/// All errors in the settings, one per line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingErrors(Vec<SettingError>);
 

@@ -1,67 +1,88 @@
-//! `[label_studio]`: the key that everything is signed with, and which ones protect nothing.
+//! `[label_studio]`: what Label Studio runs with, and which of its keys are not safe to use.
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
-use super::reader::Reader;
+use super::input::Input;
+use super::types::Secret;
 
-/// What Label Studio runs with.
-#[derive(Debug)]
+/// What Label Studio runs with. Both services need the same values.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct LabelStudio {
-    /// `SECRET_KEY`
-    pub secret_key: SecretString,
-    /// Where browsers reach it.
+    /// Label Studio's `SECRET_KEY`. Required, and the same value in both services.
+    #[schemars(extend("x-env" = ["SECRET_KEY"]))]
+    pub secret_key: Secret,
+    /// Public URL of Label Studio. Addresses that lead back begin with its origin (empty: with that
+    /// of the request), its path is where Label Studio is published, and `check-config` tells
+    /// whether sessions can work in a frame.
+    #[schemars(extend("x-env" = ["LABEL_STUDIO_HOST", "HEARTEX_HOST"]))]
     pub url: Option<String>,
-    /// Those before it.
-    pub former_secret_keys: Vec<SecretString>,
+    /// Previous values of `SECRET_KEY`: tokens signed with them are still accepted.
+    #[schemars(extend("x-env" = ["SECRET_KEY_FALLBACKS"]))]
+    pub secret_key_fallbacks: Vec<Secret>,
 }
 
-/// The key of every Label Studio before 1.8.2: whoever has read its source can sign with it.
+/// The `SECRET_KEY` of every Label Studio before 1.8.2. It is in the public source code.
 const PUBLIC_CONSTANT: &str = "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n";
 
-/// RFC 7518 §3.2: a key for HS256 has 256 bits or more.
+/// Shortest acceptable key in bytes: HS256 needs 256 bits (RFC 7518 §3.2).
 pub(super) const SHORTEST_KEY: usize = 32;
 
 impl LabelStudio {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let name = "label_studio.secret_key";
-        let secret_key = reader.secret(name);
-        let key = secret_key.expose_secret();
-        let distinct: BTreeSet<char> = key.chars().collect();
-        if key.is_empty() {
-            reader.refuse(
-                name,
-                "is required: Label Studio's SECRET_KEY, in a variable SECRET_KEY of both services",
-            );
-        } else if key == PUBLIC_CONSTANT {
-            reader.refuse(name, "is the constant of Label Studio before 1.8.2, which everybody knows: upgrade Label Studio and set a SECRET_KEY of your own");
-        } else if key.starts_with('$') {
-            reader.refuse(name, "starts with '$': Label Studio takes that for the name of a variable and makes a random key at each start");
-        } else if key.len() < SHORTEST_KEY {
-            reader.refuse(
-                name,
+    /// Previous values of `SECRET_KEY`.
+    pub fn former_secret_keys(&self) -> Vec<SecretString> {
+        let keys = self.secret_key_fallbacks.iter();
+        keys.map(|key| SecretString::clone(key)).collect()
+    }
+
+    pub(super) fn check(&self, input: &mut Input) {
+        if let Some(why) = weakness(self.secret_key.expose_secret()) {
+            input.refuse("label_studio.secret_key", why);
+        }
+        let mut former = self.secret_key_fallbacks.iter();
+        if former.any(|key| {
+            key.expose_secret().len() < SHORTEST_KEY || key.expose_secret() == PUBLIC_CONSTANT
+        }) {
+            input.refuse(
+                "label_studio.secret_key_fallbacks",
                 format!(
-                    "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2)"
+                    "holds a key that protects nothing: shorter than {SHORTEST_KEY} bytes, or the \
+                     constant of Label Studio before 1.8.2"
                 ),
             );
-        } else if distinct.len() < 5 {
-            reader.refuse(name, "holds fewer than 5 different characters");
-        }
-        let former = reader.list("label_studio.secret_key_fallbacks");
-        if former
-            .iter()
-            .any(|key| key.len() < SHORTEST_KEY || key == PUBLIC_CONSTANT)
-        {
-            reader.refuse(
-                "label_studio.secret_key_fallbacks",
-                format!("holds a key that protects nothing: shorter than {SHORTEST_KEY} bytes, or the constant of Label Studio before 1.8.2"),
-            );
-        }
-        Self {
-            secret_key,
-            url: reader.optional("label_studio.url"),
-            former_secret_keys: former.into_iter().map(SecretString::from).collect(),
         }
     }
+}
+
+fn weakness(key: &str) -> Option<String> {
+    if key.is_empty() {
+        return Some(
+            "is required: Label Studio's SECRET_KEY, as the variable SECRET_KEY of both services"
+                .to_owned(),
+        );
+    }
+    if key == PUBLIC_CONSTANT {
+        return Some(
+            "is the constant of Label Studio before 1.8.2, which everybody knows: upgrade Label \
+             Studio and set a SECRET_KEY of your own"
+                .to_owned(),
+        );
+    }
+    if key.starts_with('$') {
+        return Some(
+            "starts with '$': Label Studio takes that for the name of a variable and makes a \
+             random key at each start"
+                .to_owned(),
+        );
+    }
+    if key.len() < SHORTEST_KEY {
+        return Some(format!(
+            "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2)"
+        ));
+    }
+    let distinct: BTreeSet<char> = key.chars().collect();
+    (distinct.len() < 5).then(|| "holds fewer than 5 different characters".to_owned())
 }

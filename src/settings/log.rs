@@ -1,53 +1,27 @@
-//! `[log]`: how much is written, and how a line looks.
+//! `[log]`: what is logged, and in which format.
 
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::reader::Reader;
+use super::types::LogFilter;
 
-/// The log.
-#[derive(Debug)]
+/// What is logged, and in which format.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Log {
-    /// How a line is written.
+    /// Format of a line.
+    #[schemars(extend("default" = "human"))]
     pub format: LogFormat,
-    /// Directives of `EnvFilter`, which were parsed once already.
-    pub level: String,
+    /// A level, or directives as `info,label_studio_gate=debug`.
+    #[schemars(extend("default" = "info"))]
+    pub level: LogFilter,
 }
 
-/// How a line of the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Format of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for a terminal.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-}
-
-impl Log {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let level = reader.text("log.level");
-        if is_misspelt(&level) || EnvFilter::builder().parse(&level).is_err() {
-            reader.refuse(
-                "log.level",
-                format!(
-                    "must be off, error, warn, info, debug or trace, or directives as info,label_studio_gate=debug, and is {level:?}"
-                ),
-            );
-        }
-        Self {
-            format: reader.choice(
-                "log.format",
-                &[("human", LogFormat::Human), ("json", LogFormat::Json)],
-            ),
-            level,
-        }
-    }
-}
-
-/// `EnvFilter` takes a word that is no level for the name of a module, so that a misspelt level would end the whole log.
-fn is_misspelt(level: &str) -> bool {
-    level.split(',').any(|word| {
-        // An empty word would be the level `error`.
-        word.is_empty() || (!word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err())
-    })
 }

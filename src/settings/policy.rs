@@ -1,130 +1,112 @@
-//! `[policy]` and `[purge]`: what is asked of every request, and what is cleaned up.
+//! `[policy]` and `[purge]`: rules for every request, and the removal of expired sessions.
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use url::Url;
 
-use super::reader::Reader;
 use super::session::Session;
+use super::types::{Destination, HttpUrl, OpenPath, Seconds, WebOrigin};
 use crate::django::SameSite;
-use crate::gate::policy::{Anonymous, CrossSite, PathRule, Policy, local_path};
+use crate::gate::policy::{Anonymous, CrossSite, Policy};
 
-/// What is asked of every request, and where people are sent.
+/// Rules for every request, and where users are sent to sign in and after signing out.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct PolicySection {
+    /// What happens to an unauthenticated request. With `require`, nginx/gate-http.conf must ask
+    /// the gate about every request.
+    #[serde(with = "AnonymousNames")]
+    #[schemars(extend("default" = "pass"))]
+    anonymous: Anonymous,
+    /// Paths that are never checked: `/health`, or `/static/*` for everything below. They are
+    /// compared with the beginning of the decoded path.
+    open_paths: Vec<OpenPath>,
+    /// With `anonymous = "require"`: the page where users sign in. Empty: they are only told to.
+    sign_in_url: Option<HttpUrl>,
+    /// The parameter that tells the sign-in page where the user came from.
+    #[schemars(length(min = 1), extend("default" = "next"))]
+    return_parameter: String,
+    /// Where `/sso/logout` leads: a URL, or a path on the same host. Empty: a page of the gate.
+    signed_out_url: Option<Destination>,
+    /// What happens to state-changing requests from pages of other origins.
+    #[schemars(extend("default" = "auto"))]
+    cross_site: CrossSiteRule,
+    /// Origins whose pages may send state-changing requests.
+    #[schemars(extend("x-env" = ["CORS_ALLOWED_ORIGINS"]))]
+    allowed_origins: Vec<WebOrigin>,
+}
+
+/// The names of [`Anonymous`] in settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(remote = "Anonymous", rename_all = "lowercase")]
+enum AnonymousNames {
+    /// Label Studio decides.
+    Pass,
+    /// It is answered 401 unless it has a live session.
+    Require,
+}
+
+/// What happens to state-changing requests from pages of other origins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum CrossSiteRule {
+    /// Refused if they come from another site and the browser added a credential; with `SameSite=None`
+    /// sessions, also if they come from another origin of the same site.
+    Auto,
+    /// Refused.
+    Refuse,
+    /// Allowed.
+    Allow,
+}
+
+/// Removal of expired rows from `django_session`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct PurgeSection {
+    /// How often expired sessions are deleted, by one gate at a time. 0: never;
+    /// `label-studio-gate purge` does it once.
+    #[schemars(range(max = 604_800), extend("default" = 0))]
+    every_seconds: Seconds,
+}
+
+/// Rules for every request, and where users are sent.
 #[derive(Debug)]
 pub struct Policies {
-    /// What the gate asks.
+    /// Rules that the gate applies.
     pub gate: Policy,
-    /// Where people sign in.
+    /// The page where users sign in.
     pub sign_in: Option<Url>,
-    /// The parameter of that URL that says where they came from.
+    /// The parameter that tells the sign-in page where the user came from.
     pub return_parameter: String,
-    /// Where they are when they have signed out.
+    /// Where users are sent after signing out.
     pub signed_out: Option<String>,
     /// How often expired sessions are deleted; `None`: never.
     pub purge_every: Option<Duration>,
 }
 
-/// Whether foreign pages' requests are refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Words {
-    Auto,
-    Refuse,
-    Allow,
-}
-
 impl Policies {
-    pub(super) fn read(reader: &mut Reader, session: &Session) -> Self {
-        let words = [("pass", Anonymous::Pass), ("require", Anonymous::Require)];
-        let anonymous = reader.choice("policy.anonymous", &words);
-        let cross_site = reader.choice(
-            "policy.cross_site",
-            &[
-                ("auto", Words::Auto),
-                ("refuse", Words::Refuse),
-                ("allow", Words::Allow),
-            ],
-        );
-        let every = reader.seconds("purge.every_seconds", 0..=604_800);
+    pub(super) fn new(section: &PolicySection, purge: &PurgeSection, session: &Session) -> Self {
+        let open_paths = section.open_paths.iter();
+        let origins = section.allowed_origins.iter();
         Self {
             gate: Policy {
-                anonymous,
-                open_paths: open_paths(reader),
-                cross_site: match cross_site {
+                anonymous: section.anonymous,
+                open_paths: open_paths.map(|path| (**path).clone()).collect(),
+                cross_site: match section.cross_site {
                     // Browsers keep other sessions to the site themselves.
-                    Words::Auto => CrossSite::Auto {
+                    CrossSiteRule::Auto => CrossSite::Auto {
                         within_site: session.cookie_samesite == SameSite::None,
                     },
-                    Words::Refuse => CrossSite::Refuse,
-                    Words::Allow => CrossSite::Allow,
+                    CrossSiteRule::Refuse => CrossSite::Refuse,
+                    CrossSiteRule::Allow => CrossSite::Allow,
                 },
-                allowed_origins: allowed_origins(reader),
+                allowed_origins: origins.map(|origin| origin.to_string()).collect(),
                 label_studio_path: String::new(),
             },
-            sign_in: sign_in(reader),
-            return_parameter: reader.filled("policy.return_parameter"),
-            signed_out: signed_out(reader),
-            purge_every: (!every.is_zero()).then_some(every),
+            sign_in: section.sign_in_url.as_deref().cloned(),
+            return_parameter: section.return_parameter.clone(),
+            signed_out: section.signed_out_url.as_deref().cloned(),
+            purge_every: purge.every_seconds.nonzero(),
         }
     }
-}
-
-fn open_paths(reader: &mut Reader) -> Vec<PathRule> {
-    let name = "policy.open_paths";
-    let mut rules = Vec::new();
-    for text in reader.list(name) {
-        match PathRule::parse(&text) {
-            Some(rule) => rules.push(rule),
-            None => reader.refuse(
-                name,
-                format!(
-                    "must be paths as /health, or as /static/* for all below, and has {text:?}"
-                ),
-            ),
-        }
-    }
-    rules
-}
-
-fn allowed_origins(reader: &mut Reader) -> Vec<String> {
-    let name = "policy.allowed_origins";
-    let mut origins = Vec::new();
-    for text in reader.list(name) {
-        let origin = Url::parse(&text).map(|url| url.origin().ascii_serialization());
-        match origin {
-            Ok(origin) if origin == text.trim_end_matches('/').to_ascii_lowercase() => {
-                origins.push(origin);
-            }
-            _ => reader.refuse(
-                name,
-                format!("must be origins as https://app.example.com, and has {text:?}"),
-            ),
-        }
-    }
-    origins
-}
-
-fn sign_in(reader: &mut Reader) -> Option<Url> {
-    let name = "policy.sign_in_url";
-    let text = reader.optional(name)?;
-    let url = Url::parse(&text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
-    if url.is_none() {
-        reader.refuse(
-            name,
-            format!("must be a URL as https://app.example.com/login, and is {text:?}"),
-        );
-    }
-    url
-}
-
-/// A page of Label Studio's own host, or any other that the operator names.
-fn signed_out(reader: &mut Reader) -> Option<String> {
-    let name = "policy.signed_out_url";
-    let text = reader.optional(name)?;
-    let is_url = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !is_url && local_path(&text) != text {
-        reader.refuse(name, format!("must be a URL or a path, and is {text:?}"));
-    }
-    Some(text)
 }

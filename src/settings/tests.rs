@@ -8,6 +8,7 @@ mod names;
 
 use std::io::Write as _;
 
+use super::declaration::schema;
 use super::*;
 use crate::django::SameSite;
 use crate::gate::session::Engine;
@@ -43,23 +44,27 @@ fn written(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
+fn cookie(settings: &Settings) -> Option<&str> {
+    settings.token.cookie.as_ref().map(|name| name.as_str())
+}
+
 #[test]
 fn the_defaults_need_a_secret_key_and_nothing_else() {
     let settings = load(&[]);
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8090");
     assert_eq!(settings.session.engine, Engine::Database);
-    assert_eq!(settings.token.cookie.as_deref(), Some("ls_auth_token"));
+    assert_eq!(cookie(&settings), Some("ls_auth_token"));
     assert_eq!(settings.token_issue.expires_in.as_secs(), 600);
     assert!(errors(&[("SECRET_KEY", "")]).contains("label_studio.secret_key: is required"));
 }
 
 #[test]
-fn an_empty_name_switches_the_token_cookie_off() {
-    assert_eq!(load(&[("GATE_TOKEN_COOKIE", "")]).token.cookie, None);
+fn an_empty_cookie_name_disables_tokens_in_cookies() {
+    assert_eq!(cookie(&load(&[("GATE_TOKEN_COOKIE", "")])), None);
 }
 
 #[test]
-fn all_errors_are_told_at_once_with_their_origin() {
+fn all_errors_are_reported_at_once_with_their_origin() {
     let told = errors(&[
         ("SESSION_COOKIE_AGE", "two weeks"),
         ("GATE_HTTP_LISTEN", "8090"),
@@ -70,7 +75,7 @@ fn all_errors_are_told_at_once_with_their_origin() {
     for expected in [
         "session.cookie_age: must be a whole number from 60 to 315360000, and is \"two weeks\" (set in SESSION_COOKIE_AGE)",
         "http.listen: must be an address and a port",
-        "GATE_HTTP_LISTNE: is no setting (in the environment); did you mean GATE_HTTP_LISTEN?",
+        "GATE_HTTP_LISTNE: is not a setting (in the environment); did you mean GATE_HTTP_LISTEN?",
         "session.cookie_secure: must be true or false, and is \"maybe\"",
         "database.tls: must be \"disable\" or \"require\" or \"verify-full\", and is \"prefer\"",
     ] {
@@ -80,7 +85,7 @@ fn all_errors_are_told_at_once_with_their_origin() {
 }
 
 #[test]
-fn a_misspelt_level_does_not_end_the_log() {
+fn a_misspelt_log_level_is_refused() {
     for level in [
         "info",
         "OFF",
@@ -88,7 +93,7 @@ fn a_misspelt_level_does_not_end_the_log() {
         "info,label_studio_gate=debug",
         "warn,[span{a=1}]=trace",
     ] {
-        assert_eq!(load(&[("GATE_LOG_LEVEL", level)]).log.level, level);
+        assert_eq!(*load(&[("GATE_LOG_LEVEL", level)]).log.level, level);
     }
     for level in ["", "inof", "warning", "info,hyper=wran", "info,"] {
         let told = errors(&[("GATE_LOG_LEVEL", level)]);
@@ -100,15 +105,15 @@ fn a_misspelt_level_does_not_end_the_log() {
 }
 
 #[test]
-fn what_cannot_be_empty_is_refused_empty() {
+fn required_names_must_not_be_empty() {
     for name in [
         "native.user_id_claim",
         "database.host",
         "database.name",
         "database.user",
     ] {
-        let key = keys::find(name).expect("registered");
-        let told = errors(&[(&key.variable(), "")]);
+        let setting = Setting::find(name).expect("registered");
+        let told = errors(&[(&setting.variable(), "")]);
         assert!(
             told.contains(&format!("{name}: must not be empty")),
             "{told}"
@@ -117,7 +122,7 @@ fn what_cannot_be_empty_is_refused_empty() {
 }
 
 #[test]
-fn secret_keys_that_protect_nothing_are_refused_with_the_reason() {
+fn weak_secret_keys_are_refused_with_the_reason() {
     for (key, reason) in [
         (
             "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n",
@@ -140,7 +145,7 @@ fn secret_keys_that_protect_nothing_are_refused_with_the_reason() {
 }
 
 #[test]
-fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
+fn unusable_cookies_and_policies_are_refused_with_the_reason() {
     for (variables, reason) in [
         (
             &[("SESSION_COOKIE_SAMESITE", "None")][..],
@@ -178,13 +183,16 @@ fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
         (&[("SESSION_COOKIE_PATH", "ls")], "must be a path"),
         (
             &[("SESSION_ENGINE", "django.contrib.sessions.backends.cache")],
-            "nobody but Label Studio's own process",
+            "only Label Studio's own process can reach them",
         ),
         (
             &[("SESSION_ENGINE", "redis")],
             "must be django.contrib.sessions.backends.db",
         ),
-        (&[("JWT_SSO_TOKEN_PARAM", "a b")], "must be made of letters"),
+        (
+            &[("JWT_SSO_TOKEN_PARAM", "a b")],
+            "token.parameter: must be made of letters",
+        ),
         (
             &[
                 ("SESSION_COOKIE_NAME", "__Host-id"),
@@ -199,11 +207,11 @@ fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
         ),
         (
             &[("GATE_POLICY_OPEN_PATHS", "/health,/static*")],
-            "policy.open_paths: must be paths as /health",
+            "policy.open_paths: must be a path, as /health",
         ),
         (
             &[("CORS_ALLOWED_ORIGINS", "https://app.example.com/x")],
-            "policy.allowed_origins: must be origins",
+            "policy.allowed_origins: must be an origin",
         ),
         (
             &[("GATE_POLICY_SIGN_IN_URL", "/login")],
@@ -211,7 +219,7 @@ fn cookies_that_no_browser_would_take_are_refused_with_the_reason() {
         ),
         (
             &[("GATE_POLICY_SIGNED_OUT_URL", "//elsewhere")],
-            "policy.signed_out_url: must be a URL or a path",
+            "policy.signed_out_url: must be a URL that begins with",
         ),
         (
             &[("GATE_TOKEN_USE", "twice")],

@@ -80,6 +80,7 @@ fn state(settings: &Settings) -> Result<State, String> {
     let started = unix_seconds_f64(clock.now());
     let backend = Backend::connect(settings)?;
     let metrics = Arc::new(Metrics::new(started));
+    let networks = settings.http.trusted_proxies.iter();
     if let Some(every) = settings.policy.purge_every {
         actix_web::rt::spawn(purge(backend.postgres.clone(), every));
     }
@@ -98,9 +99,9 @@ fn state(settings: &Settings) -> Result<State, String> {
             signed_out: settings.policy.signed_out.clone(),
             label_studio: label_studio_url(settings),
         },
-        trusted_proxies: TrustedProxies::new(settings.http.trusted_proxies.clone()),
+        trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
         refusals: RefusalLog::new(metrics.clone()),
-        body_timeout: settings.http.body_timeout,
+        body_timeout: *settings.http.body_timeout_seconds,
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),
         metrics,

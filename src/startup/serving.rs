@@ -8,6 +8,7 @@ use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
 use crate::http::{self, Proxy, State, Surface};
+use crate::settings::types::Network;
 use crate::settings::{self, Settings};
 
 /// How long the head of a connection's first request may take. Proxies send it in one piece.
@@ -30,11 +31,10 @@ impl Listeners {
         Ok(Self {
             public: match handed {
                 Some(listener) => listener,
-                None => bind("http.listen", settings.listen)?,
+                None => bind("http.listen", *settings.listen)?,
             },
-            internal: settings
-                .internal_listen
-                .map(|address| bind("http.internal_listen", address))
+            internal: (settings.internal_listen.as_deref())
+                .map(|address| bind("http.internal_listen", *address))
                 .transpose()?,
         })
     }
@@ -91,13 +91,13 @@ fn serve(
     let (state, proxies) = (state.clone(), proxies(&limits.proxies));
     let app = move || App::new().configure(http::routes(state.clone(), surface, &proxies));
     let mut server = HttpServer::new(app)
-        .keep_alive(limits.keep_alive)
+        .keep_alive(*limits.keep_alive_seconds)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .shutdown_timeout(limits.shutdown_timeout.as_secs())
+        .shutdown_timeout(limits.shutdown_seconds.as_secs())
         .max_connections(limits.max_connections);
-    if let Some(workers) = limits.workers {
-        server = server.workers(workers.get());
+    if limits.workers > 0 {
+        server = server.workers(limits.workers);
     }
     let server = server
         .listen(listener)
@@ -116,13 +116,12 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
     named.iter().map(kind).collect()
 }
 
-/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and
-/// the word of none of them counts.
+/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and the word of none of them counts.
 pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
-    let mut addresses = [Some(settings.listen), settings.internal_listen]
+    let mut addresses = [Some(&settings.listen), settings.internal_listen.as_ref()]
         .into_iter()
         .flatten();
-    let is_remote = |network: &ipnet::IpNet| !network.addr().is_loopback();
+    let is_remote = |network: &Network| !network.addr().is_loopback();
     if addresses.any(|address| !address.ip().is_loopback())
         && !settings.trusted_proxies.iter().any(is_remote)
     {

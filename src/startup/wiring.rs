@@ -21,7 +21,7 @@ use crate::gate::verify::{
     Verifier,
 };
 use crate::keys::{KeyServer, Refresh};
-use crate::outgoing::{Limits, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
@@ -78,17 +78,17 @@ pub(crate) fn gate(
     let policy = SessionPolicy {
         engine: session.engine,
         cookie: session_cookie(session),
-        age: session.cookie_age,
-        max_session_age: session.max_age,
-        once: settings.token.once,
+        age: *session.cookie_age,
+        max_session_age: *session.max_age,
+        once: settings.token.once(),
     };
     let application = settings.client_session.as_ref();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     Ok(Gate {
         sources: CredentialSources {
-            cookie: settings.token.cookie.clone(),
-            parameter: settings.token.parameter.clone(),
-            application_cookie: application.map(|session| session.cookie_name.clone()),
+            cookie: settings.token.cookie.as_deref().cloned(),
+            parameter: settings.token.parameter.to_string(),
+            application_cookie: application.map(|session| session.settings.cookie_name.to_string()),
         },
         token_cookie: token_cookie(settings),
         policy: Policy {
@@ -107,7 +107,7 @@ pub(crate) fn gate(
 /// Issues tokens.
 pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Clock>) -> TokenIssuer {
     let policy = IssuePolicy {
-        lifetime: settings.token_issue.expires_in,
+        lifetime: *settings.token_issue.expires_in,
         user_id_claim: settings.native.user_id_claim.clone(),
         create_users: settings.token_issue.create_users,
         legacy_always: settings.token_issue.legacy_api_tokens == settings::LegacyTokens::Allow,
@@ -130,7 +130,7 @@ pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Cloc
 fn api_authenticator(settings: &Settings, tokens: Arc<dyn ApiTokens>) -> ApiAuthenticator {
     ApiAuthenticator::new(
         &settings.label_studio.secret_key,
-        &settings.label_studio.former_secret_keys,
+        &settings.label_studio.former_secret_keys(),
         tokens,
     )
 }
@@ -168,7 +168,7 @@ fn label_studio_path(settings: &Settings) -> String {
 
 fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<Verifier, String> {
     let secret_key = &settings.label_studio.secret_key;
-    let former = &settings.label_studio.former_secret_keys;
+    let former = &settings.label_studio.former_secret_keys();
     let native = &settings.native;
     let issuers = settings.external.issuers.iter();
     Ok(Verifier {
@@ -177,7 +177,8 @@ fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<
             .collect::<Result<_, _>>()?,
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
-            Native::new(secret_key, former, claim, native.leeway)
+            let longest = native.max_lifetime(&settings.token_issue);
+            Native::new(secret_key, former, claim, *native.leeway_seconds, longest)
         }),
         api_tokens: native
             .api_tokens
@@ -215,16 +216,13 @@ pub(crate) fn key_server(
     settings: &Settings,
     place: &settings::KeyPlace,
 ) -> Result<Arc<KeyServer>, String> {
-    let external = &settings.external;
-    let limits = Limits {
-        allow_http: place.allow_http,
-        ..external.limits.clone()
-    };
+    let key_server = &settings.key_server;
+    let limits = key_server.limits(place.allow_http);
     let outgoing =
         Outgoing::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
     let refresh = Refresh {
-        every: external.refresh,
-        cooldown: external.cooldown,
+        every: *key_server.refresh_seconds,
+        cooldown: *key_server.cooldown_seconds,
     };
     let (location, allowed) = (place.location.clone(), place.allowed.clone());
     Ok(KeyServer::new(location, allowed, refresh, outgoing))
@@ -233,17 +231,17 @@ pub(crate) fn key_server(
 /// Method 3.
 fn client_session(client: &settings::ClientSession) -> Result<ClientSession, String> {
     let api = client_api(client)?;
-    Ok(ClientSession::new(Arc::new(api), client.rules.clone()))
+    Ok(ClientSession::new(Arc::new(api), client.rules()))
 }
 
 pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, String> {
     let outgoing =
-        Outgoing::new(&client.limits).map_err(|e| format!("client_session.ca_file: {e}"))?;
+        Outgoing::new(&client.limits()).map_err(|e| format!("client_session.ca_file: {e}"))?;
     ClientApi::new(
         client.verify_url.clone(),
-        &client.verify_secret,
-        client.cookie_name.clone(),
-        client.cache_ttl,
+        &client.settings.verify_secret,
+        client.settings.cookie_name.to_string(),
+        *client.settings.cache_ttl_seconds,
         outgoing,
     )
     .map_err(|why| format!("client_session.verify_secret: {why}"))
@@ -251,9 +249,9 @@ pub(crate) fn client_api(client: &settings::ClientSession) -> Result<ClientApi, 
 
 fn session_cookie(session: &settings::Session) -> CookieAttributes {
     CookieAttributes {
-        name: session.cookie_name.clone(),
-        domain: session.cookie_domain.clone(),
-        path: session.cookie_path.clone(),
+        name: session.cookie_name.to_string(),
+        domain: session.cookie_domain.as_deref().cloned(),
+        path: session.cookie_path.to_string(),
         same_site: session.cookie_samesite,
         secure: session.cookie_secure,
         http_only: session.cookie_httponly,
@@ -265,16 +263,18 @@ fn session_cookie(session: &settings::Session) -> CookieAttributes {
 /// there, and they take `SameSite=None` and `Partitioned` with `Secure` only.
 fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
     let token = &settings.token;
-    token.cookie.clone().map(|name| CookieAttributes {
-        secure: token.cookie_partitioned
-            || token.cookie_same_site == SameSite::None
+    let same_site = token.cookie_same_site(&settings.session);
+    let partitioned = token.is_partitioned(&settings.session);
+    token.cookie.as_deref().map(|name| CookieAttributes {
+        secure: partitioned
+            || same_site == SameSite::None
             || name.starts_with("__Secure-")
             || name.starts_with("__Host-"),
-        name,
-        domain: token.cookie_domain.clone(),
-        path: token.cookie_path.clone(),
-        same_site: token.cookie_same_site,
+        name: name.clone(),
+        domain: token.cookie_domain.as_deref().cloned(),
+        path: token.cookie_path.to_string(),
+        same_site,
         http_only: true,
-        partitioned: token.cookie_partitioned,
+        partitioned,
     })
 }

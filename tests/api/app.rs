@@ -20,7 +20,7 @@ impl TestDatabase {
     /// The tables of 1.23.2, from a template.
     pub async fn new() -> Self {
         static TEMPLATE: std::sync::Once = std::sync::Once::new();
-        TEMPLATE.call_once(|| make_database("template_1_23_2", "1.23.2"));
+        TEMPLATE.call_once(|| make_database("template_1_23_2", "1.23.2", ""));
         let name = CLUSTER.fresh_name();
         // A template can be copied by one session at a time.
         static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -32,8 +32,17 @@ impl TestDatabase {
 
     /// The tables of `version`.
     pub async fn of_version(version: &str) -> Self {
+        Self::with(version, "").await
+    }
+
+    /// The tables of 1.23.2 in a database of another locale: `LOCALE_PROVIDER icu …`.
+    pub async fn of_locale(locale: &str) -> Self {
+        Self::with("1.23.2", &format!("{locale} TEMPLATE template0")).await
+    }
+
+    async fn with(version: &str, options: &str) -> Self {
         let name = CLUSTER.fresh_name();
-        make_database(&name, version);
+        make_database(&name, version, options);
         Self::open(name).await
     }
 
@@ -115,8 +124,9 @@ impl TestDatabase {
     }
 }
 
-fn make_database(name: &str, version: &str) {
-    CLUSTER.psql("postgres", &["-c", &format!("CREATE DATABASE {name}")]);
+fn make_database(name: &str, version: &str, options: &str) {
+    let create = format!("CREATE DATABASE {name} {options}");
+    CLUSTER.psql("postgres", &["-c", &create]);
     CLUSTER.psql(name, &["-f", &format!("tests/schema/{version}.sql")]);
     // The list of migrations is no part of the dumps; what the gate reads of it is.
     let mut migrations = String::from(

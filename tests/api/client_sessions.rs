@@ -365,3 +365,103 @@ async fn cookies_of_one_name_are_told_apart() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_cookies_do_not_shut_others_out() {
+    let database = database().await;
+    for (reply, status, reason) in [
+        (Reply::of(400, ""), 200, "client_session_unknown"),
+        (Reply::of(404, "<html>"), 200, "client_session_unknown"),
+        (Reply::of(413, ""), 200, "client_session_unknown"),
+        (Reply::of(422, "{}"), 200, "client_session_unknown"),
+        (Reply::of(431, ""), 200, "client_session_unknown"),
+        (Reply::of(204, ""), 503, "client_api_unavailable"),
+        (Reply::of(302, ""), 503, "client_api_unavailable"),
+        (Reply::of(200, "<html>"), 503, "client_api_unavailable"),
+        (
+            Reply::of(200, "x".repeat(10_000_000)),
+            503,
+            "client_api_unavailable",
+        ),
+    ] {
+        let what = format!("{} of {} bytes", reply.status, reply.body.len());
+        let api = Stub::start(move |head| match application(head) {
+            made_up if made_up.status == 401 => reply.clone(),
+            known => known,
+        });
+        let app = start(&database, &api, &[]);
+        for n in 0..12 {
+            let answer = app.check("/", &format!("connect.sid=made-up-{n}")).await;
+            assert_eq!((answer.status, answer.reason()), (status, reason), "{what}");
+        }
+        let answer = app.check("/", "connect.sid=of-ann").await;
+        assert_eq!(email(&answer), "ann@example.com", "{what}");
+        assert_eq!(api.asked(), 13, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_says_it_cannot_answer_is_left_alone() {
+    let database = database().await;
+    for status in [408, 429, 500, 502, 503, 504] {
+        let api = Stub::start(move |_| Reply::of(status, ""));
+        let app = start(&database, &api, &[]);
+        for n in 0..8 {
+            let answer = app.check("/", &format!("connect.sid=n{n}")).await;
+            assert_eq!(answer.reason(), "client_api_unavailable", "{status}");
+        }
+        assert_eq!(api.asked(), 5, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_longer_than_4_kb_is_not_sent() {
+    let database = database().await;
+    let api = Stub::start(application);
+    let app = start(&database, &api, &[]);
+    let cookies = format!("connect.sid={}", "x".repeat(4097));
+    let answer = app.check("/", &cookies).await;
+    assert_eq!(
+        (answer.status, answer.reason()),
+        (200, "client_session_unknown")
+    );
+    assert_eq!(api.asked(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_username_counts_where_its_field_is_configured() {
+    let database = database().await;
+    let organization = database.text("SELECT min(id) FROM organization").await;
+    for (email, change) in [
+        ("admin@corp.test", "username = 'admin', is_superuser = true"),
+        ("ann@corp.test", "username = 'ann'"),
+    ] {
+        let id = database.user(email, organization.parse().unwrap()).await;
+        let update = format!("UPDATE htx_user SET {change} WHERE id = {id}");
+        database.run(&update).await;
+    }
+    let api = Stub::start(|head| {
+        let name = if head.contains("of-ann") {
+            "ann"
+        } else {
+            "admin"
+        };
+        Reply::json(&json!({"username": name}))
+    });
+    let field = "JWT_SSO_SESSION_USERNAME_FIELD";
+    for (setting, cookie, status, reason) in [
+        ("username", "of-ann", 200, "session_opened"),
+        ("username", "of-admin", 403, "user_privileged"),
+        ("login", "of-ann", 200, "token_claim_missing"),
+        ("login", "of-admin", 200, "token_claim_missing"),
+    ] {
+        let app = start(&database, &api, &[(field, setting)]);
+        let answer = app.check("/", &format!("connect.sid={cookie}")).await;
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (status, reason),
+            "{cookie}"
+        );
+        assert_eq!(answer.session().is_some(), reason == "session_opened");
+    }
+}

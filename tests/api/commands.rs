@@ -30,34 +30,14 @@ pub fn said(output: &Output) -> String {
 }
 
 #[test]
-fn the_plugins_settings_are_read_and_the_result_is_usable() {
-    let home = tempfile::tempdir().unwrap();
-    let path = |name: &str| home.path().join(name).display().to_string();
-    let settings = "import os\nJWT_SSO_COOKIE_NAME = 'jwt_auth_token'\nJWT_SSO_SECRET = os.getenv('JWT_SSO_SECRET')\nSSO_TOKEN_EXPIRY = 5 * 60\n";
-    std::fs::write(path("settings.py"), settings).unwrap();
-    let printed = said(&gate(&[
-        "check-config",
-        "--from-django",
-        &path("settings.py"),
-    ]));
-    std::fs::write(path("gate.toml"), printed).unwrap();
-    let in_force = said(&gate(&["check-config", "--config", &path("gate.toml")]));
+fn check_config_names_the_program_that_imports_settings_of_the_plugin() {
+    let output = gate(&["check-config", "--from-django", "settings.py"]);
+    assert_eq!(output.status.code(), Some(64));
+    let told = String::from_utf8_lossy(&output.stderr);
     assert!(
-        in_force.contains("token.cookie = \"jwt_auth_token\""),
-        "{in_force}"
+        told.contains("label-studio-gate-import settings.py"),
+        "{told}"
     );
-    assert!(
-        in_force.contains("token_issue.expires_in = \"300\""),
-        "{in_force}"
-    );
-
-    std::fs::write(path("settings.py"), "JWT_SSO_SECRET = = 1\n").unwrap();
-    for (file, why) in [("settings.py", "line 1"), ("nothing.py", "No such file")] {
-        let output = gate(&["check-config", "--from-django", &path(file)]);
-        assert_eq!(output.status.code(), Some(1), "{file}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(why), "{said}");
-    }
 }
 
 #[test]

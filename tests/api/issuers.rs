@@ -362,3 +362,39 @@ async fn tokens_of_a_former_secret_key_are_accepted_during_its_rotation() {
     let answer = login(&app, &token).await;
     assert_eq!((answer.status, answer.reason()), (200, "session_opened"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_token_lives_no_longer_than_it_may() {
+    let database = database().await;
+    let id = database.text("SELECT id FROM htx_user").await;
+    let token = |exp: Value| {
+        let id: i32 = id.parse().unwrap();
+        let claims = crate::support::token::claims(id);
+        let changes = json!({"exp": exp});
+        let claims = crate::support::token::with(claims, &changes);
+        sign(Algorithm::HS256, SECRET_KEY, &claims)
+    };
+    let two_centuries = now() + 6_307_200_000;
+    let longest = "GATE_NATIVE_MAX_LIFETIME_SECONDS";
+    for (setting, exp, reason) in [
+        ("86400", json!(now() + 3600), "session_opened"),
+        ("86400", json!(now() + 90_000), "token_lifetime_too_long"),
+        ("86400", json!(two_centuries), "token_lifetime_too_long"),
+        ("86400", json!(1e300), "token_claim_invalid"),
+        // Never less than the tokens that are issued here live: ten minutes.
+        ("1", json!(now() + 590), "session_opened"),
+        ("1", json!(now() + 700), "token_lifetime_too_long"),
+        // Any, as far as there are dates.
+        ("0", json!(two_centuries), "session_opened"),
+        ("0", json!(1e300), "token_claim_invalid"),
+    ] {
+        let app = start(&database, &[(longest, setting.to_owned())]);
+        let answer = login(&app, &token(exp.clone())).await;
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (200, reason),
+            "{setting}: {exp}"
+        );
+        assert_eq!(answer.session().is_some(), reason == "session_opened");
+    }
+}

@@ -269,7 +269,7 @@ async fn whom_a_proxy_shows_the_checks_own_answer_sees_a_page() {
         let back =
             "https%3A%2F%2Fls.example.com%2Fprojects%3Fx%3D1%26y%3D%2522%253E%253Cscript%253E";
         let leads = format!(
-            "content=\"0; url=https://app.example.com/sign-in?a=1&amp;b=2&amp;next={back}\""
+            "content=\"0; url=https://app.example.com/sign-in?a=1&#38;b=2&#38;next={back}\""
         );
         assert_eq!(page.body.contains(&leads), shown, "{proxy}: {}", page.body);
         assert_eq!(page.body.is_empty(), !shown, "{proxy}");

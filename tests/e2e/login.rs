@@ -83,6 +83,40 @@ async fn the_same_by_the_parameter() {
     }
 }
 
+/// Django strips U+00A0 around a name, resolves octal escapes in quotes, and reads the last of two equal names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_in_disguise_is_not_read() {
+    for (stack, door, which) in doors() {
+        let (other, own) = (
+            format!("other{}@example.test", fresh()),
+            format!("own{}@example.test", fresh()),
+        );
+        let token = native(stack.user(&own));
+        let session_by = async |token: &str| {
+            let browser = Browser::new(&door.url).with_token(token);
+            assert!(browser.whoami().await.is_some(), "{which}");
+            browser.cookie("sessionid").unwrap()
+        };
+        let others = session_by(&native(stack.user(&other))).await;
+        let session = session_by(&token).await;
+        let (first, rest) = others.split_at(1);
+        let octal = format!("\\{:03o}{rest}", first.as_bytes()[0]);
+        for disguise in [
+            format!("\u{a0}sessionid={others}"),
+            format!("sessionid\u{2003}={others}"),
+            format!("sessionid=\"{octal}\""),
+        ] {
+            let cookies = format!("ls_auth_token={token}; sessionid={session}; {disguise}");
+            let browser = Browser::new(&door.url);
+            let request = browser.client.get(browser.at("/api/current-user/whoami"));
+            let header = reqwest::header::HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
+            let answer = request.header("Cookie", header).send().await.unwrap();
+            let whoami: serde_json::Value = answer.json().await.unwrap();
+            assert_eq!(whoami["email"], own, "{which}: {disguise}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_another_user_switches() {
     for (stack, door, which) in doors() {

@@ -10,6 +10,10 @@
 )]
 
 mod browser;
+#[allow(dead_code)]
+#[path = "../../fuzz/src/lib.rs"]
+mod checks;
+mod differential;
 mod django;
 mod doors;
 mod endings;

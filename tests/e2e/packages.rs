@@ -138,9 +138,11 @@ fn the_image_and_compose_are_well_formed() {
         "Cargo.toml",
         "Cargo.lock",
         "rust-toolchain.toml",
+        "askama.toml",
         "src",
         "sql",
         "config",
+        "crates",
         "README.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
@@ -228,8 +230,8 @@ fn the_package_has_what_it_names() {
             .count();
         assert!(found > 0, "{asset}");
     }
-    // The binary, the manual page and the completions of three shells.
-    assert_eq!(made, 5);
+    // The service, the importer, the manual page and the completions of three shells.
+    assert_eq!(made, 6);
     // The settings that the package installs are settings.
     let output = said(
         gate_command(free_port(), Engine::SignedCookies, 5432, "labelstudio")
@@ -238,6 +240,26 @@ fn the_package_has_what_it_names() {
             .arg(here("deploy/package/gate.toml")),
     );
     assert!(output.contains("session.engine"), "{output}");
+}
+
+#[test]
+fn the_schema_for_editors_accepts_every_settings_file() {
+    let schema = here("config/schema.json");
+    said(
+        python("check-jsonschema")
+            .arg("--check-metaschema")
+            .arg(&schema),
+    );
+    said(
+        python("check-jsonschema")
+            .arg("--schemafile")
+            .arg(&schema)
+            .args([
+                here("config/default.toml"),
+                here("deploy/package/gate.toml"),
+                here("deploy/kubernetes/base/gate.toml"),
+            ]),
+    );
 }
 
 #[test]
@@ -258,11 +280,16 @@ fn there_is_one_version() {
         ),
         ("deploy/Dockerfile", "ARG VERSION=VERSION\n"),
         ("docs/openapi.yaml", "  version: VERSION\n"),
+        (
+            "crates/import/Cargo.toml",
+            "path = \"../..\", version = \"VERSION\" }\n",
+        ),
     ] {
         let text = std::fs::read_to_string(here(file)).unwrap();
         let line = line
             .replace("=VERSION", &format!("={version}"))
-            .replace(": VERSION", &format!(": {version}"));
+            .replace(": VERSION", &format!(": {version}"))
+            .replace("\"VERSION\"", &format!("{version:?}"));
         assert!(text.contains(&line), "{file}: {line}");
     }
 }

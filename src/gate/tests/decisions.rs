@@ -83,6 +83,31 @@ async fn fifty_requests_with_one_token_share_one_session() {
     }
 }
 
+/// Django strips U+00A0 before a name, and reads the last of two equal names.
+#[tokio::test]
+async fn a_session_that_servers_read_differently_is_not_forwarded() {
+    let world = World::new(Engine::Database);
+    world.put_session(OLD, world.session_of(&user(8), &json!(NOW - 60)));
+    for odd in [
+        format!("\u{a0}sessionid={OLD}"),
+        format!("sessionid=\"\\157{}\"", &OLD[1..]),
+    ] {
+        let cookies = format!("a=1; ls_auth_token={}; {odd}", token(7));
+        let grant = world.ask("/", &cookies).await.expect("granted");
+        assert_eq!(grant.reason(), Granted::SessionOpened.into(), "{odd}");
+        let forwarded = grant.cookies().request.clone().expect("a header");
+        let forwarded = String::from_utf8(forwarded).expect("ASCII");
+        assert!(forwarded.starts_with("a=1; sessionid="), "{forwarded}");
+        assert!(!forwarded.contains(&OLD[1..]), "{forwarded}");
+        // Nor where nobody logs in, so that nothing is decided about it.
+        let grant = world.ask("/", &format!("a=1; {odd}")).await;
+        let grant = grant.expect("granted");
+        assert_eq!(grant.reason(), Granted::NoToken.into(), "{odd}");
+        assert_eq!(grant.cookies().request.as_deref(), Some(b"a=1".as_slice()));
+    }
+    assert!(world.keys().contains(&OLD.to_owned()));
+}
+
 #[tokio::test]
 async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old() {
     let key_after = async |seconds: u64| {

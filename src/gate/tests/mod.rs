@@ -74,7 +74,7 @@ impl UserDirectory for Memory {
             Identity::Email(email) => users.values().find(|user| user.email == *email),
             Identity::Username(name) => users
                 .values()
-                .find(|user| user.email.split('@').next() == Some(name)),
+                .find(|user| *name == format!("name-of-{}", user.id)),
         };
         Ok(found.cloned().map(Arc::new))
     }
@@ -336,7 +336,7 @@ impl World {
             current: current.clone(),
         };
         let entropy = Arc::new(Counting::default());
-        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO);
+        let native = Native::new(&secret, [], "user_id".to_owned(), Duration::ZERO, None);
         let gate = Gate {
             sources: CredentialSources {
                 cookie: Some("ls_auth_token".to_owned()),

@@ -10,6 +10,9 @@ use super::super::reason::CredentialError;
 /// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// 9999-12-31T23:59:59Z, the last moment that RFC 3339 and Python's `datetime` can write.
+const LAST_MOMENT: f64 = 253_402_300_799.0;
+
 /// What a token must say about itself.
 #[derive(Debug, Clone, Default)]
 pub struct Expectation {
@@ -41,9 +44,11 @@ impl Expectation {
         claims: &Map<String, Value>,
         now: SystemTime,
     ) -> Result<(), CredentialError> {
-        self.check_times(claims, unix_seconds_f64(now))?;
+        let now = unix_seconds_f64(now);
+        self.check_times(claims, now)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
+        self.check_lifetime(claims, now)?;
         self.required
             .iter()
             .try_for_each(|required| required.check(claims))
@@ -63,9 +68,15 @@ impl Expectation {
         {
             return Err(CredentialError::TokenNotYetValid);
         }
-        let lifetime = exp - iat.unwrap_or(now);
+        Ok(())
+    }
+
+    /// Behind issuer and audience: how long a token may live is its issuer's matter.
+    fn check_lifetime(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
+        let made = numeric_date(claims, "iat")?.unwrap_or(now);
+        let exp = numeric_date(claims, "exp")?.unwrap_or(made);
         match self.max_lifetime {
-            Some(most) if lifetime > most.as_secs_f64() => {
+            Some(most) if exp - made > most.as_secs_f64() => {
                 Err(CredentialError::TokenLifetimeTooLong)
             }
             _ => Ok(()),
@@ -126,14 +137,18 @@ pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'
     })
 }
 
-/// A `NumericDate` (§2): seconds, with or without a fraction.
+/// A `NumericDate` (§2): seconds, with or without a fraction, from 1970 to the year 9999.
+///
+/// What lies beyond is no moment that a clock will show: comparisons with it say nothing, and arithmetic with it overflows.
 pub(super) fn numeric_date(
     claims: &Map<String, Value>,
     name: &str,
 ) -> Result<Option<f64>, CredentialError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(_) => Err(CredentialError::TokenClaimInvalid),
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    match value.as_f64() {
+        Some(seconds) if (0.0..=LAST_MOMENT).contains(&seconds) => Ok(Some(seconds)),
+        _ => Err(CredentialError::TokenClaimInvalid),
     }
 }

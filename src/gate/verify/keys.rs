@@ -6,37 +6,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::reason::Outage;
+use super::public_key;
 
 const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
-const P256: &[Algorithm] = &[Algorithm::ES256];
-const P384: &[Algorithm] = &[Algorithm::ES384];
-const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
-
-/// RFC 7518 §3.3: RSA keys have 2048 bits or more.
-const SHORTEST_MODULUS: usize = 256;
 
 /// More keys than this no issuer has; each may cost a verification.
 const MOST_KEYS: usize = 64;
-
-/// Object identifiers of `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), in DER.
-const RSA_ENCRYPTION: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-const PRIME256V1: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-const SECP384R1: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
-const ID_ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 /// Where the keys of an issuer come from when they are not in the settings.
 #[async_trait]
@@ -63,12 +43,25 @@ impl VerificationKey {
         Self::of(key, HMAC)
     }
 
-    fn of(key: DecodingKey, algorithms: &[Algorithm]) -> Self {
+    pub(super) fn of(key: DecodingKey, algorithms: &[Algorithm]) -> Self {
         Self {
             id: None,
             algorithms: algorithms.to_vec(),
             key,
         }
+    }
+
+    /// The same key under a name (RFC 7517 §4.5).
+    pub(super) fn named(mut self, id: Option<String>) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// The same key for those of its algorithms that are in `allowed`; `None`: for none of them.
+    pub(super) fn restricted(mut self, allowed: &[Algorithm]) -> Option<Self> {
+        self.algorithms
+            .retain(|algorithm| allowed.contains(algorithm));
+        (!self.algorithms.is_empty()).then_some(self)
     }
 
     /// The same key for HS256 alone, the algorithm of everything that is signed with `SECRET_KEY`.
@@ -139,13 +132,16 @@ impl KeySet {
     }
 
     /// Public keys in PEM form (RFC 7468 §13), one or several in a text.
+    ///
+    /// A line feed may be written as the two characters `\n`: the only way in which a `.env` file has a PEM on one line.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let text = text.replace("\\r", "").replace("\\n", "\n");
         let blocks = pem::parse_many(text).map_err(|_| KeyError::NotPem)?;
         if blocks.is_empty() {
             return Err(KeyError::NotPem);
         }
-        let keys = blocks.iter().map(public_key).collect::<Result<_, _>>()?;
-        Ok(Self(keys))
+        let keys = blocks.iter().map(public_key::from_pem);
+        Ok(Self(keys.collect::<Result<_, _>>()?))
     }
 
     /// The keys for signatures of a JSON Web Key Set. Keys of other kinds are passed over, as RFC 7517 §5 has it.
@@ -153,7 +149,10 @@ impl KeySet {
         let set: Value = serde_json::from_slice(json).map_err(|_| KeyError::NotKeySet)?;
         let keys = set.get("keys").and_then(Value::as_array);
         let keys = keys.ok_or(KeyError::NotKeySet)?.iter();
-        let usable: Vec<_> = keys.filter_map(from_jwk).take(MOST_KEYS).collect();
+        let usable: Vec<_> = keys
+            .filter_map(public_key::from_jwk)
+            .take(MOST_KEYS)
+            .collect();
         if usable.is_empty() {
             return Err(KeyError::Empty);
         }
@@ -167,11 +166,8 @@ impl KeySet {
 
     /// Takes away every algorithm that is not in `allowed`, and the keys for which none is left.
     pub fn restrict(&mut self, allowed: &[Algorithm]) {
-        for key in &mut self.0 {
-            key.algorithms
-                .retain(|algorithm| allowed.contains(algorithm));
-        }
-        self.0.retain(|key| !key.algorithms.is_empty());
+        let keys = std::mem::take(&mut self.0).into_iter();
+        self.0 = keys.filter_map(|key| key.restricted(allowed)).collect();
     }
 
     /// Whether there is no key.
@@ -197,72 +193,4 @@ impl KeySet {
             Candidates::Keys(keys)
         }
     }
-}
-
-/// The key in a block of PEM. Its kind is read from the algorithm identifier, which stands at the beginning.
-fn public_key(block: &pem::Pem) -> Result<VerificationKey, KeyError> {
-    match block.tag() {
-        "PUBLIC KEY" => {}
-        tag if tag.contains("PRIVATE") => return Err(KeyError::Private),
-        _ => return Err(KeyError::NotPem),
-    }
-    let der = block.contents();
-    let head = &der[..der.len().min(40)];
-    let names = |identifier: &[u8]| {
-        head.windows(identifier.len())
-            .any(|part| part == identifier)
-    };
-    let text = pem::encode(block);
-    let unsupported = |_| KeyError::Unsupported;
-    if names(RSA_ENCRYPTION) {
-        if der.len() < SHORTEST_MODULUS {
-            return Err(KeyError::Weak);
-        }
-        let key = DecodingKey::from_rsa_pem(text.as_bytes()).map_err(unsupported)?;
-        return Ok(VerificationKey::of(key, RSA));
-    }
-    if names(ID_ED25519) {
-        let key = DecodingKey::from_ed_pem(text.as_bytes()).map_err(unsupported)?;
-        return Ok(VerificationKey::of(key, ED25519));
-    }
-    let curve = match (names(PRIME256V1), names(SECP384R1)) {
-        (true, _) => P256,
-        (_, true) => P384,
-        _ => return Err(KeyError::Unsupported),
-    };
-    let key = DecodingKey::from_ec_pem(text.as_bytes()).map_err(unsupported)?;
-    Ok(VerificationKey::of(key, curve))
-}
-
-/// A key of a set, if it is one for signatures that anybody may verify. A symmetric key in a public document is no secret.
-fn from_jwk(value: &Value) -> Option<VerificationKey> {
-    let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
-    let common = &jwk.common;
-    let for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
-    let may_verify = common
-        .key_operations
-        .as_ref()
-        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-    let family = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) if modulus_bytes(&rsa.n) >= SHORTEST_MODULUS => RSA,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => P256,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => P384,
-        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => ED25519,
-        _ => return None,
-    };
-    if !for_signatures || !may_verify {
-        return None;
-    }
-    let mut key = VerificationKey::of(DecodingKey::from_jwk(&jwk).ok()?, family);
-    key.id.clone_from(&common.key_id);
-    if let Some(named) = common.key_algorithm {
-        let named: Algorithm = named.to_string().parse().ok()?;
-        key.algorithms.retain(|algorithm| *algorithm == named);
-    }
-    (!key.algorithms.is_empty()).then_some(key)
-}
-
-/// How many bytes the base64url text stands for.
-const fn modulus_bytes(text: &str) -> usize {
-    text.len() * 3 / 4
 }

@@ -11,6 +11,7 @@ mod compact;
 mod external;
 mod keys;
 mod native;
+mod public_key;
 mod strict_json;
 #[cfg(test)]
 mod tests;

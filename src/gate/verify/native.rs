@@ -23,12 +23,14 @@ pub struct Native {
 
 impl Native {
     /// Verifies with Label Studio's `SECRET_KEY`, as raw bytes: that is the HMAC key of PyJWT and simplejwt. `former` keys are good for tokens
-    /// that were issued before it was changed.
+    /// that were issued before it was changed. `max_lifetime` is the longest time from `iat` to `exp`: whoever knows the key could make a token
+    /// that outlives every change of password.
     pub fn new<'s>(
         secret_key: &'s SecretString,
         former: impl IntoIterator<Item = &'s SecretString>,
         user_id_claim: String,
         leeway: Duration,
+        max_lifetime: Option<Duration>,
     ) -> Self {
         Self {
             keys: hs256_keys(secret_key, former),
@@ -36,6 +38,7 @@ impl Native {
                 issuer: Some(ISSUER.to_owned()),
                 audiences: vec![AUDIENCE.to_owned()],
                 leeway,
+                max_lifetime,
                 ..Expectation::default()
             },
             subject: Subject::UserId(user_id_claim),

@@ -6,7 +6,7 @@ const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
 /// Settings, and what must be told about them.
 #[test]
-fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
+fn unsafe_issuers_are_refused_with_the_reason() {
     let public = public_key();
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let rows: &[(&[(&str, &str)], &str)] = &[
@@ -109,7 +109,7 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", "{")],
-            "external.issuers: is no JSON",
+            "external.issuers: is not JSON",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", "{}")],
@@ -124,7 +124,18 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
                 "GATE_EXTERNAL_ISSUERS",
                 r#"[{"secret": "x", "secrets": 1}]"#,
             )],
-            "external.issuers[0]: unknown field `secrets`",
+            "external.issuers[0].secrets: is not a setting; did you mean secret? (set in GATE_EXTERNAL_ISSUERS)",
+        ),
+        (
+            &[(
+                "GATE_EXTERNAL_ISSUERS",
+                r#"[{"secret": "x", "leeway_seconds": "301"}]"#,
+            )],
+            "external.issuers[0].leeway_seconds: must be a whole number from 0 to 300, and is \"301\"",
+        ),
+        (
+            &[("GATE_EXTERNAL_ISSUERS", r#"["keycloak"]"#)],
+            "external.issuers: must be a table",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", r#"[{"secret_file": "/nowhere"}]"#)],
@@ -141,7 +152,7 @@ fn issuers_that_would_not_be_safe_are_refused_with_the_reason() {
 }
 
 #[test]
-fn further_issuers_stand_in_the_file() {
+fn further_issuers_are_tables_in_the_file() {
     let public = public_key();
     let file = written(&format!(
         "[external]\nissuers = []\n[label_studio]\nsecret_key = \"{SECRET}\"\n"
@@ -183,7 +194,7 @@ max_lifetime_seconds = 0
 }
 
 #[test]
-fn a_public_key_stands_where_the_plugin_has_it() {
+fn a_public_key_is_accepted_as_the_secret_as_in_the_plugin() {
     let settings = load(&[
         ("JWT_SSO_SECRET", &public_key()),
         ("JWT_SSO_ALGORITHM", "ES256"),
@@ -193,7 +204,7 @@ fn a_public_key_stands_where_the_plugin_has_it() {
 }
 
 #[test]
-fn a_client_cookie_that_would_be_overwritten_is_refused() {
+fn an_application_cookie_that_would_be_overwritten_is_refused() {
     let with = |more: &[(&'static str, &'static str)]| {
         let mut all = vec![
             (
@@ -235,7 +246,7 @@ fn a_client_cookie_that_would_be_overwritten_is_refused() {
 }
 
 #[test]
-fn the_clients_api_needs_a_url_and_a_secret() {
+fn the_application_api_needs_a_url_and_a_secret() {
     for (url, secret, expected) in [
         ("http://x/", "", "client_session.verify_secret: is required"),
         (
@@ -255,8 +266,33 @@ fn the_clients_api_needs_a_url_and_a_secret() {
     }
 }
 
+/// The public suffix list tells sites apart: `co.kr` and `github.io` belong to nobody.
 #[test]
-fn check_config_warns_of_frames_that_cannot_work() {
+fn hosts_below_a_public_suffix_are_different_sites() {
+    for (label_studio, application, warned) in [
+        ("https://a.co.kr", "https://b.co.kr", true),
+        ("https://ls.a.co.kr", "https://app.a.co.kr", false),
+        ("https://a.github.io", "https://b.github.io", true),
+        ("https://ls.example.com", "https://app.example.com", false),
+        ("http://localhost:8080", "http://localhost:3000", false),
+        ("http://10.0.0.7", "http://10.0.0.8", true),
+        ("http://[::1]:8080", "http://[::1]:3000", false),
+    ] {
+        let warnings = load(&[
+            ("LABEL_STUDIO_HOST", label_studio),
+            ("CORS_ALLOWED_ORIGINS", application),
+        ])
+        .warnings();
+        assert_eq!(
+            warnings.len(),
+            usize::from(warned),
+            "{label_studio}: {warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn frames_that_cannot_work_are_warned_about() {
     let with = |more: &[(&'static str, &'static str)]| {
         let mut all = vec![("LABEL_STUDIO_HOST", "http://labelstudio.com")];
         all.extend(more);

@@ -1,6 +1,7 @@
 //! Every variable by which a setting is known, and which one counts.
 
 use super::*;
+use crate::settings::declaration::{accepts, choices};
 
 /// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and what it must come to.
 #[test]
@@ -58,25 +59,25 @@ fn every_alias_works() {
         (
             "SESSION_COOKIE_NAME",
             "ls_sessionid",
-            |s| s.session.cookie_name.clone(),
+            |s| s.session.cookie_name.to_string(),
             "ls_sessionid",
         ),
         (
             "SESSION_COOKIE_DOMAIN",
             ".company.com",
-            |s| format!("{:?}", s.session.cookie_domain),
+            |s| format!("{:?}", s.session.cookie_domain.as_deref()),
             "Some(\".company.com\")",
         ),
         (
             "SESSION_COOKIE_DOMAIN",
             ".company.com",
-            |s| format!("{:?}", s.token.cookie_domain),
+            |s| format!("{:?}", s.token.cookie_domain.as_deref()),
             "Some(\".company.com\")",
         ),
         (
             "SESSION_COOKIE_PATH",
             "/ls",
-            |s| s.session.cookie_path.clone(),
+            |s| s.session.cookie_path.to_string(),
             "/ls",
         ),
         (
@@ -112,19 +113,19 @@ fn every_alias_works() {
         (
             "JWT_SSO_COOKIE_NAME",
             "jwt_auth_token",
-            |s| format!("{:?}", s.token.cookie),
+            |s| format!("{:?}", s.token.cookie.as_deref()),
             "Some(\"jwt_auth_token\")",
         ),
         (
             "JWT_SSO_COOKIE_PATH",
             "/label-studio",
-            |s| s.token.cookie_path.clone(),
+            |s| s.token.cookie_path.to_string(),
             "/label-studio",
         ),
         (
             "JWT_SSO_TOKEN_PARAM",
             "jwt",
-            |s| s.token.parameter.clone(),
+            |s| s.token.parameter.to_string(),
             "jwt",
         ),
         (
@@ -148,7 +149,7 @@ fn every_alias_works() {
         (
             "SECRET_KEY_FALLBACKS",
             "a-former-key-of-more-than-32-bytes-0123,another-former-key-of-more-than-32-bytes",
-            |s| s.label_studio.former_secret_keys.len().to_string(),
+            |s| s.label_studio.secret_key_fallbacks.len().to_string(),
             "2",
         ),
         (
@@ -177,7 +178,7 @@ const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
 /// The guide's reference of settings for methods 1 and 3, name by name.
 #[test]
-fn every_name_of_the_guides_reference_works() {
+fn every_name_in_the_reference_of_the_guide_works() {
     type Read = fn(&Settings) -> String;
     let rules = |s: &Settings| s.external.issuers[0].rules.clone();
     assert_eq!(rules(&load(&[("JWT_SSO_SECRET", SHARED)])).email, "email");
@@ -227,55 +228,61 @@ fn every_name_of_the_guides_reference_works() {
         (
             "JWT_SSO_SESSION_VERIFY_SECRET",
             "shared-verify-secret",
-            |s| secrecy::ExposeSecret::expose_secret(&client(s).verify_secret).to_owned(),
+            |s| secrecy::ExposeSecret::expose_secret(&*client(s).settings.verify_secret).to_owned(),
             "shared-verify-secret",
         ),
         (
             "JWT_SSO_SESSION_COOKIE_NAME",
             "JSESSIONID",
-            |s| client(s).cookie_name.clone(),
+            |s| client(s).settings.cookie_name.to_string(),
             "JSESSIONID",
         ),
         (
             "JWT_SSO_SESSION_VERIFY_TIMEOUT",
             "3",
-            |s| client(s).limits.timeout.as_secs().to_string(),
+            |s| {
+                client(s)
+                    .settings
+                    .verify_timeout_seconds
+                    .as_secs()
+                    .to_string()
+            },
             "3",
         ),
         (
             "JWT_SSO_SESSION_CACHE_TTL",
             "0",
-            |s| client(s).cache_ttl.as_secs().to_string(),
+            |s| client(s).settings.cache_ttl_seconds.as_secs().to_string(),
             "0",
         ),
         (
             "JWT_SSO_SESSION_EMAIL_FIELD",
             "user.mail",
-            |s| client(s).rules.email.clone(),
+            |s| client(s).rules().email,
             "user.mail",
         ),
         (
             "JWT_SSO_SESSION_USERNAME_FIELD",
             "login",
-            |s| format!("{:?}", client(s).rules.username),
+            |s| format!("{:?}", client(s).rules().username),
             "Some(\"login\")",
         ),
         (
             "JWT_SSO_SESSION_FIRST_NAME_FIELD",
             "given",
-            |s| client(s).rules.first_name.clone(),
+            |s| client(s).rules().first_name,
             "given",
         ),
         (
             "JWT_SSO_SESSION_LAST_NAME_FIELD",
             "family",
-            |s| client(s).rules.last_name.clone(),
+            |s| client(s).rules().last_name,
             "family",
         ),
         (
             "JWT_SSO_SESSION_AUTO_CREATE_USERS",
             "false",
-            |s| client(s).rules.admission.create.to_string(),
+            |s| client(s).rules().admission.create.to_string(),
             "false",
         ),
     ];
@@ -296,10 +303,12 @@ fn every_name_of_the_guides_reference_works() {
         ("SESSION_COOKIE_PATH", "/label-studio"),
     ]);
     let defaults = client(&defaults);
-    assert_eq!(defaults.cookie_name, "sessionid");
-    assert_eq!(defaults.cache_ttl.as_secs(), 300);
-    assert_eq!(defaults.limits.timeout.as_secs(), 5);
-    assert!(defaults.rules.admission.create);
+    assert_eq!(*defaults.settings.cookie_name, "sessionid");
+    assert_eq!(defaults.settings.cache_ttl_seconds.as_secs(), 300);
+    assert_eq!(defaults.limits().timeout.as_secs(), 5);
+    assert!(defaults.rules().admission.create);
+    // Users may be able to choose their names: only an operator can say that they are not.
+    assert_eq!(defaults.rules().username, None);
     assert!(load(&[]).client_session.is_none() && load(&[]).external.issuers.is_empty());
 }
 
@@ -310,7 +319,7 @@ fn client(settings: &Settings) -> &ClientSession {
 #[test]
 fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
     let settings = load(&[]);
-    for key in KEYS.iter().filter(|key| !key.secret) {
+    for key in Setting::all().iter().filter(|key| !key.secret) {
         let line = settings
             .describe()
             .lines()
@@ -327,34 +336,43 @@ fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
     }
 }
 
+/// An accepted value, as far as possible another one for each variable.
+fn sample(setting: &Setting, variable: &str) -> String {
+    let schema = &setting.schema;
+    if let Some(choice) = choices(schema).first() {
+        return (*choice).to_owned();
+    }
+    if accepts(schema, "boolean") {
+        return "true".to_owned();
+    }
+    if accepts(schema, "integer") {
+        let number = schema["minimum"].as_u64().unwrap_or_default() + variable.len() as u64;
+        let most = schema["maximum"].as_u64().unwrap_or(u64::MAX);
+        return number.min(most).to_string();
+    }
+    match setting.name.as_str() {
+        "label_studio.secret_key" | "label_studio.secret_key_fallbacks" | "external.secret" => {
+            format!("{SECRET}-{variable}")
+        }
+        "external.algorithms" => "HS512".to_owned(),
+        "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
+        "policy.allowed_origins" => "https://app.example.com".to_owned(),
+        "session.engine" => "signed_cookies".to_owned(),
+        "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
+        "session.cookie_domain" => format!("{}.example", variable.replace('_', "-")),
+        _ => variable.to_owned(),
+    }
+}
+
 #[test]
 fn each_alias_of_each_setting_is_read_and_the_first_counts() {
-    for key in KEYS.iter().filter(|key| key.name != "database.url") {
-        let value = |variable: &str| match key.name {
-            "label_studio.secret_key" | "label_studio.secret_key_fallbacks" | "external.secret" => {
-                format!("{SECRET}-{variable}")
-            }
-            "external.algorithms" => "HS512".to_owned(),
-            "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
-            "policy.allowed_origins" => "https://app.example.com".to_owned(),
-            "client_session.verify_timeout_seconds" => "7".to_owned(),
-            "client_session.cache_ttl_seconds" => "70".to_owned(),
-            name if name.ends_with("create_users") || name == "native.api_tokens" => {
-                "true".to_owned()
-            }
-            "database.port"
-            | "session.cookie_age"
-            | "session.max_age"
-            | "token_issue.expires_in" => (1000 + variable.len()).to_string(),
-            "session.engine" => "signed_cookies".to_owned(),
-            "session.cookie_samesite" => "Strict".to_owned(),
-            "session.cookie_secure" | "session.cookie_httponly" => "1".to_owned(),
-            "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
-            "session.cookie_domain" => format!("{}.example", variable.replace('_', "-")),
-            _ => variable.to_owned(),
-        };
+    for key in Setting::all()
+        .iter()
+        .filter(|key| key.name != "database.url")
+    {
+        let value = |variable: &str| sample(key, variable);
         let values: Vec<String> = key.aliases.iter().map(|alias| value(alias)).collect();
-        let mut variables: Vec<(&str, &str)> = (key.aliases.iter().copied())
+        let mut variables: Vec<(&str, &str)> = (key.aliases.iter().map(String::as_str))
             .zip(values.iter().map(String::as_str))
             .collect();
         let more = [
@@ -381,13 +399,14 @@ fn each_alias_of_each_setting_is_read_and_the_first_counts() {
 }
 
 #[test]
-fn the_own_variable_goes_over_the_alias_and_the_alias_over_the_file() {
+fn own_variables_override_aliases_and_aliases_override_the_file() {
     let file = written("[session]\ncookie_name = \"of_the_file\"\ncookie_age = 100\n");
     let name = |variables: &[(&str, &str)]| {
         Settings::load(Some(file.path()), &environment(variables))
             .unwrap_or_else(|errors| panic!("{errors}"))
             .session
             .cookie_name
+            .to_string()
     };
     let alias = ("SESSION_COOKIE_NAME", "of_the_alias");
     assert_eq!(name(&[]), "of_the_file");
@@ -395,4 +414,60 @@ fn the_own_variable_goes_over_the_alias_and_the_alias_over_the_file() {
     assert_eq!(name(&[alias, ("GATE_SESSION_COOKIE_NAME", "own")]), "own");
     // docker compose passes variables on that nobody set.
     assert_eq!(name(&[("SESSION_COOKIE_NAME", "")]), "of_the_file");
+}
+
+#[test]
+fn misspelt_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
+    let warnings = |name: &str| load(&[(name, "1")]).warnings();
+    for (misspelt, meant) in [
+        ("JWT_SSO_COOKIE_NMAE", "; did you mean JWT_SSO_COOKIE_NAME?"),
+        (
+            "JWT_SSO_SECRETS_FILE",
+            "; did you mean JWT_SSO_SECRET_FILE?",
+        ),
+        ("SSO_TOKEN_EXPIRES", "; did you mean SSO_TOKEN_EXPIRY?"),
+        ("JWT_SSO_X", ""),
+    ] {
+        let expected = format!("{misspelt}: is not a setting (in the environment){meant}");
+        assert_eq!(warnings(misspelt), [expected]);
+    }
+    // Known ones, and those of other software.
+    for name in ["SSO_AUTO_CREATE_USERS", "JWT_SECRET", "SSO_PROVIDER"] {
+        assert_eq!(warnings(name), [""; 0]);
+    }
+}
+
+/// The environment holds text; the file may hold the type itself.
+#[test]
+fn a_value_of_the_environment_is_read_as_the_same_value_of_the_file() {
+    for (setting, in_file, in_environment) in [
+        ("session.cookie_age", "3600", " 3600 "),
+        ("session.cookie_secure", "true", "Yes"),
+        ("session.cookie_samesite", "\"Strict\"", "strict"),
+        ("http.proxies", "[\"nginx\", \"caddy\"]", "nginx, Caddy,"),
+        ("http.internal_listen", "\"[::1]:8091\"", "[::1]:8091"),
+        ("token.cookie_partitioned", "true", "True"),
+        ("policy.open_paths", "[\"/a\", \"/b/*\"]", "/a,/b/*"),
+    ] {
+        let (section, field) = setting.split_once('.').expect("a section");
+        let file = written(&format!("[{section}]\n{field} = {in_file}\n"));
+        let from_file = Settings::load(Some(file.path()), &environment(&[]));
+        let from_file = from_file.unwrap_or_else(|errors| panic!("{errors}"));
+        let variable = Setting::find(setting).expect("declared").variable();
+        let from_environment = load(&[(&variable, in_environment)]);
+        let without_origins = |settings: &Settings| {
+            let sections = format!("{settings:?}");
+            let (sections, _) = sections.split_once("in_force").expect("the last fields");
+            sections.to_owned()
+        };
+        assert_eq!(
+            without_origins(&from_file),
+            without_origins(&from_environment)
+        );
+        assert_ne!(
+            without_origins(&from_file),
+            without_origins(&load(&[])),
+            "{setting}"
+        );
+    }
 }

@@ -1,0 +1,252 @@
+//! Reads the settings of the `label-studio-sso` plugin from the syntax of a `settings.py` and
+//! writes them as the configuration of label-studio-gate, with notes about what is left to do.
+//!
+//! It is a crate of its own because a migration happens once: the service has no parser of Python.
+
+mod python;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use label_studio_gate::settings::{Setting, Settings};
+
+use self::python::{Assignment, Literal};
+
+/// Reads `source`, the text of the file `name`, and writes the gate's settings file.
+///
+/// Values count as they are if their environment variables are unset. `environment` is what the
+/// gate would run with; the result is checked against it. Secrets are not printed, because people
+/// show configurations that they migrate.
+///
+/// # Errors
+///
+/// The line that is not Python 3.
+pub fn configuration(
+    name: &str,
+    source: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<String, String> {
+    let file = python::read(source).map_err(|why| format!("{name} {why}"))?;
+    let recognized = recognize(&file.assignments);
+    let mut text = format!(
+        "# Settings of label-studio-gate, read from {name}. No Python was run, and environment\n\
+         # variables count as unset. Save it as gate.toml, and start the gate with --config gate.toml.\n"
+    );
+    write_sections(&mut text, &recognized);
+    let to_do = to_do(&file.assignments, &recognized);
+    let to_delete = to_delete(&file);
+    for (title, notes) in [
+        ("Secrets, which are not printed", secrets(&recognized)),
+        ("To do by hand", to_do),
+        (&format!("To delete from {name}"), to_delete),
+        (
+            "What the gate says about these settings",
+            verdict(&recognized, environment),
+        ),
+    ] {
+        write_notes(&mut text, title, &notes);
+    }
+    Ok(text)
+}
+
+/// An assignment that corresponds to a setting of the gate.
+struct Recognized<'f> {
+    setting: &'static Setting,
+    alias: &'f str,
+    assignment: &'f Assignment,
+}
+
+/// The last assignment of each name counts, as in Python.
+fn recognize(assignments: &[Assignment]) -> Vec<Recognized<'_>> {
+    let settings = Setting::all().iter();
+    settings
+        .filter_map(|setting| {
+            let is_alias = |it: &&Assignment| setting.aliases.contains(&it.name);
+            let assignment = assignments.iter().rfind(is_alias)?;
+            Some(Recognized {
+                setting,
+                alias: &assignment.name,
+                assignment,
+            })
+        })
+        .collect()
+}
+
+/// A line for everything that only the plugin needs.
+fn to_delete(file: &python::File) -> Vec<String> {
+    let mentions = (file.mentions.iter()).map(|it| (it.line, format!("{:?}", it.text)));
+    let assignments = file.assignments.iter();
+    let assignments = assignments
+        .filter(|it| is_of_plugin(&it.name))
+        .map(|it| (it.line, it.name.clone()));
+    let mut lines: Vec<(usize, String)> = mentions.chain(assignments).collect();
+    lines.sort();
+    let lines = lines.into_iter();
+    lines
+        .map(|(line, what)| format!("line {line}: {what}"))
+        .collect()
+}
+
+fn is_of_plugin(name: &str) -> bool {
+    name.starts_with("JWT_SSO_") || name.starts_with("SSO_")
+}
+
+fn write_sections(text: &mut String, recognized: &[Recognized<'_>]) {
+    let mut current = "";
+    for found in recognized.iter().filter(|it| !it.setting.secret) {
+        let (Some(value), Some((section, field))) =
+            (toml(found), found.setting.name.split_once('.'))
+        else {
+            continue;
+        };
+        if section != current {
+            current = section;
+            let _ = write!(text, "\n[{section}]\n");
+        }
+        let (alias, line) = (found.alias, found.assignment.line);
+        let caveat = caveat(found);
+        let _ = writeln!(text, "{field} = {value}  # {alias}, line {line}{caveat}");
+    }
+}
+
+/// When the value is another one.
+fn caveat(found: &Recognized<'_>) -> String {
+    let variables = found.assignment.value.as_ref().map(|it| &it.variables);
+    let other = variables
+        .into_iter()
+        .flatten()
+        .find(|variable| !found.setting.aliases.contains(variable));
+    let conditional = match found.assignment.conditional {
+        true => "; only under a condition there",
+        false => "",
+    };
+    match (other, variables.is_some_and(|it| !it.is_empty())) {
+        (Some(other), _) => format!(
+            ", unless {other} is set, which the gate reads as {}{conditional}",
+            found.alias
+        ),
+        (None, true) => format!(", unless the variable is set{conditional}"),
+        (None, false) => conditional.to_owned(),
+    }
+}
+
+/// The value in TOML; `None`: there is none.
+fn toml(found: &Recognized<'_>) -> Option<String> {
+    match &found.assignment.value.as_ref()?.literal {
+        // The plugin ignores cookies then.
+        Literal::None if found.setting.name == "token.cookie" => Some("\"\"".to_owned()),
+        literal => toml_of(literal),
+    }
+}
+
+fn toml_of(literal: &Literal) -> Option<String> {
+    Some(match literal {
+        Literal::None => return None,
+        Literal::Bool(flag) => flag.to_string(),
+        Literal::Int(number) => number.to_string(),
+        Literal::Float(number) => number.to_string(),
+        // JSON's escapes are TOML's (TOML 1.0, "Basic strings").
+        Literal::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+        Literal::List(items) => {
+            let items: Option<Vec<String>> = items.iter().map(toml_of).collect();
+            format!("[{}]", items?.join(", "))
+        }
+    })
+}
+
+/// The value as an environment variable would hold it.
+fn plain(literal: &Literal) -> Option<String> {
+    Some(match literal {
+        Literal::None => return None,
+        Literal::Text(text) => text.clone(),
+        Literal::List(items) => {
+            let items: Option<Vec<String>> = items.iter().map(plain).collect();
+            items?.join(",")
+        }
+        Literal::Bool(_) | Literal::Int(_) | Literal::Float(_) => toml_of(literal)?,
+    })
+}
+
+fn secrets(recognized: &[Recognized<'_>]) -> Vec<String> {
+    let secrets = recognized.iter().filter(|it| it.setting.secret);
+    secrets
+        .map(|found| {
+            let (alias, line) = (found.alias, found.assignment.line);
+            let origin = match &found.assignment.value {
+                None => format!(
+                    "is computed: give the gate the value that Label Studio runs with, as {alias}"
+                ),
+                Some(value) => match value.variables.first() {
+                    Some(variable) if variable == alias => {
+                        "comes from the variable of that name: give it to the gate as well"
+                            .to_owned()
+                    }
+                    Some(variable) => format!(
+                        "comes from the variable {variable}: give the gate its value as {alias}"
+                    ),
+                    None => {
+                        format!("is in the file: give the gate its value as the variable {alias}")
+                    }
+                },
+            };
+            format!("line {line}: {alias} {origin}, or in a file that {alias}_FILE names")
+        })
+        .collect()
+}
+
+fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<String> {
+    let computed = recognized
+        .iter()
+        .filter(|it| it.assignment.value.is_none() && !it.setting.secret);
+    let mut notes: Vec<String> = computed
+        .map(|found| {
+            let (line, alias) = (found.assignment.line, found.alias);
+            let name = &found.setting.name;
+            format!("line {line}: {alias} is computed: write its value as {name}")
+        })
+        .collect();
+    let is_known = |name| Setting::all().iter().any(|it| it.aliases.contains(name));
+    let unknown = assignments
+        .iter()
+        .filter(|it| is_of_plugin(&it.name) && !is_known(&it.name));
+    notes.extend(unknown.map(|it| {
+        let (line, name) = (it.line, &it.name);
+        format!("line {line}: {name} is not a setting that the gate knows")
+    }));
+    notes
+}
+
+/// Errors or warnings about the values, including secrets in the file. The environment completes
+/// them.
+fn verdict(recognized: &[Recognized<'_>], environment: &BTreeMap<String, String>) -> Vec<String> {
+    let mut variables = environment.clone();
+    for found in recognized {
+        let literal = found.assignment.value.as_ref().map(|value| &value.literal);
+        if let Some(text) = literal.and_then(plain) {
+            variables.insert(found.alias.to_owned(), text);
+        }
+    }
+    match Settings::load(None, &variables) {
+        Ok(settings) => settings.warnings(),
+        Err(errors) => {
+            let errors = errors.to_string();
+            errors
+                .lines()
+                .map(|error| error.trim().to_owned())
+                .collect()
+        }
+    }
+}
+
+fn write_notes(text: &mut String, title: &str, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n# {title}:\n");
+    for note in notes {
+        let _ = writeln!(text, "#   {note}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What counts as a cookie, and what is forwarded. The real Django reads the same headers in `tests/e2e/differential`.
+
+use super::*;
+
+fn header(value: &str) -> CookieHeader<'_> {
+    CookieHeader::new(std::iter::once(value.as_bytes()))
+}
+
+fn rewritten(value: &str, without: &[&str], with: Option<(&str, &str)>) -> Option<String> {
+    let bytes = header(value).rewritten(without, with)?;
+    Some(String::from_utf8(bytes).expect("test headers are text"))
+}
+
+#[test]
+fn the_last_cookie_of_a_name_counts() {
+    let cookies = header("a=1; sessionid=old;  sessionid = new ; lone; b=\"x y\"");
+    assert_eq!(cookies.get("sessionid"), Some("new"));
+    assert_eq!(cookies.get("b"), Some("x y"));
+    assert_eq!(cookies.get("session"), None);
+    assert_eq!(cookies.get("lone"), None);
+}
+
+#[test]
+fn several_headers_are_one() {
+    let cookies = CookieHeader::new([b"a=1".as_slice(), b"b=2"].into_iter());
+    assert_eq!((cookies.get("a"), cookies.get("b")), (Some("1"), Some("2")));
+    let none = CookieHeader::new(std::iter::empty());
+    assert_eq!(none.get("a"), None);
+    assert_eq!(none.rewritten(&["a"], None), None);
+}
+
+#[test]
+fn rewriting_touches_only_what_is_named() {
+    let value = "csrftoken=c; ls_auth_token=t; sessionid=old; x=\"1 2\"; sessionid=older";
+    assert_eq!(
+        rewritten(
+            value,
+            &["ls_auth_token", "sessionid"],
+            Some(("sessionid", "new"))
+        )
+        .as_deref(),
+        Some("csrftoken=c; x=\"1 2\"; sessionid=new")
+    );
+    assert_eq!(rewritten("csrftoken=c", &["ls_auth_token"], None), None);
+}
+
+#[test]
+fn a_rewritten_header_is_never_empty() {
+    assert_eq!(
+        rewritten("ls_auth_token=t", &["ls_auth_token"], None).as_deref(),
+        Some("ls_auth_token=")
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_stay_as_they_are() {
+    let value: &[u8] = b"odd=\xff\xfe; ls_auth_token=t";
+    let cookies = CookieHeader::new(std::iter::once(value));
+    assert_eq!(cookies.get("odd"), None);
+    assert_eq!(
+        cookies.rewritten(&["ls_auth_token"], None).as_deref(),
+        Some(b"odd=\xff\xfe".as_slice())
+    );
+}
+
+/// Headers in which servers could see another session than the gate, and what is left of them.
+const AMBIGUOUS: &[&[u8]] = &[
+    // U+00A0, U+0085, U+2003 and U+3000 in UTF-8; Python strips them.
+    b"\xc2\xa0sessionid=evil",
+    b"sessionid\xc2\xa0=evil",
+    b"\xc2\x85sessionid=evil",
+    b"\xe2\x80\x83sessionid =evil",
+    b"\xe3\x80\x80 \xc2\xa0sessionid=evil",
+    // The same in Latin-1.
+    b"\xa0sessionid=evil",
+    b"\x85sessionid\xa0=evil",
+    b" \xa0\xc2\xa0sessionid=evil",
+    // Values: octal escapes, backslashes, letters outside ASCII.
+    b"sessionid=\"\\145vil\"",
+    b"sessionid=\"e\\vil\"",
+    b"sessionid=\"\\\"evil\"",
+    // A value that is another one without its quotes.
+    b"sessionid=\" evil\"",
+    b"sessionid=\"\"evil\"\"",
+    b"sessionid=evil\xc2\xa0",
+    b"sessionid=\xa0evil",
+    b"sessionid=\xe9vil",
+];
+
+#[test]
+fn what_servers_read_differently_is_neither_read_nor_forwarded() {
+    for &odd in AMBIGUOUS {
+        for value in [
+            odd.to_vec(),
+            [b"a=1; sessionid=mine; ", odd, b"; b=2"].concat(),
+        ] {
+            let shown = String::from_utf8_lossy(&value);
+            let cookies = CookieHeader::new(std::iter::once(value.as_slice()));
+            let mine = value.starts_with(b"a").then_some("mine");
+            assert_eq!(cookies.get("sessionid"), mine, "{shown}");
+            assert!(cookies.contains("sessionid"), "{shown}");
+            assert!(cookies.is_ambiguous("sessionid"), "{shown}");
+            let with = mine.map(|value| ("sessionid", value));
+            let forwarded = cookies.rewritten(&["sessionid"], with).expect("a change");
+            let expected: &[u8] = match mine {
+                Some(_) => b"a=1; b=2; sessionid=mine",
+                None => b"sessionid=",
+            };
+            assert_eq!(forwarded, expected, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn what_no_server_takes_for_the_cookie_stays() {
+    for value in [
+        "csrftoken=1",
+        "sessionid",
+        "\"sessionid\"=x",
+        "session id=x",
+        "Sessionid=x",
+        "xsessionid=x",
+        "sessionid%20=x",
+        "a=sessionid=x",
+        "=sessionid",
+        "sess\u{a0}ionid=x",
+    ] {
+        let cookies = header(value);
+        assert!(!cookies.contains("sessionid"), "{value}");
+        assert!(!cookies.is_ambiguous("sessionid"), "{value}");
+        assert_eq!(cookies.rewritten(&["sessionid"], None), None, "{value}");
+    }
+}
+
+#[test]
+fn plain_values_are_read_as_django_reads_them() {
+    for (value, expected, raw) in [
+        ("sessionid=x", "x", "x"),
+        ("\tsessionid\x0b=\x1cx\x1f ", "x", "x"),
+        ("sessionid=\"x y\"", "x y", "\"x y\""),
+        ("sessionid=\"", "\"", "\""),
+        ("sessionid=\"\"", "", "\"\""),
+        ("sessionid=\"x", "\"x", "\"x"),
+        ("sessionid=\\145", "\\145", "\\145"),
+        ("sessionid=a=b", "a=b", "a=b"),
+        ("sessionid=", "", ""),
+        ("sessionid=1;;;sessionid=2;", "2", "2"),
+    ] {
+        let cookies = header(value);
+        assert_eq!(cookies.get("sessionid"), Some(expected), "{value:?}");
+        assert_eq!(cookies.raw("sessionid"), Some(raw), "{value:?}");
+        assert!(!cookies.is_ambiguous("sessionid"), "{value:?}");
+    }
+}
+
+#[test]
+fn an_application_is_shown_its_own_escapes() {
+    for (value, raw) in [
+        ("sid=a; sid=\"x\\073y\"", Some("\"x\\073y\"")),
+        ("sid=\" x\"", Some("\" x\"")),
+        ("sid=é", None),
+        ("\u{a0}sid=x", None),
+    ] {
+        assert_eq!(header(value).raw("sid"), raw, "{value}");
+    }
+}
+
+#[test]
+fn several_headers_are_forwarded_as_one() {
+    let values = [b"a=1".as_slice(), b"sessionid=x"];
+    let cookies = CookieHeader::new(values.into_iter());
+    let forwarded = cookies.rewritten(&["ls_auth_token"], None);
+    assert_eq!(forwarded.as_deref(), Some(b"a=1; sessionid=x".as_slice()));
+}

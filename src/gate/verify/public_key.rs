@@ -1,0 +1,120 @@
+//! Public keys as they are written down: in PEM (RFC 7468 §13) and as JSON Web Keys (RFC 7517).
+//!
+//! In: what an operator configured or a key server published. Out: a [`VerificationKey`] that knows its algorithms. Afterwards holds: an RSA
+//! modulus has 2048 bits or more, counted without leading zeros.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+use spki::der::Decode as _;
+use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+
+use super::keys::{KeyError, VerificationKey};
+
+const RSA: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+const P256: &[Algorithm] = &[Algorithm::ES256];
+const P384: &[Algorithm] = &[Algorithm::ES384];
+const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
+
+/// RFC 7518 §3.3: RSA keys have 2048 bits or more.
+const SHORTEST_MODULUS: usize = 2048;
+
+/// RFC 8017 §A.1.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// RFC 8410 §3.
+const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// RFC 5480 §2.1.1.
+const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// The key in a block of PEM: a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), whose algorithm identifier says what it is good for.
+pub(super) fn from_pem(block: &pem::Pem) -> Result<VerificationKey, KeyError> {
+    match block.tag() {
+        "PUBLIC KEY" => {}
+        tag if tag.contains("PRIVATE") => return Err(KeyError::Private),
+        _ => return Err(KeyError::NotPem),
+    }
+    let info = SubjectPublicKeyInfoRef::from_der(block.contents());
+    let info = info.map_err(|_| KeyError::Unsupported)?;
+    let text = pem::encode(block);
+    let text = text.as_bytes();
+    let (key, algorithms) = match info.algorithm.oid {
+        RSA_ENCRYPTION => {
+            check_rsa(&info)?;
+            (DecodingKey::from_rsa_pem(text), RSA)
+        }
+        ID_ED25519 => (DecodingKey::from_ed_pem(text), ED25519),
+        ID_EC_PUBLIC_KEY => match info.algorithm.parameters_oid() {
+            Ok(SECP256R1) => (DecodingKey::from_ec_pem(text), P256),
+            Ok(SECP384R1) => (DecodingKey::from_ec_pem(text), P384),
+            _ => return Err(KeyError::Unsupported),
+        },
+        _ => return Err(KeyError::Unsupported),
+    };
+    let key = key.map_err(|_| KeyError::Unsupported)?;
+    Ok(VerificationKey::of(key, algorithms))
+}
+
+/// RFC 8017 §A.1.1.
+fn check_rsa(info: &SubjectPublicKeyInfoRef<'_>) -> Result<(), KeyError> {
+    let bits = info.subject_public_key.as_bytes();
+    let key = bits.and_then(|der| pkcs1::RsaPublicKey::from_der(der).ok());
+    let key = key.ok_or(KeyError::Unsupported)?;
+    match bit_length(key.modulus.as_bytes()) {
+        ..SHORTEST_MODULUS => Err(KeyError::Weak),
+        _ => Ok(()),
+    }
+}
+
+/// A key of a set, if it is one for signatures that anybody may verify. A symmetric key in a public document is no secret.
+pub(super) fn from_jwk(value: &Value) -> Option<VerificationKey> {
+    let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
+    let common = &jwk.common;
+    let for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let may_verify = common
+        .key_operations
+        .as_ref()
+        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    let family = match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) if is_long_enough(&rsa.n) => RSA,
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => P256,
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => P384,
+        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => ED25519,
+        _ => return None,
+    };
+    if !for_signatures || !may_verify {
+        return None;
+    }
+    let key = VerificationKey::of(DecodingKey::from_jwk(&jwk).ok()?, family);
+    let key = key.named(common.key_id.clone());
+    match common.key_algorithm {
+        Some(named) => key.restricted(&[named.to_string().parse().ok()?]),
+        None => Some(key),
+    }
+}
+
+/// `n` of RFC 7518 §6.3.1.1.
+fn is_long_enough(modulus: &str) -> bool {
+    URL_SAFE_NO_PAD
+        .decode(modulus)
+        .is_ok_and(|bytes| bit_length(&bytes) >= SHORTEST_MODULUS)
+}
+
+/// The bits of a big-endian number without its leading zeros.
+fn bit_length(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let significant = number.get(zeros..).unwrap_or_default();
+    significant.first().map_or(0, |first| {
+        significant.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
+    })
+}

@@ -1,0 +1,112 @@
+//! Environment variables: the gate's own, and those of Label Studio and the plugin.
+
+use std::collections::BTreeMap;
+
+use super::SettingError;
+use super::declaration::Setting;
+use super::input::{Input, Layer};
+
+/// Prefixes of the plugin's variables.
+const PLUGIN_PREFIXES: [&str; 2] = ["JWT_SSO_", "SSO_TOKEN_"];
+
+/// Reads `environment` into `input`.
+pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
+    for setting in Setting::all() {
+        let own = setting.variable();
+        if let Some((text, origin)) = look_up(setting, &own, environment, input) {
+            input.give(&setting.name, text.into(), Layer::Own, &origin);
+            continue;
+        }
+        // A compose file passes variables on that nobody set: an empty alias does not count.
+        let mut aliases = setting.aliases.iter();
+        let alias = aliases.find_map(|alias| {
+            look_up(setting, alias, environment, input).filter(|(text, _)| !text.is_empty())
+        });
+        if let Some((text, origin)) = alias {
+            input.give(&setting.name, text.into(), Layer::Alias, &origin);
+        }
+    }
+    let known = known_variables();
+    // The variables of the demo and of the tests are not for the service.
+    let others = |name: &str| name.starts_with("GATE_DEMO_") || name.starts_with("GATE_TEST_");
+    for name in environment.keys().filter(|name| name.starts_with("GATE_")) {
+        if !others(name) && !known.contains(name) {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            let error = SettingError::unknown(name, "the environment", nearest);
+            input.errors.push(error);
+        }
+    }
+}
+
+/// Warnings about variables that look like the plugin's and are not. They are not errors, because
+/// other software may read them.
+pub(super) fn misspelt(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let known = known_variables();
+    let is_plugins = |name: &str| PLUGIN_PREFIXES.iter().any(|it| name.starts_with(it));
+    let unknown = environment.keys();
+    unknown
+        .filter(|name| is_plugins(name) && !known.contains(name))
+        .map(|name| {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            SettingError::unknown(name, "the environment", nearest).to_string()
+        })
+        .collect()
+}
+
+fn known_variables() -> Vec<String> {
+    let mut known = vec!["GATE_CONFIG".to_owned()];
+    for setting in Setting::all() {
+        for name in setting.aliases.iter().cloned().chain([setting.variable()]) {
+            if setting.secret {
+                known.push(format!("{name}_FILE"));
+            }
+            known.push(name);
+        }
+    }
+    known
+}
+
+/// The known name that is most similar to `unknown`, if any is similar.
+pub(super) fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len() / 3)
+        .map(|(_, name)| name)
+}
+
+/// The value of a variable or, for a secret, the content of the file that the variable with `_FILE`
+/// names; and the name of the variable that it comes from.
+fn look_up(
+    setting: &Setting,
+    variable: &str,
+    environment: &BTreeMap<String, String>,
+    input: &mut Input,
+) -> Option<(String, String)> {
+    let value = environment.get(variable);
+    let value = value.map(|value| (value.clone(), variable.to_owned()));
+    let with_file = format!("{variable}_FILE");
+    let file = environment.get(&with_file).filter(|file| !file.is_empty());
+    let (true, Some(file)) = (setting.secret, file) else {
+        return value;
+    };
+    let mut refuse = |why| input.errors.push(SettingError::new(&setting.name, why));
+    if value.as_ref().is_some_and(|(text, _)| !text.is_empty()) {
+        refuse(format!(
+            "{variable} and {with_file} are both set: only one may be"
+        ));
+        return value;
+    }
+    match std::fs::read_to_string(file) {
+        // Editors end a file with a line feed, which is not part of the secret.
+        Ok(text) => {
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            Some((line.to_owned(), with_file))
+        }
+        Err(error) => {
+            refuse(format!("{with_file}: cannot read {file}: {error}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The settings of one issuer, and the rules for them.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::types::{Seconds, Secret};
+use super::{Issuer, Place};
+use crate::gate::identity::{Admission, PersonRules};
+use crate::gate::verify::{Expectation, RequiredClaim};
+
+/// An issuer in a table `[[external.issuers]]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct IssuerTable {
+    /// Name of the issuer in error messages.
+    pub(super) name: String,
+    /// File with the secret, or several files.
+    pub(super) secret_file: OneOrMore<String>,
+    /// File with the public key, or several files.
+    pub(super) public_key_file: OneOrMore<String>,
+    #[serde(flatten)]
+    pub(super) issuer: IssuerSettings,
+}
+
+/// The settings of one issuer, the same in `[external]` and in a table.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct IssuerSettings {
+    /// The secret shared with the issuer (HS256, HS384, HS512), 32 bytes or more. With an algorithm
+    /// for public keys, it is a public key in PEM form, as in the plugin.
+    #[schemars(extend("x-env" = ["JWT_SSO_SECRET"]))]
+    pub(super) secret: OneOrMore<Secret>,
+    /// The previous secret, accepted while the issuer changes to the new one.
+    pub(super) previous_secret: Secret,
+    /// The issuer's public key in PEM form, or several.
+    pub(super) public_key: OneOrMore<Secret>,
+    /// URL of the issuer's published keys (JWKS).
+    pub(super) jwks_url: String,
+    /// URL of an OpenID provider, whose discovery document names its keys.
+    pub(super) discovery: String,
+    /// Accepted algorithms, of one family. Empty: HS256 for a secret, those of the key otherwise.
+    #[schemars(extend("x-env" = ["JWT_SSO_ALGORITHM"]))]
+    pub(super) algorithms: Vec<String>,
+    /// Required `iss` of its tokens. Empty: any, or the provider with `discovery`.
+    pub(super) issuer: String,
+    /// Accepted `aud` of its tokens. Empty: tokens without an audience. Required with `jwks_url`
+    /// and `discovery`, because the provider signs tokens for other applications too.
+    pub(super) audience: Vec<String>,
+    /// Clock skew to tolerate in `exp` and `nbf`.
+    #[schemars(range(max = 300), extend("default" = 0))]
+    pub(super) leeway_seconds: Seconds,
+    /// Maximum time from `iat` to `exp`. 0: no limit.
+    #[schemars(extend("default" = 86_400))]
+    pub(super) max_lifetime_seconds: Seconds,
+    /// Claims that tokens must have, as `name` or `name=value`. A list claim needs to contain the
+    /// value. A table names accepted values: `{ roles = ["annotator", "manager"] }`.
+    required_claims: RequiredClaims,
+    /// The claim with the email address. Dots lead into nested objects, here and below.
+    #[schemars(extend("default" = "email", "x-env" = ["JWT_SSO_EMAIL_CLAIM"]))]
+    pub(super) email_claim: String,
+    /// The claim with the username, which finds users without an email claim.
+    #[schemars(extend("x-env" = ["JWT_SSO_USERNAME_CLAIM"]))]
+    pub(super) username_claim: Option<String>,
+    /// The claim with the first name.
+    #[schemars(extend("default" = "first_name", "x-env" = ["JWT_SSO_FIRST_NAME_CLAIM"]))]
+    pub(super) first_name_claim: String,
+    /// The claim with the last name.
+    #[schemars(extend("default" = "last_name", "x-env" = ["JWT_SSO_LAST_NAME_CLAIM"]))]
+    pub(super) last_name_claim: String,
+    /// Whether unknown users get an account; needs `sql/role.sql` with `create_users`.
+    #[schemars(extend("default" = false, "x-env" = ["JWT_SSO_AUTO_CREATE_USERS"]))]
+    pub(super) create_users: bool,
+    /// Whether first and last name are updated from the claims.
+    #[schemars(extend("default" = true))]
+    pub(super) update_names: bool,
+    /// Whether staff and superusers may sign in this way.
+    #[schemars(extend("default" = true))]
+    pub(super) allow_privileged: bool,
+    /// Whether to trust an address that comes with `email_verified: false`.
+    #[schemars(extend("default" = false))]
+    pub(super) accept_unverified_email: bool,
+    /// Whether keys may be fetched over plain HTTP.
+    #[schemars(extend("default" = false))]
+    pub(super) allow_http: bool,
+}
+
+/// One value, or a list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    pub(super) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
+}
+
+/// `["name", "name=value"]`, or a table with lists of accepted values.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum RequiredClaims {
+    Texts(Vec<String>),
+    Table(Map<String, Value>),
+}
+
+impl IssuerTable {
+    /// An issuer that is not in a table: its files are named by `_FILE` variables.
+    pub(super) fn flat(issuer: IssuerSettings) -> Self {
+        Self {
+            name: String::new(),
+            secret_file: OneOrMore::More(Vec::new()),
+            public_key_file: OneOrMore::More(Vec::new()),
+            issuer,
+        }
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        let is_set = |text: &str| !text.is_empty();
+        let mut inline = secrets(&self.issuer.secret).chain(secrets(&self.issuer.public_key));
+        let files = [&self.secret_file, &self.public_key_file];
+        inline.any(is_set)
+            || (files.iter().flat_map(|files| files.as_slice())).any(|file| is_set(file))
+            || is_set(&self.issuer.jwks_url)
+            || is_set(&self.issuer.discovery)
+    }
+
+    /// `None` if something is wrong, which has been reported.
+    pub(super) fn check(self, place: &mut Place<'_>) -> Option<Issuer> {
+        let keys = self.keys(place);
+        let settings = self.issuer;
+        if settings.email_claim.is_empty() && settings.username_claim.is_none() {
+            place.refuse(
+                "email_claim",
+                "must not be empty, unless there is a username_claim",
+            );
+        }
+        let is_served = !settings.jwks_url.is_empty() || !settings.discovery.is_empty();
+        if is_served && settings.audience.is_empty() {
+            place.refuse(
+                "audience",
+                "is required with jwks_url and discovery: their owner signs tokens for other \
+                 applications too",
+            );
+        }
+        Some(Issuer {
+            name: place.prefix.clone(),
+            keys: keys?,
+            expectation: Expectation {
+                issuer: settings.expected_issuer().map(Cow::into_owned),
+                audiences: settings.audience,
+                leeway: *settings.leeway_seconds,
+                max_lifetime: settings.max_lifetime_seconds.nonzero(),
+                required: settings.required_claims.into_claims(),
+            },
+            rules: PersonRules {
+                email: settings.email_claim,
+                username: settings.username_claim,
+                first_name: settings.first_name_claim,
+                last_name: settings.last_name_claim,
+                unverified_email: settings.accept_unverified_email,
+                admission: Admission {
+                    create: settings.create_users,
+                    update_names: settings.update_names,
+                    privileged: settings.allow_privileged,
+                },
+            },
+        })
+    }
+}
+
+impl RequiredClaims {
+    fn into_claims(self) -> Vec<RequiredClaim> {
+        let claim = |name: &str, accepted| RequiredClaim {
+            name: name.to_owned(),
+            accepted,
+        };
+        match self {
+            Self::Texts(texts) => {
+                let claims = texts.iter().map(|text| match text.split_once('=') {
+                    Some((name, value)) => claim(name, vec![value.into()]),
+                    None => claim(text, Vec::new()),
+                });
+                claims.collect()
+            }
+            Self::Table(table) => {
+                let claims = table.into_iter().map(|(name, value)| match value {
+                    Value::Bool(true) => claim(&name, Vec::new()),
+                    Value::Array(accepted) => claim(&name, accepted),
+                    single => claim(&name, vec![single]),
+                });
+                claims.collect()
+            }
+        }
+    }
+}
+
+pub(super) fn secrets(secrets: &OneOrMore<Secret>) -> impl Iterator<Item = &str> {
+    let secrets = secrets.as_slice().iter();
+    secrets.map(|secret| secret.expose_secret())
+}

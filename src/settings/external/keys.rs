@@ -1,0 +1,220 @@
+//! The keys of an issuer: secrets, public keys, or where they are published.
+
+use std::borrow::Cow;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::super::label_studio::SHORTEST_KEY;
+use super::issuer::{IssuerSettings, IssuerTable, OneOrMore, secrets};
+use super::{IssuerKeys, KeyLocation, KeyPlace, Place};
+use crate::gate::verify::KeySet;
+
+/// OpenID Connect Discovery 1.0 §4.
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+impl IssuerTable {
+    /// `None` if something is wrong, which has been reported.
+    pub(super) fn keys(&self, place: &mut Place<'_>) -> Option<IssuerKeys> {
+        let settings = &self.issuer;
+        let allowed = settings.allowed(place)?;
+        let mut shared = texts(
+            place,
+            "secret",
+            secrets(&settings.secret),
+            &self.secret_file,
+        )?;
+        let previous = settings.previous_secret.expose_secret();
+        shared.extend((!previous.is_empty()).then(|| previous.to_owned()));
+        let listed = secrets(&settings.public_key);
+        let mut public = texts(place, "public_key", listed, &self.public_key_file)?;
+        // PyJWT takes a public key where it takes a secret, and the plugin has one setting for both.
+        if allowed.first().is_some_and(|one| !is_hmac(*one)) {
+            public.append(&mut shared);
+        }
+        let sources = [
+            !shared.is_empty(),
+            !public.is_empty(),
+            !settings.jwks_url.is_empty(),
+            !settings.discovery.is_empty(),
+        ];
+        if sources.iter().filter(|is_set| **is_set).count() > 1 {
+            place.refuse(
+                "secret",
+                "one of secret, public_key, jwks_url and discovery, and not several: make another \
+                 issuer of the second",
+            );
+            return None;
+        }
+        if !shared.is_empty() {
+            return shared_keys(place, &shared, &allowed).map(IssuerKeys::Configured);
+        }
+        if !public.is_empty() {
+            return public_keys(place, &public, &allowed).map(IssuerKeys::Configured);
+        }
+        settings.served(place, allowed).map(IssuerKeys::Served)
+    }
+}
+
+impl IssuerSettings {
+    /// The `iss` that tokens must have.
+    pub(super) fn expected_issuer(&self) -> Option<Cow<'_, str>> {
+        match (self.issuer.as_str(), self.discovery.as_str()) {
+            ("", "") => None,
+            ("", discovery) => Some(issuer_of(discovery).into()),
+            (issuer, _) => Some(issuer.into()),
+        }
+    }
+
+    fn allowed(&self, place: &mut Place<'_>) -> Option<Vec<Algorithm>> {
+        let mut allowed: Vec<Algorithm> = Vec::new();
+        for name in &self.algorithms {
+            let Ok(algorithm) = name.parse() else {
+                let why = format!(
+                    "must be of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, \
+                     ES256, ES384 and EdDSA, and is {name:?}"
+                );
+                place.refuse("algorithms", why);
+                return None;
+            };
+            allowed.push(algorithm);
+        }
+        if allowed
+            .windows(2)
+            .any(|two| two[0].family() != two[1].family())
+        {
+            let why = "must be of one family: a key is good for one kind of algorithm";
+            place.refuse("algorithms", why);
+            return None;
+        }
+        Some(allowed)
+    }
+
+    fn served(&self, place: &mut Place<'_>, allowed: Vec<Algorithm>) -> Option<KeyPlace> {
+        let location = if !self.discovery.is_empty() {
+            let base = issuer_of(&self.discovery);
+            let document = format!("{}{WELL_KNOWN}", base.trim_end_matches('/'));
+            KeyLocation::Discovery {
+                document: self.url(place, "discovery", &document)?,
+                issuer: self.expected_issuer()?.into_owned(),
+            }
+        } else if !self.jwks_url.is_empty() {
+            KeyLocation::Jwks(self.url(place, "jwks_url", &self.jwks_url)?)
+        } else {
+            return None;
+        };
+        if allowed.iter().any(|one| is_hmac(*one)) {
+            place.refuse(
+                "algorithms",
+                "must be for public keys with jwks_url and discovery: a published secret is none",
+            );
+            return None;
+        }
+        Some(KeyPlace {
+            location,
+            allowed,
+            allow_http: self.allow_http,
+        })
+    }
+
+    fn url(&self, place: &mut Place<'_>, field: &str, text: &str) -> Option<Url> {
+        let url = Url::parse(text).ok();
+        match url.as_ref().map(Url::scheme) {
+            Some("https") => url,
+            Some("http") if self.allow_http => url,
+            Some("http") => {
+                place.refuse(
+                    field,
+                    "must begin with https://: an attacker on the network could replace the keys; \
+                     allow_http permits it",
+                );
+                None
+            }
+            _ => {
+                place.refuse(field, format!("must be a URL, and is {text:?}"));
+                None
+            }
+        }
+    }
+}
+
+/// The issuer of a discovery document, which may be given by its full URL.
+fn issuer_of(discovery: &str) -> &str {
+    discovery.strip_suffix(WELL_KNOWN).unwrap_or(discovery)
+}
+
+fn is_hmac(algorithm: Algorithm) -> bool {
+    algorithm.family() == AlgorithmFamily::Hmac
+}
+
+/// The listed texts and the contents of the files.
+fn texts<'t>(
+    place: &mut Place<'_>,
+    field: &str,
+    listed: impl Iterator<Item = &'t str>,
+    files: &OneOrMore<String>,
+) -> Option<Vec<String>> {
+    let listed = listed.filter(|text| !text.is_empty());
+    let mut texts: Vec<String> = listed.map(str::to_owned).collect();
+    for file in files.as_slice().iter().filter(|file| !file.is_empty()) {
+        match std::fs::read_to_string(file) {
+            Ok(text) => texts.push(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                let why = format!("cannot read {file}: {error}");
+                place.refuse(&format!("{field}_file"), why);
+                return None;
+            }
+        }
+    }
+    Some(texts)
+}
+
+fn shared_keys(place: &mut Place<'_>, secrets: &[String], allowed: &[Algorithm]) -> Option<KeySet> {
+    let secret_key = place.label_studio.secret_key.expose_secret();
+    let any = |is_bad: &dyn Fn(&str) -> bool| secrets.iter().any(|secret| is_bad(secret));
+    let why = if any(&|secret| secret == secret_key) {
+        "is Label Studio's SECRET_KEY: whoever issues tokens with it could make sessions of their \
+         own"
+        .to_owned()
+    } else if any(&|secret| secret.len() < SHORTEST_KEY) {
+        format!(
+            "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2): such a \
+             secret can be guessed from one token"
+        )
+    } else if any(&|secret| secret.contains("-----BEGIN ")) {
+        "is a key in PEM form: name its algorithm in algorithms (JWT_SSO_ALGORITHM)".to_owned()
+    } else {
+        let secrets = secrets.iter().cloned().map(SecretString::from);
+        let mut keys = KeySet::from_secrets(&secrets.collect::<Vec<_>>());
+        keys.restrict(if allowed.is_empty() {
+            &[Algorithm::HS256]
+        } else {
+            allowed
+        });
+        return Some(keys);
+    };
+    place.refuse("secret", why);
+    None
+}
+
+fn public_keys(place: &mut Place<'_>, texts: &[String], allowed: &[Algorithm]) -> Option<KeySet> {
+    let mut keys = KeySet::default();
+    for text in texts {
+        match KeySet::from_pem(text) {
+            Ok(more) => keys.extend(more),
+            Err(error) => {
+                place.refuse("public_key", error);
+                return None;
+            }
+        }
+    }
+    if !allowed.is_empty() {
+        keys.restrict(allowed);
+    }
+    if keys.is_empty() {
+        place.refuse("algorithms", "is of another family than the public key");
+        return None;
+    }
+    Some(keys)
+}

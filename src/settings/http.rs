@@ -1,0 +1,54 @@
+//! `[http]`: the service's own listeners and their limits.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::types::{Address, Network, Seconds};
+
+/// The service's own listeners and their limits.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Http {
+    /// Address and port on which the proxy reaches the gate. Nothing else should be able to.
+    #[schemars(extend("default" = "127.0.0.1:8090"))]
+    pub listen: Address,
+    /// Worker threads. 0: one per processor.
+    #[schemars(range(max = 1024), extend("default" = 0))]
+    pub workers: usize,
+    /// How long an idle connection from the proxy stays open. nginx closes its own after 60 s.
+    #[schemars(range(min = 1, max = 3600), extend("default" = 75))]
+    pub keep_alive_seconds: Seconds,
+    /// How long open requests may take to finish after SIGTERM.
+    #[schemars(range(max = 3600), extend("default" = 20))]
+    pub shutdown_seconds: Seconds,
+    /// Maximum number of connections per worker.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 10_000))]
+    pub max_connections: usize,
+    /// Kinds of proxy whose check routes exist.
+    #[schemars(length(min = 1), extend("default" = ["nginx"]))]
+    pub proxies: Vec<Proxy>,
+    /// Addresses and networks of the proxies. Only their `X-Real-IP` counts as the peer's address.
+    #[schemars(extend("default" = ["127.0.0.0/8", "::1"]))]
+    pub trusted_proxies: Vec<Network>,
+    /// A second address, which alone serves checks, health and metrics, so that the public routes
+    /// can be exposed without them. Empty: `http.listen` serves everything.
+    pub internal_listen: Option<Address>,
+    /// Time limit for receiving a request's body.
+    #[schemars(range(min = 1, max = 300), extend("default" = 10))]
+    pub body_timeout_seconds: Seconds,
+}
+
+/// A kind of proxy, by how it asks and how it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proxy {
+    /// nginx's `auth_request`.
+    Nginx,
+    /// The `auth-url` annotation of ingress-nginx.
+    IngressNginx,
+    /// Caddy's `forward_auth`, and HAProxy with the shipped Lua file.
+    Caddy,
+    /// Traefik's ForwardAuth.
+    Traefik,
+    /// Envoy's `ext_authz` over HTTP.
+    Envoy,
+}

@@ -1,0 +1,118 @@
+//! `[token]`: where requests carry tokens, and how often one may be used.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::input::Input;
+use super::session::Session;
+use super::types::{CookieDomain, CookieName, CookiePath, ParameterName, Seconds};
+use crate::django::SameSite;
+
+/// Where requests carry tokens, and how often a token may be used.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Token {
+    /// Name of the token's cookie. Empty: tokens in cookies are ignored.
+    #[schemars(extend("default" = "ls_auth_token", "x-env" = ["JWT_SSO_COOKIE_NAME"]))]
+    pub cookie: Option<CookieName>,
+    /// Path under which the cookie is deleted: the one your application sets it with.
+    #[schemars(extend("default" = "/", "x-env" = ["JWT_SSO_COOKIE_PATH"]))]
+    pub cookie_path: CookiePath,
+    /// Domain under which the cookie is deleted: the one your application sets it with. Empty:
+    /// the domain of the session cookie.
+    pub cookie_domain: Option<CookieDomain>,
+    /// `SameSite` with which the cookie is deleted. In a cross-site frame, browsers ignore a
+    /// deletion that lacks the attributes of the cookie.
+    #[schemars(extend("default" = "auto"))]
+    pub cookie_samesite: TokenSameSite,
+    /// Whether the cookie is deleted as a partitioned one (CHIPS).
+    #[schemars(extend("default" = "auto"))]
+    pub cookie_partitioned: TokenPartitioned,
+    /// Name of the query parameter that carries a token.
+    #[schemars(extend("default" = "token", "x-env" = ["JWT_SSO_TOKEN_PARAM"]))]
+    pub parameter: ParameterName,
+    /// Longer tokens are refused without reading them; bytes.
+    #[schemars(range(min = 256, max = 131_072), extend("default" = 16_384))]
+    pub max_length: usize,
+    /// How often a token may be used.
+    #[schemars(extend("default" = "many"))]
+    pub r#use: TokenUse,
+    /// With `token.use = "once"`: grace period for a page's parallel requests, which bring the same
+    /// token from one address.
+    #[schemars(range(min = 1, max = 300), extend("default" = 5))]
+    pub once_window_seconds: Seconds,
+}
+
+/// `SameSite` of the token's cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TokenSameSite {
+    /// That of the session cookie.
+    #[serde(rename = "auto")]
+    Auto,
+    /// `SameSite=Lax`.
+    Lax,
+    /// `SameSite=Strict`.
+    Strict,
+    /// `SameSite=None`.
+    None,
+}
+
+/// Whether the token's cookie is partitioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenPartitioned {
+    /// As the session cookie.
+    Auto,
+    /// Partitioned.
+    True,
+    /// Not partitioned.
+    False,
+}
+
+/// How often a token may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenUse {
+    /// Until it expires.
+    Many,
+    /// It opens one session; needs the gate's own tables (`label-studio-gate migrate`).
+    Once,
+}
+
+impl Token {
+    /// Checks the section against `[session]`, whose domain is the default of the cookie's.
+    pub(super) fn check(&mut self, input: &mut Input, session: &Session) {
+        if self.cookie.as_ref() == Some(&session.cookie_name) {
+            input.refuse("token.cookie", "must differ from session.cookie_name");
+        }
+        if self.cookie_domain.is_none() {
+            // As the plugin does.
+            self.cookie_domain.clone_from(&session.cookie_domain);
+        }
+    }
+
+    /// `SameSite` with which the cookie is deleted.
+    pub const fn cookie_same_site(&self, session: &Session) -> SameSite {
+        match self.cookie_samesite {
+            TokenSameSite::Auto => session.cookie_samesite,
+            TokenSameSite::Lax => SameSite::Lax,
+            TokenSameSite::Strict => SameSite::Strict,
+            TokenSameSite::None => SameSite::None,
+        }
+    }
+
+    /// Whether the cookie is deleted as a partitioned one.
+    pub const fn is_partitioned(&self, session: &Session) -> bool {
+        match self.cookie_partitioned {
+            TokenPartitioned::Auto => session.cookie_partitioned,
+            TokenPartitioned::True => true,
+            TokenPartitioned::False => false,
+        }
+    }
+
+    /// Grace period for parallel requests where a token opens one session only.
+    pub fn once(&self) -> Option<Duration> {
+        (self.r#use == TokenUse::Once).then_some(*self.once_window_seconds)
+    }
+}

@@ -1,0 +1,182 @@
+//! Types of settings that say more than `String` and `u64`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::SecretString;
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::gate::policy::{PathRule, local_path};
+
+/// A duration, written as a whole number of seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(from = "u64")]
+pub struct Seconds(#[schemars(with = "u64")] Duration);
+
+impl From<u64> for Seconds {
+    fn from(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl Seconds {
+    /// The duration, for settings where 0 means "none".
+    pub fn nonzero(self) -> Option<Duration> {
+        (!self.0.is_zero()).then_some(self.0)
+    }
+}
+
+impl Deref for Seconds {
+    type Target = Duration;
+
+    fn deref(&self) -> &Duration {
+        &self.0
+    }
+}
+
+/// A duration, written as a whole number of milliseconds.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(from = "u64")]
+pub struct Milliseconds(#[schemars(with = "u64")] Duration);
+
+impl From<u64> for Milliseconds {
+    fn from(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+}
+
+impl Deref for Milliseconds {
+    type Target = Duration;
+
+    fn deref(&self) -> &Duration {
+        &self.0
+    }
+}
+
+/// Text that is never shown. It can come from a file that a variable ending in `_FILE` names.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "String")]
+pub struct Secret(SecretString);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+}
+
+impl Deref for Secret {
+    type Target = SecretString;
+
+    fn deref(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "x-secret": true })
+    }
+}
+
+/// Declares types that are written as text: name, inner type, what is accepted, and how it is parsed.
+macro_rules! text_types {
+    ($($(#[$doc:meta])* $name:ident($inner:ty): $accepted:literal, $parse:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[serde(try_from = "String")]
+        pub struct $name(#[schemars(with = "String")] $inner);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let parse: fn(&str) -> Option<$inner> = $parse;
+                let refused = || format!("must be {}, and is {text:?}", $accepted);
+                parse(&text).map(Self).ok_or_else(refused)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = $inner;
+
+            fn deref(&self) -> &$inner {
+                &self.0
+            }
+        }
+    )*};
+}
+
+text_types! {
+    /// An address and a port.
+    Address(SocketAddr): "an address and a port, as 127.0.0.1:8090 or [::1]:8090",
+        |text| text.parse().ok();
+    /// A network; a single address is a network of one.
+    Network(IpNet): "an address or a network, as 10.0.0.7 or 10.0.0.0/8",
+        |text| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    /// The name of a cookie: a token of HTTP (RFC 6265 §4.1.1).
+    CookieName(String): "a cookie's name (RFC 6265 §4.1.1)", |text| {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        owned(text, !text.is_empty() && text.bytes().all(token))
+    };
+    /// The `Path` of a cookie.
+    CookiePath(String): "a path that begins with '/'", |text| {
+        let plain = |b: u8| (b' '..=b'~').contains(&b) && b != b';';
+        owned(text, text.starts_with('/') && text.bytes().all(plain))
+    };
+    /// The `Domain` of a cookie.
+    CookieDomain(String):
+        "a host name, as example.com or .example.com, without scheme, port or path", |text| {
+        let host = text.strip_prefix('.').unwrap_or(text);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        owned(text, host.split('.').all(|label| !label.is_empty() && label.bytes().all(plain)))
+    };
+    /// The name of a query parameter.
+    ParameterName(String): "made of letters, digits, '_', '-' and '.'", |text| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        owned(text, !text.is_empty() && text.bytes().all(plain))
+    };
+    /// An absolute URL.
+    HttpUrl(Url): "a URL that begins with http:// or https://", http_url;
+    /// Where a browser is sent: an absolute URL, or a path on Label Studio's own host.
+    Destination(String): "a URL that begins with http:// or https://, or a path",
+        |text| owned(text, http_url(text).is_some() || local_path(text) == text);
+    /// The origin of a page, in lower case.
+    WebOrigin(String): "an origin, as https://app.example.com", |text| {
+        let origin = Url::parse(text).ok()?.origin().ascii_serialization();
+        (origin == text.trim_end_matches('/').to_ascii_lowercase()).then_some(origin)
+    };
+    /// A path, or everything below one.
+    OpenPath(PathRule): "a path, as /health, or as /static/* for everything below",
+        PathRule::parse;
+    /// Directives of `tracing_subscriber::EnvFilter`.
+    LogFilter(String): "off, error, warn, info, debug or trace, or directives as \
+        info,label_studio_gate=debug",
+        |text| owned(text, !is_misspelt(text) && EnvFilter::builder().parse(text).is_ok());
+}
+
+fn owned(text: &str, accepted: bool) -> Option<String> {
+    accepted.then(|| text.to_owned())
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
+/// `EnvFilter` reads a word that is not a level as the name of a module, so a misspelt level would
+/// silence the log. An empty word would mean the level `error`.
+fn is_misspelt(filter: &str) -> bool {
+    filter.split(',').any(|word| {
+        word.is_empty() || (!word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err())
+    })
+}

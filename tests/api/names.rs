@@ -1,0 +1,173 @@
+//! Which user a name finds: letters outside ASCII, names that are no addresses, and users with rights.
+
+use serde_json::{Value, json};
+
+use crate::app::{Answer, TestApp, TestDatabase};
+use crate::people::{SHARED, token};
+
+/// Locales whose `lower()` differs: glibc folds U+0130 and U+212A into ASCII letters, ICU folds only the latter.
+const LOCALES: [&str; 4] = [
+    "LOCALE 'C.UTF-8'",
+    "LOCALE 'en_US.UTF-8'",
+    "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
+    "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'",
+];
+
+/// An address that an issuer vouches for, and the address of the account that it opens.
+const ADDRESSES: &[(&str, Option<&str>)] = &[
+    ("admin@corp.test", Some("admin@corp.test")),
+    ("ADMIN@CORP.TEST", Some("admin@corp.test")),
+    ("mike@corp.test", Some("mike@corp.test")),
+    // An exact match goes before one that differs in case.
+    ("Exact@corp.test", Some("Exact@corp.test")),
+    ("exact@corp.test", Some("exact@corp.test")),
+    // Two accounts differ from it in case, so neither is meant.
+    ("EXACT@corp.test", None),
+    // A letter outside ASCII matches itself alone.
+    ("zoë@corp.test", Some("zoë@corp.test")),
+    ("ZOë@CORP.test", Some("zoë@corp.test")),
+    ("zoË@corp.test", None),
+    ("straße@corp.test", Some("straße@corp.test")),
+    ("STRASSE@corp.test", None),
+    ("strasse@corp.test", None),
+    ("ΣΊΣΥΦΟΣ@corp.test", Some("ΣΊΣΥΦΟΣ@corp.test")),
+    ("σίσυφος@corp.test", None),
+    ("σίσυφοσ@corp.test", None),
+    // U+0130 and U+0131, the dotted and the dotless i of Turkish; U+212A, the Kelvin sign; U+017F, the long s.
+    ("adm\u{130}n@corp.test", None),
+    ("adm\u{131}n@corp.test", None),
+    ("admi\u{307}n@corp.test", None),
+    ("mi\u{212a}e@corp.test", None),
+    ("MI\u{212a}E@CORP.TEST", None),
+    ("e\u{301}ve@corp.test", None),
+    ("\u{e9}ve@corp.test", Some("\u{e9}ve@corp.test")),
+    ("gue\u{17f}t@corp.test", None),
+    // Full-width letters, a Cyrillic one, a soft hyphen, a zero-width joiner, a byte order mark.
+    ("ａｄｍｉｎ@corp.test", None),
+    ("\u{430}dmin@corp.test", None),
+    ("ad\u{ad}min@corp.test", None),
+    ("ad\u{200d}min@corp.test", None),
+    ("\u{feff}admin@corp.test", None),
+    ("admin@corp\u{3002}test", None),
+    // White space that str::trim would take away.
+    ("\u{a0}admin@corp.test", None),
+    ("admin@corp.test\u{3000}", None),
+    (" admin@corp.test", None),
+    ("admin@corp.test\n", None),
+];
+
+async fn login(app: &TestApp, claims: &Value) -> Answer {
+    app.check("/", &format!("ls_auth_token={}", token(claims)))
+        .await
+}
+
+fn start(database: &TestDatabase, more: &[(&str, &str)]) -> TestApp {
+    let mut settings = vec![("JWT_SSO_SECRET", SHARED)];
+    settings.extend(more);
+    TestApp::start(&database.gate_url(), &settings)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_is_folded_in_ascii_alone_whatever_the_locale() {
+    for locale in LOCALES {
+        let database = TestDatabase::of_locale(locale).await;
+        let organization = database.organization().await;
+        let mut stored: Vec<&str> = ADDRESSES.iter().filter_map(|(_, found)| *found).collect();
+        stored.push("guest@corp.test");
+        stored.push("eve@corp.test");
+        stored.sort_unstable();
+        stored.dedup();
+        for email in &stored {
+            database.user(email, organization).await;
+        }
+        let app = start(&database, &[]);
+        for (email, expected) in ADDRESSES {
+            let answer = login(&app, &json!({"email": email})).await;
+            let id = answer.header("X-Gate-User-Id").unwrap_or("0");
+            let found = database
+                .text(&format!("SELECT email FROM htx_user WHERE id = {id}"))
+                .await;
+            assert_eq!(found, expected.unwrap_or_default(), "{locale}: {email:?}");
+            if expected.is_none() {
+                let reasons = ["user_unknown", "token_claim_invalid"];
+                assert!(reasons.contains(&answer.reason()), "{locale}: {email:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_gets_the_address_that_was_vouched_for() {
+    for locale in LOCALES {
+        let database = TestDatabase::of_locale(locale).await;
+        database.organization().await;
+        let app = start(&database, &[("JWT_SSO_AUTO_CREATE_USERS", "true")]);
+        let mut accounts = Vec::new();
+        for (email, expected) in [
+            ("\u{212a}evin@corp.test", "\u{212a}evin@corp.test"),
+            ("Kevin@Corp.test", "kevin@corp.test"),
+            ("\u{130}DA@corp.test", "\u{130}da@corp.test"),
+            ("ida@corp.test", "ida@corp.test"),
+            ("ÉVE@corp.test", "Éve@corp.test"),
+        ] {
+            for _ in 0..2 {
+                let answer = login(&app, &json!({"email": email})).await;
+                assert_eq!(answer.status, 200, "{locale}: {email}: {}", answer.reason());
+                accounts.push(answer.header("X-Gate-User-Id").unwrap().to_owned());
+            }
+            let id = accounts.last().unwrap();
+            let query = format!("SELECT email FROM htx_user WHERE id = {id}");
+            assert_eq!(database.text(&query).await, expected, "{locale}");
+        }
+        accounts.dedup();
+        assert_eq!(accounts.len(), 5, "{locale}: {accounts:?}");
+        assert_eq!(database.text("SELECT count(*) FROM htx_user").await, "5");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_username_lets_nobody_in_who_has_rights() {
+    let database = TestDatabase::new().await;
+    let organization = database.organization().await;
+    for (email, change) in [
+        ("admin@corp.test", "username = 'admin', is_superuser = true"),
+        ("staff@corp.test", "username = 'staff', is_staff = true"),
+        ("ann@corp.test", "username = 'ann'"),
+    ] {
+        let id = database.user(email, organization).await;
+        let update = format!("UPDATE htx_user SET {change} WHERE id = {id}");
+        database.run(&update).await;
+    }
+    let claims = |name: &str| json!({"email": null, "preferred_username": name});
+    let with_name = start(
+        &database,
+        &[("JWT_SSO_USERNAME_CLAIM", "preferred_username")],
+    );
+    for (name, status, reason) in [
+        ("ann", 200, "session_opened"),
+        ("admin", 403, "user_privileged"),
+        ("staff", 403, "user_privileged"),
+        ("Admin", 403, "user_unknown"),
+        ("admin@corp.test", 403, "user_unknown"),
+        ("ann@corp.test", 403, "user_unknown"),
+        (" ann", 403, "user_unknown"),
+        ("ann\u{a0}", 403, "user_unknown"),
+        ("adm\u{131}n", 403, "user_unknown"),
+    ] {
+        let answer = login(&with_name, &claims(name)).await;
+        assert_eq!((answer.status, answer.reason()), (status, reason), "{name}");
+    }
+    // By their address they come in, where the issuer may let them.
+    let answer = login(&with_name, &json!({"email": "admin@corp.test"})).await;
+    assert_eq!((answer.status, answer.reason()), (200, "session_opened"));
+    // Without a configured claim no name counts.
+    let without = start(&database, &[]);
+    for name in ["ann", "admin"] {
+        let answer = login(&without, &claims(name)).await;
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (200, "token_claim_missing")
+        );
+        assert!(answer.session().is_none());
+    }
+}
