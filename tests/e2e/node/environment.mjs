@@ -96,7 +96,8 @@ await browse(executablePath, thirdParty, async (context) => {
         await page.waitForSelector("#sign-in:not([hidden])");
         // An answer that is still under way would bring the cookie back: Label Studio sets it anew with each.
         await opened.waitForLoadState("networkidle", { timeout: 15000 }).catch(() => {});
-        await opened.goto(`${labelStudio}/sso/logout`);
+        // Over HTTP Chromium sends no Sec-Fetch-Site: the Referer says that the link is on a page of Label Studio.
+        await opened.goto(`${labelStudio}/sso/logout`, { referer: `${labelStudio}/projects/` });
         await opened.waitForSelector("text=You are signed out");
         await picture("signed-out", opened);
         await opened.goto(`${labelStudio}/user/login/`);
