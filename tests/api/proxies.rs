@@ -282,7 +282,11 @@ async fn whom_a_proxy_shows_the_checks_own_answer_sees_a_page() {
             (403, "user_unknown"),
             "{proxy}"
         );
-        assert_eq!(refused.body.contains("not known here"), shown, "{proxy}");
+        assert_eq!(
+            refused.body.contains("have access to this"),
+            shown,
+            "{proxy}"
+        );
         assert!(!refused.body.contains("refresh"), "{proxy}");
     }
 }

@@ -15,6 +15,7 @@ mod browser;
 mod checks;
 mod differential;
 mod django;
+mod doctor;
 mod doors;
 mod endings;
 mod environments;
