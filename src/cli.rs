@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::commands;
 use crate::settings::{LogFormat, SettingErrors, Settings};
 use crate::startup::{self, Application};
-use crate::telemetry;
+use crate::telemetry::{self, LogOutput, Losses};
 
 /// Bad usage or settings.
 const USAGE: u8 = 64;
@@ -144,10 +144,10 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn run_configured(command: Configured, settings: Settings) -> Result<(), String> {
-    start_log(&settings);
+    let log = start_log(&settings);
     startup::install_crypto();
     match command {
-        Configured::Serve => serve(settings),
+        Configured::Serve => serve(settings, log.losses()),
         Configured::Doctor => {
             on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
         }
@@ -192,23 +192,27 @@ fn man_page() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn start_log(settings: &Settings) {
+fn start_log(settings: &Settings) -> LogOutput {
     let format = match settings.log.format {
         LogFormat::Human => telemetry::Format::Human,
         LogFormat::Json => telemetry::Format::Json,
     };
     let filter = EnvFilter::new(&*settings.log.level);
-    let subscriber = telemetry::subscriber(format, filter, std::io::stderr);
+    let output = LogOutput::new(std::io::stderr());
+    let writer = output.writer();
+    let subscriber = telemetry::subscriber(format, filter, move || writer.clone());
     // It fails only where one is installed already, and then that one is used.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    output
 }
 
-fn serve(settings: Settings) -> Result<(), String> {
+fn serve(settings: Settings, losses: Losses) -> Result<(), String> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(settings).await?;
+        application.report_losses(losses);
         application.run_until_stopped().await
     })
 }

@@ -21,6 +21,7 @@ pub struct Metrics {
     tokens: Family<StatusLabel, Counter>,
     sign_ins: Family<ReasonLabel, Counter>,
     suppressed_lines: Counter,
+    lost_lines: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +66,12 @@ impl Metrics {
             "Refusals that were not logged, because their peer had filled its share of the log",
             suppressed_lines.clone(),
         );
+        let lost_lines = Counter::default();
+        registry.register(
+            "log_lines_lost",
+            "Log lines that could not be written, or that nobody read in time",
+            lost_lines.clone(),
+        );
         registry.register(
             "build",
             "Version of the service",
@@ -81,6 +88,7 @@ impl Metrics {
             tokens,
             sign_ins,
             suppressed_lines,
+            lost_lines,
         }
     }
 
@@ -105,6 +113,12 @@ impl Metrics {
     /// One refusal was not logged.
     pub fn count_suppressed_line(&self) {
         self.suppressed_lines.inc();
+    }
+
+    /// So many log lines were lost.
+    pub fn count_lost_lines(&self, lines: usize) {
+        self.lost_lines
+            .inc_by(u64::try_from(lines).unwrap_or(u64::MAX));
     }
 
     /// All of it, as text.

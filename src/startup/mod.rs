@@ -20,12 +20,14 @@ use crate::http::{self, RateLimits, RefusalLog, State, TokenRoute, TrustedProxie
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
+use crate::telemetry::Losses;
 
 /// The service, bound to its addresses.
 pub struct Application {
     servers: Vec<Server>,
     port: u16,
     internal_port: Option<u16>,
+    metrics: Arc<Metrics>,
 }
 
 impl Application {
@@ -47,7 +49,13 @@ impl Application {
             servers: listeners.serve(&settings, &state)?,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
+            metrics: state.metrics.clone(),
         })
+    }
+
+    /// Counts the log lines that are lost, for as long as the service runs.
+    pub fn report_losses(&self, losses: Losses) {
+        actix_web::rt::spawn(losses.report(self.metrics.clone()));
     }
 
     /// The port it is bound to; of use where the settings say 0.

@@ -17,6 +17,7 @@ mod endings;
 mod exposure;
 mod house;
 mod issuers;
+mod log_output;
 mod names;
 mod outages;
 mod people;

@@ -1,8 +1,12 @@
 //! The log: one line an event, for people or as JSON, on standard error.
 
+mod output;
+
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use self::output::{LogOutput, Losses};
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,8 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Otherwise an error of the sink would be printed with a macro that panics when it fails too.
+        .log_internal_errors(false)
         .with_writer(sink);
     match format {
         Format::Human => Box::new(builder.with_ansi(false).finish()),
