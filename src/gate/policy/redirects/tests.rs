@@ -1,11 +1,11 @@
-//! Open redirects: whatever `next` is, a browser stays on the origin. Payloads as they are known, and every opening with every target.
+//! Open redirect payloads: known ones, and every prefix combined with every target.
 
 use url::Url;
 
 use super::local_path;
 
-/// What stands before a foreign host so that a check takes it for a path, or a browser for an authority.
-const OPENINGS: &[&str] = &[
+/// Prefixes that make a check see a path, or a browser see an authority.
+const PREFIXES: &[&str] = &[
     "",
     "/",
     "//",
@@ -117,7 +117,7 @@ const OPENINGS: &[&str] = &[
     "//[::1]@",
 ];
 
-/// Where they lead.
+/// Foreign hosts.
 const TARGETS: &[&str] = &[
     "evil.test",
     "evil.test/",
@@ -135,7 +135,7 @@ const TARGETS: &[&str] = &[
     "xn--e1awd7f.test",
 ];
 
-/// Whole values that have gone past some check, somewhere.
+/// Complete values known to have bypassed checks elsewhere.
 const KNOWN: &[&str] = &[
     "javascript:alert(1)",
     "javascript:alert(1)//https://ls.example.com",
@@ -184,16 +184,16 @@ const PAGES: [&str; 4] = [
 ];
 
 fn payloads() -> impl Iterator<Item = String> {
-    let with_target = |opening: &'static &str| {
+    let with_target = |prefix: &'static &str| {
         let targets = TARGETS.iter();
-        targets.map(move |target| format!("{opening}{target}"))
+        targets.map(move |target| format!("{prefix}{target}"))
     };
     let known = KNOWN.iter().map(|payload| (*payload).to_owned());
-    OPENINGS.iter().flat_map(with_target).chain(known)
+    PREFIXES.iter().flat_map(with_target).chain(known)
 }
 
 #[test]
-fn a_browser_stays_on_the_origin() {
+fn known_payloads_stay_on_the_origin() {
     assert!(payloads().count() > 1500);
     for payload in payloads() {
         let path = local_path(&payload);
@@ -215,7 +215,7 @@ fn a_browser_stays_on_the_origin() {
                 ("", None),
                 "{payload:?}"
             );
-            // A second reader may have decoded it once more before the browser sees it.
+            // Another component may decode the value again before the browser sees it.
             let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
             let there = page.join(local_path(&decoded)).expect("a URL");
             assert_eq!(
@@ -227,13 +227,45 @@ fn a_browser_stays_on_the_origin() {
     }
 }
 
-/// What the table is worth: without the check, most of it leads away.
+/// Sanity check: without the check, many payloads lead to another origin.
 #[test]
-fn the_payloads_are_dangerous() {
+fn many_payloads_leave_the_origin_without_the_check() {
     let page = Url::parse(PAGES[0]).expect("a URL");
     let leads_away = |payload: &String| {
         let there = page.join(payload);
         there.is_ok_and(|there| there.origin() != page.origin())
     };
     assert!(payloads().filter(leads_away).count() >= 300);
+}
+
+proptest::proptest! {
+    /// The browser stays on the origin for any `next`.
+    #[test]
+    fn any_next_stays_on_the_origin(next in "[/\\\\.:@?#a-z\t\n\r \u{0}\u{7f}é%0-9]{0,24}") {
+        let base = url::Url::parse("https://ls.example.com/sso/login").expect("a URL");
+        let there = base.join(local_path(&next)).expect("a URL");
+        proptest::prop_assert_eq!(there.origin(), base.origin(), "{:?}", next);
+    }
+}
+
+#[test]
+fn local_paths_are_unchanged() {
+    for next in ["/", "/projects/1?tab=2&x=%2F#top", "/label-studio/projects"] {
+        assert_eq!(local_path(next), next);
+    }
+    for next in [
+        "",
+        "projects",
+        "//evil.test",
+        "/\\evil.test",
+        "\\/evil.test",
+        "https://evil.test",
+        "/\t/evil.test",
+        "/a\nSet-Cookie: x",
+        "javascript:alert(1)",
+        " /",
+        "/é",
+    ] {
+        assert_eq!(local_path(next), "/", "{next:?}");
+    }
 }
