@@ -1,16 +1,18 @@
 //! Single sign-on for an unmodified Label Studio.
 //!
-//! nginx asks about every request (`auth_request`), and the gate answers: go on, and with which cookies. The way of a request:
+//! For every request, the proxy asks the gate (in nginx: `auth_request`). The gate answers whether
+//! the request may proceed, and with which cookies. A request passes through these modules:
 //!
-//! 1. [`http`] reads the subrequest from the one place that belongs to that kind of proxy;
-//! 2. [`gate`] finds the credential, verifies it, finds the user, keeps or opens the session, and so comes to a verdict; [`keys`] reads
-//!    the keys of issuers that publish them, and [`application_api`] asks the client's application whose session a cookie names;
-//! 3. [`django`] knows the formats in which Label Studio's Django reads and writes sessions and cookies;
-//! 4. [`postgres`] looks users up and writes the session, one statement each;
-//! 5. [`http`] answers in the proxy's terms.
+//! 1. [`http`] reads the subrequest from the headers of the configured proxy.
+//! 2. [`gate`] finds and verifies the credential, finds the user, keeps or opens the session, and
+//!    returns a verdict. [`keys`] fetches the keys of issuers that publish them, and
+//!    [`application_api`] asks the host application whose session a cookie is.
+//! 3. [`django`] implements the formats in which Label Studio's Django stores sessions and cookies.
+//! 4. [`postgres`] looks up users and writes sessions, with one statement each.
+//! 5. [`http`] answers in the proxy's format.
 //!
-//! [`startup`] puts these together from [`settings`], and is the only module that sees all of them. The directions of these dependencies
-//! are held by a test (`tests/api/house.rs`).
+//! [`startup`] builds the service from [`settings`] and is the only module that depends on all
+//! others. A test enforces the dependency directions (`tests/api/house.rs`).
 
 pub mod application_api;
 pub mod cli;

@@ -1,4 +1,5 @@
-//! `AbstractBaseUser.get_session_auth_hash` (`django/contrib/auth/base_user.py`): what ties a session to the password it was opened under.
+//! `AbstractBaseUser.get_session_auth_hash` (`django/contrib/auth/base_user.py`): ties a session to
+//! the password it was opened with.
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +21,7 @@ impl AuthHasher {
         Self(Hmac::new_from_slice(&key.finalize()).expect("HMAC takes keys of any length"))
     }
 
-    /// The hash for a password column, in hexadecimal.
+    /// The hash of a password column, in hexadecimal.
     pub fn hash(&self, password: &str) -> String {
         let mut mac = self.0.clone();
         mac.update(password.as_bytes());
@@ -31,7 +32,7 @@ impl AuthHasher {
             .collect()
     }
 
-    /// Whether `hash` is the one for that password column, in constant time.
+    /// Whether `hash` belongs to this password column. Compares in constant time.
     pub fn matches(&self, password: &str, hash: &str) -> bool {
         self.hash(password).as_bytes().ct_eq(hash.as_bytes()).into()
     }

@@ -1,7 +1,7 @@
-//! The formats of Django 3.2 to 5.2 in which Label Studio keeps sessions and sets cookies.
+//! The formats in which Django 3.2 to 5.2 stores Label Studio's sessions and sets its cookies.
 //!
-//! Pure functions over bytes: no clock, no randomness, no input or output. What is written here Django reads, and the other way round;
-//! `tests/vectors` holds what the real Django wrote.
+//! Pure functions over bytes: no clock, no randomness, no I/O. Django reads what this module
+//! writes, and the other way around; `tests/vectors` contains what the real Django wrote.
 
 mod auth_hash;
 mod session;

@@ -1,6 +1,8 @@
-//! Session contents and where they are kept: `django/contrib/sessions/backends/{base,db,signed_cookies}.py`.
+//! Session contents and their storage formats:
+//! `django/contrib/sessions/backends/{base,db,signed_cookies}.py`.
 //!
-//! A row of `django_session` and the cookie of the `signed_cookies` engine hold the same thing, signed with different salts: a JSON object.
+//! A row of `django_session` and a cookie of the `signed_cookies` engine hold the same JSON object,
+//! signed with different salts.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,11 +14,11 @@ use super::signing::{TimestampSigner, decode_payload, encode_payload};
 const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 
-/// What a session holds, in the order in which it was put in.
+/// The contents of a session, in insertion order.
 #[derive(Clone, PartialEq, Default)]
 pub struct SessionData(Map<String, Value>);
 
-/// Tells the names and never the values.
+/// Shows the names but never the values.
 impl std::fmt::Debug for SessionData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -24,22 +26,22 @@ impl std::fmt::Debug for SessionData {
 }
 
 impl SessionData {
-    /// Nothing yet.
+    /// An empty session.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts a value in.
+    /// Sets a value.
     pub fn insert(&mut self, name: &str, value: Value) {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// The value of that name.
+    /// The value with this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// `_auth_user_id`: Django writes the primary key as a string and accepts a number.
+    /// `_auth_user_id`. Django writes the primary key as a string and also accepts a number.
     pub fn user_id(&self) -> Option<i32> {
         match self.get("_auth_user_id")? {
             Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
@@ -60,17 +62,20 @@ impl SessionData {
         self.get("_auth_user_backend")?.as_str()
     }
 
-    /// `last_login`, Label Studio's own: seconds since the epoch. A string there makes Label Studio fail, so it counts as none.
+    /// `last_login`, set by Label Studio: seconds since the epoch. A string makes Label Studio
+    /// fail, so it counts as missing.
     pub fn last_login(&self) -> Option<f64> {
         self.get("last_login")?.as_f64()
     }
 
-    /// `json.dumps(…, separators=(",", ":"))`: ASCII alone, since Django decodes the bytes as Latin-1.
+    /// `json.dumps(…, separators=(",", ":"))`. ASCII only, because Django decodes the bytes as
+    /// Latin-1.
     fn to_json(&self) -> Vec<u8> {
         let json = Value::Object(self.0.clone()).to_string();
         let mut ascii = String::with_capacity(json.len());
         for character in json.chars() {
-            // Python escapes U+007F too (`json/encoder.py`, `ESCAPE_ASCII`); what stands below U+0020 is escaped already.
+            // Python escapes U+007F too (`json/encoder.py`, `ESCAPE_ASCII`). Characters below
+            // U+0020 are already escaped.
             if character.is_ascii() && character != '\u{7f}' {
                 ascii.push(character);
             } else {
@@ -92,17 +97,17 @@ impl SessionData {
     }
 }
 
-/// Why a session can't be read. Django takes each for an anonymous visitor.
+/// Why a session can't be read. Django treats each case as an anonymous visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// Signed with another key, for another use, or changed.
+    /// Signed with another key or for another use, or modified.
     #[error("the session's signature does not match")]
     BadSignature,
-    /// Signed longer ago than sessions last.
+    /// Signed longer ago than the session age.
     #[error("the session has expired")]
     Expired,
-    /// Signed, and no session.
-    #[error("the session is not readable")]
+    /// Correctly signed, but not a session.
+    #[error("the session cannot be read")]
     Malformed,
 }
 
@@ -114,7 +119,7 @@ pub struct SessionCodec {
 }
 
 impl SessionCodec {
-    /// Sessions signed with `SECRET_KEY`.
+    /// Uses `SECRET_KEY`.
     pub fn new(secret_key: &SecretString) -> Self {
         let secret = secret_key.expose_secret().as_bytes();
         Self {
@@ -123,22 +128,23 @@ impl SessionCodec {
         }
     }
 
-    /// `session_data` of a row.
+    /// Writes `session_data` of a row.
     pub fn encode_row(&self, session: &SessionData, at: SystemTime) -> String {
         self.rows.sign(&encode_payload(&session.to_json()), at)
     }
 
-    /// Reads `session_data`. Its age doesn't matter: a row lasts until its `expire_date`.
+    /// Reads `session_data`. Its age doesn't matter: a row is valid until its `expire_date`.
     pub fn decode_row(&self, data: &str) -> Result<SessionData, SessionError> {
         decode(&self.rows, data).map(|(session, _)| session)
     }
 
-    /// Value of the session cookie of the `signed_cookies` engine.
+    /// Writes a session cookie of the `signed_cookies` engine.
     pub fn encode_cookie(&self, session: &SessionData, at: SystemTime) -> String {
         self.cookies.sign(&encode_payload(&session.to_json()), at)
     }
 
-    /// Reads such a cookie, signed no longer than `max_age` ago. One from the future is as good, as it is in Django.
+    /// Reads a session cookie signed no longer than `max_age` ago. A signing time in the future is
+    /// accepted, as in Django.
     pub fn decode_cookie(
         &self,
         value: &str,
@@ -168,12 +174,13 @@ fn decode(signer: &TimestampSigner, value: &str) -> Result<(SessionData, i64), S
     Ok((session, signed_at))
 }
 
-/// Characters of a session key (`VALID_KEY_CHARS`).
+/// The characters of a session key (`VALID_KEY_CHARS`).
 const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// The lowest `length` digits of a number in base 36, the alphabet of a session key; `bytes` is the number, the highest byte first.
+/// The lowest `length` base-36 digits of the big-endian number `bytes`, in the alphabet of session
+/// keys.
 ///
-/// A digit holds 5.17 bits: 24 of them hold nearly all of sixteen bytes.
+/// A digit holds 5.17 bits, so 24 digits hold nearly all of sixteen bytes.
 pub fn base36(bytes: &[u8], length: usize) -> String {
     let mut number = bytes.to_vec();
     (0..length)
@@ -189,7 +196,8 @@ pub fn base36(bytes: &[u8], length: usize) -> String {
         .collect()
 }
 
-/// Whether a session of that key can be in the store: Django asks for eight characters at least, the column holds forty.
+/// Whether a session with this key can exist: Django requires at least eight characters, and the
+/// column holds forty.
 pub fn is_plausible_session_key(key: &str) -> bool {
     (8..=40).contains(&key.chars().count()) && !key.contains('\0')
 }

@@ -1,15 +1,16 @@
-//! `Set-Cookie` values as `HttpResponse.set_cookie` and `delete_cookie` write them (`django/http/response.py`), attribute for attribute.
+//! `Set-Cookie` values exactly as `HttpResponse.set_cookie` and `delete_cookie` write them
+//! (`django/http/response.py`).
 
 use std::time::{Duration, SystemTime};
 
 /// The `SameSite` attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
-    /// Sent with requests from the same site and with links from others.
+    /// Sent with requests from the same site and with links from other sites.
     Lax,
-    /// Sent with requests from the same site.
+    /// Sent only with requests from the same site.
     Strict,
-    /// Sent with every request; needs `Secure`.
+    /// Sent with every request. Requires `Secure`.
     None,
 }
 
@@ -23,12 +24,12 @@ impl SameSite {
     }
 }
 
-/// A cookie without its value.
+/// A cookie's name and attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieAttributes {
-    /// Name
+    /// The name.
     pub name: String,
-    /// `Domain`; without it the cookie belongs to the one host that set it.
+    /// `Domain`; without it, only the host that set the cookie receives it.
     pub domain: Option<String>,
     /// `Path`
     pub path: String,
@@ -43,7 +44,7 @@ pub struct CookieAttributes {
 }
 
 impl CookieAttributes {
-    /// Sets the cookie; without `max_age` it ends with the browser.
+    /// Sets the cookie. Without `max_age` it is a browser-session cookie.
     pub fn set(&self, value: &str, max_age: Option<Duration>, now: SystemTime) -> String {
         let mut cookie = format!("{}={value}", self.name);
         // `http.cookies` sorts the attributes by name.
@@ -62,7 +63,8 @@ impl CookieAttributes {
         cookie
     }
 
-    /// Deletes it. Django writes neither `HttpOnly` nor, but where the browser would otherwise refuse the cookie, `Secure`.
+    /// Deletes the cookie. Django never writes `HttpOnly` here, and writes `Secure` only where the
+    /// browser would otherwise reject the cookie.
     pub fn delete(&self) -> String {
         let mut cookie = format!("{}=\"\"", self.name);
         self.push_domain(&mut cookie);

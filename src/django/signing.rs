@@ -1,7 +1,8 @@
-//! `django/core/signing.py` and `salted_hmac` of `django/utils/crypto.py`, as they are from Django 3.2 to 5.2.
+//! `django/core/signing.py` and `salted_hmac` of `django/utils/crypto.py`, from Django 3.2 to 5.2.
 //!
-//! A signed value is `value:timestamp:signature`: the timestamp in base 62, the signature an HMAC-SHA256 in base64url without padding, under
-//! a key derived from `SECRET_KEY` and a salt that keeps one use of the key from another.
+//! A signed value is `value:timestamp:signature`. The timestamp is base 62; the signature is an
+//! HMAC-SHA256 in base64url without padding. Its key is derived from `SECRET_KEY` and a salt that
+//! separates the uses of the key.
 
 use std::io::Read as _;
 use std::time::SystemTime;
@@ -14,10 +15,12 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The most that a compressed payload may unfold to: a cookie has 4 kB, a session row of Label Studio less than one.
-const INFLATED_LIMIT: u64 = 64 * 1024;
+/// Maximum size of a decompressed payload. A cookie has at most 4 kB, a session row of Label Studio
+/// less than one.
+const MAX_INFLATED_SIZE: u64 = 64 * 1024;
 
-/// As Python reads it (`base64.urlsafe_b64decode`): bits behind the last byte need not be zero. The text that was signed is the same.
+/// Decodes like Python (`base64.urlsafe_b64decode`): the unused bits after the last byte need not
+/// be zero. The signature covers the encoded text.
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
@@ -39,7 +42,7 @@ fn hmac(key: &[u8; 32], value: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// A value that was not signed with this key and salt, or is no signed value.
+/// The value is not signed, or not with this key and salt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not match")]
 pub struct BadSignature;
@@ -50,7 +53,7 @@ pub struct TimestampSigner {
     key: [u8; 32],
 }
 
-/// Without the key.
+/// Omits the key.
 impl std::fmt::Debug for TimestampSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TimestampSigner")
@@ -58,7 +61,7 @@ impl std::fmt::Debug for TimestampSigner {
 }
 
 impl TimestampSigner {
-    /// Signs with `secret` for the use that `salt` names.
+    /// Signs with `secret` for the use named by `salt`.
     pub fn new(salt: &str, secret: &[u8]) -> Self {
         Self {
             key: derived_key(&format!("{salt}signer"), secret),
@@ -72,10 +75,11 @@ impl TimestampSigner {
         stamped + ":" + &signature
     }
 
-    /// The value and the second at which it was signed.
+    /// Returns the value and its signing time in seconds since the epoch.
     pub fn unsign<'a>(&self, signed: &'a str) -> Result<(&'a str, i64), BadSignature> {
         let (stamped, signature) = signed.rsplit_once(':').ok_or(BadSignature)?;
-        // Strings are compared, as Django does: another spelling of the same bytes is no valid signature.
+        // Compare strings, as Django does: another encoding of the same bytes is not a valid
+        // signature.
         if !bool::from(
             self.signature(stamped)
                 .as_bytes()
@@ -92,15 +96,16 @@ impl TimestampSigner {
     }
 }
 
-/// What `dumps` signs, not compressed: the JSON in base64url.
+/// Encodes JSON as `dumps` does, in base64url without compression.
 ///
-/// Django compresses where that makes it shorter, and reads both. A session of the gate would lose a hundred of its five hundred bytes, and
-/// setting the compressor up takes longer than all the rest of a login.
+/// Django compresses if that is shorter, and reads both forms. Compression would save a hundred of
+/// a session's five hundred bytes, but setting up the compressor takes longer than the rest of a
+/// login.
 pub(super) fn encode_payload(json: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// The JSON behind a payload that was signed.
+/// Decodes the JSON of a signed payload.
 pub(super) fn decode_payload(payload: &str) -> Option<Vec<u8>> {
     let Some(compressed) = payload.strip_prefix('.') else {
         return LENIENT.decode(payload).ok();
@@ -108,10 +113,10 @@ pub(super) fn decode_payload(payload: &str) -> Option<Vec<u8>> {
     let bytes = LENIENT.decode(compressed).ok()?;
     let mut json = Vec::new();
     let read = ZlibDecoder::new(bytes.as_slice())
-        .take(INFLATED_LIMIT + 1)
+        .take(MAX_INFLATED_SIZE + 1)
         .read_to_end(&mut json)
         .ok()?;
-    (u64::try_from(read).ok()? <= INFLATED_LIMIT).then_some(json)
+    (u64::try_from(read).ok()? <= MAX_INFLATED_SIZE).then_some(json)
 }
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -133,7 +138,7 @@ pub fn base62_encode(number: i64) -> String {
     digits.iter().rev().map(|b| char::from(*b)).collect()
 }
 
-/// `b62_decode`; `None` for anything that isn't one.
+/// `b62_decode`; `None` if the text is not base 62.
 pub fn base62_decode(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),

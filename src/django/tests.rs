@@ -1,4 +1,5 @@
-//! What the real Django 3.2, 4.2, 5.1 and 5.2 wrote and how they judged (`tests/vectors`), against what this module writes and judges.
+//! Compares this module with what the real Django 3.2, 4.2, 5.1 and 5.2 wrote and accepted
+//! (`tests/vectors`).
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -18,12 +19,12 @@ fn vectors(text: &str) -> Value {
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name]
         .as_str()
-        .unwrap_or_else(|| panic!("{name} is no text in {value}"))
+        .unwrap_or_else(|| panic!("{name} is not a string in {value}"))
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     let list = value[name].as_array().map(Vec::as_slice);
-    let list = list.unwrap_or_else(|| panic!("{name} is no list"));
+    let list = list.unwrap_or_else(|| panic!("{name} is not a list"));
     assert!(!list.is_empty(), "{name} is empty");
     list
 }
@@ -39,7 +40,7 @@ fn time(value: &Value) -> SystemTime {
 fn session(json: &str) -> SessionData {
     let mut session = SessionData::new();
     let Ok(Value::Object(object)) = serde_json::from_str(json) else {
-        panic!("{json} is no object");
+        panic!("{json} is not an object");
     };
     for (name, value) in object {
         session.insert(&name, value);
@@ -48,7 +49,7 @@ fn session(json: &str) -> SessionData {
 }
 
 #[test]
-fn primitives() {
+fn signing_primitives_match_django() {
     let vectors = vectors(include_str!("../../tests/vectors/signing_primitives.json"));
     for case in list(&vectors, "base62") {
         let number = case["int"].as_i64().expect("an integer");
@@ -57,7 +58,7 @@ fn primitives() {
     }
     let mut sha256 = 0;
     for case in list(&vectors, "salted_hmac") {
-        // SHA-1 is read by Django 3.2 alone and written by none of them.
+        // Only Django 3.2 reads SHA-1, and no version writes it.
         if text(case, "algorithm") == "sha256" {
             let digest = salted_hmac(
                 text(case, "key_salt"),
@@ -82,7 +83,7 @@ fn primitives() {
 }
 
 #[test]
-fn sessions_are_written_as_django_writes_them() {
+fn sessions_are_written_like_django() {
     let vectors = vectors(include_str!("../../tests/vectors/sessions_encode.json"));
     let codec = SessionCodec::new(&SecretString::from(text(&vectors, "secret_key")));
     let now = time(&vectors["time"]);
@@ -94,7 +95,7 @@ fn sessions_are_written_as_django_writes_them() {
             text(case, "signed_cookie_session_key"),
         );
         let day = Duration::from_secs(86_400);
-        // NaN and numbers past 64 bits are Python's alone; the gate writes neither.
+        // Only Python has NaN and integers beyond 64 bits. The gate writes neither.
         if name == "nan_inf_python_only" {
             assert_eq!(codec.decode_row(row), Err(SessionError::Malformed));
             continue;
@@ -113,8 +114,8 @@ fn sessions_are_written_as_django_writes_them() {
         if name == "numbers" {
             continue;
         }
-        // Django compresses where that makes it shorter, so what its payloads unfold to is compared.
-        assert_eq!(unfolded(&ours), unfolded(row), "{name}");
+        // Django compresses if that is shorter, so compare the decompressed payloads.
+        assert_eq!(decompressed(&ours), decompressed(row), "{name}");
         if case["compressed"] == false {
             assert_eq!(ours, row, "{name}");
             assert_eq!(codec.encode_cookie(&read, now), cookie, "{name}");
@@ -140,28 +141,32 @@ fn sessions_are_written_as_django_writes_them() {
     }
 }
 
-/// The JSON behind a signed payload.
-fn unfolded(signed: &str) -> Vec<u8> {
+/// The JSON of a signed payload.
+fn decompressed(signed: &str) -> Vec<u8> {
     let payload = signed.split(':').next().expect("a payload");
     decode_payload(payload).expect("a readable payload")
 }
 
-/// Where the gate is stricter than Django, and why: such a session counts as none, and a new one is opened.
+/// Where the gate is stricter than Django, and why. It treats such a session as missing and opens a
+/// new one.
 const STRICTER: &[(&str, &str)] = &[
     ("payload_with_padding", "Label Studio never writes padding"),
-    ("payload_std_b64_alphabet", "nor the other alphabet"),
+    (
+        "payload_std_b64_alphabet",
+        "Label Studio never writes the other alphabet",
+    ),
     (
         "json_list_not_dict",
-        "a list is no session; Django would fail on it later",
+        "a list is not a session; Django fails on it later",
     ),
-    ("json_string", "nor is a string"),
-    ("json_null", "nor is null"),
+    ("json_string", "a string is not a session"),
+    ("json_null", "null is not a session"),
     (
         "json_lone_surrogate",
-        "no text in Rust, and in no session of Label Studio",
+        "not valid in a Rust string, and in no session of Label Studio",
     ),
-    ("json_nan", "no JSON (RFC 8259 §6)"),
-    ("timestamp_huge", "past 64 bits"),
+    ("json_nan", "not JSON (RFC 8259 §6)"),
+    ("timestamp_huge", "more than 64 bits"),
     (
         "fallback_key_1_with_setting",
         "Label Studio never sets SECRET_KEY_FALLBACKS",
@@ -170,12 +175,12 @@ const STRICTER: &[(&str, &str)] = &[
         "fallback_key_2_with_setting",
         "Label Studio never sets SECRET_KEY_FALLBACKS",
     ),
-    ("sha1_signature_legacy", "read by Django 3.2 alone"),
-    ("legacy_pre31_db_format", "read by Django 3.2 alone"),
+    ("sha1_signature_legacy", "only Django 3.2 reads it"),
+    ("legacy_pre31_db_format", "only Django 3.2 reads it"),
 ];
 
 #[test]
-fn sessions_are_judged_as_django_judges_them() {
+fn sessions_are_accepted_and_rejected_like_django() {
     let vectors = vectors(include_str!("../../tests/vectors/sessions_decode.json"));
     let codec = SessionCodec::new(&SecretString::from(text(&vectors, "secret_key")));
     let max_age = Duration::from_secs(vectors["session_cookie_age"].as_u64().expect("seconds"));
@@ -186,7 +191,7 @@ fn sessions_are_judged_as_django_judges_them() {
             "db" => codec.decode_row(value),
             _ => codec.decode_cookie(value, time(&case["now"]), max_age),
         };
-        // Where versions differ, the newest counts.
+        // If versions differ, the newest decides.
         let expected = match &case["expected_by_django"] {
             Value::Null => &case["expected"],
             versions => &versions["5.2.19"],
@@ -204,7 +209,7 @@ fn sessions_are_judged_as_django_judges_them() {
 }
 
 #[test]
-fn auth_hashes() {
+fn auth_hashes_match_django() {
     let vectors = vectors(include_str!("../../tests/vectors/auth_hash.json"));
     for case in list(&vectors, "cases") {
         let hasher = AuthHasher::new(&SecretString::from(text(case, "secret_key")));
@@ -216,7 +221,7 @@ fn auth_hashes() {
 }
 
 #[test]
-fn cookies() {
+fn cookies_match_django() {
     let vectors = vectors(include_str!("../../tests/vectors/cookies.json"));
     let mut compared = 0;
     for case in list(&vectors, "cases") {
@@ -225,7 +230,7 @@ fn cookies() {
             None | Some("Lax") => SameSite::Lax,
             Some("Strict") => SameSite::Strict,
             Some("None") => SameSite::None,
-            // Other spellings can't be set: the settings know these three.
+            // Other spellings can't be configured: the settings know these three.
             Some(_) => continue,
         };
         let attributes = CookieAttributes {
@@ -261,7 +266,7 @@ fn cookies() {
 }
 
 #[test]
-fn a_partitioned_cookie_says_so_when_it_is_set_and_when_it_is_deleted() {
+fn partitioned_cookie_is_set_and_deleted_as_partitioned() {
     let attributes = CookieAttributes {
         name: "sessionid".to_owned(),
         domain: None,
@@ -284,7 +289,7 @@ fn a_partitioned_cookie_says_so_when_it_is_set_and_when_it_is_deleted() {
 }
 
 #[test]
-fn session_keys() {
+fn session_keys_match_django() {
     let vectors = vectors(include_str!(
         "../../tests/vectors/session_key_and_expiry.json"
     ));
@@ -292,7 +297,7 @@ fn session_keys() {
         let Some(key) = case["key"].as_str() else {
             continue;
         };
-        // Django lets longer keys through, and the column has no room for them.
+        // Django accepts longer keys, but the column has no room for them.
         let expected = case["accepted"] == true && key.chars().count() <= 40;
         assert_eq!(is_plausible_session_key(key), expected, "{case}");
     }
@@ -309,7 +314,7 @@ fn session_keys() {
 }
 
 #[test]
-fn a_payload_that_unfolds_to_megabytes_is_refused() {
+fn decompression_bomb_is_refused() {
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     zlib.write_all(b"{\"a\":\"").expect("compressed");
     zlib.write_all(&vec![b'x'; 1_000_000]).expect("compressed");
@@ -324,7 +329,7 @@ fn a_payload_that_unfolds_to_megabytes_is_refused() {
 
 proptest::proptest! {
     #[test]
-    fn what_is_written_can_be_read(name in "\\PC{0,20}", value in "\\PC{0,200}", number in proptest::num::f64::NORMAL) {
+    fn written_sessions_can_be_read(name in "\\PC{0,20}", value in "\\PC{0,200}", number in proptest::num::f64::NORMAL) {
         let codec = SessionCodec::new(&SecretString::from("secret"));
         let mut session = SessionData::new();
         session.insert(&name, Value::String(value));
@@ -335,7 +340,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+    fn arbitrary_text_is_refused_without_a_panic(text in "\\PC{0,200}") {
         let codec = SessionCodec::new(&SecretString::from("secret"));
         proptest::prop_assert!(codec.decode_row(&text).is_err());
     }

@@ -1,17 +1,17 @@
-//! The time, as a parameter.
+//! Time as a parameter.
 //!
-//! The core never reads the wall clock: whoever builds the [`Gate`](super::Gate) hands it a [`Clock`], so that a test can stand at any
-//! moment and two stages of one decision see the same instant.
+//! The core never reads the wall clock. The [`Gate`](super::Gate) takes a [`Clock`], so that a test
+//! can run at any time and all stages of a decision see the same instant.
 
 use std::time::SystemTime;
 
-/// Where the core gets the time from.
+/// The core's time source.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> SystemTime;
 }
 
-/// Whole seconds since the epoch, the `NumericDate` of RFC 7519 §2; 0 for a clock that stands before it.
+/// Whole seconds since the epoch, the `NumericDate` of RFC 7519 §2; 0 for an earlier time.
 pub fn unix_seconds(at: SystemTime) -> i64 {
     at.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| {
@@ -19,7 +19,7 @@ pub fn unix_seconds(at: SystemTime) -> i64 {
         })
 }
 
-/// Seconds since the epoch with their fraction, as Python's `time.time()` tells it.
+/// Seconds since the epoch with a fraction, like Python's `time.time()`.
 pub fn unix_seconds_f64(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())

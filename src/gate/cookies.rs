@@ -1,42 +1,47 @@
-//! The `Cookie` header, read as the Django behind the gate reads it.
+//! The `Cookie` header, parsed the way the Django behind the gate parses it.
 //!
-//! In: the header's bytes. Out: values of cookies, and a header to forward. Afterwards holds: of the cookies that the gate judges, Label
-//! Studio reads in the forwarded header what was judged, or nothing.
+//! In: the header's bytes. Out: cookie values, and a header to forward. Afterwards, for every
+//! cookie that the gate inspects, Label Studio reads from the forwarded header either the value
+//! that the gate read or nothing.
 //!
-//! Django (`django/http/cookie.py`, `parse_cookie`, the same from 3.2 to 5.2) splits at `;`, strips name and value with `str.strip()`, lets the
-//! last of two equal names win and removes quotes with the standard library's `http.cookies._unquote`. What that comes to depends on how bytes
-//! became text before: by UTF-8 with replacements under WSGI (`get_str_from_wsgi`), by Latin-1 under ASGI, and wsgiref has stripped the whole
-//! header as Latin-1 before that. So the bytes C2 A0 before a name vanish in one server and are part of the name in another. Instead of
-//! choosing a server, a cookie of a judged name counts only where it is *plain*: where all of them read the same. Any other is not
-//! read, and is taken out of the forwarded header. Browsers and Django write plain ones alone.
+//! Django (`django/http/cookie.py`, `parse_cookie`, unchanged from 3.2 to 5.2) splits at `;`,
+//! strips name and value with `str.strip()`, lets the last of two equal names win and removes
+//! quotes with the standard library's `http.cookies._unquote`. The result depends on how the bytes
+//! became text: WSGI decodes UTF-8 with replacements (`get_str_from_wsgi`), ASGI decodes Latin-1,
+//! and wsgiref strips the whole header as Latin-1 before that. So the bytes C2 A0 before a name
+//! disappear in one server and are part of the name in another. The gate doesn't guess the server.
+//! It reads a cookie only if it is *plain*, that is, if all servers read it the same way. It
+//! ignores any other cookie of an inspected name and removes it from the forwarded header. Browsers
+//! and Django only write plain cookies.
 
 use std::borrow::Cow;
 
-/// The `Cookie` header: bytes, since browsers send what servers once set, and that is not always text.
+/// The `Cookie` header. It is bytes because browsers return what servers once set, which isn't
+/// always text.
 pub struct CookieHeader<'r> {
     bytes: Cow<'r, [u8]>,
 }
 
-/// Tells its length and never its content.
+/// Shows the length but never the content.
 impl std::fmt::Debug for CookieHeader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CookieHeader({} bytes)", self.bytes.len())
     }
 }
 
-/// How a part of the header relates to a name.
+/// How a part of the header relates to a cookie name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading<'c> {
-    /// No server takes it for a cookie of that name.
+    /// No server reads it as a cookie of this name.
     Other,
-    /// Every server reads this value, and reads it again where it is written without quotes.
+    /// Every server reads this value, and still does when it is written without quotes.
     Plain(&'c str),
-    /// Some server may take it for a cookie of that name, or read another value.
+    /// Some server may read it as a cookie of this name, or read another value.
     Ambiguous,
 }
 
 impl<'r> CookieHeader<'r> {
-    /// The header's value; several headers are joined with `; `, as HTTP/2 has it (RFC 9113 §8.2.3).
+    /// Joins several headers with `; `, as HTTP/2 does (RFC 9113 §8.2.3).
     pub fn new(mut values: impl Iterator<Item = &'r [u8]>) -> Self {
         let first = values.next().unwrap_or_default();
         let mut bytes = Cow::Borrowed(first);
@@ -48,17 +53,18 @@ impl<'r> CookieHeader<'r> {
         Self { bytes }
     }
 
-    /// The header as it came.
+    /// The header, unchanged.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The value of the cookie, of the last one where the name stands twice, as Django has it.
+    /// The value of the cookie. The last one wins, as in Django.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).last()
     }
 
-    /// The same with the quotes and escapes with which it came, for somebody who removes them themselves: the application that has set it.
+    /// The value with its original quotes and escapes, for the application that set it and removes
+    /// them itself.
     pub fn raw(&self, name: &str) -> Option<&str> {
         self.chunks()
             .filter_map(split)
@@ -67,7 +73,8 @@ impl<'r> CookieHeader<'r> {
             .last()
     }
 
-    /// Every value of a cookie of that name, in the order of the header: browsers keep cookies of one name apart by domain and path.
+    /// All values of a cookie, in header order. Browsers may send several cookies of one name,
+    /// because they store cookies by domain and path.
     pub fn all<'c>(&'c self, name: &str) -> impl Iterator<Item = &'c str> {
         self.chunks()
             .filter_map(move |chunk| match read(chunk, name) {
@@ -76,23 +83,25 @@ impl<'r> CookieHeader<'r> {
             })
     }
 
-    /// Whether a cookie of that name is there, or one that some server could take for it.
+    /// Whether the header contains a cookie of this name, or one that some server could read as
+    /// such.
     pub fn contains(&self, name: &str) -> bool {
         let mut chunks = self.chunks();
         chunks.any(|chunk| read(chunk, name) != Reading::Other)
     }
 
-    /// Whether there is something that servers could take for different cookies of that name.
+    /// Whether servers could read different cookies of this name.
     pub fn is_ambiguous(&self, name: &str) -> bool {
         let mut chunks = self.chunks();
         chunks.any(|chunk| read(chunk, name) == Reading::Ambiguous)
     }
 
-    /// The header without what any server could take for the cookies named in `without` and with `with` at its end, or `None` when it is to
-    /// be forwarded as it came.
+    /// Removes every cookie that any server could read as one of `without`, and appends `with`.
+    /// Returns `None` if the header can be forwarded unchanged.
     ///
-    /// Never empty, since the proxy takes an empty header for "no change": then the first name of `without` stays, with an empty value.
-    /// Several headers are forwarded as the one that was read: some servers join them with commas.
+    /// The result is never empty, because the proxy treats an empty header as "no change": the
+    /// first name of `without` then stays, with an empty value. Several headers are forwarded as
+    /// one joined header, because some servers join them with commas.
     pub fn rewritten(&self, without: &[&str], with: Option<(&str, &str)>) -> Option<Vec<u8>> {
         let removed = |chunk: &[u8]| {
             let is = |name: &&str| read(chunk, name) != Reading::Other;
@@ -129,7 +138,7 @@ fn push(header: &mut Vec<u8>, chunk: &[u8]) {
     header.extend_from_slice(chunk);
 }
 
-/// Name and value of one chunk. One without `=` is a value without a name.
+/// Splits a chunk into name and value. A chunk without `=` is a value without a name.
 fn split(chunk: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = chunk.iter().position(|b| *b == b'=')?;
     let (key, value) = (&chunk[..at], &chunk[at + 1..]);
@@ -143,8 +152,9 @@ fn ascii(bytes: &[u8]) -> Option<&str> {
 
 /// Reads one chunk.
 ///
-/// Whatever a server strips from a name beyond ASCII's white space, it made of bytes that are no ASCII. What is left then, is the name of an
-/// ambiguous cookie: any of them may strip it so far.
+/// If a server strips more than ASCII white space from a name, it strips non-ASCII bytes. What
+/// remains without them is the name of an ambiguous cookie, because any server may strip it that
+/// far.
 fn read<'c>(chunk: &'c [u8], name: &str) -> Reading<'c> {
     let Some((key, raw)) = split(chunk) else {
         return Reading::Other;
@@ -161,8 +171,9 @@ fn read<'c>(chunk: &'c [u8], name: &str) -> Reading<'c> {
     }
 }
 
-/// A value without its quotes, as `http.cookies._unquote` removes them. `None` where it resolves escapes, which are nowhere standardized,
-/// and where the value needs its quotes to be read as itself. Neither Django nor a browser writes such a value into the cookies that count.
+/// Removes quotes as `http.cookies._unquote` does. Returns `None` if Django would resolve escapes,
+/// which no standard defines, or if the value needs its quotes to survive. Neither Django nor a
+/// browser writes such values into the cookies that the gate inspects.
 fn unquoted(value: &str) -> Option<&str> {
     let Some(inner) = within_quotes(value) else {
         return Some(value);
@@ -190,7 +201,8 @@ fn trim(mut bytes: &[u8], strips: impl Fn(u8) -> bool) -> &[u8] {
     bytes
 }
 
-/// ASCII's part of what `str.strip()` strips (`str.isspace`): more than `u8::is_ascii_whitespace`.
+/// The ASCII part of what `str.strip()` strips (`str.isspace`), which is more than
+/// `u8::is_ascii_whitespace`.
 const fn is_space(b: u8) -> bool {
     matches!(b, b'\t'..=b'\r' | 0x1c..=0x1f | b' ')
 }

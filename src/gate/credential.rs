@@ -1,8 +1,9 @@
-//! Stage 2: which credential counts.
+//! Stage 2: request → credentials.
 //!
-//! In: the subrequest. Out: the credentials it carries, in the order in which they are tried: the cookie's token, then the query parameter's,
-//! as the plugin has it, then the session of the client's application. Afterwards holds: a token from the query looks like a JWT, because
-//! a `token` parameter may also be Label Studio's own (`/user/signup?token=…` is an invitation link).
+//! In: the subrequest. Out: its credentials, in the order in which they are tried: the token from
+//! the cookie, then the token from the query parameter (the plugin's order), then the host
+//! application's session. Afterwards, a token from the query has the shape of a JWT, because a
+//! `token` parameter may also be Label Studio's own (`/user/signup?token=…` is an invitation link).
 
 use std::borrow::Cow;
 
@@ -10,27 +11,28 @@ use percent_encoding::percent_decode_str;
 
 use super::subrequest::Subrequest;
 
-/// Where tokens are looked for.
+/// Where requests carry credentials.
 #[derive(Debug, Clone)]
 pub struct CredentialSources {
-    /// Name of the token's cookie (`JWT_SSO_COOKIE_NAME`); `None`: cookies are not looked at.
+    /// Name of the token's cookie (`JWT_SSO_COOKIE_NAME`); `None` if tokens don't come in cookies.
     pub cookie: Option<String>,
     /// Name of the query parameter (`JWT_SSO_TOKEN_PARAM`).
     pub parameter: String,
-    /// Name of the host application's session cookie (`JWT_SSO_SESSION_COOKIE_NAME`); `None`: method 3 is off.
+    /// Name of the host application's session cookie (`JWT_SSO_SESSION_COOKIE_NAME`); `None` if
+    /// method 3 is disabled.
     pub application_cookie: Option<String>,
 }
 
-/// Something that may prove who somebody is, not yet verified.
+/// A credential that is not yet verified.
 #[derive(PartialEq, Eq)]
 pub enum Credential<'r> {
-    /// A token in its compact form.
+    /// A token in compact form.
     Token(Cow<'r, str>),
-    /// The session cookie of the client's application.
+    /// The host application's session cookie.
     ApplicationSession(&'r str),
 }
 
-/// Tells its length and never its content.
+/// Shows the length but never the content.
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, length) = match self {
@@ -42,7 +44,7 @@ impl std::fmt::Debug for Credential<'_> {
 }
 
 impl<'r> Credential<'r> {
-    /// The tokens that the request carries: the cookie's first, then the parameter's; then the session of the host application.
+    /// Finds the request's credentials, in the order in which they are tried.
     pub fn find(
         subrequest: &'r Subrequest<'_>,
         sources: &CredentialSources,
@@ -67,10 +69,10 @@ impl<'r> Credential<'r> {
     }
 }
 
-/// The value of the query parameter, of the last one where the name stands twice, as Django's `QueryDict` has it.
+/// The value of the query parameter. The last one wins, as in Django's `QueryDict`.
 ///
-/// The name is compared as it is written: nobody spells it with percent signs, and the proxy's files, which keep tokens out of the log,
-/// look for the same letters.
+/// The name is matched literally, without percent-decoding: no client encodes it, and the proxy
+/// configuration that keeps tokens out of the access log matches the same letters.
 fn parameter<'r>(query: &'r str, name: &str) -> Option<Cow<'r, str>> {
     let value = query
         .split('&')
@@ -79,7 +81,7 @@ fn parameter<'r>(query: &'r str, name: &str) -> Option<Cow<'r, str>> {
     percent_decode_str(value).decode_utf8().ok()
 }
 
-/// The token in the query of `uri`, and `uri` without it. Where the name stands twice, every token is taken out.
+/// Returns the token in the query of `uri`, and `uri` without it. Removes every occurrence.
 pub fn cut_out(uri: &str, name: &str) -> Option<(String, String)> {
     let (path, query) = uri.split_once('?')?;
     let token = parameter(query, name).filter(|value| has_jwt_shape(value))?;
@@ -95,7 +97,8 @@ pub fn cut_out(uri: &str, name: &str) -> Option<(String, String)> {
     Some((token.into_owned(), clean))
 }
 
-/// Three parts of base64url (RFC 7515 §7.1), of which the last, the signature, is empty in an unsecured token.
+/// Whether the value has three base64url parts (RFC 7515 §7.1). The third, the signature, is empty
+/// in an unsecured token.
 fn has_jwt_shape(value: &str) -> bool {
     let is_base64url = |part: &str| {
         part.bytes()
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_comes_before_the_parameter() {
+    fn cookie_takes_precedence_over_parameter() {
         assert_eq!(
             found("/?token=a.b.c", "x=1; ls_auth_token=d.e.f"),
             ["d.e.f", "a.b.c"]
@@ -144,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_a_token_whatever_it_holds() {
+    fn any_cookie_value_counts_as_a_token() {
         assert_eq!(found("/", "ls_auth_token=rubbish"), ["rubbish"]);
     }
 
     #[test]
-    fn a_parameter_is_a_token_only_in_the_shape_of_one() {
+    fn parameter_counts_as_a_token_only_in_jwt_shape() {
         for query in [
             "token=ZxGq3ItFbKpN8s2mUoYw1cRvTnLhEdAaJiQyXkPj",
             "token=",
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_cut_out_of_an_address() {
+    fn cut_out_removes_the_token_from_the_uri() {
         for (uri, expected) in [
             ("/?token=a.b.c", Some("/")),
             ("/p/1?tab=2&token=a.b.c&x=%20", Some("/p/1?tab=2&x=%20")),
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_parameter_of_a_name_counts() {
+    fn last_parameter_wins() {
         assert_eq!(found("/?token=a.b.c&token=d.e.f", ""), ["d.e.f"]);
     }
 }

@@ -1,11 +1,11 @@
-//! Randomness, as a parameter.
+//! Randomness as a parameter, so that tests are deterministic.
 
-/// Where random bytes come from.
+/// A source of random bytes.
 pub trait Entropy: Send + Sync {
-    /// Sixteen bytes that nobody can guess.
+    /// Sixteen unpredictable bytes.
     fn sixteen(&self) -> [u8; 16];
 
-    /// The same in 32 hexadecimal digits.
+    /// Sixteen unpredictable bytes as 32 hexadecimal digits.
     fn hex(&self) -> String {
         uuid::Builder::from_bytes(self.sixteen())
             .into_uuid()

@@ -1,17 +1,18 @@
-//! Stage 4: claims → [`Claimant`], whom the claims speak of.
+//! Stage 4: claims → [`Claimant`], the user that the claims name.
 //!
-//! In: claims that were verified. Out: the one name under which the user is to be looked up, what else is said of them, and what may be done
-//! for them. Afterwards holds: the name has the type of the column it is compared with.
+//! In: verified claims. Out: the identity to look up, the issuer's profile of the user, and what
+//! the issuer may do for them. Afterwards, the identity has the type of the column it is compared
+//! with.
 
 use serde_json::Value;
 
 use super::reason::CredentialError;
 use super::verify::{Subject, VerifiedClaims};
 
-/// Characters that `htx_user.email` holds.
-const LONGEST_EMAIL: usize = 254;
+/// Length of the column `htx_user.email`, in characters.
+const MAX_EMAIL_LENGTH: usize = 254;
 
-/// How a user is named.
+/// What identifies a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// Primary key in `htx_user`.
@@ -22,35 +23,36 @@ pub enum Identity {
     Username(String),
 }
 
-/// Which claims describe a person, and what may be done for one.
+/// Which claims describe a user, and what the issuer may do for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimMapping {
     /// The claim with the e-mail address.
     pub email_claim: String,
-    /// The claim with the username; `None`: users are found by their address alone.
+    /// The claim with the username; `None` to look users up by address only.
     pub username_claim: Option<String>,
     /// The claim with the first name.
     pub first_name_claim: String,
     /// The claim with the last name.
     pub last_name_claim: String,
-    /// Whether an e-mail address counts that the issuer says it has not verified.
+    /// Whether to accept an e-mail address that the issuer says is not verified.
     pub unverified_email: bool,
-    /// What may be done.
+    /// What the issuer may do for a user.
     pub admission: Admission,
 }
 
-/// What may be done for somebody who shows up.
+/// What the issuer may do for a user who signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// An account may be created.
+    /// It may create an account.
     pub create: bool,
-    /// First and last name may be brought up to date.
+    /// It may update the first and last name.
     pub update_names: bool,
-    /// Staff and superusers may come in.
+    /// It may sign in staff and superusers.
     pub privileged: bool,
 }
 
-/// For a token that names a user of Label Studio itself: it says nothing that isn't known already.
+/// The default is for a token that identifies a user by Label Studio's own primary key. It carries
+/// no profile, so it creates and updates nothing.
 impl Default for Admission {
     fn default() -> Self {
         Self {
@@ -61,18 +63,18 @@ impl Default for Admission {
     }
 }
 
-/// Somebody who shows up: their name, and what was said of them.
+/// The user that a credential claims to belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
-    /// Under which they are looked up.
+    /// The identity to look up.
     pub identity: Identity,
-    /// What the issuer says of them.
+    /// The issuer's profile of the user.
     pub profile: Profile,
-    /// What may be done for them.
+    /// What the issuer may do for the user.
     pub admission: Admission,
 }
 
-/// What an issuer says of a person; empty texts where it says nothing.
+/// An issuer's profile of a user. Missing fields are empty strings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// `username`
@@ -84,15 +86,15 @@ pub struct Profile {
 }
 
 impl Claimant {
-    /// Whom the claims speak of, by what their issuer calls it.
+    /// Reads the claimant from the claims, by their issuer's claim mapping.
     pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, CredentialError> {
         match claims.subject() {
             Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
-            Subject::Person(mapping) => person(claims, mapping),
+            Subject::Person(mapping) => from_profile(claims, mapping),
         }
     }
 
-    /// A user of Label Studio.
+    /// A claimant with this identity and no profile.
     pub fn of(identity: Identity) -> Self {
         Self {
             identity,
@@ -102,8 +104,9 @@ impl Claimant {
     }
 }
 
-/// A primary key: a number or a string of digits, since simplejwt 5.5.1 writes the latter and its earlier versions the former. Never a
-/// boolean and never a float: Python takes `True` for 1, and the plugin logs such a token in as user 1.
+/// Reads a primary key: a number, or a string of digits because simplejwt writes a string since
+/// 5.5.1. Never a boolean or a float: Python treats `True` as 1, and the plugin logs in such a
+/// token as user 1.
 fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
     match claim {
         None | Some(Value::Null) => Err(CredentialError::TokenClaimMissing),
@@ -113,9 +116,13 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
     }
 }
 
-fn person(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, CredentialError> {
+fn from_profile(
+    claims: &VerifiedClaims,
+    mapping: &ClaimMapping,
+) -> Result<Claimant, CredentialError> {
     let trimmed = |name| optional(claims, Some(name)).map(|text| text.trim().to_owned());
-    // What somebody is found by is compared as it is: an issuer may tell apart what white space alone tells apart.
+    // The username is a lookup key, so compare it unchanged: an issuer may have names that differ
+    // only in white space.
     let profile = Profile {
         username: optional(claims, mapping.username_claim.as_deref())?,
         first_name: trimmed(&mapping.first_name_claim)?,
@@ -137,7 +144,7 @@ fn person(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, C
     })
 }
 
-/// The claim's text, empty where there is none. Postgres has no NUL in a text.
+/// The claim's text, or an empty string if it is missing. Postgres text can't contain NUL.
 fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, CredentialError> {
     let value = name.filter(|name| !name.is_empty());
     match value.and_then(|name| claims.get(name)) {
@@ -147,7 +154,8 @@ fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, Crede
     }
 }
 
-/// Whoever may write any address into a profile, and is not asked to prove it, could be anybody (OpenID Connect Core §5.7).
+/// Checks the address and its verification. If users can enter any address without proving it, they
+/// can impersonate anyone (OpenID Connect Core §5.7).
 fn check_email(
     claims: &VerifiedClaims,
     mapping: &ClaimMapping,
@@ -158,7 +166,7 @@ fn check_email(
     }
     let verified = match claims.get("email_verified") {
         None | Some(Value::Bool(true)) => true,
-        // Some issuers write their booleans as texts.
+        // Some issuers write booleans as strings.
         Some(Value::String(text)) => text == "true",
         Some(_) => false,
     };
@@ -169,16 +177,17 @@ fn check_email(
     }
 }
 
-/// Something before and behind an @, without spaces, that fits the column. More than that only a letter to it could tell.
+/// Whether the text has something on both sides of an `@`, no spaces, and fits the column. Only
+/// sending mail to it could verify more.
 pub fn is_email_address(text: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control();
     let parts = text.rsplit_once('@');
     parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
         && text.chars().all(plain)
-        && text.chars().count() <= LONGEST_EMAIL
+        && text.chars().count() <= MAX_EMAIL_LENGTH
 }
 
-/// A primary key: positive, within Postgres' `integer`, and written in plain digits.
+/// Reads a primary key: positive, within Postgres' `integer`, and in plain ASCII digits.
 pub fn user_id(value: &Value) -> Option<i32> {
     let id = match value {
         Value::Number(number) => number.as_i64().and_then(|id| i32::try_from(id).ok())?,
@@ -199,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_id_is_a_positive_integer_or_its_digits() {
+    fn user_id_is_a_positive_integer_or_a_string_of_its_digits() {
         for (value, expected) in [
             (json!(7), Some(7)),
             (json!("7"), Some(7)),

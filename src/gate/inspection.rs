@@ -1,4 +1,4 @@
-//! Whom a token would log in, without doing so: for `label-studio-gate inspect`.
+//! Tells which user a token would log in, without logging them in: for `label-studio-gate inspect`.
 
 use super::Gate;
 use super::credential::Credential;
@@ -10,24 +10,24 @@ use super::verify::{Method, Unverified};
 /// What a token would do.
 #[derive(Debug)]
 pub enum Inspected {
-    /// It would log in a user who is there.
+    /// It would log in an existing user.
     Known {
-        /// Who.
+        /// The user.
         user: ActiveUser,
-        /// The method that vouches for them.
+        /// The method that accepts the token.
         method: Method,
     },
-    /// It would make an account for its user.
+    /// It would create an account for its user.
     New {
-        /// The method that vouches for them.
+        /// The method that accepts the token.
         method: Method,
     },
-    /// It would log nobody in.
+    /// It would be refused.
     Refused(Reason),
 }
 
 impl Gate {
-    /// What `token` would do.
+    /// Tells what `token` would do.
     pub async fn inspect(&self, token: &str) -> Result<Inspected, Outage> {
         let credential = Credential::Token(token.into());
         let claims = match self.verifier.verify(&credential, self.clock.now()).await {

@@ -1,7 +1,8 @@
-//! The other half of method 2: issuing tokens (`POST /api/sso/token`).
+//! Issues tokens for method 2 (`POST /api/sso/token`).
 //!
-//! In: the credential of an API client and an e-mail address. Out: a signed token for that user. Afterwards holds: the client has proven
-//! to be an active administrator of Label Studio, and the token speaks of a user who may come in.
+//! In: the credential of an API caller and an e-mail address. Out: a signed token for that user.
+//! Afterwards, the caller has proven to be an active administrator of Label Studio, and the token
+//! names a user who may sign in.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,19 +22,19 @@ use super::verify::{AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, TokenOwne
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssueError {
-    /// No such API token, or it is expired, revoked or switched off, or its owner isn't active.
+    /// The API token is unknown, expired, revoked or disabled, or its owner is inactive.
     InvalidCredential,
-    /// The token is good, but the organization doesn't accept legacy tokens.
+    /// The API token is valid, but the organization doesn't accept legacy tokens.
     LegacyTokensDisabled,
-    /// The token is good, but the organization doesn't accept personal access tokens.
+    /// The API token is valid, but the organization doesn't accept personal access tokens.
     JwtTokensDisabled,
-    /// The owner is no administrator.
+    /// The API token's owner is not an administrator.
     NotAdmin,
     /// The user is a superuser, and the administrator is not.
     NotSuperuser,
-    /// The user may not come in: unknown, inactive or removed.
+    /// The user may not sign in: unknown, inactive or removed.
     User(Denied),
-    /// Cannot decide now.
+    /// The gate can't decide now.
     Outage(Outage),
 }
 
@@ -43,7 +44,7 @@ impl From<Outage> for IssueError {
     }
 }
 
-/// An API caller who has proven to be an active administrator.
+/// Evidence that an API caller is an active administrator.
 #[derive(Debug)]
 pub struct Admin {
     user_id: i32,
@@ -51,7 +52,15 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// One who has proven nothing.
+    /// The only constructor. `None` if the owner of the API token is not an administrator.
+    fn of(owner: &TokenOwner, staff_for_superusers: bool) -> Option<Self> {
+        owner.is_admin.then_some(Self {
+            user_id: owner.user_id,
+            may_act_on_superusers: owner.is_superuser || staff_for_superusers,
+        })
+    }
+
+    /// Skips the check, for tests.
     #[cfg(test)]
     pub(crate) const fn for_tests() -> Self {
         Self {
@@ -65,19 +74,20 @@ impl Admin {
         self.user_id
     }
 
-    /// Whether they may act for a user, who is a superuser or not: staff would otherwise make themselves superusers.
+    /// Whether the administrator may act on a user. Staff may not act on superusers: they could
+    /// otherwise make themselves superusers.
     pub const fn may_act_on(&self, is_superuser: bool) -> bool {
         self.may_act_on_superusers || !is_superuser
     }
 }
 
-/// A token, and how long it is good for.
+/// A token and its lifetime.
 pub struct Issued {
     /// The token in compact form.
     pub token: String,
     /// Seconds from now to `exp`.
     pub expires_in: u64,
-    /// Whom it speaks of.
+    /// The user that the token names: primary key in `htx_user`.
     pub user_id: i32,
 }
 
@@ -93,13 +103,13 @@ pub struct TokenIssuer {
 
 /// How tokens are issued.
 pub struct IssuePolicy {
-    /// From issue to expiry (`SSO_TOKEN_EXPIRY`).
+    /// Time from issue to expiry (`SSO_TOKEN_EXPIRY`).
     pub lifetime: Duration,
     /// The claim that holds the user's primary key.
     pub user_id_claim: String,
-    /// Whether legacy tokens count even where the organization has switched them off.
+    /// Whether legacy tokens are accepted even if the organization has disabled them.
     pub legacy_always: bool,
-    /// Whether a user who is not there is created (`SSO_AUTO_CREATE_USERS`).
+    /// Whether a missing user is created (`SSO_AUTO_CREATE_USERS`).
     pub create_users: bool,
     /// Whether staff who are not superusers may act for superusers.
     pub staff_for_superusers: bool,
@@ -125,21 +135,14 @@ impl TokenIssuer {
         }
     }
 
-    /// Whether the caller is an active administrator.
+    /// Verifies that the caller is an active administrator.
     pub async fn authenticate(&self, credential: ApiCredential<'_>) -> Result<Admin, IssueError> {
         let owner = match credential {
             ApiCredential::Key(key) => self.owner_of_key(key).await?,
             ApiCredential::Jwt(token) => self.owner_of_jwt(token).await?,
             ApiCredential::Unreadable => return Err(IssueError::InvalidCredential),
         };
-        if owner.is_admin {
-            Ok(Admin {
-                user_id: owner.user_id,
-                may_act_on_superusers: owner.is_superuser || self.policy.staff_for_superusers,
-            })
-        } else {
-            Err(IssueError::NotAdmin)
-        }
+        Admin::of(&owner, self.policy.staff_for_superusers).ok_or(IssueError::NotAdmin)
     }
 
     async fn owner_of_key(&self, key: &str) -> Result<TokenOwner, IssueError> {
@@ -167,7 +170,7 @@ impl TokenIssuer {
         }
     }
 
-    /// A token for the user with that e-mail address.
+    /// Issues a token for the user with this e-mail address.
     pub async fn issue(&self, by: &Admin, email: &str) -> Result<Issued, IssueError> {
         let user = self.user(email).await?;
         if !by.may_act_on(user.is_superuser()) {
@@ -176,7 +179,8 @@ impl TokenIssuer {
         Ok(self.sign(&user, self.clock.now()))
     }
 
-    /// The same for whoever runs the command line: they hold `SECRET_KEY`, and with it could sign whatever they like.
+    /// Issues a token from the command line, without an [`Admin`]: an operator holds `SECRET_KEY`
+    /// and could sign any token anyway.
     pub async fn issue_as_operator(&self, email: &str) -> Result<Issued, IssueError> {
         let user = self.user(email).await?;
         Ok(self.sign(&user, self.clock.now()))
@@ -187,19 +191,19 @@ impl TokenIssuer {
         claimant.admission.create = self.policy.create_users;
         ActiveUser::resolve(&self.users, &claimant, Freshness::Recent)
             .await
-            .map_err(|refused| match refused {
+            .map_err(|error| match error {
                 NotAdmitted::Refused(reason) => IssueError::User(reason),
                 NotAdmitted::Outage(outage) => IssueError::Outage(outage),
             })
     }
 
-    /// The claims of the plugin, in its order, and a `jti`.
+    /// Signs the plugin's claims, in its order, plus a `jti`.
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
         let iat = unix_seconds(now);
         let jti = self.entropy.hex();
         let mut claims = serde_json::Map::new();
         claims.insert(self.policy.user_id_claim.clone(), user.id().into());
-        let rest = NativeClaims {
+        let registered = NativeClaims {
             email: user.email(),
             iat,
             exp: iat.saturating_add_unsigned(self.policy.lifetime.as_secs()),
@@ -207,8 +211,8 @@ impl TokenIssuer {
             aud: AUDIENCE,
             jti: &jti,
         };
-        if let Ok(Value::Object(rest)) = serde_json::to_value(rest) {
-            claims.extend(rest);
+        if let Ok(Value::Object(registered)) = serde_json::to_value(registered) {
+            claims.extend(registered);
         }
         let token =
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)

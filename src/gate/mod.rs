@@ -1,8 +1,12 @@
 //! The decision.
 //!
-//! One request is one walk through the stages, each a file of its own: [`subrequest`] → [`credential`] → [`verify`] → [`identity`] →
-//! [`user`] → [`session`] → [`verdict`]. What a request carries on its way is a [`Visit`](visit::Visit). Nothing here knows of HTTP
-//! servers, of SQL or of the wall clock; what a stage needs from outside is a small trait beside it.
+//! A request passes through the stages in this order, one file each: [`subrequest`] →
+//! [`credential`] → [`verify`] (claims) → [`identity`] → [`user`] → [`session`] → [`verdict`].
+//! [`Visit`](visit::Visit) runs them for one request. In: a [`Subrequest`]. Out: a [`Grant`] or a
+//! [`Rejection`].
+//!
+//! This module knows nothing about HTTP servers, SQL or the wall clock. What a stage needs from
+//! outside is a small trait next to it.
 
 pub mod clock;
 pub mod cookies;
@@ -44,41 +48,42 @@ use self::verify::{ApiAuthenticator, Verifier};
 use self::visit::Visit;
 use crate::django::CookieAttributes;
 
-/// Whether what the gate stands on is there.
+/// Whether the gate's dependencies are available.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// An error tells what is missing.
+    /// Returns an error that names the missing dependency.
     async fn ready(&self) -> Result<(), Outage>;
 }
 
 /// Decides about requests.
 pub struct Gate {
-    /// Where credentials are looked for.
+    /// Where requests carry credentials.
     pub sources: CredentialSources,
-    /// How the token's cookie is deleted; `None`: cookies are not looked at.
+    /// Attributes of the token's cookie, to delete it; `None` if tokens don't come in cookies.
     pub token_cookie: Option<CookieAttributes>,
-    /// What is asked of every request.
+    /// The checks that apply to every request.
     pub policy: Policy,
-    /// The methods.
+    /// The sign-in methods.
     pub verifier: Verifier,
-    /// Label Studio's own API credentials.
+    /// Verifies Label Studio's own API credentials.
     pub api: ApiAuthenticator,
     /// Label Studio's users.
     pub users: Users,
-    /// Their sessions.
+    /// Label Studio's sessions.
     pub sessions: Sessions,
-    /// The time.
+    /// The time source.
     pub clock: Arc<dyn Clock>,
-    /// Random bytes.
+    /// The source of random bytes.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl Gate {
-    /// Whether the request may go on, and with which cookies.
+    /// Decides whether the request may proceed, and with which cookies.
     ///
-    /// A request without a credential is none of the gate's business, unless somebody must be signed in. Nor is one whose credential isn't
-    /// acceptable, except that a token is taken from it: it is answered as it would have been without. Only a valid credential can be
-    /// refused, for what its user is. The first credential that is acceptable decides.
+    /// A request without a credential passes, unless the policy requires a signed-in user. A
+    /// request with an unacceptable credential is treated as if it had none, and its token is
+    /// removed. Only a valid credential can lead to a refusal, because of its user. The first
+    /// acceptable credential decides.
     pub async fn decide(&self, subrequest: &Subrequest<'_>) -> Result<Grant, Rejection> {
         if let Some(exempt) = self.policy.exempts(subrequest) {
             return Ok(Grant::untouched(exempt));
@@ -89,14 +94,16 @@ impl Gate {
         let visit = Visit::begin(self, subrequest).await?;
         visit.refuse_cross_site()?;
         let verdict = visit.log_in_with(visit.credentials()).await;
-        visit.note_sign_out(verdict.is_ok()).await?;
+        visit.record_logout(verdict.is_ok()).await?;
         verdict
     }
 
-    /// Whether the request is one of Label Studio's API with a credential of that API, which Label Studio prefers to a session.
+    /// Whether the request carries a credential of Label Studio's API, which Label Studio prefers
+    /// over a session.
     ///
-    /// Where everybody must be signed in, that has to be proven here: whoever sends a made-up credential to a page that asks for none, as
-    /// the sign-up, would come in otherwise.
+    /// If the policy requires a signed-in user, the gate verifies that credential itself. Otherwise
+    /// a made-up credential would give access to pages that don't check it, such as the sign-up
+    /// page.
     async fn is_api_call(&self, subrequest: &Subrequest<'_>) -> Result<bool, Outage> {
         let Some(credential) = subrequest.api_credential() else {
             return Ok(false);

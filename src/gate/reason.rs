@@ -1,12 +1,14 @@
-//! Why a decision fell as it did.
+//! The reasons for decisions.
 //!
-//! Each outcome has reasons of its own: a request goes on ([`Granted`]), its credential proves nothing ([`CredentialError`]), it is
-//! refused ([`Denied`]), somebody must sign in, or nobody can tell ([`Outage`]). A denial therefore cannot carry `session_opened`.
-//! [`Reason`] is the union: the log field, the metric label, `X-Gate-Reason` and a row of the table in `docs/reasons.md`.
+//! Each outcome has its own reasons: a request passes ([`Granted`]), its credential proves nothing
+//! ([`CredentialError`]), it is refused ([`Denied`]), it needs a signed-in user, or the gate can't
+//! decide ([`Outage`]). A denial therefore cannot carry `session_opened`. [`Reason`] is the union
+//! of them: the log field, the metric label, `X-Gate-Reason` and a row of the table in
+//! `docs/reasons.md`.
 
 use std::fmt;
 
-/// Declares the reasons of one outcome: variant, code and the sentence that explains it.
+/// Declares the reasons of one outcome: variant, code and one-sentence explanation.
 macro_rules! reasons {
     ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $code:literal,)+ }) => {
         $(#[doc = $about])+
@@ -16,10 +18,10 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// Every one, in the order of the documentation.
+            /// All of them, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The code in `X-Gate-Reason`, in the log and in the metric.
+            /// The code in `X-Gate-Reason`, the log and the metric.
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
@@ -39,69 +41,76 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why a request goes on: 200.
+    /// Why a request passes: 200.
     Granted {
-        /// The request carries no credential of ours; it goes on as it came.
+        /// The request carries no credential that the gate handles. It passes unchanged.
         NoToken = "no_token",
-        /// The path is open: nothing is asked about it.
+        /// The path is open (`policy.open_paths`). The gate checks nothing.
         OpenPath = "open_path",
-        /// The request exchanges a personal access token, which is in its body, for an access token; Label Studio verifies it.
+        /// The request exchanges a personal access token in its body for an access token. Label
+        /// Studio verifies it.
         TokenRefresh = "token_refresh",
-        /// Somebody must be signed in, and the session that the request carries is alive.
+        /// A signed-in user is required, and the request's session is valid.
         SessionValid = "session_valid",
-        /// The request carries a credential of Label Studio's own API. With `policy.anonymous = "require"` the gate has verified it.
+        /// The request carries a credential of Label Studio's own API. With
+        /// `policy.anonymous = "require"`, the gate has verified it.
         ApiCredential = "api_credential",
-        /// The credential was accepted and a session was opened.
+        /// The gate accepted the credential and opened a session.
         SessionOpened = "session_opened",
-        /// The credential was accepted and the user's session was already there.
+        /// The gate accepted the credential. The user already had a valid session.
         SessionKept = "session_kept",
-        /// The credential was accepted; the session of another user was ended and one opened for this user.
+        /// The gate accepted the credential, ended another user's session and opened one for this
+        /// user.
         UserSwitched = "user_switched",
-        /// The host application is out of reach; the session that the user already has in Label Studio goes on.
+        /// The host application is unreachable. The user keeps their existing session in Label
+        /// Studio.
         SessionKeptUnasked = "session_kept_unasked",
     }
 }
 
 reasons! {
-    /// Why a credential proves nothing. The request is treated as if it had not carried it.
+    /// Why a credential proves nothing. The request is treated as if it carried none.
     CredentialError {
-        /// The token is not a JSON Web Token in compact form, or holds a name twice.
+        /// The token is not a JSON Web Token in compact form, or contains a duplicate name.
         TokenMalformed = "token_malformed",
-        /// The token's header asks for something that the gate does not do (`crit`, `b64`, encryption).
+        /// The token's header requires a feature that the gate doesn't support (`crit`, `b64`,
+        /// encryption).
         TokenHeaderRefused = "token_header_refused",
-        /// The token names another algorithm than the one that belongs to the key, or none.
+        /// The token's algorithm is `none` or doesn't match the key.
         TokenAlgorithmRefused = "token_algorithm_refused",
-        /// The token is signed with another key, or was changed after it was signed.
+        /// The token was signed with another key or modified after signing.
         TokenSignatureInvalid = "token_signature_invalid",
-        /// The token names a key that its issuer does not have.
+        /// The token names a key ID that its issuer doesn't have.
         TokenKeyUnknown = "token_key_unknown",
-        /// The token's `exp` has passed.
+        /// The token has expired (`exp`).
         TokenExpired = "token_expired",
-        /// The token's `nbf` or `iat` lies in the future.
+        /// The token is not valid yet: its `nbf` or `iat` is in the future.
         TokenNotYetValid = "token_not_yet_valid",
         /// The token's `iss` is not the expected issuer.
         TokenIssuerRefused = "token_issuer_refused",
-        /// The token's `aud` does not name the gate.
+        /// The token's `aud` doesn't include the gate.
         TokenAudienceRefused = "token_audience_refused",
-        /// The token is good for longer than tokens of its issuer may be.
+        /// The token's lifetime exceeds the limit for its issuer.
         TokenLifetimeTooLong = "token_lifetime_too_long",
-        /// A claim that must be there, or a field of the host application's answer, is missing.
+        /// A required claim, or a required field of the host application's answer, is missing.
         TokenClaimMissing = "token_claim_missing",
-        /// A claim, or a field of the host application's answer, has a value of the wrong type or form.
+        /// A claim, or a field of the host application's answer, has the wrong type or format.
         TokenClaimInvalid = "token_claim_invalid",
-        /// A claim that is required has none of the accepted values.
+        /// A required claim has none of the accepted values.
         TokenClaimRefused = "token_claim_refused",
-        /// The issuer says that it has not verified the e-mail address.
+        /// The issuer says that the e-mail address is not verified.
         TokenEmailUnverified = "token_email_unverified",
-        /// The token has opened a session already, and tokens are good for one (`token.use = "once"`).
+        /// The token has already opened a session, and tokens are single-use
+        /// (`token.use = "once"`).
         TokenUsed = "token_used",
-        /// The token was revoked: it is on Label Studio's blacklist, or was issued before its user's sessions were revoked.
+        /// The token is revoked: it is on Label Studio's blacklist, or was issued before its user's
+        /// sessions were revoked.
         TokenRevoked = "token_revoked",
-        /// The organization does not accept API tokens of this kind.
+        /// The organization doesn't accept API tokens of this kind.
         ApiTokensDisabled = "api_tokens_disabled",
-        /// The request carries a token, and no method that takes tokens is switched on.
+        /// The request carries a token, but no token method is enabled.
         NoMethod = "no_method",
-        /// The host application knows no session of that name, or says that nobody is signed in to it.
+        /// The host application doesn't know the session, or says that its user is not signed in.
         ApplicationSessionUnknown = "client_session_unknown",
     }
 }
@@ -109,33 +118,36 @@ reasons! {
 reasons! {
     /// Why a request is refused: 403.
     Denied {
-        /// The credential is valid, but no user of Label Studio answers to it.
+        /// The credential is valid, but matches no user in Label Studio.
         UserUnknown = "user_unknown",
-        /// The credential is valid, but its user is not active in Label Studio.
+        /// The credential is valid, but its user is inactive in Label Studio.
         UserInactive = "user_inactive",
         /// The credential is valid, but its user was removed from the organization.
         UserRemoved = "user_removed",
-        /// The credential is valid, but its user is staff or a superuser, and was named by a username or by an issuer that may not let such users in.
+        /// The credential is valid, but its user is staff or a superuser, and was identified by
+        /// username or by an issuer that must not sign in such users.
         UserPrivileged = "user_privileged",
-        /// The credential is valid and an account may be created, but cannot be with this database; the log and `doctor` say why.
+        /// The credential is valid and may create an account, but this database doesn't allow it.
+        /// The log and `doctor` say why.
         UserNotCreated = "user_not_created",
-        /// A page of another origin made the browser send a request that changes something.
+        /// A page of another origin made the browser send a request that changes data.
         CrossSiteRequest = "cross_site_request",
-        /// The proxy did not say what the original request was, or said it in a form that cannot be read.
+        /// The proxy didn't describe the original request, or described it in a form that the gate
+        /// can't parse.
         RequestMalformed = "request_malformed",
     }
 }
 
 reasons! {
-    /// The gate cannot decide: 503, and the proxy lets nothing through.
+    /// The gate can't decide: 503. The proxy lets nothing through.
     Outage {
-        /// Postgres is out of reach or did not answer in time.
+        /// Postgres is unreachable or too slow.
         DatabaseUnavailable = "database_unavailable",
-        /// The key server of an issuer is out of reach, and none of its keys that are known has signed the token.
+        /// The issuer's key server is unreachable, and none of its known keys signed the token.
         KeyServerUnavailable = "key_server_unavailable",
-        /// The host application's API is out of reach, too slow, or answers with something else than agreed.
+        /// The host application's API is unreachable, too slow, or returned an unexpected answer.
         ApplicationApiUnavailable = "client_api_unavailable",
-        /// Too many requests are waiting already.
+        /// Too many requests are already waiting.
         Overloaded = "overloaded",
     }
 }
@@ -148,23 +160,23 @@ impl fmt::Display for Outage {
 
 impl std::error::Error for Outage {}
 
-/// Why a decision fell as it did, whatever its outcome.
+/// The reason for a decision, of any outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The request goes on.
+    /// The request passes.
     Granted(Granted),
     /// Its credential proves nothing.
     CredentialError(CredentialError),
-    /// Somebody must be signed in, and the request carries neither a credential nor a living session.
+    /// The request needs a signed-in user, and carries neither a credential nor a valid session.
     SignInRequired,
-    /// It is refused.
+    /// The request is refused.
     Denied(Denied),
-    /// Nobody can tell.
+    /// The gate can't decide.
     Outage(Outage),
 }
 
 impl Reason {
-    /// How many there are.
+    /// The number of reasons.
     pub const COUNT: usize =
         Granted::ALL.len() + CredentialError::ALL.len() + 1 + Denied::ALL.len() + Outage::ALL.len();
 
@@ -181,7 +193,7 @@ impl Reason {
             .chain(outages)
     }
 
-    /// Its place among all, from 0.
+    /// Its position in [`all`](Self::all), from 0.
     pub const fn index(self) -> usize {
         const CREDENTIALS: usize = Granted::ALL.len();
         const SIGN_IN: usize = CREDENTIALS + CredentialError::ALL.len();
@@ -194,7 +206,7 @@ impl Reason {
         }
     }
 
-    /// The code in `X-Gate-Reason`, in the log and in the metric.
+    /// The code in `X-Gate-Reason`, the log and the metric.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Granted(reason) => reason.code(),
@@ -205,7 +217,7 @@ impl Reason {
         }
     }
 
-    /// The reason with that code.
+    /// The reason with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::all().find(|reason| reason.code() == code)
     }
@@ -216,7 +228,7 @@ impl Reason {
             Self::Granted(reason) => reason.explanation(),
             Self::CredentialError(reason) => reason.explanation(),
             Self::SignInRequired => {
-                "Somebody must be signed in, and the request carries neither a credential nor a living session."
+                "A signed-in user is required, and the request carries neither a credential nor a valid session."
             }
             Self::Denied(reason) => reason.explanation(),
             Self::Outage(reason) => reason.explanation(),
@@ -230,14 +242,14 @@ mod tests {
 
     use super::*;
 
-    /// `docs/reasons.md` is made of the codes. `UPDATE_DOCS=1` writes it.
+    /// `docs/reasons.md` is generated from the codes. `UPDATE_DOCS=1` writes it.
     #[test]
-    fn the_table_of_reasons_is_up_to_date() {
+    fn reasons_table_is_up_to_date() {
         let mut table = String::from(concat!(
             "# Reasons\n\n",
-            "Each answer of the check carries one of these codes in `X-Gate-Reason`. It is the field `reason` of the log line and the label `reason` of the ",
-            "metric `label_studio_gate_checks_total`. The status is that of `policy.anonymous = \"pass\"`; with `\"require\"` a refused credential without a living session is 401.\n\n",
-            "| reason | status | what it means |\n|---|---|---|\n",
+            "Every auth response carries one of these codes in `X-Gate-Reason`. It is also the field `reason` of the log line and the label `reason` of the ",
+            "metric `label_studio_gate_checks_total`. The status applies to `policy.anonymous = \"pass\"`; with `\"require\"`, a refused credential without a valid session is 401.\n\n",
+            "| reason | status | meaning |\n|---|---|---|\n",
         ));
         for reason in Reason::all() {
             let status = match reason {
@@ -257,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_distinct_and_lead_back() {
+    fn codes_are_distinct_and_map_back_to_their_reason() {
         for (n, reason) in Reason::all().enumerate() {
             assert_eq!(reason.index(), n);
             assert_eq!(Reason::from_code(reason.code()), Some(reason));

@@ -1,6 +1,8 @@
-//! An administrator ends all sessions of a user (`POST /api/sso/revoke`).
+//! Revocation: an administrator ends all sessions of a user (`POST /api/sso/revoke`).
 //!
-//! In: an [`Admin`] and an e-mail address. Out: what became of the user's sessions and of the tokens that were issued to them.
+//! In: an [`Admin`] and an e-mail address. Out: what happened to the user's sessions and to the
+//! tokens issued to them. Afterwards, no session of that user is valid, as far as the session
+//! engine allows.
 
 use super::Gate;
 use super::identity::Identity;
@@ -9,41 +11,42 @@ use super::policy::Anonymous;
 use super::reason::Outage;
 use super::session::Engine;
 
-/// What a revocation did.
+/// The result of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revoked {
     /// Primary key in `htx_user`.
     pub user_id: i32,
-    /// What became of the sessions.
+    /// What happened to the sessions.
     pub sessions: Ended,
-    /// Whether tokens that were issued before are revoked too. Otherwise they stay good until they expire, because the gate's own
-    /// tables, where that would be noted, are not there.
+    /// Whether tokens issued so far are revoked too. If not, they stay valid until they expire,
+    /// because the gate's own tables, which record revocations, don't exist.
     pub tokens: bool,
 }
 
-/// What became of a user's sessions.
+/// What happened to a user's sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// So many rows were deleted.
+    /// This many rows were deleted.
     Rows(usize),
-    /// Every cookie is worth nothing from now on.
+    /// No existing cookie is valid any more.
     Cookies,
-    /// The user has a password: with signed cookies, that Label Studio alone looks at, only a change of it ends their sessions, and that is the
-    /// user's own.
+    /// The sessions are still valid: the user has a password. With signed cookies that only Label
+    /// Studio checks, only a password change ends sessions, and the gate doesn't change a user's
+    /// own password.
     HasPassword,
 }
 
 /// Why nothing was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokeError {
-    /// No user has that address.
+    /// No user has this address.
     UserUnknown,
     /// The user is a superuser, and the administrator is not.
     NotSuperuser {
-        /// Who cannot be revoked.
+        /// The user who can't be revoked.
         user_id: i32,
     },
-    /// Cannot say now.
+    /// The gate can't decide now.
     Outage(Outage),
 }
 
@@ -54,7 +57,8 @@ impl From<Outage> for RevokeError {
 }
 
 impl Gate {
-    /// Ends every session of the user with that address, and revokes the tokens that were issued to them, as far as that can be done.
+    /// Ends every session of the user with this address and revokes the tokens issued to them, as
+    /// far as possible.
     pub async fn revoke(&self, by: &Admin, email: &str) -> Result<Revoked, RevokeError> {
         let identity = Identity::Email(email.to_owned());
         let user = self.users.current.find(&identity).await?;
@@ -63,7 +67,7 @@ impl Gate {
             return Err(RevokeError::NotSuperuser { user_id: user.id });
         }
         let now = self.clock.now();
-        // First of all, so that no token opens a session behind the one that was just ended.
+        // Revoke tokens first, so that none opens a new session while sessions are being ended.
         let tokens = self.users.recent.revoke(user.id, now).await?;
         let sessions = match self.sessions.engine() {
             Engine::Database => Ended::Rows(self.sessions.end_all_of(user.id, now).await?),

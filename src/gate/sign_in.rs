@@ -1,4 +1,4 @@
-//! Signing in and out by a page of the gate's own, where the check answers a proxy.
+//! Signing in and out on the gate's own routes, rather than in an auth subrequest.
 
 use super::Gate;
 use super::credential::{self, Credential};
@@ -8,15 +8,17 @@ use super::verdict::{Denial, Grant, Rejection};
 use super::visit::Visit;
 
 impl Gate {
-    /// Logs in with `token` alone, for a request that brings it in another way than the proxy's check looks for.
+    /// Logs in with `token` alone, for a request that carries it in a different place than an auth
+    /// subrequest does.
     ///
-    /// A form that another site posts is refused unless its origin is allowed: it could sign the visitor in as somebody else.
+    /// A form posted by another site is refused unless its origin is allowed: it could sign the
+    /// visitor in as another user.
     pub async fn sign_in(
         &self,
         token: &str,
         subrequest: &Subrequest<'_>,
     ) -> Result<Grant, Rejection> {
-        if !self.policy.may_post(subrequest) {
+        if !self.policy.may_sign_in(subrequest) {
             let denial = Denial::new(Denied::CrossSiteRequest, None);
             return Err(Rejection::Denial(denial));
         }
@@ -26,13 +28,13 @@ impl Gate {
             .await
     }
 
-    /// The token in the query of `uri`, and `uri` without it.
+    /// Returns the token in the query of `uri`, and `uri` without it.
     pub fn token_in(&self, uri: &str) -> Option<(String, String)> {
         credential::cut_out(uri, &self.sources.parameter)
     }
 
-    /// Ends the session that the request brought. The cookies to take from the browser; `None`: the visitor has to say so first, since another
-    /// site may have sent the request.
+    /// Ends the request's session. Returns the `Set-Cookie` values that delete its cookies, or
+    /// `None` if the visitor has to confirm first because another site may have sent the request.
     pub async fn sign_out(
         &self,
         subrequest: &Subrequest<'_>,
@@ -44,7 +46,7 @@ impl Gate {
         visit.sign_out().await.map(Some)
     }
 
-    /// Whether the request brought a session of somebody who is signed in.
+    /// Whether the request carries the session of a signed-in user.
     pub async fn has_living_session(&self, subrequest: &Subrequest<'_>) -> Result<bool, Outage> {
         let visit = Visit::begin(self, subrequest).await?;
         visit.is_signed_in().await

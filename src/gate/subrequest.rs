@@ -1,7 +1,8 @@
-//! Stage 1: what the proxy asked.
+//! Stage 1: the subrequest.
 //!
-//! In: the parts of the subrequest that the adapter read, each from the one place that belongs to that kind of proxy. Out: a
-//! [`Subrequest`]. Afterwards holds: the URI has a path, and the cookies can be searched and rewritten without being copied.
+//! In: the parts of the original request, each read by the HTTP adapter from the one header that
+//! this kind of proxy sets. Out: a [`Subrequest`]. Afterwards, the URI has a path, and cookies can
+//! be searched and rewritten without copying.
 
 pub use super::cookies::CookieHeader;
 
@@ -17,7 +18,7 @@ pub struct Subrequest<'r> {
     provenance: Provenance<'r>,
 }
 
-/// Where a request comes from, as the browser and the proxy tell it.
+/// Where the request comes from, according to the browser and the proxy.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Provenance<'r> {
     /// `Sec-Fetch-Site`
@@ -28,22 +29,22 @@ pub struct Provenance<'r> {
     pub host: Option<&'r str>,
     /// `Referer`
     pub referer: Option<&'r str>,
-    /// The peer's address, as a trusted proxy tells it.
+    /// The peer's address, as reported by a trusted proxy.
     pub peer: Option<&'r str>,
 }
 
 impl<'r> Subrequest<'r> {
-    /// A request for `uri` (path and query) with those cookies.
+    /// A request for `uri` (path and query) with these cookies.
     ///
-    /// `api_credential` is the credential of Label Studio's own API that it carries. `None` when `uri` is no origin-form of a request
-    /// target (RFC 9112 §3.2.1): what cannot be read is not judged.
+    /// `api_credential` is its credential for Label Studio's own API. Returns `None` if `uri` is
+    /// not in origin-form (RFC 9112 §3.2.1): the gate doesn't judge what it can't parse.
     pub fn new(
         uri: &'r str,
         cookies: CookieHeader<'r>,
         api_credential: Option<ApiCredential<'r>>,
     ) -> Option<Self> {
-        let plain = uri.starts_with('/') && !uri.bytes().any(|b| b <= b' ' || b == 0x7f);
-        plain.then_some(Self {
+        let is_origin_form = uri.starts_with('/') && !uri.bytes().any(|b| b <= b' ' || b == 0x7f);
+        is_origin_form.then_some(Self {
             uri,
             cookies,
             api_credential,
@@ -52,14 +53,14 @@ impl<'r> Subrequest<'r> {
         })
     }
 
-    /// The same request with another method, and with what is known of its sender.
+    /// The same request with this method and provenance.
     pub const fn sent_by(mut self, method: &'r str, provenance: Provenance<'r>) -> Self {
         self.method = method;
         self.provenance = provenance;
         self
     }
 
-    /// Its method.
+    /// The request method.
     pub const fn method(&self) -> &'r str {
         self.method
     }
@@ -74,7 +75,7 @@ impl<'r> Subrequest<'r> {
         self.provenance.origin
     }
 
-    /// The host that it is for.
+    /// `Host` of the original request.
     pub const fn host(&self) -> Option<&'r str> {
         self.provenance.host
     }
@@ -84,17 +85,17 @@ impl<'r> Subrequest<'r> {
         self.provenance.referer
     }
 
-    /// The peer's address, as a trusted proxy tells it.
+    /// The peer's address, as reported by a trusted proxy.
     pub const fn peer(&self) -> Option<&'r str> {
         self.provenance.peer
     }
 
-    /// The part before the `?`: what may be logged.
+    /// The part before the `?`, which is safe to log.
     pub fn path(&self) -> &'r str {
         self.uri.split_once('?').map_or(self.uri, |(path, _)| path)
     }
 
-    /// The part behind the `?`.
+    /// The part after the `?`.
     pub fn query(&self) -> Option<&'r str> {
         self.uri.split_once('?').map(|(_, query)| query)
     }
@@ -104,7 +105,7 @@ impl<'r> Subrequest<'r> {
         &self.cookies
     }
 
-    /// The credential of Label Studio's own API that it carries.
+    /// The credential for Label Studio's own API.
     pub const fn api_credential(&self) -> Option<ApiCredential<'r>> {
         self.api_credential
     }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_origin_form_is_a_uri() {
+    fn uri_must_be_in_origin_form() {
         let subrequest =
             |uri| Subrequest::new(uri, CookieHeader::new(std::iter::empty()), None).is_some();
         assert!(subrequest("/"));

@@ -1,9 +1,9 @@
 //! Stage 5: [`Claimant`] → [`ActiveUser`].
 //!
-//! In: the name under which a user is to be looked up, and what may be done for them. Out: a user who may come in, and who was created where
-//! that is allowed. Afterwards holds: an `ActiveUser` was active and a
-//! member when the row was read; the statement that opens the session asks again, so a row from a cache lets nobody in who was shut
-//! out meanwhile.
+//! In: the identity to look up, and what the issuer may do for the user. Out: a user who may sign
+//! in, created if the issuer may do that. Afterwards, the user was active and a member of the
+//! organization when the row was read. The statement that opens the session checks this again, so a
+//! cached row never admits a user who has been deactivated since.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,16 +14,17 @@ use super::clock::unix_seconds_f64;
 use super::identity::{Claimant, Identity, Profile, is_email_address};
 use super::reason::{Denied, Outage};
 
-/// Where users are looked up and accounts are made.
+/// Looks users up and creates accounts.
 #[async_trait]
 pub trait UserDirectory: Send + Sync {
-    /// The user of that name, if there is exactly one.
+    /// The user with this identity, if there is exactly one.
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage>;
 
-    /// Makes an account with all that a sign-up makes, unless there is one of that address already: two first requests make one user.
-    async fn create(&self, person: &NewUser) -> Result<Created, Outage>;
+    /// Creates an account with everything that a sign-up creates, unless an account with this
+    /// address exists. Two concurrent first requests create one user.
+    async fn create(&self, user: &NewUser) -> Result<Created, Outage>;
 
-    /// Brings first and last name up to date. What `profile` says nothing about stays.
+    /// Updates the first and last name. Empty fields of `profile` leave the stored name unchanged.
     async fn rename(
         &self,
         user: &UserRow,
@@ -31,21 +32,23 @@ pub trait UserDirectory: Send + Sync {
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage>;
 
-    /// Gives a user without a usable password another unusable one, which ends every session of theirs whatever the engine: each is tied to
-    /// that column. False: the user has a password of their own, which is not touched.
+    /// Replaces an unusable password with another unusable one. This ends all sessions of the user
+    /// with either engine, because every session is tied to that column. Returns false and changes
+    /// nothing if the user has a password of their own.
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage>;
 
-    /// Notes that what was issued to the user up to `at`, sessions and tokens, is revoked. False: the gate's own tables are not there, so
-    /// that it cannot be noted.
+    /// Records that all sessions and tokens issued to the user up to `at` are revoked. Returns
+    /// false if the gate's own tables don't exist, so nothing was recorded.
     async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage>;
 }
 
-/// The directory, as it was some seconds ago and as it is now. Writes go through `recent`, which then knows of them.
+/// The user directory with and without a cache. Writes go through `recent`, so that its cache
+/// learns of them.
 #[derive(Clone)]
 pub struct Users {
-    /// Its answers may be some seconds old.
+    /// Answers may be a few seconds old.
     pub recent: Arc<dyn UserDirectory>,
-    /// Its answers are current.
+    /// Answers are current.
     pub current: Arc<dyn UserDirectory>,
 }
 
@@ -65,38 +68,40 @@ impl Users {
 /// How old an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// A few seconds are fine.
+    /// A few seconds old.
     Recent,
-    /// As it is now.
+    /// Current.
     Current,
 }
 
-/// Somebody who gets an account.
+/// An account to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// With its ASCII letters in lower case: Label Studio's login form lowers what is typed, and the look-up folds no other letter.
+    /// The address with its ASCII letters in lower case. Label Studio's login form lowercases its
+    /// input, and the look-up folds no other letters.
     pub email: String,
-    /// Names, as far as they are known.
+    /// The names, as far as they are known.
     pub profile: Profile,
 }
 
-/// What became of an account to be created.
+/// The result of creating an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It is there now, whoever made it.
+    /// The account exists now, created by this request or another.
     Yes,
-    /// Label Studio's tables ask for something that the gate doesn't know, or there is no organization yet.
+    /// Label Studio's tables require something that the gate doesn't know, or no organization
+    /// exists yet.
     NotPossible,
 }
 
-/// What the gate knows of a user: columns of `htx_user` and of the membership.
+/// A user: columns of `htx_user` and of the organization membership.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserRow {
     /// `id`
     pub id: i32,
     /// `email`
     pub email: String,
-    /// `password` as stored: a hash, or `!…` for an unusable one. Every session of the user depends on it.
+    /// `password` as stored: a hash, or `!…` if unusable. Every session of the user depends on it.
     pub password: String,
     /// `is_active`, and not `is_deleted` where that column exists (Label Studio 1.9.1 to 1.10.0).
     pub is_active: bool,
@@ -110,16 +115,19 @@ pub struct UserRow {
     pub last_name: String,
     /// `active_organization_id`
     pub active_organization_id: Option<i32>,
-    /// Whether the membership in the active organization (or, without one, every membership there is) carries a `deleted_at`.
+    /// Whether the membership in the active organization has a `deleted_at`; without an active
+    /// organization, whether every membership has one.
     pub removed_from_organization: bool,
-    /// How long after its login Label Studio ends a session of the active organization (`session_policy_sessiontimeoutpolicy`, since 1.20);
-    /// `None` where the organization has no such policy.
+    /// How long after login Label Studio ends a session of the active organization
+    /// (`session_policy_sessiontimeoutpolicy`, since 1.20); `None` if the organization has no such
+    /// policy.
     pub max_session_age: Option<Duration>,
-    /// Up to when what was issued to the user is revoked; `None`: never, or the gate's own tables are not there.
+    /// Sessions and tokens issued up to this time are revoked; `None` if there was no revocation or
+    /// the gate's own tables don't exist.
     pub revoked_at: Option<SystemTime>,
 }
 
-/// Without the e-mail address, the names and the password hash.
+/// Omits the e-mail address, the names and the password hash.
 impl std::fmt::Debug for UserRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRow")
@@ -133,9 +141,9 @@ impl std::fmt::Debug for UserRow {
 /// Why there is no [`ActiveUser`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAdmitted {
-    /// The user may not come in.
+    /// The user may not sign in.
     Refused(Denied),
-    /// It cannot be said now.
+    /// The gate can't decide now.
     Outage(Outage),
 }
 
@@ -151,14 +159,14 @@ impl From<Outage> for NotAdmitted {
     }
 }
 
-/// A user who may come in.
+/// Evidence that a user may sign in.
 #[derive(Debug, Clone)]
 pub struct ActiveUser(Arc<UserRow>);
 
 impl ActiveUser {
-    /// The user of that name, if they may come in.
+    /// The user with this identity, if they may sign in.
     ///
-    /// Never refuses on an old answer, but reads the row anew first.
+    /// Never refuses on a cached row; re-reads it first.
     pub async fn resolve(
         users: &Users,
         claimant: &Claimant,
@@ -174,58 +182,61 @@ impl ActiveUser {
             (admitted, _) => admitted,
         };
         match user {
-            Ok(user) => Ok(user.up_to_date(users, claimant).await),
+            Ok(user) => Ok(user.with_current_names(users, claimant).await),
             Err(Denied::UserUnknown) => Self::create(users, claimant).await,
             Err(reason) => Err(reason.into()),
         }
     }
 
-    /// An account for somebody who has none, where that is allowed.
+    /// Creates an account if the issuer may do that.
     async fn create(users: &Users, claimant: &Claimant) -> Result<Self, NotAdmitted> {
         let email = match &claimant.identity {
             Identity::Email(email) if claimant.admission.create && is_email_address(email) => email,
             _ => return Err(Denied::UserUnknown.into()),
         };
-        let person = NewUser {
+        let new_user = NewUser {
             email: email.to_ascii_lowercase(),
             profile: claimant.profile.clone(),
         };
-        match users.recent.create(&person).await? {
+        match users.recent.create(&new_user).await? {
             Created::NotPossible => Err(Denied::UserNotCreated.into()),
             Created::Yes => {
-                // Where several users have this address in different cases, none was created, and none is meant.
+                // Several users may have this address in different cases. Then none was created,
+                // and the look-up finds none.
                 let row = users.current.find(&claimant.identity).await?;
                 Ok(Self::admit(row, claimant)?)
             }
         }
     }
 
-    /// The user with the names that the issuer knows. Nobody stays outside because a name could not be written.
-    async fn up_to_date(self, users: &Users, claimant: &Claimant) -> Self {
-        let (row, said) = (&self.0, &claimant.profile);
-        let differs = |said: &str, stored: &str| !said.is_empty() && said != stored;
-        let renamed =
-            differs(&said.first_name, &row.first_name) || differs(&said.last_name, &row.last_name);
+    /// The user with the issuer's names. A failure to update the names never blocks the sign-in.
+    async fn with_current_names(self, users: &Users, claimant: &Claimant) -> Self {
+        let (row, profile) = (&self.0, &claimant.profile);
+        let differs = |claimed: &str, stored: &str| !claimed.is_empty() && claimed != stored;
+        let renamed = differs(&profile.first_name, &row.first_name)
+            || differs(&profile.last_name, &row.last_name);
         if !renamed || !claimant.admission.update_names {
             return self;
         }
-        match users.recent.rename(row, &claimant.identity, said).await {
-            Ok(row) => Self(row),
+        match users.recent.rename(row, &claimant.identity, profile).await {
+            Ok(row) => Self::admit(Some(row), claimant).unwrap_or(self),
             Err(_) => self,
         }
     }
 
-    /// The only way to one: the row exists, is active, was not removed from the organization, and whoever vouches may let such users in.
+    /// The only constructor: the row exists, is active, wasn't removed from the organization, and
+    /// the issuer may sign in such users.
     ///
-    /// A username never admits staff or superusers: unlike an address it is not unique, and many issuers let people choose theirs.
+    /// A username never admits staff or superusers: unlike an address it is not unique, and many
+    /// issuers let users choose theirs.
     fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Denied> {
         let by_username = matches!(claimant.identity, Identity::Username(_));
-        let privileged = claimant.admission.privileged && !by_username;
+        let may_be_privileged = claimant.admission.privileged && !by_username;
         match row {
             None => Err(Denied::UserUnknown),
             Some(row) if !row.is_active => Err(Denied::UserInactive),
             Some(row) if row.removed_from_organization => Err(Denied::UserRemoved),
-            Some(row) if row.is_privileged && !privileged => Err(Denied::UserPrivileged),
+            Some(row) if row.is_privileged && !may_be_privileged => Err(Denied::UserPrivileged),
             Some(row) => Ok(Self(row)),
         }
     }
@@ -250,7 +261,7 @@ impl ActiveUser {
         self.0.active_organization_id
     }
 
-    /// How long after its login Label Studio ends a session of that organization, where it has a policy of its own.
+    /// How long after login Label Studio ends a session, if the organization has its own policy.
     pub fn max_session_age(&self) -> Option<Duration> {
         self.0.max_session_age
     }
@@ -260,12 +271,13 @@ impl ActiveUser {
         self.0.is_superuser
     }
 
-    /// Up to when what was issued to the user is revoked.
+    /// Sessions and tokens issued up to this time are revoked.
     pub fn revoked_at(&self) -> Option<SystemTime> {
         self.0.revoked_at
     }
 
-    /// Whether something that was issued at `at`, in seconds since the epoch, is revoked. What doesn't say when it was issued is, too.
+    /// Whether something issued at `at`, in seconds since the epoch, is revoked. An unknown issue
+    /// time counts as revoked.
     pub fn has_revoked(&self, at: Option<f64>) -> bool {
         self.0
             .revoked_at

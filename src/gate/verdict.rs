@@ -1,16 +1,17 @@
-//! Stage 7: what the proxy is told.
+//! Stage 7: the verdict.
 //!
-//! In: the outcome of the stages before. Out: a [`Grant`] (go on, and with which cookies) or a [`Rejection`]: a [`Denial`], a
-//! [`SignInRequired`] or an [`Outage`] (cannot decide). Afterwards holds: whoever has a `Grant` has passed every check, because only
-//! the gate itself can make one; and each outcome has one [`Reason`].
+//! In: the results of the earlier stages. Out: a [`Grant`] (proceed, with these cookies) or a
+//! [`Rejection`]: a [`Denial`], a [`SignInRequired`] or an [`Outage`]. Afterwards, a `Grant` is
+//! proof that every check passed, because only the gate can create one. Each outcome has exactly
+//! one [`Reason`].
 
 use super::reason::{CredentialError, Denied, Granted, Outage, Reason};
 use super::user::ActiveUser;
 use super::verify::Method;
 
-/// Go on, and with which cookies.
+/// Evidence that the request may proceed, and the cookies to send.
 ///
-/// The cookie values are complete and ready for their headers; `None` means that nothing is to be sent.
+/// Cookie values are complete header values; `None` means that nothing is sent.
 #[derive(Debug)]
 pub struct Grant {
     reason: Reason,
@@ -18,29 +19,29 @@ pub struct Grant {
     cookies: Cookies,
 }
 
-/// Who was logged in by this request.
+/// The user that this request logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// Primary key in `htx_user`.
     pub user_id: i32,
-    /// The user's e-mail address as Label Studio has it.
+    /// The user's e-mail address as stored in Label Studio.
     pub email: String,
-    /// The method that vouched for the user.
+    /// The method that verified the credential.
     pub method: Method,
 }
 
-/// The cookies of an answer, each a whole header value.
+/// The cookies of an answer, each a complete header value.
 #[derive(Default, PartialEq, Eq)]
 pub struct Cookies {
-    /// The `Cookie` header for Label Studio, when it differs from the one that came in.
+    /// The `Cookie` header for Label Studio, if it differs from the request's.
     pub request: Option<Vec<u8>>,
-    /// `Set-Cookie` of the session.
+    /// `Set-Cookie` that sets the session.
     pub session: Option<String>,
     /// `Set-Cookie` that deletes the token's cookie.
     pub token_deletion: Option<String>,
 }
 
-/// Tells which cookies there are and never what is in them: a session cookie is a credential.
+/// Shows which cookies are present but never their values: a session cookie is a credential.
 impl std::fmt::Debug for Cookies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cookies")
@@ -52,30 +53,17 @@ impl std::fmt::Debug for Cookies {
 }
 
 impl Grant {
-    /// The request goes on as it came.
+    /// The request passes unchanged.
     pub(super) fn untouched(reason: Granted) -> Self {
         Self::without_login(reason, Cookies::default())
     }
 
-    /// The request goes on and logs nobody in. A token is taken from it.
-    pub(super) fn without_login(reason: Granted, cookies: Cookies) -> Self {
-        Self {
-            reason: reason.into(),
-            login: None,
-            cookies,
-        }
+    /// The request passes without a login. If it carried a token, the token is removed.
+    pub(super) fn without_login(reason: impl Into<Reason>, cookies: Cookies) -> Self {
+        Self::new(reason.into(), None, cookies)
     }
 
-    /// The request goes on as if it had not carried its credential, which proves nothing.
-    pub(super) fn ignoring(credential: CredentialError, cookies: Cookies) -> Self {
-        Self {
-            reason: credential.into(),
-            login: None,
-            cookies,
-        }
-    }
-
-    /// The request goes on as `user`.
+    /// The request passes as `user`.
     pub(super) fn logged_in(
         reason: Granted,
         user: &ActiveUser,
@@ -87,47 +75,52 @@ impl Grant {
             email: user.email().to_owned(),
             method,
         };
+        Self::new(reason.into(), Some(login), cookies)
+    }
+
+    /// The only constructor.
+    const fn new(reason: Reason, login: Option<Login>, cookies: Cookies) -> Self {
         Self {
-            reason: reason.into(),
-            login: Some(login),
+            reason,
+            login,
             cookies,
         }
     }
 
-    /// Why.
+    /// The reason.
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Who, when a token was accepted.
+    /// The user, if this request logged one in.
     pub const fn login(&self) -> Option<&Login> {
         self.login.as_ref()
     }
 
-    /// The cookies to hand on.
+    /// The cookies to send.
     pub const fn cookies(&self) -> &Cookies {
         &self.cookies
     }
 }
 
-/// Not granted.
+/// Why the request may not proceed.
 #[derive(Debug)]
 pub enum Rejection {
     /// The request is refused: 403.
     Denial(Denial),
-    /// Somebody must be signed in, and nobody is: 401.
+    /// The request needs a signed-in user: 401.
     SignInRequired(SignInRequired),
-    /// The gate cannot decide now: 503.
+    /// The gate can't decide now: 503.
     Outage(Outage),
 }
 
 impl Rejection {
-    /// A request that cannot be read is refused (GHSA-68wm-pfjf-wqp6).
+    /// The request can't be parsed, so it is refused (GHSA-68wm-pfjf-wqp6).
     pub const fn malformed() -> Self {
         Self::Denial(Denial::new(Denied::RequestMalformed, None))
     }
 
-    /// Why.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Denial(denial) => denial.reason.into(),
@@ -136,9 +129,10 @@ impl Rejection {
         }
     }
 
-    /// `Set-Cookie` that deletes the token's cookie, where the request came with one.
+    /// `Set-Cookie` that deletes the token's cookie, if the request carries one.
     ///
-    /// Otherwise the browser would send it with every further request, and each would be refused.
+    /// Without it, the browser would resend the token with every request, and each would be
+    /// refused.
     pub fn token_deletion(&self) -> Option<&str> {
         match self {
             Self::Denial(denial) => denial.token_deletion.as_deref(),
@@ -154,7 +148,7 @@ impl From<Outage> for Rejection {
     }
 }
 
-/// The request is refused, because of who sent it or of where it comes from.
+/// The request is refused because of its user or its origin.
 #[derive(Debug)]
 pub struct Denial {
     reason: Denied,
@@ -169,13 +163,13 @@ impl Denial {
         }
     }
 
-    /// Why.
+    /// The reason.
     pub const fn reason(&self) -> Denied {
         self.reason
     }
 }
 
-/// Somebody must be signed in, and nobody is.
+/// The request needs a signed-in user and has none.
 #[derive(Debug)]
 pub struct SignInRequired {
     refused: Option<CredentialError>,
@@ -183,7 +177,8 @@ pub struct SignInRequired {
 }
 
 impl SignInRequired {
-    /// `refused`: what is wrong with the credential that the request carries; `None`: it carries none.
+    /// `refused` is the reason why the request's credential is unacceptable; `None` if it carries
+    /// none.
     pub(super) const fn new(
         refused: Option<CredentialError>,
         token_deletion: Option<String>,
@@ -194,7 +189,7 @@ impl SignInRequired {
         }
     }
 
-    /// Why.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         self.refused.map_or(Reason::SignInRequired, Reason::from)
     }

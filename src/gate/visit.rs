@@ -1,12 +1,16 @@
 //! One request on its way through the stages.
 //!
-//! In: a [`Subrequest`]. Out: a [`Grant`] or a [`Rejection`]. A [`Visit`] owns what the stages hand on: whose cookies are whose, the
-//! moment, and what tells the sender from others.
+//! In: a [`Subrequest`]. Out: a [`Grant`] or a [`Rejection`]. [`Visit::log_in`] runs the stages in
+//! order. A [`Visit`] holds what they share: the session cookies, the current time and a digest of
+//! the peer's address.
+
+mod cookies;
 
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use self::cookies::SessionCookies;
 use super::Gate;
 use super::credential::Credential;
 use super::identity::{Claimant, Identity};
@@ -15,41 +19,23 @@ use super::reason::{CredentialError, Denied, Granted, Outage};
 use super::session::{Opened, Sender};
 use super::subrequest::Subrequest;
 use super::user::{ActiveUser, Freshness, NotAdmitted};
-use super::verdict::{Cookies, Denial, Grant, Rejection, SignInRequired};
+use super::verdict::{Denial, Grant, Rejection, SignInRequired};
 use super::verify::{Unverified, VerifiedClaims};
-use crate::django::CookieAttributes;
-
-/// A browser sends one cookie of a name for each path and domain. More is an attempt to make work.
-const MOST_COOKIES: usize = 4;
 
 /// One request.
 pub(super) struct Visit<'v> {
     gate: &'v Gate,
     subrequest: &'v Subrequest<'v>,
     cookies: SessionCookies<'v>,
-    peer: [u8; 32],
+    peer_digest: [u8; 32],
     now: SystemTime,
 }
 
-/// Whose the session cookies of a request are.
-///
-/// Label Studio's and the host application's may have one name, Django's `sessionid`: browsers keep cookies apart by domain and path and
-/// send all of them, and nothing in the header tells whose is whose. Label Studio's own is the one that its store or its signature
-/// knows; it is never shown to the application's API, nor the application's to Label Studio.
-#[derive(Default)]
-struct SessionCookies<'v> {
-    label_studio: Option<&'v str>,
-    application: Option<&'v str>,
-    /// Another could be taken for Label Studio's, so that it must be shown its own alone: both have one name, or one of that name is
-    /// written so that servers read it differently.
-    mixed: bool,
-}
-
-/// Why a credential logs nobody in.
+/// Why a credential doesn't log a user in.
 enum NoLogin {
-    /// It proves nothing; the next one may.
+    /// It proves nothing. The next credential may.
     Unverified(Unverified),
-    /// The request is refused, whatever else it carries.
+    /// The request is rejected, whatever other credentials it carries.
     Rejected(Rejection),
 }
 
@@ -72,54 +58,36 @@ impl From<Outage> for NoLogin {
 }
 
 impl<'v> Visit<'v> {
-    /// Tells the request's cookies apart.
+    /// Reads the request's session cookies.
     pub(super) async fn begin(
         gate: &'v Gate,
         subrequest: &'v Subrequest<'v>,
     ) -> Result<Self, Outage> {
         let now = gate.clock.now();
-        let cookies = gate.session_cookies(subrequest, now).await?;
+        let cookies = SessionCookies::of(subrequest, gate, now).await?;
         Ok(Self {
             gate,
             subrequest,
             cookies,
-            peer: gate.peer(subrequest),
+            peer_digest: gate.peer_digest(subrequest),
             now,
         })
     }
 
-    /// Refuses what a page of another site makes the browser send, where it could change something and the browser adds a credential.
+    /// Refuses a cross-site request that could change something with the user's credentials.
     pub(super) fn refuse_cross_site(&self) -> Result<(), Rejection> {
         let token_cookie = self.gate.sources.cookie.as_deref();
-        let cookies = &self.cookies;
-        let ambient = cookies.label_studio.is_some()
-            || cookies.application.is_some()
-            || token_cookie.is_some_and(|name| self.subrequest.cookies().contains(name));
-        match self
-            .gate
-            .policy
-            .refuses_as_foreign(self.subrequest, ambient)
-        {
-            true => Err(self.denied(Denied::CrossSiteRequest)),
+        let has_token_cookie =
+            token_cookie.is_some_and(|name| self.subrequest.cookies().contains(name));
+        let ambient = self.cookies.has_session() || has_token_cookie;
+        let policy = &self.gate.policy;
+        match policy.refuses_cross_site(self.subrequest, ambient) {
+            true => Err(self.deny(Denied::CrossSiteRequest)),
             false => Ok(()),
         }
     }
 
-    /// Ends the session where the request is Label Studio's own "Log out". Where the request reaches Label Studio, that deletes its row itself.
-    pub(super) async fn note_sign_out(&self, reaches_label_studio: bool) -> Result<(), Outage> {
-        let sessions = &self.gate.sessions;
-        match self.cookies.label_studio {
-            Some(session) if self.gate.policy.is_label_studios_sign_out(self.subrequest) => {
-                match reaches_label_studio {
-                    true => sessions.end_by_label_studio(session, self.now).await,
-                    false => sessions.end(session, self.now).await,
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Stage 2: the credentials that the request carries, in the order in which they are tried.
+    /// Stage 2: the request's credentials, in the order in which they are tried.
     pub(super) fn credentials(&self) -> impl Iterator<Item = Credential<'v>> + use<'v> {
         Credential::find(
             self.subrequest,
@@ -128,57 +96,52 @@ impl<'v> Visit<'v> {
         )
     }
 
-    /// The first credential that is acceptable decides; without one the request goes on as it is, where it may.
+    /// Tries the credentials in turn. The first acceptable one decides; without one, the request
+    /// proceeds unauthenticated.
     pub(super) async fn log_in_with(
         &self,
         credentials: impl Iterator<Item = Credential<'_>>,
     ) -> Result<Grant, Rejection> {
-        let mut unverified = None;
+        let mut first_failure = None;
         for credential in credentials {
             match self.log_in(&credential).await {
                 Ok(grant) => return Ok(grant),
                 Err(NoLogin::Rejected(rejection)) => return Err(rejection),
-                // The first credential is the one that counted, so its reason is the one to tell.
-                Err(NoLogin::Unverified(why)) => unverified = unverified.or(Some(why)),
+                // The first credential has precedence, so report its reason.
+                Err(NoLogin::Unverified(why)) => first_failure = first_failure.or(Some(why)),
             }
         }
-        match unverified {
-            None => self.go_on(None).await,
+        match first_failure {
+            None => self.proceed(None).await,
             Some(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
-                self.go_on(Some(why)).await
+                self.proceed(Some(why)).await
             }
-            Some(Unverified::Outage(outage)) => self.go_on_undecided(outage).await,
+            Some(Unverified::Outage(outage)) => self.proceed_despite(outage).await,
         }
     }
 
-    /// Stages 3 to 7, for one credential.
+    /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict.
     async fn log_in(&self, credential: &Credential<'_>) -> Result<Grant, NoLogin> {
         let claims = self.gate.verifier.verify(credential, self.now).await?;
         let claimant = Claimant::from_claims(&claims)?;
         for freshness in self.freshness(&claims) {
-            let user = self.admit(&claimant, &claims, freshness).await?;
+            let user = self.find_user(&claimant, &claims, freshness).await?;
             let session = self.open_session(&user, &claims, freshness).await?;
-            let (reason, cookies) = match session {
-                // The row in hand is not the one that is stored: once more, with that.
-                Opened::UserChanged => continue,
-                Opened::TokenUsed => return Err(CredentialError::TokenUsed.into()),
-                Opened::Kept => (Granted::SessionKept, self.cookies_without_token()),
-                Opened::New {
-                    value,
-                    set_cookie,
-                    reason,
-                } => (reason, self.cookies_with(&value, set_cookie)),
-            };
-            return Ok(Grant::logged_in(reason, &user, claims.method(), cookies));
+            if let Some(grant) = self.grant(session, &user, &claims)? {
+                return Ok(grant);
+            }
+            // The user's row changed since it was read. Re-read it and try again.
         }
-        // The row changed between two statements, twice: whoever does that is not done yet.
+        // The row changed twice between read and write, so a writer is still at work.
         Err(Outage::DatabaseUnavailable.into())
     }
 
-    /// How old the user's row may be, for the first attempt and for the second.
+    /// How old the user's row may be, for the first and for the second attempt.
     ///
-    /// The statement that records a login compares the row with what is stored. Where a token came with a session, which might be kept without
-    /// a statement, the row is read. The application's session comes with every request, so that its user is read once in some seconds.
+    /// The statement that records a login compares the row with what is stored, so a cached row is
+    /// safe there. A token that comes with a session may keep that session without any statement,
+    /// so the row must be current. The host application's session comes with every request, so its
+    /// user is read only once every few seconds.
     fn freshness(&self, claims: &VerifiedClaims) -> [Freshness; 2] {
         let first = match self.cookies.label_studio {
             Some(_) if claims.expires().is_some() => Freshness::Current,
@@ -187,8 +150,8 @@ impl<'v> Visit<'v> {
         [first, Freshness::Current]
     }
 
-    /// Stage 5: the user, if they may come in with these claims.
-    async fn admit(
+    /// Stage 5: the user, if they may sign in with these claims.
+    async fn find_user(
         &self,
         claimant: &Claimant,
         claims: &VerifiedClaims,
@@ -197,11 +160,11 @@ impl<'v> Visit<'v> {
         let user = match ActiveUser::resolve(&self.gate.users, claimant, freshness).await {
             Ok(user) => user,
             Err(NotAdmitted::Refused(reason)) => {
-                return Err(NoLogin::Rejected(self.denied(reason)));
+                return Err(NoLogin::Rejected(self.deny(reason)));
             }
             Err(NotAdmitted::Outage(outage)) => return Err(outage.into()),
         };
-        // The application's session is no token: it says at each request that its user is signed in.
+        // Only tokens can be revoked: the host application confirms its session on every request.
         let is_token = claims.expires().is_some();
         if is_token && user.has_revoked(claims.issued_at()) {
             return Err(CredentialError::TokenRevoked.into());
@@ -209,7 +172,7 @@ impl<'v> Visit<'v> {
         Ok(user)
     }
 
-    /// Stage 6.
+    /// Stage 6: the user's session.
     async fn open_session(
         &self,
         user: &ActiveUser,
@@ -217,21 +180,41 @@ impl<'v> Visit<'v> {
         freshness: Freshness,
     ) -> Result<Opened, Outage> {
         let sender = Sender {
-            peer: &self.peer,
+            peer: &self.peer_digest,
             now: self.now,
             freshness,
         };
         let presented = self.cookies.label_studio;
-        self.gate
-            .sessions
-            .open_for(user, presented, claims, sender)
-            .await
+        let sessions = &self.gate.sessions;
+        sessions.open_for(user, presented, claims, sender).await
     }
 
-    /// No credential logs anybody in: the request goes on without it, where somebody is signed in or nobody needs to be.
-    async fn go_on(&self, refused: Option<CredentialError>) -> Result<Grant, Rejection> {
-        let without_credential = match self.gate.policy.anonymous {
-            Anonymous::Pass if refused.is_none() && !self.cookies.mixed => {
+    /// Stage 7: the verdict. `None` if the user's row changed since it was read.
+    fn grant(
+        &self,
+        session: Opened,
+        user: &ActiveUser,
+        claims: &VerifiedClaims,
+    ) -> Result<Option<Grant>, CredentialError> {
+        let (reason, cookies) = match session {
+            Opened::UserChanged => return Ok(None),
+            Opened::TokenUsed => return Err(CredentialError::TokenUsed),
+            Opened::Kept => (Granted::SessionKept, self.cookies_without_token()),
+            Opened::New {
+                value,
+                set_cookie,
+                reason,
+            } => (reason, self.cookies_with_session(&value, set_cookie)),
+        };
+        let method = claims.method();
+        Ok(Some(Grant::logged_in(reason, user, method, cookies)))
+    }
+
+    /// The verdict when no credential is acceptable: the request passes without it if the policy
+    /// allows unauthenticated requests or the session is valid.
+    async fn proceed(&self, refused: Option<CredentialError>) -> Result<Grant, Rejection> {
+        let granted = match self.gate.policy.anonymous {
+            Anonymous::Pass if refused.is_none() && !self.cookies.ambiguous => {
                 return Ok(Grant::untouched(Granted::NoToken));
             }
             Anonymous::Pass => Granted::NoToken,
@@ -243,26 +226,28 @@ impl<'v> Visit<'v> {
         };
         let cookies = self.cookies_without_token();
         Ok(match refused {
-            None => Grant::without_login(without_credential, cookies),
-            Some(why) => Grant::ignoring(why, cookies),
+            None => Grant::without_login(granted, cookies),
+            Some(why) => Grant::without_login(why, cookies),
         })
     }
 
-    /// Somebody who could say more is out of reach. Who is signed in to Label Studio already stays so while the application's API is away:
-    /// that session was opened when it was there.
-    async fn go_on_undecided(&self, outage: Outage) -> Result<Grant, Rejection> {
-        let can_wait = match outage {
+    /// The verdict when a credential can't be verified because of an outage.
+    ///
+    /// While the host application's API is down, a user who is signed in to Label Studio stays
+    /// signed in: the API was up when that session was opened.
+    async fn proceed_despite(&self, outage: Outage) -> Result<Grant, Rejection> {
+        let session_suffices = match outage {
             Outage::ApplicationApiUnavailable | Outage::Overloaded => true,
             Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => false,
         };
-        if can_wait && self.is_signed_in().await? {
+        if session_suffices && self.is_signed_in().await? {
             let cookies = self.cookies_without_token();
             return Ok(Grant::without_login(Granted::SessionKeptUnasked, cookies));
         }
         Err(outage.into())
     }
 
-    /// Whether Label Studio would take the request's session cookie for one of its users.
+    /// Whether Label Studio would accept the request's session cookie.
     pub(super) async fn is_signed_in(&self) -> Result<bool, Outage> {
         let (sessions, now) = (&self.gate.sessions, self.now);
         let Some(value) = self.cookies.label_studio else {
@@ -281,12 +266,28 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// Ends the session that the request brought. The cookies to take from the browser.
+    /// Records the end of the session if the request is Label Studio's own "Log out".
+    ///
+    /// If the request reaches Label Studio, Label Studio deletes its session row itself.
+    pub(super) async fn record_logout(&self, reaches_label_studio: bool) -> Result<(), Outage> {
+        let sessions = &self.gate.sessions;
+        match self.cookies.label_studio {
+            Some(session) if self.gate.policy.is_label_studio_logout(self.subrequest) => {
+                match reaches_label_studio {
+                    true => sessions.end_by_label_studio(session, self.now).await,
+                    false => sessions.end(session, self.now).await,
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the request's session. Returns the `Set-Cookie` values that delete its cookies.
     pub(super) async fn sign_out(&self) -> Result<Vec<String>, Outage> {
         if let Some(session) = self.cookies.label_studio {
             self.gate.sessions.end(session, self.now).await?;
         }
-        // Who has signed out of the application too is not to come back by what was known of them.
+        // A user who also signed out of the host application must not return by a cached answer.
         let application = &self.gate.verifier.application_session;
         if let (Some(session), Some(method)) = (self.cookies.application, application) {
             method.forget(session).await;
@@ -297,77 +298,15 @@ impl<'v> Visit<'v> {
             .collect())
     }
 
-    /// The cookies of an answer that keeps the session: the token out.
-    fn cookies_without_token(&self) -> Cookies {
-        // Of two cookies of one name Django would read the last, which may be the application's.
-        let own = self.cookies.label_studio.filter(|_| self.cookies.mixed);
-        self.rewritten(own, self.cookies.mixed, None)
-    }
-
-    /// The cookies of an answer that opens a session: the token out and the session in.
-    fn cookies_with(&self, value: &str, set_cookie: String) -> Cookies {
-        self.rewritten(Some(value), true, Some(set_cookie))
-    }
-
-    fn rewritten(&self, session: Option<&str>, replace: bool, set: Option<String>) -> Cookies {
-        let name = self.gate.sessions.cookie_name();
-        let token = self.gate.sources.cookie.as_deref();
-        let without: Vec<&str> = token.into_iter().chain(replace.then_some(name)).collect();
-        let with = session.map(|value| (name, value));
-        Cookies {
-            request: self.subrequest.cookies().rewritten(&without, with),
-            session: set,
-            token_deletion: self.token_deletion(),
-        }
-    }
-
-    /// `Set-Cookie` that deletes the token's cookie, where the request came with one.
-    fn token_deletion(&self) -> Option<String> {
-        let cookie = self.gate.token_cookie.as_ref();
-        cookie
-            .filter(|cookie| self.subrequest.cookies().contains(&cookie.name))
-            .map(CookieAttributes::delete)
-    }
-
-    fn denied(&self, reason: Denied) -> Rejection {
+    fn deny(&self, reason: Denied) -> Rejection {
         Rejection::Denial(Denial::new(reason, self.token_deletion()))
     }
 }
 
 impl Gate {
-    async fn session_cookies<'v>(
-        &'v self,
-        subrequest: &'v Subrequest<'_>,
-        now: SystemTime,
-    ) -> Result<SessionCookies<'v>, Outage> {
-        let (cookies, name) = (subrequest.cookies(), self.sessions.cookie_name());
-        let filled = |value: &&str| !value.is_empty();
-        let application = self.sources.application_cookie.as_deref();
-        if application != Some(name) {
-            return Ok(SessionCookies {
-                label_studio: cookies.get(name),
-                application: application
-                    .and_then(|name| cookies.raw(name))
-                    .filter(filled),
-                mixed: cookies.is_ambiguous(name),
-            });
-        }
-        let mut found = SessionCookies {
-            mixed: cookies.is_ambiguous(name),
-            ..SessionCookies::default()
-        };
-        for value in cookies.all(name).filter(filled).take(MOST_COOKIES) {
-            found.mixed = true;
-            match self.sessions.read(value, now, Freshness::Recent).await? {
-                Some(_) => found.label_studio = Some(value),
-                None => found.application = found.application.or(Some(value)),
-            }
-        }
-        Ok(found)
-    }
-
-    /// What tells the sender's address from others. An unknown one is like no other.
-    fn peer(&self, subrequest: &Subrequest<'_>) -> [u8; 32] {
+    /// A digest that identifies the peer. An unknown address gets a random one that matches no
+    /// other.
+    fn peer_digest(&self, subrequest: &Subrequest<'_>) -> [u8; 32] {
         match subrequest.peer() {
             Some(address) => Sha256::digest(address.as_bytes()).into(),
             None => Sha256::digest(self.entropy.sixteen()).into(),

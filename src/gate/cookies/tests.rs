@@ -1,4 +1,4 @@
-//! What counts as a cookie, and what is forwarded. The real Django reads the same headers in `tests/e2e/differential`.
+//! Parsing and rewriting. `tests/e2e/differential` checks the same headers against the real Django.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn rewritten(value: &str, without: &[&str], with: Option<(&str, &str)>) -> Optio
 }
 
 #[test]
-fn the_last_cookie_of_a_name_counts() {
+fn last_cookie_of_a_name_wins() {
     let cookies = header("a=1; sessionid=old;  sessionid = new ; lone; b=\"x y\"");
     assert_eq!(cookies.get("sessionid"), Some("new"));
     assert_eq!(cookies.get("b"), Some("x y"));
@@ -21,7 +21,7 @@ fn the_last_cookie_of_a_name_counts() {
 }
 
 #[test]
-fn several_headers_are_one() {
+fn several_headers_are_read_as_one() {
     let cookies = CookieHeader::new([b"a=1".as_slice(), b"b=2"].into_iter());
     assert_eq!((cookies.get("a"), cookies.get("b")), (Some("1"), Some("2")));
     let none = CookieHeader::new(std::iter::empty());
@@ -30,7 +30,7 @@ fn several_headers_are_one() {
 }
 
 #[test]
-fn rewriting_touches_only_what_is_named() {
+fn rewriting_changes_only_named_cookies() {
     let value = "csrftoken=c; ls_auth_token=t; sessionid=old; x=\"1 2\"; sessionid=older";
     assert_eq!(
         rewritten(
@@ -45,7 +45,7 @@ fn rewriting_touches_only_what_is_named() {
 }
 
 #[test]
-fn a_rewritten_header_is_never_empty() {
+fn rewritten_header_is_never_empty() {
     assert_eq!(
         rewritten("ls_auth_token=t", &["ls_auth_token"], None).as_deref(),
         Some("ls_auth_token=")
@@ -53,7 +53,7 @@ fn a_rewritten_header_is_never_empty() {
 }
 
 #[test]
-fn bytes_that_are_no_text_stay_as_they_are() {
+fn non_text_bytes_are_preserved() {
     let value: &[u8] = b"odd=\xff\xfe; ls_auth_token=t";
     let cookies = CookieHeader::new(std::iter::once(value));
     assert_eq!(cookies.get("odd"), None);
@@ -63,7 +63,7 @@ fn bytes_that_are_no_text_stay_as_they_are() {
     );
 }
 
-/// Headers in which servers could see another session than the gate, and what is left of them.
+/// Headers that servers could parse differently from the gate.
 const AMBIGUOUS: &[&[u8]] = &[
     // U+00A0, U+0085, U+2003 and U+3000 in UTF-8; Python strips them.
     b"\xc2\xa0sessionid=evil",
@@ -75,11 +75,11 @@ const AMBIGUOUS: &[&[u8]] = &[
     b"\xa0sessionid=evil",
     b"\x85sessionid\xa0=evil",
     b" \xa0\xc2\xa0sessionid=evil",
-    // Values: octal escapes, backslashes, letters outside ASCII.
+    // Values with octal escapes, backslashes or non-ASCII letters.
     b"sessionid=\"\\145vil\"",
     b"sessionid=\"e\\vil\"",
     b"sessionid=\"\\\"evil\"",
-    // A value that is another one without its quotes.
+    // Values that change without their quotes.
     b"sessionid=\" evil\"",
     b"sessionid=\"\"evil\"\"",
     b"sessionid=evil\xc2\xa0",
@@ -88,7 +88,7 @@ const AMBIGUOUS: &[&[u8]] = &[
 ];
 
 #[test]
-fn what_servers_read_differently_is_neither_read_nor_forwarded() {
+fn ambiguous_cookies_are_neither_read_nor_forwarded() {
     for &odd in AMBIGUOUS {
         for value in [
             odd.to_vec(),
@@ -112,7 +112,7 @@ fn what_servers_read_differently_is_neither_read_nor_forwarded() {
 }
 
 #[test]
-fn what_no_server_takes_for_the_cookie_stays() {
+fn other_cookies_are_preserved() {
     for value in [
         "csrftoken=1",
         "sessionid",
@@ -133,7 +133,7 @@ fn what_no_server_takes_for_the_cookie_stays() {
 }
 
 #[test]
-fn plain_values_are_read_as_django_reads_them() {
+fn plain_values_are_read_like_django() {
     for (value, expected, raw) in [
         ("sessionid=x", "x", "x"),
         ("\tsessionid\x0b=\x1cx\x1f ", "x", "x"),
@@ -154,7 +154,7 @@ fn plain_values_are_read_as_django_reads_them() {
 }
 
 #[test]
-fn an_application_is_shown_its_own_escapes() {
+fn raw_value_keeps_quotes_and_escapes() {
     for (value, raw) in [
         ("sid=a; sid=\"x\\073y\"", Some("\"x\\073y\"")),
         ("sid=\" x\"", Some("\" x\"")),

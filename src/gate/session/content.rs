@@ -1,4 +1,4 @@
-//! What a session holds, and whether Label Studio would accept it.
+//! The contents of a session, and whether Label Studio would accept it.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,14 @@ use crate::gate::clock::unix_seconds_f64;
 use crate::gate::user::ActiveUser;
 use crate::gate::verify::Method;
 
-/// The only backend of Label Studio's `AUTHENTICATION_BACKENDS` under which Django loads a user from a session.
+/// The only entry of Label Studio's `AUTHENTICATION_BACKENDS` for which Django loads a user from a
+/// session.
 const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 
-/// What a login of Label Studio puts into the session, and what the plugin adds to it.
+/// The contents of a new session: what a Label Studio login stores, plus what the plugin adds.
 ///
-/// `last_login` has to be a number: without it Label Studio ends the session at once, and a string is an error 500 there.
+/// `last_login` must be a number: without it Label Studio ends the session at once, and a string
+/// causes an error 500.
 pub(super) fn of_login(
     user: &ActiveUser,
     method: Method,
@@ -34,7 +36,7 @@ pub(super) fn of_login(
     session.insert("_auth_user_backend", json!(BACKEND));
     session.insert("_auth_user_hash", json!(auth_hash.hash(user.password())));
     session.insert("jwt_auto_login", Value::Bool(true));
-    // The plugin's own two words for it.
+    // The plugin's values.
     let sso_method = match method {
         Method::External | Method::Native => "jwt",
         Method::Session => "session",
@@ -43,9 +45,11 @@ pub(super) fn of_login(
     session
 }
 
-/// Whether Label Studio would answer a request with this session as `user`: Django's `get_user` (`django/contrib/auth/__init__.py`)
-/// and Label Studio's `InactivitySessionTimeoutMiddleWare` would both have to let it pass. `limit` is how long after its login Label
-/// Studio ends a session. A session from before a revocation is over, whatever Label Studio says.
+/// Whether Label Studio would accept this session as `user`.
+///
+/// Checks what Django's `get_user` (`django/contrib/auth/__init__.py`) and Label Studio's
+/// `InactivitySessionTimeoutMiddleWare` check; `limit` is how long after login Label Studio ends a
+/// session. A session from before a revocation is invalid even if Label Studio would accept it.
 pub(super) fn is_alive(
     session: &SessionData,
     user: &ActiveUser,
@@ -64,7 +68,8 @@ pub(super) fn is_alive(
         && !user.has_revoked(session.last_login())
 }
 
-/// What stays the same in a session for as long as it lives: Label Studio signs a cookie anew with each answer, and `uid` is not touched.
+/// An identifier that stays the same for the life of a session. Label Studio re-signs the cookie
+/// with each answer but never changes `uid`.
 pub(super) fn mark(session: &SessionData) -> SessionMark {
     let mut hash = Sha256::new();
     match session.get("uid").and_then(Value::as_str) {

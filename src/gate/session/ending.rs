@@ -1,51 +1,55 @@
-//! How sessions end: one that a browser brings, or all of a user's.
+//! Ends sessions: the one in a request, or all of a user.
 //!
-//! A row is deleted. A signed cookie cannot be taken back: where the gate's own tables are there, its end is noted, and the gate
-//! accepts it no longer. What Label Studio accepts is another matter unless everybody has to pass the gate (`policy.anonymous`).
+//! In: a session cookie or a user ID. Out: a deleted row or a recorded end. Afterwards, the gate
+//! rejects the session. A signed cookie can't be taken back; its end is recorded if the gate's own
+//! tables exist. Label Studio still accepts such a cookie, unless all users must pass the gate
+//! (`policy.anonymous`).
 
 use std::time::SystemTime;
 
 use super::content::mark;
 use super::store::{SessionEnd, SessionStore, StoredSession};
-use super::{Engine, FORGOTTEN_AFTER, Sessions};
+use super::{Engine, MAX_RETENTION, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::reason::Outage;
 
 impl Sessions {
-    /// Ends the session of that cookie.
+    /// Ends the session of this cookie.
     pub async fn end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         match self.policy.engine {
             Engine::Database if is_plausible_session_key(value) => {
                 self.stores.recent.end(&[value.to_owned()]).await
             }
             Engine::Database => Ok(()),
-            Engine::SignedCookies => self.note_end(value, now).await,
+            Engine::SignedCookies => self.record_end(value, now).await,
         }
     }
 
-    /// Notes that Label Studio is about to end the session of that cookie. A row it deletes itself.
+    /// Records that Label Studio is about to end the session of this cookie. Label Studio deletes a
+    /// row itself.
     pub async fn end_by_label_studio(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         match self.policy.engine {
             Engine::Database => Ok(()),
-            Engine::SignedCookies => self.note_end(value, now).await,
+            Engine::SignedCookies => self.record_end(value, now).await,
         }
     }
 
-    async fn note_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
+    async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         let Ok(session) = self.codec.decode_cookie(value, now, self.policy.age) else {
             return Ok(());
         };
         let end = SessionEnd {
             mark: mark(&session),
             at: now,
-            // Label Studio signs the cookie anew with each answer, so that only the session's own age ends it.
-            forget_at: now + FORGOTTEN_AFTER,
+            // Label Studio re-signs the cookie with each answer, so only the session's own age ends
+            // it.
+            forget_at: now + MAX_RETENTION,
         };
         self.stores.recent.note_end(&end).await
     }
 
-    /// Whether the end of a signed cookie's session was noted after its login.
+    /// Whether a signed cookie's session was ended after its login.
     pub(super) async fn has_ended(
         &self,
         session: &SessionData,
@@ -59,14 +63,14 @@ impl Sessions {
         }))
     }
 
-    /// `Set-Cookie` that takes the session from the browser.
+    /// `Set-Cookie` that deletes the session cookie.
     pub fn deletion(&self) -> String {
         self.policy.cookie.delete()
     }
 
-    /// Deletes every row that is a session of this user; how many there were.
+    /// Deletes all of this user's session rows. Returns how many there were.
     ///
-    /// Reads all rows, some at a time, because ownership is recorded only in the signed data.
+    /// Reads all rows, page by page, because ownership is recorded only in the signed data.
     pub async fn end_all_of(&self, user_id: i32, now: SystemTime) -> Result<usize, Outage> {
         let (mut after, mut ended) = (String::new(), 0);
         loop {
@@ -75,12 +79,12 @@ impl Sessions {
                 return Ok(ended);
             };
             after.clone_from(&last.key);
-            let is_theirs = |row: &StoredSession| {
+            let is_owned = |row: &StoredSession| {
                 let session = self.codec.decode_row(&row.data).ok();
                 session.is_some_and(|session| session.user_id() == Some(user_id))
             };
-            let theirs = page.into_iter().filter(is_theirs).map(|row| row.key);
-            let keys: Vec<String> = theirs.collect();
+            let owned = page.into_iter().filter(is_owned).map(|row| row.key);
+            let keys: Vec<String> = owned.collect();
             if !keys.is_empty() {
                 self.stores.recent.end(&keys).await?;
                 ended += keys.len();

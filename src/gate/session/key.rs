@@ -1,8 +1,9 @@
-//! Session keys: random, and yet found again by the credential that opened the session.
+//! Session keys: random, but found again by the credential that opened the session.
 //!
-//! A key begins with its [`Place`], which is derived from the credential and the user. There requests that bring the same credential
-//! meet, at once or one after the other, through however many gates. The rest of the key is drawn at random, so that a session that was
-//! ended never comes back: whoever replays the credential gets a session with another key.
+//! A key starts with its [`Place`], which is derived from the credential and the user. All requests
+//! with the same credential share that prefix, whether parallel or sequential and through any
+//! number of gates. The rest of the key is random, so an ended session never comes back: replaying
+//! the credential opens a session with another key.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,23 +13,25 @@ use crate::gate::entropy::Entropy;
 use crate::gate::user::ActiveUser;
 use crate::gate::verify::VerifiedClaims;
 
-/// Characters of the key that name the place: 82 bits.
+/// Characters of the derived prefix: 82 bits.
 const PLACE_LENGTH: usize = 16;
-/// Random characters of the key: 124 bits. Both fill the column, which holds 40.
+/// Random characters: 124 bits. Prefix and random part fill the column, which holds 40 characters.
 const RANDOM_LENGTH: usize = 24;
 
-/// Where the requests that bring one credential of one user meet.
+/// The key prefix that all requests with one credential of one user share.
 pub(super) struct Place {
     digest: [u8; 32],
     prefix: String,
 }
 
 impl Place {
-    /// The place of these claims of this user, whose sessions Label Studio ends after `limit`.
+    /// Derives the place from the claims and the user. Label Studio ends the user's sessions after
+    /// `limit`.
     ///
-    /// Only a holder of `SECRET_KEY` can compute it. The password column is part of it, since after a change of password a session of before
-    /// holds a hash that Django refuses. So is, for a credential that outlives sessions, the stretch of its life that has begun: the session of
-    /// an earlier one is too old for Label Studio.
+    /// Only a holder of `SECRET_KEY` can compute it. It depends on the password column, because
+    /// Django rejects a session's hash after a password change. For a credential that outlives
+    /// sessions it also depends on the current period of its life, because Label Studio rejects a
+    /// session from an earlier period as too old.
     pub(super) fn of(
         secret: &[u8],
         claims: &VerifiedClaims,
@@ -37,14 +40,14 @@ impl Place {
         now: SystemTime,
     ) -> Self {
         let (now, limit) = (unix_seconds_f64(now), limit.as_secs_f64());
-        let stretch = match claims.expires() {
+        let period = match claims.expires() {
             Some(expires) => ((expires - now) / limit).ceil(),
             None => (now / limit).floor(),
         };
         let mut input = Vec::with_capacity(32 + 4 + 8 + user.password().len());
         input.extend_from_slice(claims.fingerprint().as_bytes());
         input.extend_from_slice(&user.id().to_be_bytes());
-        input.extend_from_slice(&stretch.to_be_bytes());
+        input.extend_from_slice(&period.to_be_bytes());
         input.extend_from_slice(user.password().as_bytes());
         let digest = salted_hmac("label-studio-gate.session-place", secret, &input);
         Self {
@@ -53,18 +56,19 @@ impl Place {
         }
     }
 
-    /// What every key of this place begins with.
+    /// The prefix of every key of this place.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// A new key.
+    /// A new key with a random suffix.
     pub(super) fn key(&self, entropy: &dyn Entropy) -> String {
         let random = base36(&entropy.sixteen(), RANDOM_LENGTH);
         format!("{}{random}", self.prefix)
     }
 
-    /// Label Studio's `uid`, by which it tells browsers apart in its own log: a UUID, version 8 (RFC 9562 §5.8), of which the place is no part.
+    /// Label Studio's `uid`, which identifies browsers in its log: a UUID, version 8 (RFC 9562
+    /// §5.8). It doesn't reveal the place.
     pub(super) fn uid(&self) -> String {
         let hash = salted_hmac("label-studio-gate.uid", &self.digest, b"");
         let mut bytes = [0_u8; 16];

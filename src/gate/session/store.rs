@@ -1,4 +1,4 @@
-//! The port of the session stage: where sessions are kept and logins are recorded.
+//! The port of the session stage: keeps sessions and records logins.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,33 +7,35 @@ use async_trait::async_trait;
 
 use crate::gate::reason::Outage;
 
-/// Where sessions are kept and logins are recorded.
+/// Keeps sessions and records logins.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// `session_data` of the row with that key, unless it has expired.
+    /// `session_data` of the row with this key, unless it has expired.
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage>;
 
-    /// Some sessions that have not expired, in the order of their keys, behind the key `after`.
+    /// A page of unexpired sessions in key order, starting after the key `after`.
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage>;
 
-    /// Deletes the rows with those keys.
+    /// Deletes the rows with these keys.
     async fn end(&self, keys: &[String]) -> Result<(), Outage>;
 
-    /// Notes that a token opens a session. False: it has opened one before, for somebody else or too long ago.
+    /// Records that a token opens a session. Returns false if the token has already opened one, for
+    /// another peer or before the grace period.
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage>;
 
-    /// Records a login, all or nothing: looks at the user's row once more, inserts the session unless one is there already under a key of
-    /// the same place, deletes the one it replaces and sets `last_login`. Doing it twice is the same as doing it once.
+    /// Records a login atomically and idempotently: checks the user's row again, inserts the
+    /// session unless one exists under another key of the same place, deletes the session it
+    /// replaces and sets `last_login`.
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage>;
 
-    /// Notes that a signed cookie's session has ended, where the gate's own tables are there.
+    /// Records that a signed cookie's session has ended, if the gate's own tables exist.
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage>;
 
-    /// When the session with that mark ended; `None`: it didn't, or nobody noted it.
+    /// When the session with this mark ended; `None` if no end is recorded.
     async fn ended_at(&self, mark: &SessionMark) -> Result<Option<SystemTime>, Outage>;
 }
 
-/// A row of `django_session` as it is stored.
+/// A row of `django_session` as stored.
 #[derive(Clone)]
 pub struct StoredSession {
     /// `session_key`
@@ -42,50 +44,51 @@ pub struct StoredSession {
     pub data: String,
 }
 
-/// What tells a signed cookie's session from others, however often Label Studio signs it anew: a SHA-256.
+/// Identifies a signed cookie's session, however often Label Studio re-signs it: a SHA-256.
 pub type SessionMark = [u8; 32];
 
 /// The end of a session that only the browser holds.
 pub struct SessionEnd {
-    /// Which session.
+    /// The session.
     pub mark: SessionMark,
-    /// When it ended: what was opened under the same mark later lives.
+    /// When it ended. A session opened later under the same mark is valid.
     pub at: SystemTime,
-    /// When nobody needs to remember it any more.
+    /// When the record can be deleted.
     pub forget_at: SystemTime,
 }
 
-/// A token that is good for one session.
+/// The use of a single-use token.
 pub struct TokenUse<'a> {
-    /// What tells it from others.
+    /// Identifies the token.
     pub fingerprint: &'a [u8; 32],
-    /// Who uses it: requests that one page makes at once come from one address.
+    /// Identifies the peer: parallel requests of one page come from one address.
     pub peer: &'a [u8; 32],
-    /// For how long such requests may come.
+    /// The grace period for a page's parallel requests.
     pub window: Duration,
-    /// When nobody needs to remember it any more.
+    /// When the record can be deleted.
     pub expires: SystemTime,
 }
 
-/// What a login writes.
+/// A login to record.
 pub struct LoginRecord<'a> {
     /// `htx_user.id`
     pub user_id: i32,
-    /// The password column that the session was made for; a row that no longer holds it is another login's business.
+    /// The password column that the session was created for. If the row's has changed, the login is
+    /// not recorded.
     pub password: &'a str,
-    /// Up to when what was issued to the user was revoked when the credential was judged.
+    /// The user's revocation time as known when the credential was verified.
     pub revoked_at: Option<SystemTime>,
-    /// The moment of the login.
+    /// The time of the login.
     pub at: SystemTime,
     /// The session's row; `None` with signed cookies, where the cookie is the session.
     pub row: Option<SessionRow<'a>>,
-    /// The key of the session that ends with this login.
+    /// The key of the session that this login replaces.
     pub replaces: Option<&'a str>,
 }
 
 /// A row of `django_session`.
 pub struct SessionRow<'a> {
-    /// What the key begins with; a session under another such key is as good.
+    /// The prefix of the key. An existing session with the same prefix serves as well.
     pub place: &'a str,
     /// `session_key`
     pub key: &'a str,
@@ -95,13 +98,14 @@ pub struct SessionRow<'a> {
     pub expire_date: SystemTime,
 }
 
-/// How recording a login ended.
+/// The result of recording a login.
 #[derive(Clone)]
 pub enum Recorded {
-    /// The session is there and the login recorded.
+    /// The session is stored and the login is recorded.
     Opened,
-    /// There is a session under another key of that place: nothing was written.
+    /// A session exists under another key of this place. Nothing was written.
     Met(StoredSession),
-    /// The user's row is gone, inactive or not the one that the login was made for: nothing was written.
+    /// The user's row is gone, inactive, or differs from the one that the login was made for.
+    /// Nothing was written.
     UserChanged,
 }

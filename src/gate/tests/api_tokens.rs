@@ -1,15 +1,15 @@
-//! Label Studio's own tokens, against the vectors.
+//! Label Studio's own tokens, checked against the vectors.
 
 use super::*;
 
-/// Where the gate judges otherwise than the class of simplejwt that a vector names, and why.
-const OTHERWISE: &[(&str, &str)] = &[
+/// Where the gate differs from the simplejwt class that a vector names, and why.
+const DIFFERENCES: &[(&str, &str)] = &[
     ("access_as_refresh", "the route takes both kinds"),
     ("refresh_as_access", "the route takes both kinds"),
     ("ls_full_as_access", "the route takes both kinds"),
     (
         "sub_int",
-        "PyJWT's own rule for sub, which says nothing here",
+        "PyJWT has its own rule for sub, which the gate doesn't use",
     ),
     (
         "blacklisted_full",
@@ -17,19 +17,19 @@ const OTHERWISE: &[(&str, &str)] = &[
     ),
     (
         "ls_truncated_with_TruncatedLSAPIToken",
-        "without its signature it proves nothing",
+        "a token without a signature proves nothing",
     ),
 ];
 
 #[tokio::test]
-async fn label_studios_own_tokens_are_judged_as_simplejwt_judges_them() {
+async fn label_studio_tokens_are_judged_like_simplejwt() {
     let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/jwt.json"))
         .expect("the vectors are JSON");
     let secret = SecretString::from(vectors["secret_key"].as_str().expect("text"));
-    let mut judged = 0;
+    let mut checked = 0;
     for case in vectors["verify"].as_array().expect("a list") {
         let name = case["name"].as_str().expect("text");
-        let at = moment(case["at"].as_str().expect("text"));
+        let at = parse_time(case["at"].as_str().expect("text"));
         let policy = IssuePolicy {
             lifetime: Duration::from_secs(600),
             user_id_claim: "user_id".to_owned(),
@@ -38,13 +38,13 @@ async fn label_studios_own_tokens_are_judged_as_simplejwt_judges_them() {
             staff_for_superusers: false,
         };
         let world = World::new(Engine::Database);
-        let everybody = Arc::new(Memory {
+        let api_tokens = Arc::new(Memory {
             stored: world.stored.clone(),
             freshness: Freshness::Current,
         });
         let issuer = TokenIssuer::new(
             world.gate.users.clone(),
-            ApiAuthenticator::new(&secret, [], everybody),
+            ApiAuthenticator::new(&secret, [], api_tokens),
             &secret,
             policy,
             Arc::new(At(at)),
@@ -53,21 +53,22 @@ async fn label_studios_own_tokens_are_judged_as_simplejwt_judges_them() {
         let token = case["jwt"].as_str().expect("text");
         let outcome = issuer.authenticate(ApiCredential::Jwt(token)).await;
         let simplejwt = case["result"]["ok"] == true;
-        let expected = simplejwt != OTHERWISE.iter().any(|(other, _)| *other == name);
+        let expected = simplejwt != DIFFERENCES.iter().any(|(other, _)| *other == name);
         assert_eq!(outcome.is_ok(), expected, "{name}: {outcome:?}");
         if let Err(error) = outcome {
             assert_eq!(error, IssueError::InvalidCredential, "{name}");
         }
-        judged += 1;
+        checked += 1;
     }
-    assert_eq!(judged, 29);
+    assert_eq!(checked, 29);
 }
 
-/// A moment as the vectors write it: `2023-11-14T22:13:20+00:00`.
-fn moment(text: &str) -> SystemTime {
+/// Parses a time as the vectors write it: `2023-11-14T22:13:20+00:00`.
+fn parse_time(text: &str) -> SystemTime {
     let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().expect("digits");
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
-    // Days from the civil calendar: the year begins in March, so that the leap day is its last.
+    // Days from the civil calendar, with years that start in March so that the leap day is the
+    // last.
     let (y, m) = if month > 2 {
         (year, month - 3)
     } else {

@@ -1,11 +1,11 @@
-//! What becomes of one request.
+//! The decision about one request.
 
 use super::*;
 
 const OLD: &str = "oldoldoldoldoldoldoldoldoldoldol";
 
 #[tokio::test]
-async fn a_request_without_a_token_is_left_alone() {
+async fn request_without_token_passes_unchanged() {
     let world = World::new(Engine::Database);
     world.set_down(true);
     let grant = world
@@ -17,7 +17,7 @@ async fn a_request_without_a_token_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_token_opens_a_session_and_leaves() {
+async fn token_opens_a_session_and_is_removed() {
     let world = World::new(Engine::Database);
     let cookies = format!("a=1; ls_auth_token={}", token(7));
     let grant = world.ask("/projects", &cookies).await.expect("granted");
@@ -39,7 +39,7 @@ async fn a_token_opens_a_session_and_leaves() {
 }
 
 #[tokio::test]
-async fn the_session_holds_what_a_login_puts_in() {
+async fn session_contains_what_a_login_stores() {
     let world = World::new(Engine::Database);
     world
         .ask(&format!("/?token={}", token(7)), "")
@@ -68,7 +68,7 @@ async fn the_session_holds_what_a_login_puts_in() {
 }
 
 #[tokio::test]
-async fn fifty_requests_with_one_token_share_one_session() {
+async fn parallel_requests_with_one_token_share_one_session() {
     for engine in [Engine::Database, Engine::SignedCookies] {
         let world = World::new(engine);
         let cookies = format!("ls_auth_token={}", token(7));
@@ -83,9 +83,9 @@ async fn fifty_requests_with_one_token_share_one_session() {
     }
 }
 
-/// Django strips U+00A0 before a name, and reads the last of two equal names.
+/// Django strips U+00A0 before a name and reads the last of two equal names.
 #[tokio::test]
-async fn a_session_that_servers_read_differently_is_not_forwarded() {
+async fn ambiguous_session_cookie_is_not_forwarded() {
     let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(8), &json!(NOW - 60)));
     for odd in [
@@ -99,7 +99,7 @@ async fn a_session_that_servers_read_differently_is_not_forwarded() {
         let forwarded = String::from_utf8(forwarded).expect("ASCII");
         assert!(forwarded.starts_with("a=1; sessionid="), "{forwarded}");
         assert!(!forwarded.contains(&OLD[1..]), "{forwarded}");
-        // Nor where nobody logs in, so that nothing is decided about it.
+        // The same without a login, where nothing is decided about the cookie.
         let grant = world.ask("/", &format!("a=1; {odd}")).await;
         let grant = grant.expect("granted");
         assert_eq!(grant.reason(), Granted::NoToken.into(), "{odd}");
@@ -109,7 +109,7 @@ async fn a_session_that_servers_read_differently_is_not_forwarded() {
 }
 
 #[tokio::test]
-async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old() {
+async fn long_lived_token_opens_a_new_session_per_session_lifetime() {
     let key_after = async |seconds: u64| {
         let now = Fixed.now() + Duration::from_secs(seconds);
         let world = World::at(Engine::Database, now, Duration::from_secs(200));
@@ -117,14 +117,14 @@ async fn a_token_that_outlives_sessions_opens_another_when_the_first_is_too_old(
         world.ask("/", &cookies).await.expect("granted");
         world.keys().pop().expect("a row")
     };
-    // 600 seconds are left of the token at first, three stretches of 200.
+    // The token is valid for another 600 seconds: three periods of 200.
     assert_eq!(key_after(10).await, key_after(190).await);
     assert_ne!(key_after(10).await, key_after(210).await);
     assert_ne!(key_after(210).await, key_after(410).await);
 }
 
 #[tokio::test]
-async fn a_session_that_is_alive_is_kept() {
+async fn valid_session_is_kept() {
     let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(7), &json!(NOW - 60)));
     let cookies = format!("sessionid={OLD}; ls_auth_token={}", token(7));
@@ -140,7 +140,7 @@ async fn a_session_that_is_alive_is_kept() {
 }
 
 #[tokio::test]
-async fn a_session_that_label_studio_would_end_is_not_kept() {
+async fn session_that_label_studio_would_reject_is_replaced() {
     let stale = user(7);
     let other_password = UserRow {
         password: "!other".to_owned(),
@@ -163,7 +163,7 @@ async fn a_session_that_label_studio_would_end_is_not_kept() {
 }
 
 #[tokio::test]
-async fn another_users_session_is_ended() {
+async fn session_of_another_user_is_ended() {
     let world = World::new(Engine::Database);
     world.put_session(OLD, world.session_of(&user(8), &json!(NOW)));
     let cookies = format!("sessionid={OLD}; ls_auth_token={}", token(7));
@@ -174,7 +174,7 @@ async fn another_users_session_is_ended() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_acceptable_is_taken_away_and_nothing_else() {
+async fn unacceptable_token_is_removed_and_nothing_else_changes() {
     let world = World::new(Engine::Database);
     world.set_down(true);
     let grant = world
@@ -190,7 +190,7 @@ async fn a_token_that_is_not_acceptable_is_taken_away_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_stale_cookie_does_not_hide_the_parameter() {
+async fn unacceptable_cookie_does_not_hide_the_parameter() {
     let world = World::new(Engine::Database);
     let grant = world
         .ask(&format!("/?token={}", token(8)), "ls_auth_token=rubbish")
@@ -200,7 +200,7 @@ async fn a_stale_cookie_does_not_hide_the_parameter() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_come_in_is_refused() {
+async fn inactive_removed_or_unknown_user_is_refused() {
     let world = World::new(Engine::Database);
     let inactive = UserRow {
         is_active: false,
@@ -225,14 +225,14 @@ async fn a_user_who_may_not_come_in_is_refused() {
                 assert_eq!(denial.reason(), expected);
                 assert!(Rejection::Denial(denial).token_deletion().is_some());
             }
-            other => panic!("{expected:?} came back as {other:?}"),
+            other => panic!("{expected:?} expected, got {other:?}"),
         }
     }
     assert_eq!(world.keys(), [""; 0]);
 }
 
 #[tokio::test]
-async fn what_the_cache_says_is_checked_before_anybody_is_let_in_or_refused() {
+async fn cached_row_is_re_read_before_a_login_or_a_refusal() {
     let world = World::new(Engine::Database);
     let ask = async || world.ask("/", &format!("ls_auth_token={}", token(7))).await;
     world.store(UserRow {
@@ -258,7 +258,7 @@ async fn what_the_cache_says_is_checked_before_anybody_is_let_in_or_refused() {
 }
 
 #[tokio::test]
-async fn an_outage_is_not_a_refusal() {
+async fn outage_is_not_a_denial() {
     let world = World::new(Engine::Database);
     world.set_down(true);
     let cookies = format!("ls_auth_token={}", token(7));
@@ -267,11 +267,14 @@ async fn an_outage_is_not_a_refusal() {
         other => panic!("{other:?}"),
     }
     world.set_down(false);
-    world.ask("/", &cookies).await.expect("and it recovers");
+    world
+        .ask("/", &cookies)
+        .await
+        .expect("recovers after the outage");
 }
 
 #[tokio::test]
-async fn with_signed_cookies_nothing_but_the_login_is_written() {
+async fn signed_cookies_write_only_the_login() {
     let world = World::new(Engine::SignedCookies);
     let cookies = format!("ls_auth_token={}", token(7));
     let grant = world.ask("/", &cookies).await.expect("granted");

@@ -1,28 +1,28 @@
-//! Whatever happens in whatever order: a session that has ended never lives again.
+//! An ended session never becomes valid again, whatever sequence of events follows.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::gate::issue::Admin;
 
-/// What can happen, to one of two users.
+/// An event for one of two users.
 #[derive(Debug, Clone)]
 enum Event {
-    /// Somebody comes with a token, and with one of the cookies that there were so far.
+    /// A request with a token and one of the session cookies issued so far.
     LogIn {
         user: bool,
         token: u8,
         cookie: u8,
     },
-    /// Somebody comes with a cookie alone.
-    Come {
+    /// A request with a session cookie only.
+    Request {
         cookie: u8,
     },
-    /// The gate's own sign-out.
+    /// Sign-out on the gate's route.
     SignOut {
         cookie: u8,
     },
-    /// Label Studio's.
+    /// Label Studio's "Log out".
     LogOut {
         cookie: u8,
     },
@@ -44,7 +44,7 @@ fn event() -> impl Strategy<Value = Event> {
     let (user, cookie) = (any::<bool>(), 0_u8..8);
     prop_oneof![
         6 => (user, 0_u8..3, cookie.clone()).prop_map(|(user, token, cookie)| Event::LogIn { user, token, cookie }),
-        3 => cookie.clone().prop_map(|cookie| Event::Come { cookie }),
+        3 => cookie.clone().prop_map(|cookie| Event::Request { cookie }),
         2 => cookie.clone().prop_map(|cookie| Event::SignOut { cookie }),
         2 => cookie.prop_map(|cookie| Event::LogOut { cookie }),
         1 => user.prop_map(|user| Event::Revoke { user }),
@@ -54,19 +54,19 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What a cookie was given for, and whether it may still be good.
-struct Given {
+/// An issued session cookie, and whether its session has ended.
+struct Issued {
     value: String,
     user: i32,
     ended: bool,
 }
 
-/// The world, the moment, and what was given out.
+/// The state after a sequence of events.
 struct History {
     world: World,
     engine: Engine,
     seconds: u64,
-    given: Vec<Given>,
+    issued: Vec<Issued>,
     inactive: HashSet<i32>,
 }
 
@@ -78,39 +78,39 @@ impl History {
             world,
             engine,
             seconds: NOW,
-            given: Vec::new(),
+            issued: Vec::new(),
             inactive: HashSet::new(),
         }
     }
 
-    fn cookie(&self, n: u8) -> Option<&Given> {
-        self.given.get(usize::from(n) % self.given.len().max(1))
+    fn cookie(&self, n: u8) -> Option<&Issued> {
+        self.issued.get(usize::from(n) % self.issued.len().max(1))
     }
 
     fn value(&self, n: u8) -> String {
         self.cookie(n)
-            .map_or_else(String::new, |given| given.value.clone())
+            .map_or_else(String::new, |issued| issued.value.clone())
     }
 
     fn user(choice: bool) -> i32 {
         if choice { 7 } else { 8 }
     }
 
-    /// Ends everything of which that is said.
-    fn end(&mut self, ends: impl Fn(&Given) -> bool) {
-        for given in &mut self.given {
-            given.ended |= ends(given);
+    /// Marks the matching cookies as ended.
+    fn end(&mut self, ends: impl Fn(&Issued) -> bool) {
+        for issued in &mut self.issued {
+            issued.ended |= ends(issued);
         }
     }
 
-    /// The row changes, for those who remember it too.
+    /// Changes the stored and the cached row.
     fn change(&self, user: i32, change: impl FnOnce(&mut UserRow)) {
         let mut row = self.world.stored.users.lock().expect("lock")[&user].clone();
         change(&mut row);
         self.world.put(row);
     }
 
-    async fn happen(&mut self, event: &Event) {
+    async fn apply(&mut self, event: &Event) {
         self.seconds += 1;
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds);
         self.world.gate.clock = Arc::new(At(now));
@@ -119,78 +119,18 @@ impl History {
                 user,
                 token,
                 cookie,
-            } => {
-                let user = Self::user(*user);
-                let token = token_issued(user, NOW + u64::from(*token));
-                let brought = self.value(*cookie);
-                let cookies = format!("sessionid={brought}; ls_auth_token={token}");
-                let Ok(grant) = self.world.ask("/", &cookies).await else {
-                    return;
-                };
-                let Some(set) = &grant.cookies().session else {
-                    return;
-                };
-                let value = set["sessionid=".len()..]
-                    .split(';')
-                    .next()
-                    .unwrap_or_default();
-                // The session that was brought is another user's, and makes way; a copy of a signed cookie cannot be taken back.
-                if self.engine == Engine::Database {
-                    self.end(|given| given.value == brought);
-                }
-                let value = value.to_owned();
-                if !self.given.iter().any(|given| given.value == value) {
-                    self.given.push(Given {
-                        value,
-                        user,
-                        ended: false,
-                    });
-                }
-            }
-            Event::Come { cookie } => {
+            } => self.log_in(Self::user(*user), *token, *cookie).await,
+            Event::Request { cookie } => {
                 let cookies = format!("sessionid={}", self.value(*cookie));
                 let _ = self.world.ask("/", &cookies).await;
             }
-            Event::SignOut { cookie } => {
-                let value = self.value(*cookie);
-                let header = format!("sessionid={value}");
-                let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
-                let subrequest = Subrequest::new("/", cookies, None).expect("readable");
-                let subrequest = subrequest.sent_by("POST", subrequest::Provenance::default());
-                self.world
-                    .gate
-                    .sign_out(&subrequest)
-                    .await
-                    .expect("no outage");
-                self.end(|given| given.value == value);
-            }
-            Event::LogOut { cookie } => {
-                let value = self.value(*cookie);
-                let _ = self
-                    .world
-                    .ask("/logout", &format!("sessionid={value}"))
-                    .await;
-                // Label Studio deletes its row itself.
-                let mut sessions = self.world.stored.sessions.lock().expect("lock");
-                sessions.remove(&value);
-                drop(sessions);
-                self.end(|given| given.value == value);
-            }
-            Event::Revoke { user } => {
-                let user = Self::user(*user);
-                let admin = Admin::for_tests();
-                let email = format!("user{user}@example.com");
-                self.world
-                    .gate
-                    .revoke(&admin, &email)
-                    .await
-                    .expect("revoked");
-                self.end(|given| given.user == user);
-            }
+            Event::SignOut { cookie } => self.sign_out(*cookie).await,
+            Event::LogOut { cookie } => self.log_out(*cookie).await,
+            Event::Revoke { user } => self.revoke(Self::user(*user)).await,
             Event::ChangePassword { user } => {
                 let (user, seconds) = (Self::user(*user), self.seconds);
                 self.change(user, |row| row.password = format!("!{seconds}"));
-                self.end(|given| given.user == user);
+                self.end(|issued| issued.user == user);
             }
             Event::Deactivate { user } => {
                 let user = Self::user(*user);
@@ -205,15 +145,75 @@ impl History {
         }
     }
 
-    /// Whatever has ended is refused, and so is everything of a user who may not come in.
-    async fn check(&self) -> Result<(), TestCaseError> {
-        for given in &self.given {
+    async fn log_in(&mut self, user: i32, token: u8, cookie: u8) {
+        let token = token_issued(user, NOW + u64::from(token));
+        let presented = self.value(cookie);
+        let cookies = format!("sessionid={presented}; ls_auth_token={token}");
+        let Ok(grant) = self.world.ask("/", &cookies).await else {
+            return;
+        };
+        let Some(set_cookie) = &grant.cookies().session else {
+            return;
+        };
+        let pair = set_cookie.split(';').next().unwrap_or_default();
+        let value = pair["sessionid=".len()..].to_owned();
+        // The database deletes another user's session. A copy of a signed cookie can't be taken
+        // back.
+        if self.engine == Engine::Database {
+            self.end(|issued| issued.value == presented);
+        }
+        if !self.issued.iter().any(|issued| issued.value == value) {
+            self.issued.push(Issued {
+                value,
+                user,
+                ended: false,
+            });
+        }
+    }
+
+    async fn sign_out(&mut self, cookie: u8) {
+        let value = self.value(cookie);
+        let header = format!("sessionid={value}");
+        let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
+        let subrequest = Subrequest::new("/", cookies, None).expect("readable");
+        let subrequest = subrequest.sent_by("POST", subrequest::Provenance::default());
+        let outcome = self.world.gate.sign_out(&subrequest).await;
+        outcome.expect("no outage");
+        self.end(|issued| issued.value == value);
+    }
+
+    async fn log_out(&mut self, cookie: u8) {
+        let value = self.value(cookie);
+        let cookies = format!("sessionid={value}");
+        let _ = self.world.ask("/logout", &cookies).await;
+        // Label Studio deletes its row itself.
+        let mut sessions = self.world.stored.sessions.lock().expect("lock");
+        sessions.remove(&value);
+        drop(sessions);
+        self.end(|issued| issued.value == value);
+    }
+
+    async fn revoke(&mut self, user: i32) {
+        let admin = Admin::for_tests();
+        let email = format!("user{user}@example.com");
+        let outcome = self.world.gate.revoke(&admin, &email).await;
+        outcome.expect("revoked");
+        self.end(|issued| issued.user == user);
+    }
+
+    /// Ended sessions and sessions of inactive users must be refused.
+    async fn assert_ended_stay_ended(&self) -> Result<(), TestCaseError> {
+        for issued in &self.issued {
             let answer = self
                 .world
-                .ask("/", &format!("sessionid={}", given.value))
+                .ask("/", &format!("sessionid={}", issued.value))
                 .await;
-            if given.ended || self.inactive.contains(&given.user) {
-                prop_assert!(answer.is_err(), "user {} lives again", given.user);
+            if issued.ended || self.inactive.contains(&issued.user) {
+                prop_assert!(
+                    answer.is_err(),
+                    "an ended session of user {} is accepted",
+                    issued.user
+                );
             }
         }
         Ok(())
@@ -225,8 +225,8 @@ fn run(engine: Engine, events: &[Event]) -> Result<(), TestCaseError> {
     runtime.expect("a runtime").block_on(async {
         let mut history = History::new(engine);
         for event in events {
-            history.happen(event).await;
-            history.check().await?;
+            history.apply(event).await;
+            history.assert_ended_stay_ended().await?;
         }
         Ok(())
     })
@@ -234,12 +234,12 @@ fn run(engine: Engine, events: &[Event]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn no_row_lives_again(events in prop::collection::vec(event(), 1..40)) {
+    fn ended_session_row_never_becomes_valid_again(events in prop::collection::vec(event(), 1..40)) {
         run(Engine::Database, &events)?;
     }
 
     #[test]
-    fn no_signed_cookie_lives_again(events in prop::collection::vec(event(), 1..40)) {
+    fn ended_signed_cookie_never_becomes_valid_again(events in prop::collection::vec(event(), 1..40)) {
         run(Engine::SignedCookies, &events)?;
     }
 }

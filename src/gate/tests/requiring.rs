@@ -1,4 +1,4 @@
-//! Where everybody must be signed in: whatever comes in, nothing that is not verified goes on.
+//! With `policy.anonymous = "require"`, no unverified request passes, whatever it contains.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::gate::policy::PathRule;
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::Provenance;
 
-/// Something like a credential: nonsense, parts of good ones, and good ones of somebody else's making.
+/// Credential-like input: nonsense, fragments of valid credentials, and forged ones.
 fn credential() -> impl Strategy<Value = String> {
     let forged = |secret: &'static [u8]| {
         any::<u8>().prop_map(move |id| {
@@ -26,7 +26,7 @@ fn credential() -> impl Strategy<Value = String> {
         "[A-Za-z0-9_-]{0,20}\\.[A-Za-z0-9_-]{0,20}\\.[A-Za-z0-9_-]{0,20}",
         forged(b"another-secret-key-of-fifty-characters-0123456789"),
         forged(b""),
-        // A good token whose signature lost a character.
+        // A valid token whose signature lost a character.
         Just(token(7)[..token(7).len() - 1].to_owned()),
         Just("key-".to_owned()),
     ]
@@ -45,7 +45,7 @@ fn uri() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn nothing_unverified_goes_on(
+    fn no_unverified_request_passes(
         engine in prop_oneof![Just(Engine::Database), Just(Engine::SignedCookies)],
         uri in uri(),
         method in "GET|POST|PUT|OPTIONS|[A-Z]{0,6}",
@@ -71,11 +71,11 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let verdict = runtime.expect("a runtime").block_on(world.gate.decide(&subrequest));
         if let Ok(grant) = verdict {
-            // What is open is open to everybody; everything else has proven something, and here nothing does.
+            // Open paths pass. Anything else needs proof, which no input here contains.
             let open = grant.reason() == Reason::Granted(Granted::OpenPath)
                 && uri.starts_with("/static/")
                 && !uri.contains("..");
-            prop_assert!(open, "{method} {uri} went on: {:?}", grant.reason());
+            prop_assert!(open, "{method} {uri} passed: {:?}", grant.reason());
         }
     }
 }

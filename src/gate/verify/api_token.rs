@@ -1,7 +1,9 @@
-//! Credentials of Label Studio's own API: legacy tokens and, since 1.17, access tokens and personal access tokens.
+//! Credentials of Label Studio's own API: legacy tokens and, since 1.17, access tokens and personal
+//! access tokens.
 //!
-//! The token route takes them from administrators. The check verifies them where everybody must be signed in. As logins, JWTs count
-//! only where `native.api_tokens` says so.
+//! The token route accepts them from administrators. If the policy requires a signed-in user, the
+//! gate also verifies them on API calls. JWTs among them sign a user in only with
+//! `native.api_tokens`.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,20 +21,21 @@ use super::keys::VerificationKey;
 use super::native::hs256_keys;
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
-/// simplejwt's claim with the primary key (`USER_ID_CLAIM`), which Label Studio doesn't change.
+/// simplejwt's claim with the primary key (`USER_ID_CLAIM`). Label Studio keeps the default.
 const USER_ID: &str = "user_id";
 
-/// Where Label Studio's own API credentials are looked up.
+/// Looks up Label Studio's own API credentials.
 #[async_trait]
 pub trait ApiTokens: Send + Sync {
     /// The owner of a legacy token (`authtoken_token`), compared in constant time.
     async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage>;
 
-    /// The user behind an access token or a personal access token, and whether the token was revoked (`token_blacklist_*`).
+    /// The user of an access token or a personal access token, and whether the token was revoked
+    /// (`token_blacklist_*`).
     async fn owner_of_jwt(&self, user_id: i32, jti: &str) -> Result<Option<JwtOwner>, Outage>;
 }
 
-/// The user whose API token was presented.
+/// The owner of an API token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenOwner {
     /// `htx_user.id`
@@ -43,33 +46,34 @@ pub struct TokenOwner {
     pub is_admin: bool,
     /// `is_superuser`
     pub is_superuser: bool,
-    /// Whether the active organization accepts legacy tokens; true for a user without one, and before Label Studio 1.17.
+    /// Whether the active organization accepts legacy tokens. True for a user without an
+    /// organization, and before Label Studio 1.17.
     pub legacy_tokens_enabled: bool,
-    /// Whether the active organization accepts JWT API tokens; false before Label Studio 1.17.
+    /// Whether the active organization accepts JWT API tokens. False before Label Studio 1.17.
     pub jwt_tokens_enabled: bool,
 }
 
-/// [`TokenOwner`], and what became of the token.
+/// A [`TokenOwner`] and the token's revocation state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtOwner {
-    /// The user.
+    /// The owner.
     pub owner: TokenOwner,
     /// Whether the token is on the blacklist.
     pub revoked: bool,
 }
 
-/// What an API caller shows.
+/// The credential of an API caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum ApiCredential<'r> {
     /// `Authorization: Token …` or `X-Api-Key`: a key of `authtoken_token`.
     Key(&'r str),
     /// `Authorization: Bearer …`: an access token or a personal access token.
     Jwt(&'r str),
-    /// One of these headers, in a form that Label Studio would not accept either.
+    /// One of these headers in a form that Label Studio rejects too.
     Unreadable,
 }
 
-/// Tells the kind and never the credential.
+/// Shows the kind but never the credential.
 impl std::fmt::Debug for ApiCredential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -83,9 +87,10 @@ impl std::fmt::Debug for ApiCredential<'_> {
 /// simplejwt's `token_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JwtKind {
-    /// Good for five minutes of API calls.
+    /// Valid for five minutes of API calls.
     Access,
-    /// A personal access token: exchanged for access tokens, and no credential of API calls.
+    /// A personal access token. It is exchanged for access tokens and doesn't authenticate API
+    /// calls itself.
     Refresh,
 }
 
@@ -97,7 +102,8 @@ pub struct ApiAuthenticator {
 }
 
 impl ApiAuthenticator {
-    /// Verifies with Label Studio's `SECRET_KEY` and with `former` ones, and looks owners up in `tokens`.
+    /// Verifies with Label Studio's current `SECRET_KEY` and `former` ones, and looks owners up in
+    /// `tokens`.
     pub fn new<'s>(
         secret_key: &'s SecretString,
         former: impl IntoIterator<Item = &'s SecretString>,
@@ -109,9 +115,11 @@ impl ApiAuthenticator {
         }
     }
 
-    /// The primary key of the user as whom Label Studio's API would answer; `None`: it would not.
+    /// The primary key of the user whom Label Studio's API would authenticate; `None` if it would
+    /// reject the credential.
     ///
-    /// An access token alone is a Bearer credential there: a personal access token is exchanged first (`POST /api/token/refresh/`).
+    /// The API accepts only access tokens as Bearer credentials. A personal access token must be
+    /// exchanged first (`POST /api/token/refresh/`).
     pub async fn api_user(
         &self,
         credential: ApiCredential<'_>,
@@ -134,12 +142,13 @@ impl ApiAuthenticator {
         Ok(active.map(|owner| owner.user_id))
     }
 
-    /// The owner of a legacy token, whether or not the organization accepts such tokens.
+    /// The owner of a legacy token, even if the organization doesn't accept such tokens.
     pub async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
         self.tokens.owner_of_key(key).await
     }
 
-    /// The owner of a personal access token or an access token; `None`: the token is good and its user is gone.
+    /// The owner of a personal access token or an access token; `None` if the token is valid but
+    /// its user no longer exists.
     pub async fn owner_of_any_jwt(
         &self,
         token: &str,
@@ -157,8 +166,9 @@ impl ApiAuthenticator {
         self.owner(&token, now).await
     }
 
-    /// Whose token it is, as simplejwt and Label Studio judge it: signed with HS256 under `SECRET_KEY`, `exp` and `jti` there, `token_type`
-    /// one of the two, not on the blacklist, and switched on in the organization. They carry neither `iss` nor `aud`.
+    /// The token's owner, by the rules of simplejwt and Label Studio: signed with HS256 under
+    /// `SECRET_KEY`, has `exp` and `jti`, `token_type` is one of the two kinds, not on the
+    /// blacklist, and enabled in the organization. These tokens carry neither `iss` nor `aud`.
     async fn owner(
         &self,
         token: &Compact<'_>,
@@ -195,7 +205,7 @@ impl ApiAuthenticator {
         }
     }
 
-    /// Verifies a token that is to log its user in.
+    /// Verifies a token that signs its user in.
     pub(super) async fn verify(
         &self,
         token: &Compact<'_>,

@@ -1,4 +1,5 @@
-//! Method 3: the session of the host application that Label Studio is embedded in. Its own API says whose it is.
+//! Method 3: the session of the host application that Label Studio is embedded in. The
+//! application's API says whose session it is.
 
 use std::sync::Arc;
 
@@ -9,27 +10,27 @@ use super::super::identity::ClaimMapping;
 use super::super::reason::{CredentialError, Outage};
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
-/// A person, as the host application describes them.
+/// A user, as described by the host application.
 pub type Person = Arc<Map<String, Value>>;
 
-/// Who knows whose session it is.
+/// Asks the host application whose session a cookie is.
 #[async_trait]
 pub trait ApplicationSessions: Send + Sync {
-    /// The person whose session `cookie` names; `None`: there is no such session.
+    /// The user whose session `cookie` is; `None` if there is no such session.
     async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage>;
 
-    /// Asks anew the next time: the browser has signed out.
+    /// Drops the cached answer, because the user has signed out.
     async fn forget(&self, cookie: &str);
 }
 
-/// Verifies the application's sessions.
+/// Verifies the host application's sessions.
 pub struct ApplicationSession {
     sessions: Arc<dyn ApplicationSessions>,
     rules: Arc<ClaimMapping>,
 }
 
 impl ApplicationSession {
-    /// Asks `sessions`, whose answers name users by those rules.
+    /// Asks `sessions`. The answers name users by the mapping `rules`.
     pub fn new(sessions: Arc<dyn ApplicationSessions>, rules: ClaimMapping) -> Self {
         Self {
             sessions,
@@ -37,7 +38,7 @@ impl ApplicationSession {
         }
     }
 
-    /// Asks anew the next time.
+    /// Drops the cached answer.
     pub async fn forget(&self, cookie: &str) {
         self.sessions.forget(cookie).await;
     }

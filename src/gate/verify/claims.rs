@@ -1,4 +1,4 @@
-//! The claims (RFC 7519 §4), checked against what the key's owner may say.
+//! Checks the registered claims (RFC 7519 §4) against what the issuer may assert.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,38 +7,40 @@ use serde_json::{Map, Value};
 use super::super::clock::unix_seconds_f64;
 use super::super::reason::CredentialError;
 
-/// How far the clock of whoever issued a token may be ahead, for `iat` alone: it says when the token was made, and no right depends on it.
+/// Extra tolerance for an issuer whose clock is ahead. Applies only to `iat`, which says when the
+/// token was issued and grants nothing.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// 9999-12-31T23:59:59Z, the last moment that RFC 3339 and Python's `datetime` can write.
+/// 9999-12-31T23:59:59Z, the last time that RFC 3339 and Python's `datetime` can represent.
 const LAST_MOMENT: f64 = 253_402_300_799.0;
 
-/// What a token must say about itself.
+/// What a token must assert.
 #[derive(Debug, Clone, Default)]
 pub struct Expectation {
-    /// `iss`; `None`: whatever it says, since the key alone tells who signed.
+    /// The required `iss`; `None` accepts any, because the key alone identifies the issuer.
     pub issuer: Option<String>,
-    /// One of `aud`. Without any the token must not have one: it is then meant for somebody else (RFC 7519 §4.1.3).
+    /// The accepted values of `aud`. If empty, the token must not have an `aud`: it would be meant
+    /// for another recipient (RFC 7519 §4.1.3).
     pub audiences: Vec<String>,
-    /// How many seconds `exp` and `nbf` may be off.
+    /// Tolerance for `exp` and `nbf`.
     pub leeway: Duration,
-    /// The longest time from `iat`, or from now where there is none, to `exp`.
+    /// The maximum time from `iat`, or from now without `iat`, to `exp`.
     pub max_lifetime: Option<Duration>,
-    /// Further claims.
+    /// Additional required claims.
     pub required: Vec<RequiredClaim>,
 }
 
-/// A claim that must be there, with one of some values where there are any.
+/// A required claim and its accepted values, if restricted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequiredClaim {
-    /// Its name or path, see [`claim`].
+    /// The name or path, see [`claim`].
     pub name: String,
-    /// One of these, or a list that holds one of these.
+    /// The claim must be one of these values, or a list that contains one; any value if empty.
     pub accepted: Vec<Value>,
 }
 
 impl Expectation {
-    /// Checks `exp`, `nbf`, `iat`, `iss`, `aud` and what else is required.
+    /// Checks `exp`, `nbf`, `iat`, `iss`, `aud` and the additional required claims.
     pub fn check(
         &self,
         claims: &Map<String, Value>,
@@ -71,12 +73,12 @@ impl Expectation {
         Ok(())
     }
 
-    /// Behind issuer and audience: how long a token may live is its issuer's matter.
+    /// Runs after the issuer and audience checks, because each issuer has its own lifetime limit.
     fn check_lifetime(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
-        let made = numeric_date(claims, "iat")?.unwrap_or(now);
-        let exp = numeric_date(claims, "exp")?.unwrap_or(made);
+        let issued = numeric_date(claims, "iat")?.unwrap_or(now);
+        let exp = numeric_date(claims, "exp")?.unwrap_or(issued);
         match self.max_lifetime {
-            Some(most) if exp - made > most.as_secs_f64() => {
+            Some(limit) if exp - issued > limit.as_secs_f64() => {
                 Err(CredentialError::TokenLifetimeTooLong)
             }
             _ => Ok(()),
@@ -126,10 +128,10 @@ impl RequiredClaim {
     }
 }
 
-/// A claim by its name, or by a path with dots into nested objects.
+/// Finds a claim by its name, or by a dotted path into nested objects.
 ///
-/// A name that stands there as it is counts first: Auth0 has claims named by URLs, Keycloak has `resource_access` by client, and the names of
-/// both hold dots.
+/// A literal name takes precedence: both Auth0's claims, named by URLs, and the client names in
+/// Keycloak's `resource_access` contain dots.
 pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
     claims.get(path).or_else(|| {
         path.match_indices('.')
@@ -137,9 +139,10 @@ pub(super) fn claim<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'
     })
 }
 
-/// A `NumericDate` (§2): seconds, with or without a fraction, from 1970 to the year 9999.
+/// Reads a `NumericDate` (§2): seconds, with or without a fraction, from 1970 to the year 9999.
 ///
-/// What lies beyond is no moment that a clock will show: comparisons with it say nothing, and arithmetic with it overflows.
+/// No clock reaches values outside that range: comparing with them is meaningless, and arithmetic
+/// with them overflows.
 pub(super) fn numeric_date(
     claims: &Map<String, Value>,
     name: &str,

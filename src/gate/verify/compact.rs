@@ -1,4 +1,4 @@
-//! A JWT in compact form (RFC 7519, RFC 7515 §7.1), taken apart without believing anything in it.
+//! A JWT in compact form (RFC 7519, RFC 7515 §7.1), parsed but not trusted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,19 +9,20 @@ use super::super::reason::CredentialError;
 use super::keys::VerificationKey;
 use super::{Unverified, strict_json};
 
-/// The parts of a token, read and not yet verified.
+/// The parts of a token, parsed but not verified.
 pub struct Compact<'t> {
     header: Map<String, Value>,
     claims: Map<String, Value>,
-    /// What the signature is over: header and payload as they were sent.
+    /// The signed text: header and payload as sent.
     signed: &'t str,
     signature: &'t str,
 }
 
 impl<'t> Compact<'t> {
-    /// Takes a token apart.
+    /// Parses a token.
     ///
-    /// A name that stands twice is refused (RFC 7515 §4, RFC 7519 §4): readers differ in which of the two they take.
+    /// Duplicate names are refused (RFC 7515 §4, RFC 7519 §4), because parsers differ in which one
+    /// they keep.
     pub fn parse(token: &'t str) -> Result<Self, CredentialError> {
         let malformed = CredentialError::TokenMalformed;
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
@@ -34,29 +35,30 @@ impl<'t> Compact<'t> {
         })
     }
 
-    /// What the signature is over.
+    /// The signed text.
     pub const fn signed(&self) -> &'t str {
         self.signed
     }
 
-    /// The claims, which nobody has proven yet.
+    /// The claims, not yet verified.
     pub const fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// `kid`: which key the token says it is signed with (RFC 7515 §4.1.4).
+    /// `kid`: the key that the token claims to be signed with (RFC 7515 §4.1.4).
     pub fn key_id(&self) -> Option<&str> {
         self.header.get("kid").and_then(Value::as_str)
     }
 
-    /// `iss`, as the token has it.
+    /// `iss`, not yet verified.
     pub fn claimed_issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
-    /// Whether one of `keys` made the signature, under an algorithm of that key.
+    /// Checks that one of `keys` made the signature, under an algorithm of that key.
     ///
-    /// The header's algorithm is only compared with the key's, so a token can't choose how it is verified (RFC 8725 §3.1).
+    /// The header's algorithm is only compared with the key's, so a token can't choose how it is
+    /// verified (RFC 8725 §3.1).
     pub fn signed_by<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k VerificationKey>,
@@ -75,7 +77,8 @@ impl<'t> Compact<'t> {
 
     /// The header's algorithm.
     fn algorithm(&self) -> Result<Algorithm, CredentialError> {
-        // An extension that must be understood and isn't makes the token invalid (RFC 7515 §4.1.11). The gate understands none.
+        // A critical extension that isn't supported makes the token invalid (RFC 7515 §4.1.11). The
+        // gate supports none.
         if self.header.contains_key("crit") || self.header.contains_key("b64") {
             return Err(CredentialError::TokenHeaderRefused);
         }

@@ -1,4 +1,4 @@
-//! Method 1: tokens of the operators' own issuers.
+//! Method 1: tokens of external issuers that the operator configured.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,23 +10,24 @@ use super::compact::Compact;
 use super::keys::{Candidates, KeySet, KeySource};
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
-/// Whoever issues tokens, and what they may say.
+/// An issuer and what it may assert.
 pub struct Issuer {
     keys: Keys,
     expectation: Expectation,
     rules: Arc<ClaimMapping>,
 }
 
-/// Where the keys of an issuer are.
+/// Where an issuer's keys are.
 pub enum Keys {
     /// In the settings.
     Configured(KeySet),
-    /// At a key server.
+    /// On a key server.
     Served(Arc<dyn KeySource>),
 }
 
 impl Issuer {
-    /// An issuer with those keys, whose tokens must be as expected and name users by those rules.
+    /// An issuer with these keys. Its tokens must meet `expectation` and name users by the mapping
+    /// `rules`.
     pub fn new(keys: Keys, expectation: Expectation, rules: ClaimMapping) -> Self {
         Self {
             keys,
@@ -37,7 +38,8 @@ impl Issuer {
 
     /// Verifies signature and claims.
     ///
-    /// A token that names another issuer costs no signature, and makes no key server answer.
+    /// A token that names another issuer is refused before any signature check or key server
+    /// request.
     pub async fn verify(
         &self,
         token: &Compact<'_>,
@@ -61,7 +63,7 @@ impl Issuer {
         ))
     }
 
-    /// The key server is asked only for a key that isn't known.
+    /// Asks the key server only for an unknown key.
     async fn check_signature(&self, token: &Compact<'_>) -> Result<(), Unverified> {
         let source = match &self.keys {
             Keys::Configured(keys) => return check(token, keys),

@@ -1,8 +1,8 @@
 //! Stage 3: credential → [`VerifiedClaims`].
 //!
-//! In: a token or a session cookie that somebody sent. Out: what it says, once it is proven who says so. Afterwards holds: the signature was
-//! made with a key that the gate was given, under that key's own algorithm, and the token is meant for the gate and for now; or the
-//! application itself has said whose session it is.
+//! In: an unverified token or session cookie. Out: its claims. Afterwards, either the signature was
+//! made with a configured key under that key's own algorithm, and the token is valid now and meant
+//! for the gate; or the host application has confirmed whose session it is.
 
 mod api_token;
 mod application_session;
@@ -33,19 +33,19 @@ use super::credential::Credential;
 use super::identity::ClaimMapping;
 use super::reason::{CredentialError, Outage};
 
-/// The method that vouches for a user.
+/// The sign-in method that verified a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// 1: a token of one of the operator's issuers.
+    /// Method 1: a token of an external issuer that the operator configured.
     External,
-    /// 2: a token that the token route issued, or an API token of Label Studio.
+    /// Method 2: a token issued by the token route, or an API token of Label Studio.
     Native,
-    /// 3: the session of the host application.
+    /// Method 3: the session of the host application.
     Session,
 }
 
 impl Method {
-    /// Its name in `X-Gate-Method` and in the log.
+    /// The name in `X-Gate-Method` and the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::External => "external",
@@ -55,7 +55,7 @@ impl Method {
     }
 }
 
-/// Claims whose signature, time, issuer and audience were checked.
+/// Evidence that signature, times, issuer and audience were checked, and the claims.
 #[derive(Debug)]
 pub struct VerifiedClaims {
     claims: Map<String, Value>,
@@ -64,16 +64,17 @@ pub struct VerifiedClaims {
     fingerprint: Fingerprint,
 }
 
-/// Which claims name the user: whoever issues tokens decides that.
+/// Which claims identify the user. The issuer determines this.
 #[derive(Debug, Clone)]
 pub enum Subject {
-    /// The claim of this name holds the primary key in `htx_user`.
+    /// The claim with this name holds the primary key in `htx_user`.
     UserId(String),
-    /// A person of another system, by these rules.
+    /// The claims describe a user of another system, according to this mapping.
     Person(Arc<ClaimMapping>),
 }
 
 impl VerifiedClaims {
+    /// The only constructor. Each method calls it after its checks.
     fn new(
         claims: Map<String, Value>,
         subject: Subject,
@@ -88,17 +89,18 @@ impl VerifiedClaims {
         }
     }
 
-    /// Which of them name the user.
+    /// Which claims identify the user.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The claim of that name, or at that path (`a.b`).
+    /// The claim with this name, or at this path (`a.b`).
     pub fn get(&self, name: &str) -> Option<&Value> {
         claims::claim(&self.claims, name)
     }
 
-    /// `exp`, in seconds since the epoch. Every accepted token has one; a client's session has an end of its own.
+    /// `exp`, in seconds since the epoch. Every accepted token has one. `None` for the host
+    /// application's session, which ends on its own.
     pub fn expires(&self) -> Option<f64> {
         match self.method {
             Method::Session => None,
@@ -106,25 +108,26 @@ impl VerifiedClaims {
         }
     }
 
-    /// `iat`, in seconds since the epoch: when the token was issued, where it says so.
+    /// `iat`, in seconds since the epoch: when the token was issued, if it says so.
     pub fn issued_at(&self) -> Option<f64> {
         self.claims.get("iat").and_then(Value::as_f64)
     }
 
-    /// The method that vouches for them.
+    /// The method that verified the credential.
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// What tells this credential from every other one.
+    /// Identifies the credential.
     pub const fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 }
 
-/// Tells one credential from another without being of use to whoever reads it: a SHA-256 over the method and what was signed.
+/// Identifies a credential without revealing it: a SHA-256 of the method and the signed text.
 ///
-/// The signature itself stays out: some algorithms make a new one each time, and the claims are the same.
+/// The signature is not included, because some algorithms produce a different one each time for the
+/// same claims.
 #[derive(Debug)]
 pub struct Fingerprint([u8; 32]);
 
@@ -137,7 +140,7 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
-    /// Its bytes.
+    /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -146,11 +149,11 @@ impl Fingerprint {
 /// Why a credential proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
-    /// Nobody whom this method knows vouches for it: another method may.
+    /// This method doesn't recognize the credential. Another method may.
     Unrecognized(CredentialError),
-    /// It is genuine and not acceptable.
+    /// The credential is genuine but not acceptable.
     Refused(CredentialError),
-    /// It cannot be said now.
+    /// The gate can't decide now.
     Outage(Outage),
 }
 
@@ -161,8 +164,9 @@ impl From<CredentialError> for Unverified {
 }
 
 impl Unverified {
-    /// Of what two methods say about one token, the one that says more; the earlier one where both say as much.
-    const fn or(self, later: Self) -> Self {
+    /// Picks the more specific of two methods' results for one token, or the earlier one if they
+    /// are equally specific.
+    const fn more_specific(self, later: Self) -> Self {
         match (self, later) {
             (Self::Refused(_), _) | (Self::Outage(_), Self::Unrecognized(_) | Self::Outage(_)) => {
                 self
@@ -173,17 +177,17 @@ impl Unverified {
     }
 }
 
-/// The methods that are switched on, in the order in which they are tried.
+/// The enabled methods, in the order in which they are tried.
 pub struct Verifier {
     /// Method 1.
     pub issuers: Vec<Issuer>,
-    /// Method 2: what the token route issues.
+    /// Method 2: tokens issued by the token route.
     pub native: Option<Native>,
     /// Method 2: Label Studio's own API tokens.
     pub api_tokens: Option<ApiAuthenticator>,
     /// Method 3.
     pub application_session: Option<ApplicationSession>,
-    /// Longer tokens are refused unread; bytes.
+    /// Maximum length of a token in bytes. Longer ones are refused without parsing.
     pub max_length: usize,
 }
 
@@ -213,7 +217,9 @@ impl Verifier {
         }
         let token = Compact::parse(token).map_err(Unverified::Unrecognized)?;
         let mut why: Option<Unverified> = None;
-        let mut note = |next: Unverified| why = Some(why.map_or(next, |first| first.or(next)));
+        let mut note = |next: Unverified| {
+            why = Some(why.map_or(next, |first| first.more_specific(next)));
+        };
         for issuer in &self.issuers {
             match issuer.verify(&token, now).await {
                 Ok(claims) => return Ok(claims),

@@ -1,4 +1,4 @@
-//! Method 2: tokens that `POST /api/sso/token` issued, here or in the plugin.
+//! Method 2: tokens issued by `POST /api/sso/token`, of the gate or of the plugin.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,9 +22,12 @@ pub struct Native {
 }
 
 impl Native {
-    /// Verifies with Label Studio's `SECRET_KEY`, as raw bytes: that is the HMAC key of PyJWT and simplejwt. `former` keys are good for tokens
-    /// that were issued before it was changed. `max_lifetime` is the longest time from `iat` to `exp`: whoever knows the key could make a token
-    /// that outlives every change of password.
+    /// Verifies with Label Studio's `SECRET_KEY` as raw bytes, which is the HMAC key of PyJWT and
+    /// simplejwt.
+    ///
+    /// `former` keys accept tokens issued before a key change. `max_lifetime` limits the time from
+    /// `iat` to `exp`: otherwise anyone with the key could create a token that outlives every
+    /// password change.
     pub fn new<'s>(
         secret_key: &'s SecretString,
         former: impl IntoIterator<Item = &'s SecretString>,
@@ -65,7 +68,7 @@ impl Native {
     }
 }
 
-/// The present `SECRET_KEY` and those before it.
+/// The current and the former `SECRET_KEY`s.
 pub(super) fn hs256_keys<'s>(
     secret_key: &'s SecretString,
     former: impl IntoIterator<Item = &'s SecretString>,

@@ -1,7 +1,7 @@
-//! Public keys as they are written down: in PEM (RFC 7468 §13) and as JSON Web Keys (RFC 7517).
+//! Public keys in PEM (RFC 7468 §13) and as JSON Web Keys (RFC 7517).
 //!
-//! In: what an operator configured or a key server published. Out: a [`VerificationKey`] that knows its algorithms. Afterwards holds: an RSA
-//! modulus has 2048 bits or more, counted without leading zeros.
+//! In: what an operator configured or a key server published. Out: a [`VerificationKey`] that knows
+//! its algorithms. Afterwards, an RSA modulus has at least 2048 bits, not counting leading zeros.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,8 +25,8 @@ const P256: &[Algorithm] = &[Algorithm::ES256];
 const P384: &[Algorithm] = &[Algorithm::ES384];
 const ED25519: &[Algorithm] = &[Algorithm::EdDSA];
 
-/// RFC 7518 §3.3: RSA keys have 2048 bits or more.
-const SHORTEST_MODULUS: usize = 2048;
+/// RFC 7518 §3.3: RSA keys have at least 2048 bits.
+const MIN_MODULUS_BITS: usize = 2048;
 
 /// RFC 8017 §A.1.
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -37,7 +37,8 @@ const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
-/// The key in a block of PEM: a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), whose algorithm identifier says what it is good for.
+/// Reads a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) from a PEM block. Its algorithm identifier
+/// determines the key's algorithms.
 pub(super) fn from_pem(block: &pem::Pem) -> Result<VerificationKey, KeyError> {
     match block.tag() {
         "PUBLIC KEY" => {}
@@ -71,12 +72,13 @@ fn check_rsa(info: &SubjectPublicKeyInfoRef<'_>) -> Result<(), KeyError> {
     let key = bits.and_then(|der| pkcs1::RsaPublicKey::from_der(der).ok());
     let key = key.ok_or(KeyError::Unsupported)?;
     match bit_length(key.modulus.as_bytes()) {
-        ..SHORTEST_MODULUS => Err(KeyError::Weak),
+        ..MIN_MODULUS_BITS => Err(KeyError::Weak),
         _ => Ok(()),
     }
 }
 
-/// A key of a set, if it is one for signatures that anybody may verify. A symmetric key in a public document is no secret.
+/// Reads a key of a set if it is a public signature key. Symmetric keys are skipped: in a public
+/// document they aren't secret.
 pub(super) fn from_jwk(value: &Value) -> Option<VerificationKey> {
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let common = &jwk.common;
@@ -103,14 +105,14 @@ pub(super) fn from_jwk(value: &Value) -> Option<VerificationKey> {
     }
 }
 
-/// `n` of RFC 7518 §6.3.1.1.
+/// Checks `n` (RFC 7518 §6.3.1.1).
 fn is_long_enough(modulus: &str) -> bool {
     URL_SAFE_NO_PAD
         .decode(modulus)
-        .is_ok_and(|bytes| bit_length(&bytes) >= SHORTEST_MODULUS)
+        .is_ok_and(|bytes| bit_length(&bytes) >= MIN_MODULUS_BITS)
 }
 
-/// The bits of a big-endian number without its leading zeros.
+/// Counts the bits of a big-endian number without leading zeros.
 fn bit_length(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let significant = number.get(zeros..).unwrap_or_default();

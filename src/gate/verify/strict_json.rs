@@ -1,14 +1,16 @@
-//! JSON in which no object holds a name twice.
+//! JSON that rejects duplicate names.
 //!
-//! `serde_json` keeps the last of two equal names and others keep the first; a token that means different things to different readers is
-//! not accepted (RFC 8259 §4 leaves the choice open, RFC 7519 §4 permits the refusal).
+//! `serde_json` keeps the last of two equal names and other parsers keep the first, so two parsers
+//! could read one token differently. Such a token is refused (RFC 8259 §4 leaves the choice open,
+//! RFC 7519 §4 permits the refusal).
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The object in `json`, or `None` if it is none, holds a name twice somewhere, or has something behind it.
+/// Parses an object. Returns `None` if `json` is not an object, contains a duplicate name at any
+/// depth, or has trailing data.
 pub(super) fn object(json: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(json) {
         Ok(Strict(Value::Object(object))) => Some(object),
@@ -30,7 +32,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without doubled names")
+        f.write_str("JSON without duplicate names")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -69,7 +71,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some((name, Strict(value))) = map.next_entry::<String, Strict>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
+                return Err(A::Error::custom("duplicate name"));
             }
         }
         Ok(Value::Object(object))
@@ -81,14 +83,14 @@ mod tests {
     use super::object;
 
     #[test]
-    fn reads_what_serde_json_reads() {
+    fn reads_the_same_values_as_serde_json() {
         let json = br#"{"a":[1,-2,3.5,true,null,"\u00e9"],"b":{"c":{}}}"#;
         let expected: serde_json::Value = serde_json::from_slice(json).expect("valid JSON");
         assert_eq!(object(json).map(serde_json::Value::Object), Some(expected));
     }
 
     #[test]
-    fn refuses_doubled_names_at_any_depth() {
+    fn refuses_duplicate_names_at_any_depth() {
         for json in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_an_error_and_not_an_overflow() {
+    fn deep_nesting_is_an_error_not_a_stack_overflow() {
         let json = "[".repeat(100_000);
         assert_eq!(object(json.as_bytes()), None);
     }

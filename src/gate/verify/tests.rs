@@ -1,4 +1,4 @@
-//! A row a line: what is wrong with a token, and the reason that must come back.
+//! One row per defect of a token, with the expected reason.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +16,8 @@ mod external;
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
 const NOW: i64 = 1_800_000_000;
 
-/// How long a native token may live.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// Maximum lifetime of a native token.
+const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs())
@@ -30,16 +30,16 @@ fn verify(token: &str) -> Result<Identity, CredentialError> {
         [],
         "user_id".to_owned(),
         Duration::ZERO,
-        Some(LONGEST),
+        Some(MAX_LIFETIME),
     );
     let verifier = Verifier {
         native: Some(native),
-        ..nothing()
+        ..no_methods()
     };
     identity(&verifier, &Credential::Token(token.into()))
 }
 
-/// Whom the credential names, or why nobody.
+/// The identity that the credential names, or the reason why it is refused.
 fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity, CredentialError> {
     let verified = futures_util::FutureExt::now_or_never(verifier.verify(credential, now()));
     let claims = verified
@@ -51,8 +51,8 @@ fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity
     Claimant::from_claims(&claims).map(|claimant| claimant.identity)
 }
 
-/// No method at all.
-fn nothing() -> Verifier {
+/// No method is enabled.
+fn no_methods() -> Verifier {
     Verifier {
         issuers: Vec::new(),
         native: None,
@@ -69,7 +69,7 @@ fn claims() -> Value {
     })
 }
 
-/// The good claims with some changed; `null` takes a claim out.
+/// The valid claims with some changes; `null` removes a claim.
 fn with(changes: &Value) -> Value {
     let mut claims = claims();
     let object = claims.as_object_mut().expect("claims are an object");
@@ -88,7 +88,7 @@ fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
 }
 
-/// A token of exactly these texts, signed as it should be.
+/// A correctly signed token with exactly this header and payload.
 fn raw(header: &str, payload: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -116,7 +116,7 @@ fn claims_are_checked() {
         (json!({"exp": NOW}), Err(TokenExpired)),
         (json!({"exp": NOW - 1}), Err(TokenExpired)),
         (json!({"exp": 0}), Err(TokenExpired)),
-        // A native token is not for ever, whatever it says.
+        // A native token has a maximum lifetime, whatever it says.
         (json!({"exp": NOW + 86_400}), accepted()),
         (json!({"exp": NOW + 86_401}), Err(TokenLifetimeTooLong)),
         (
@@ -157,8 +157,8 @@ fn claims_are_checked() {
     }
 }
 
-/// Numbers that are no moment between 1970 and 9999.
-const NO_MOMENTS: [&str; 12] = [
+/// Numbers outside the years 1970 to 9999.
+const OUT_OF_RANGE: [&str; 12] = [
     "1e300",
     "-1e300",
     "1e308",
@@ -173,18 +173,18 @@ const NO_MOMENTS: [&str; 12] = [
     "-9223372036854775808",
 ];
 
-/// Numbers that no reader of JSON has to take (RFC 8259 §6).
-const NO_NUMBERS: [&str; 6] = ["1e999", "-1e999", "NaN", "Infinity", "0x10", "01"];
+/// Numbers that no JSON parser has to accept (RFC 8259 §6).
+const INVALID_NUMBERS: [&str; 6] = ["1e999", "-1e999", "NaN", "Infinity", "0x10", "01"];
 
 #[test]
-fn a_moment_lies_between_1970_and_9999() {
+fn times_must_lie_between_1970_and_9999() {
     let header = r#"{"alg":"HS256"}"#;
     let payload = claims().to_string();
     let exp = format!(r#""exp":{}"#, NOW + 600);
     assert!(payload.contains(&exp));
     for (numbers, expected) in [
-        (&NO_MOMENTS[..], CredentialError::TokenClaimInvalid),
-        (&NO_NUMBERS[..], CredentialError::TokenMalformed),
+        (&OUT_OF_RANGE[..], CredentialError::TokenClaimInvalid),
+        (&INVALID_NUMBERS[..], CredentialError::TokenMalformed),
     ] {
         for number in numbers {
             let changed = payload.replace(&exp, &format!(r#""exp":{number}"#));
@@ -337,8 +337,9 @@ fn keys_and_algorithms_are_checked() {
 }
 
 #[test]
-fn the_key_of_a_native_token_works_for_nothing_else() {
-    // Label Studio's own API tokens are signed with the same key; without `iss` and `aud` they are not ours.
+fn api_token_is_not_a_native_token() {
+    // Label Studio signs its own API tokens with the same key. Without `iss` and `aud` they are not
+    // native tokens.
     let token =
         json!({"token_type": "access", "exp": NOW + 300, "iat": NOW, "jti": "x", "user_id": "7"});
     let token = sign(Algorithm::HS256, SECRET, &token);
@@ -346,7 +347,7 @@ fn the_key_of_a_native_token_works_for_nothing_else() {
 }
 
 #[test]
-fn a_fingerprint_tells_tokens_apart() {
+fn fingerprint_depends_on_method_and_signed_text() {
     let of = |signed| *Fingerprint::of("native", signed).as_bytes();
     assert_eq!(of("a.b"), of("a.b"));
     assert_ne!(of("a.b"), of("a.c"));
@@ -355,12 +356,12 @@ fn a_fingerprint_tells_tokens_apart() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_makes_the_verifier_panic_or_accept(token in "\\PC{0,200}") {
+    fn arbitrary_text_is_refused_without_a_panic(token in "\\PC{0,200}") {
         proptest::prop_assert!(verify(&token).is_err());
     }
 
     #[test]
-    fn no_change_of_a_token_is_accepted(at in 0_usize..200, by in 1_u8..=63) {
+    fn changed_token_is_refused(at in 0_usize..200, by in 1_u8..=63) {
         let good = sign(Algorithm::HS256, SECRET, &claims());
         let mut bytes = good.clone().into_bytes();
         let at = at % bytes.len();

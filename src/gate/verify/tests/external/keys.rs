@@ -1,9 +1,9 @@
-//! Keys as operators and key servers hand them over.
+//! Keys as operators configure them and key servers publish them.
 
 use super::*;
 
 #[test]
-fn a_key_is_good_for_what_it_was_given_for() {
+fn key_works_only_for_its_algorithms_and_use() {
     let rs512 = signer(Algorithm::RS512).sign(&Header::new(Algorithm::RS512), &good_claims());
     let mut keys = KeySet::from_pem(RSA.pem.as_deref().expect("PEM")).expect("a key");
     keys.restrict(&[Algorithm::RS256, Algorithm::PS256]);
@@ -12,7 +12,7 @@ fn a_key_is_good_for_what_it_was_given_for() {
         judge(vec![issuer], &rs512),
         Err(CredentialError::TokenAlgorithmRefused)
     );
-    // In a set, `alg` says what the key is for (RFC 7517 §4.4).
+    // In a set, `alg` restricts the key (RFC 7517 §4.4).
     let set = json!({"keys": [RSA.jwk(Algorithm::RS256, "now")]}).to_string();
     let keys = KeySet::from_jwks(set.as_bytes()).expect("a key");
     let issuer = self::issuer(Keys::Configured(keys));
@@ -36,7 +36,7 @@ fn a_key_is_good_for_what_it_was_given_for() {
 }
 
 #[test]
-fn what_is_no_public_key_is_refused_with_the_reason() {
+fn invalid_public_key_is_refused_with_the_reason() {
     crate::startup::install_crypto();
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     for (text, expected) in [
@@ -66,7 +66,7 @@ fn what_is_no_public_key_is_refused_with_the_reason() {
     }
 }
 
-/// A number of so many bits, odd as a modulus is.
+/// An odd number with this many bits, like a modulus.
 fn modulus(bits: usize) -> Vec<u8> {
     let mut number = vec![0x5a; bits.div_ceil(8)];
     let top = (bits - 1) % 8;
@@ -75,7 +75,7 @@ fn modulus(bits: usize) -> Vec<u8> {
     number
 }
 
-/// RFC 8017 §A.1.1 in RFC 5280 §4.1.2.7, in PEM.
+/// A PEM of RFC 5280 §4.1.2.7 with an RSA key of RFC 8017 §A.1.1.
 fn rsa_pem(modulus: &[u8]) -> String {
     use spki::der::Encode as _;
     use spki::der::asn1::{AnyRef, BitStringRef, UintRef};
@@ -95,9 +95,9 @@ fn rsa_pem(modulus: &[u8]) -> String {
 }
 
 #[test]
-fn the_bits_of_an_rsa_modulus_are_counted() {
+fn rsa_modulus_needs_2048_bits_without_leading_zeros() {
     crate::startup::install_crypto();
-    // 1,776 bits: 256 bytes of DER, of which the modulus has 222.
+    // 1,776 bits: the DER has 256 bytes, but the modulus only 222.
     for bits in [512, 1024, 1776, 2040, 2047, 2048, 2049, 3072, 4096] {
         let expected = if bits < 2048 {
             Err(KeyError::Weak)
@@ -113,7 +113,7 @@ fn the_bits_of_an_rsa_modulus_are_counted() {
             let set = json!({"keys": [jwk]}).to_string();
             let found = KeySet::from_jwks(set.as_bytes()).map(|keys| keys.len());
             let expected = expected.map_err(|_| KeyError::Empty);
-            assert_eq!(found, expected, "JWK, {bits} bits, {zeros} zeros before");
+            assert_eq!(found, expected, "JWK, {bits} bits, {zeros} leading zeros");
         }
     }
     for n in ["", "AA", "not base64url!"] {
@@ -123,9 +123,9 @@ fn the_bits_of_an_rsa_modulus_are_counted() {
     }
 }
 
-/// A `.env` file and an environment variable of compose have one line for a value.
+/// A `.env` file or a compose environment variable has one line per value.
 #[test]
-fn a_pem_on_one_line_is_read() {
+fn pem_on_one_line_is_accepted() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let pem = signer(algorithm).pem.as_deref().expect("a public key");
         let token = signer(algorithm).sign(&Header::new(algorithm), &good_claims());
@@ -144,7 +144,7 @@ fn a_pem_on_one_line_is_read() {
 }
 
 #[test]
-fn old_and_new_keys_work_at_once() {
+fn old_and_new_keys_work_together() {
     let [old, new] = [
         "an-old-secret-of-more-than-32-bytes!",
         "a-new-secret-of-more-than-32-bytes!!",

@@ -1,0 +1,179 @@
+//! Policy × method × initiator × ambient credential.
+
+use super::*;
+use crate::gate::subrequest::{CookieHeader, Provenance};
+
+fn sent(method: &str, provenance: Provenance<'static>) -> Subrequest<'static> {
+    let cookies = CookieHeader::new(std::iter::empty());
+    let method: &'static str = method.to_owned().leak();
+    Subrequest::new("/", cookies, None)
+        .expect("readable")
+        .sent_by(method, provenance)
+}
+
+fn from(fetch_site: Option<&'static str>, origin: Option<&'static str>) -> Provenance<'static> {
+    Provenance {
+        fetch_site,
+        origin,
+        host: Some("ls.example.co.kr"),
+        ..Provenance::default()
+    }
+}
+
+const APP: &str = "https://App.example.com";
+
+fn policy(cross_site: CrossSite) -> Policy {
+    Policy {
+        cross_site,
+        allowed_origins: vec![APP.to_ascii_lowercase()],
+        ..Policy::default()
+    }
+}
+
+/// Fetch Metadata × `Origin` → initiator.
+const INITIATORS: &[(Option<&str>, Option<&str>, Initiator)] = &[
+    (
+        Some("same-origin"),
+        Some("https://ls.example.co.kr"),
+        Initiator::Own,
+    ),
+    (Some("same-origin"), Some("null"), Initiator::Own),
+    (Some("none"), None, Initiator::Own),
+    (Some("cross-site"), Some(APP), Initiator::Own),
+    (Some("same-site"), Some(APP), Initiator::Own),
+    (
+        Some("same-site"),
+        Some("https://x.example.co.kr"),
+        Initiator::SameSite,
+    ),
+    (Some("same-site"), None, Initiator::SameSite),
+    (
+        Some("cross-site"),
+        Some("https://evil.test"),
+        Initiator::CrossSite,
+    ),
+    (
+        Some("cross-site"),
+        Some("https://ls.example.co.kr"),
+        Initiator::CrossSite,
+    ),
+    (Some("cross-site"), None, Initiator::CrossSite),
+    (Some("nonsense"), None, Initiator::CrossSite),
+    (None, Some("https://ls.example.co.kr"), Initiator::Own),
+    (None, Some("https://LS.example.co.kr"), Initiator::Own),
+    (
+        None,
+        Some("http://x.example.co.kr:8080"),
+        Initiator::SameSite,
+    ),
+    (
+        None,
+        Some("https://ls.example.co.kr:8443"),
+        Initiator::SameSite,
+    ),
+    (None, Some("https://other.co.kr"), Initiator::CrossSite),
+    (None, Some("https://co.kr"), Initiator::CrossSite),
+    (None, Some("https://evil.test"), Initiator::CrossSite),
+    (None, Some("null"), Initiator::CrossSite),
+    (None, Some(""), Initiator::CrossSite),
+    (None, None, Initiator::Unknown),
+];
+
+/// The full matrix: policy × method × initiator × whether the browser attached a credential.
+#[test]
+fn unsafe_cross_site_requests_are_refused() {
+    let auto = |within_site| CrossSite::Auto { within_site };
+    for cross_site in [CrossSite::Allow, auto(false), auto(true), CrossSite::Refuse] {
+        for method in [
+            "GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "BREW", "",
+        ] {
+            for (fetch_site, origin, initiator) in INITIATORS {
+                for ambient in [false, true] {
+                    let subrequest = sent(method, from(*fetch_site, *origin));
+                    let policy = policy(cross_site);
+                    assert_eq!(
+                        policy.initiator(&subrequest),
+                        *initiator,
+                        "{fetch_site:?} {origin:?}"
+                    );
+                    let unsafe_method = !["GET", "HEAD", "OPTIONS", "TRACE"].contains(&method);
+                    let expected = unsafe_method
+                        && match (cross_site, initiator) {
+                            (CrossSite::Allow, _) | (_, Initiator::Own | Initiator::Unknown) => {
+                                false
+                            }
+                            (CrossSite::Refuse, _) => true,
+                            (CrossSite::Auto { .. }, Initiator::CrossSite) => ambient,
+                            (CrossSite::Auto { within_site }, Initiator::SameSite) => {
+                                ambient && within_site
+                            }
+                        };
+                    assert_eq!(
+                        policy.refuses_cross_site(&subrequest, ambient),
+                        expected,
+                        "{cross_site:?} {method} {fetch_site:?} {origin:?} {ambient}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn another_site_can_sign_a_user_neither_in_by_form_nor_out() {
+    let policy = policy(CrossSite::Allow);
+    for (fetch_site, origin, initiator) in INITIATORS {
+        let allowed = matches!(initiator, Initiator::Own | Initiator::Unknown);
+        let form = sent("POST", from(*fetch_site, *origin));
+        assert_eq!(
+            policy.may_sign_in(&form),
+            allowed,
+            "{fetch_site:?} {origin:?}"
+        );
+        assert_eq!(
+            policy.may_sign_out(&form),
+            allowed,
+            "{fetch_site:?} {origin:?}"
+        );
+    }
+    for (fetch_site, referer, allowed) in [
+        (Some("same-origin"), None, true),
+        (Some("none"), None, true),
+        (Some("cross-site"), None, false),
+        (Some("cross-site"), Some("https://evil.test/"), false),
+        (
+            Some("cross-site"),
+            Some("https://ls.example.co.kr/projects"),
+            false,
+        ),
+        (
+            Some("cross-site"),
+            Some("https://app.example.com/account?x=1"),
+            true,
+        ),
+        (Some("same-site"), Some("https://x.example.co.kr/"), false),
+        (None, None, false),
+        (None, Some("https://ls.example.co.kr/projects"), true),
+        (None, Some("https://app.example.com"), true),
+        (
+            None,
+            Some("https://evil.test/https://app.example.com"),
+            false,
+        ),
+        (None, Some("https://app.example.com.evil.test/"), false),
+        (None, Some("https://app.example.com@evil.test/"), false),
+        (None, Some("nonsense"), false),
+    ] {
+        let provenance = Provenance {
+            referer,
+            ..from(fetch_site, None)
+        };
+        let link = sent("GET", provenance);
+        assert_eq!(
+            policy.may_sign_out(&link),
+            allowed,
+            "{fetch_site:?} {referer:?}"
+        );
+        assert!(policy.may_sign_in(&link), "a link may sign in");
+    }
+}

@@ -1,0 +1,100 @@
+//! Path rules, and Label Studio's own paths.
+
+use super::*;
+use crate::gate::subrequest::{CookieHeader, Provenance};
+
+fn open(rules: &[&str]) -> Policy {
+    let rules = rules.iter().map(|rule| PathRule::parse(rule));
+    Policy {
+        open_paths: rules.collect::<Option<_>>().expect("rules"),
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn rules_match_the_decoded_path_from_its_start() {
+    let policy = open(&["/health", "/static/*"]);
+    for (path, expected) in [
+        ("/health", true),
+        ("/%68ealth", true),
+        ("/health/", false),
+        ("/healthy", false),
+        ("/x/health", false),
+        ("/static/", true),
+        ("/static/a/b.css", true),
+        ("/static", false),
+        ("/staticx", false),
+        ("/STATIC/a", false),
+        ("/static/../api/users", false),
+        ("/static/%2e%2e/api/users", false),
+        ("/static/.%2E/api", false),
+        ("/static/..%2fapi", false),
+        ("/static/%252e%252e/api", false),
+        ("/static//a", false),
+        ("/static/a%00", false),
+        ("/static/a\\..\\b", false),
+        ("/static/..;/api", false),
+        ("/static/%ff", false),
+        ("/static/a#b", false),
+        ("/static/a%23b", false),
+        ("//static/a", false),
+    ] {
+        assert_eq!(policy.is_open(path), expected, "{path}");
+    }
+    assert!(!open(&[]).is_open("/"));
+}
+
+#[test]
+fn invalid_rules_are_rejected() {
+    for text in [
+        "", "*", "health", "/a*", "/a/*/b", "/a/..", "/a//b", "/%41", "/a;b",
+    ] {
+        assert_eq!(PathRule::parse(text), None, "{text}");
+    }
+    assert!(PathRule::parse("/*").is_some());
+}
+
+#[test]
+fn label_studio_paths_are_recognized_below_the_prefix() {
+    let policy = Policy {
+        anonymous: Anonymous::Require,
+        label_studio_path: "/label-studio".to_owned(),
+        ..Policy::default()
+    };
+    let of = |method: &'static str, uri: &'static str| {
+        Subrequest::new(uri, CookieHeader::new(std::iter::empty()), None)
+            .expect("readable")
+            .sent_by(method, Provenance::default())
+    };
+    for (method, uri, refresh, sign_out) in [
+        ("POST", "/label-studio/api/token/refresh/", true, false),
+        ("POST", "/api/token/refresh/?x=1", true, false),
+        ("GET", "/api/token/refresh/", false, false),
+        ("POST", "/api/token/refresh/x", false, false),
+        ("POST", "/api/token/refresh//", false, false),
+        ("POST", "/x/../api/token/refresh/", false, false),
+        (
+            "POST",
+            "/label-studio/label-studio/api/token/refresh/",
+            false,
+            false,
+        ),
+        ("GET", "/label-studio/logout", false, true),
+        ("GET", "/logout/?next=/", false, true),
+        ("GET", "/logouts", false, false),
+    ] {
+        let subrequest = of(method, uri);
+        let exempt = policy.exempts(&subrequest);
+        assert_eq!(
+            exempt == Some(Granted::TokenRefresh),
+            refresh,
+            "{method} {uri}"
+        );
+        assert_eq!(
+            policy.is_label_studio_logout(&subrequest),
+            sign_out,
+            "{uri}"
+        );
+        assert_eq!(Policy::default().exempts(&subrequest), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! Opens sessions, or keeps the one in the request.
+//!
+//! In: a user who may sign in, the request's session cookie, and the verified claims. Out: an
+//! [`Opened`]. Afterwards, the login is recorded and all requests with the same credential share
+//! one session.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::ExposeSecret as _;
+
+use super::content;
+use super::key::Place;
+use super::store::{LoginRecord, Recorded, SessionRow, TokenUse};
+use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
+use crate::django::{SessionData, is_plausible_session_key};
+use crate::gate::clock::unix_seconds_f64;
+use crate::gate::reason::{Granted, Outage};
+use crate::gate::user::{ActiveUser, Freshness};
+use crate::gate::verify::VerifiedClaims;
+
+/// The request's session, compared with the user.
+enum Presented<'a> {
+    None,
+    OwnAndValid,
+    OtherUser(&'a str),
+    Unusable(&'a str),
+}
+
+impl Sessions {
+    /// Keeps the `presented` session if it is valid and belongs to `user`. Opens a new one
+    /// otherwise.
+    pub async fn open_for(
+        &self,
+        user: &ActiveUser,
+        presented: Option<&str>,
+        claims: &VerifiedClaims,
+        sender: Sender<'_>,
+    ) -> Result<Opened, Outage> {
+        let now = sender.now;
+        let presented = self.examine(user, presented, now, sender.freshness).await?;
+        let (replaces, reason) = match presented {
+            Presented::OwnAndValid => return Ok(Opened::Kept),
+            Presented::None => (None, Granted::SessionOpened),
+            Presented::Unusable(value) => (Some(value), Granted::SessionOpened),
+            Presented::OtherUser(value) => (Some(value), Granted::UserSwitched),
+        };
+        if !self.use_token(claims, sender.peer, now).await? {
+            return Ok(Opened::TokenUsed);
+        }
+        let place = self.place(claims, user, now);
+        let method = claims.method();
+        let session = content::of_login(user, method, &place.uid(), &self.auth_hash, now);
+        let age = self.policy.age.min(self.limit(user));
+        let value = match self.policy.engine {
+            Engine::Database => {
+                let replaces = replaces.filter(|old| is_plausible_session_key(old));
+                self.open_row(user, &session, &place, replaces, now, age)
+                    .await?
+            }
+            Engine::SignedCookies => self.open_cookie(user, &session, now).await?,
+        };
+        Ok(match value {
+            None => Opened::UserChanged,
+            Some(value) => Opened::New {
+                set_cookie: self.policy.cookie.set(&value, Some(age), now),
+                value,
+                reason,
+            },
+        })
+    }
+
+    fn place(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> Place {
+        let secret = self.place_secret.expose_secret().as_bytes();
+        Place::of(secret, claims, user, self.limit(user), now)
+    }
+
+    /// Opens a row at this place, or adopts the one that another request has opened there. Returns
+    /// the key, or `None` if the user's row has changed.
+    async fn open_row(
+        &self,
+        user: &ActiveUser,
+        session: &SessionData,
+        place: &Place,
+        replaces: Option<&str>,
+        now: SystemTime,
+        age: Duration,
+    ) -> Result<Option<String>, Outage> {
+        let data = self.codec.encode_row(session, now);
+        // If Label Studio would reject the existing session, delete it and insert a new one.
+        for _ in 0..2 {
+            let key = place.key(&*self.entropy);
+            let row = SessionRow {
+                place: place.prefix(),
+                key: &key,
+                data: &data,
+                expire_date: now + age,
+            };
+            match self.record(user, Some(row), replaces, now).await? {
+                Recorded::UserChanged => return Ok(None),
+                Recorded::Opened => return Ok(Some(key)),
+                Recorded::Met(met) if self.is_valid_row(&met.data, user, now) => {
+                    return Ok(Some(met.key));
+                }
+                Recorded::Met(met) => self.stores.recent.end(&[met.key]).await?,
+            }
+        }
+        Err(Outage::DatabaseUnavailable)
+    }
+
+    /// Opens a session that lives in the cookie. Returns the cookie, or `None` if the user's row
+    /// has changed.
+    async fn open_cookie(
+        &self,
+        user: &ActiveUser,
+        session: &SessionData,
+        now: SystemTime,
+    ) -> Result<Option<String>, Outage> {
+        Ok(match self.record(user, None, None, now).await? {
+            Recorded::UserChanged => None,
+            Recorded::Opened | Recorded::Met(_) => Some(self.codec.encode_cookie(session, now)),
+        })
+    }
+
+    async fn record(
+        &self,
+        user: &ActiveUser,
+        row: Option<SessionRow<'_>>,
+        replaces: Option<&str>,
+        at: SystemTime,
+    ) -> Result<Recorded, Outage> {
+        let login = LoginRecord {
+            user_id: user.id(),
+            password: user.password(),
+            revoked_at: user.revoked_at(),
+            at,
+            row,
+            replaces,
+        };
+        self.stores.recent.record(&login).await
+    }
+
+    /// Records the use of a single-use token. Returns false if it has already opened a session.
+    /// Always true for reusable tokens and for the host application's session.
+    async fn use_token(
+        &self,
+        claims: &VerifiedClaims,
+        peer: &[u8; 32],
+        now: SystemTime,
+    ) -> Result<bool, Outage> {
+        let (Some(window), Some(expires)) = (self.policy.once, claims.expires()) else {
+            return Ok(true);
+        };
+        let remaining = Duration::try_from_secs_f64(expires - unix_seconds_f64(now));
+        let token = TokenUse {
+            fingerprint: claims.fingerprint().as_bytes(),
+            peer,
+            window,
+            // Keep the record past expiry, so that clock skew doesn't make the token valid again.
+            expires: now + remaining.unwrap_or_default().min(MAX_RETENTION) + window * 2,
+        };
+        self.stores.current.use_token(&token).await
+    }
+
+    /// Compares the request's session with the user.
+    async fn examine<'a>(
+        &self,
+        user: &ActiveUser,
+        presented: Option<&'a str>,
+        now: SystemTime,
+        freshness: Freshness,
+    ) -> Result<Presented<'a>, Outage> {
+        let Some(value) = presented.filter(|value| !value.is_empty()) else {
+            return Ok(Presented::None);
+        };
+        Ok(match self.read(value, now, freshness).await? {
+            None => Presented::Unusable(value),
+            Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
+                Presented::OtherUser(value)
+            }
+            Some(session) if self.is_alive_for(&session, user, now) => Presented::OwnAndValid,
+            Some(_) => Presented::Unusable(value),
+        })
+    }
+
+    fn is_valid_row(&self, data: &str, user: &ActiveUser, now: SystemTime) -> bool {
+        let session = self.codec.decode_row(data);
+        session.is_ok_and(|session| self.is_alive_for(&session, user, now))
+    }
+}

@@ -1,0 +1,223 @@
+//! Label Studio's database, in memory: the ports of the gate.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use super::*;
+use crate::gate::identity::{Identity, Profile};
+use crate::gate::session::{
+    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+};
+use crate::gate::user::{Created, NewUser, UserDirectory};
+use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
+
+/// Label Studio's database, in memory.
+#[derive(Default)]
+pub(super) struct Stored {
+    /// The cached rows. A login is checked against `users`.
+    pub(super) recent_users: Mutex<HashMap<i32, UserRow>>,
+    pub(super) users: Mutex<HashMap<i32, UserRow>>,
+    pub(super) sessions: Mutex<HashMap<String, String>>,
+    pub(super) ends: Mutex<HashMap<SessionMark, SystemTime>>,
+    pub(super) used: Mutex<HashSet<([u8; 32], [u8; 32])>>,
+    pub(super) logins: AtomicUsize,
+    pub(super) down: Mutex<bool>,
+}
+
+/// A view of the database, cached or current.
+#[derive(Clone)]
+pub(super) struct Memory {
+    pub(super) stored: Arc<Stored>,
+    pub(super) freshness: Freshness,
+}
+
+impl Memory {
+    fn outage(&self) -> Result<(), Outage> {
+        match *self.stored.down.lock().expect("lock") {
+            true => Err(Outage::DatabaseUnavailable),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl UserDirectory for Memory {
+    async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
+        self.outage()?;
+        let users = match self.freshness {
+            Freshness::Recent => &self.stored.recent_users,
+            Freshness::Current => &self.stored.users,
+        };
+        let users = users.lock().expect("lock");
+        let found = match identity {
+            Identity::Id(id) => users.get(id),
+            Identity::Email(email) => users.values().find(|user| user.email == *email),
+            Identity::Username(name) => users
+                .values()
+                .find(|user| *name == format!("name-of-{}", user.id)),
+        };
+        Ok(found.cloned().map(Arc::new))
+    }
+
+    async fn create(&self, new_user: &NewUser) -> Result<Created, Outage> {
+        self.outage()?;
+        let mut users = self.stored.users.lock().expect("lock");
+        if users.values().all(|user| user.email != new_user.email) {
+            let id = 100 + i32::try_from(users.len()).expect("a few users");
+            let row = UserRow {
+                email: new_user.email.clone(),
+                first_name: new_user.profile.first_name.clone(),
+                last_name: new_user.profile.last_name.clone(),
+                ..user(id)
+            };
+            users.insert(id, row);
+        }
+        Ok(Created::Yes)
+    }
+
+    async fn rename(
+        &self,
+        user: &UserRow,
+        _identity: &Identity,
+        profile: &Profile,
+    ) -> Result<Arc<UserRow>, Outage> {
+        let mut row = user.clone();
+        for (new, name) in [
+            (&profile.first_name, &mut row.first_name),
+            (&profile.last_name, &mut row.last_name),
+        ] {
+            if !new.is_empty() {
+                name.clone_from(new);
+            }
+        }
+        let mut users = self.stored.users.lock().expect("lock");
+        users.insert(row.id, row.clone());
+        Ok(Arc::new(row))
+    }
+
+    async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
+        let mut users = self.stored.users.lock().expect("lock");
+        let user = users
+            .get_mut(&user_id)
+            .filter(|user| user.password.starts_with('!'));
+        let found = user.is_some();
+        if let Some(user) = user {
+            user.password.push('x');
+        }
+        Ok(found)
+    }
+
+    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+        for users in [&self.stored.users, &self.stored.recent_users] {
+            if let Some(user) = users.lock().expect("lock").get_mut(&user_id) {
+                user.revoked_at = Some(at);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Every user has a legacy token, `key-<id>`, and access tokens.
+#[async_trait]
+impl ApiTokens for Memory {
+    async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
+        self.outage()?;
+        let id = key.strip_prefix("key-").and_then(|id| id.parse().ok());
+        Ok(id.map(owner))
+    }
+
+    async fn owner_of_jwt(&self, user: i32, _jti: &str) -> Result<Option<JwtOwner>, Outage> {
+        self.outage()?;
+        Ok(Some(JwtOwner {
+            owner: owner(user),
+            revoked: false,
+        }))
+    }
+}
+
+fn owner(user_id: i32) -> TokenOwner {
+    TokenOwner {
+        user_id,
+        is_active: true,
+        is_admin: true,
+        is_superuser: false,
+        legacy_tokens_enabled: true,
+        jwt_tokens_enabled: true,
+    }
+}
+
+#[async_trait]
+impl SessionStore for Memory {
+    async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+        self.outage()?;
+        let sessions = self.stored.sessions.lock().expect("lock");
+        Ok(sessions.get(key).map(|data| Arc::from(data.as_str())))
+    }
+
+    async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
+        let sessions = self.stored.sessions.lock().expect("lock");
+        let mut page: Vec<_> = sessions
+            .iter()
+            .filter(|(key, _)| key.as_str() > after)
+            .map(|(key, data)| StoredSession {
+                key: key.clone(),
+                data: data.clone(),
+            })
+            .collect();
+        page.sort_by(|a, b| a.key.cmp(&b.key));
+        page.truncate(2);
+        Ok(page)
+    }
+
+    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+        let mut sessions = self.stored.sessions.lock().expect("lock");
+        sessions.retain(|key, _| !keys.contains(key));
+        Ok(())
+    }
+
+    async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
+        let mut used = self.stored.used.lock().expect("lock");
+        let first = used.iter().all(|(token_, _)| token_ != token.fingerprint);
+        Ok(first && used.insert((*token.fingerprint, *token.peer))
+            || used.contains(&(*token.fingerprint, *token.peer)))
+    }
+
+    async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
+        self.outage()?;
+        let users = self.stored.users.lock().expect("lock");
+        let unchanged = users.get(&login.user_id).is_some_and(|user| {
+            user.is_active && user.password == login.password && user.revoked_at == login.revoked_at
+        });
+        if !unchanged {
+            return Ok(Recorded::UserChanged);
+        }
+        let mut sessions = self.stored.sessions.lock().expect("lock");
+        if let Some(old) = login.replaces {
+            sessions.remove(old);
+        }
+        if let Some(row) = &login.row {
+            let met = sessions.iter().find(|(key, _)| key.starts_with(row.place));
+            if let Some((key, data)) = met {
+                return Ok(Recorded::Met(StoredSession {
+                    key: key.clone(),
+                    data: data.clone(),
+                }));
+            }
+            sessions.insert(row.key.to_owned(), row.data.to_owned());
+        }
+        self.stored.logins.fetch_add(1, Ordering::Relaxed);
+        Ok(Recorded::Opened)
+    }
+
+    async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
+        let mut ends = self.stored.ends.lock().expect("lock");
+        ends.insert(end.mark, end.at);
+        Ok(())
+    }
+
+    async fn ended_at(&self, mark: &SessionMark) -> Result<Option<SystemTime>, Outage> {
+        Ok(self.stored.ends.lock().expect("lock").get(mark).copied())
+    }
+}

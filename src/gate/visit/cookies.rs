@@ -1,0 +1,114 @@
+//! Tells a request's session cookies apart, and builds the cookies of the answer.
+//!
+//! In: the request's `Cookie` header. Out: which session cookie belongs to Label Studio and which
+//! to the host application, and the header to forward. Afterwards, the host application's API never
+//! sees Label Studio's session, and Label Studio never sees the application's.
+
+use std::time::SystemTime;
+
+use super::Visit;
+use crate::django::CookieAttributes;
+use crate::gate::Gate;
+use crate::gate::reason::Outage;
+use crate::gate::subrequest::Subrequest;
+use crate::gate::user::Freshness;
+use crate::gate::verdict::Cookies;
+
+/// A browser sends one cookie per name, path and domain. Cap the number of look-ups a request can
+/// cause.
+const MAX_SESSION_COOKIES: usize = 4;
+
+/// The request's session cookies, by owner.
+///
+/// Label Studio and the host application may both use Django's default name, `sessionid`. Browsers
+/// store cookies by domain and path and send all of them, and the header doesn't say which is
+/// which. Label Studio's own is the one that its store contains or its key has signed.
+#[derive(Default)]
+pub(super) struct SessionCookies<'v> {
+    pub(super) label_studio: Option<&'v str>,
+    pub(super) application: Option<&'v str>,
+    /// Label Studio could read another cookie as its session: both owners use one name, or servers
+    /// parse a cookie of that name differently. The forwarded header must then hold only its own.
+    pub(super) ambiguous: bool,
+}
+
+impl<'v> SessionCookies<'v> {
+    /// Reads the session cookies of `subrequest`.
+    pub(super) async fn of(
+        subrequest: &'v Subrequest<'_>,
+        gate: &'v Gate,
+        now: SystemTime,
+    ) -> Result<Self, Outage> {
+        let (cookies, name) = (subrequest.cookies(), gate.sessions.cookie_name());
+        let is_filled = |value: &&str| !value.is_empty();
+        let application = gate.sources.application_cookie.as_deref();
+        if application != Some(name) {
+            return Ok(Self {
+                label_studio: cookies.get(name),
+                application: application
+                    .and_then(|name| cookies.raw(name))
+                    .filter(is_filled),
+                ambiguous: cookies.is_ambiguous(name),
+            });
+        }
+        let mut found = Self {
+            ambiguous: cookies.is_ambiguous(name),
+            ..Self::default()
+        };
+        let values = cookies.all(name).filter(is_filled);
+        for value in values.take(MAX_SESSION_COOKIES) {
+            found.ambiguous = true;
+            match gate.sessions.read(value, now, Freshness::Recent).await? {
+                Some(_) => found.label_studio = Some(value),
+                None => found.application = found.application.or(Some(value)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the request carries a session cookie of either owner.
+    pub(super) const fn has_session(&self) -> bool {
+        self.label_studio.is_some() || self.application.is_some()
+    }
+}
+
+impl Visit<'_> {
+    /// The cookies of an answer that keeps the session and removes the token.
+    pub(super) fn cookies_without_token(&self) -> Cookies {
+        // Of two cookies with one name, Django reads the last, which may be the application's.
+        let ambiguous = self.cookies.ambiguous;
+        let own = self.cookies.label_studio.filter(|_| ambiguous);
+        self.rewrite(own, ambiguous, None)
+    }
+
+    /// The cookies of an answer that opens a session and removes the token.
+    pub(super) fn cookies_with_session(&self, value: &str, set_cookie: String) -> Cookies {
+        self.rewrite(Some(value), true, Some(set_cookie))
+    }
+
+    fn rewrite(
+        &self,
+        session: Option<&str>,
+        replaces_session: bool,
+        set_cookie: Option<String>,
+    ) -> Cookies {
+        let name = self.gate.sessions.cookie_name();
+        let token = self.gate.sources.cookie.as_deref();
+        let session_name = replaces_session.then_some(name);
+        let without: Vec<&str> = token.into_iter().chain(session_name).collect();
+        let with = session.map(|value| (name, value));
+        Cookies {
+            request: self.subrequest.cookies().rewritten(&without, with),
+            session: set_cookie,
+            token_deletion: self.token_deletion(),
+        }
+    }
+
+    /// The `Set-Cookie` value that deletes the token's cookie, if the request carries one.
+    pub(super) fn token_deletion(&self) -> Option<String> {
+        let cookie = self.gate.token_cookie.as_ref();
+        cookie
+            .filter(|cookie| self.subrequest.cookies().contains(&cookie.name))
+            .map(CookieAttributes::delete)
+    }
+}
