@@ -1,4 +1,4 @@
-# What the demo and the tests share: installing, a private Postgres cluster, a Label Studio. Sourced, not run.
+# Shared by the demo and the tests: installing, a private Postgres cluster, a Label Studio. Sourced, not run.
 # shellcheck shell=bash
 
 LABEL_STUDIO_VERSION=1.23.2
@@ -12,7 +12,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# install_packages NAME…: those Debian packages that are not there yet.
+# install_packages NAME…: installs the Debian packages that are missing.
 install_packages() {
     local missing=() package
     for package in "$@"; do
@@ -24,7 +24,7 @@ install_packages() {
         die "please install as root: apt-get install ${missing[*]}"
     fi
     step "Installing ${missing[*]} (apt-get)"
-    # A server that the package starts by itself would take its port from somebody. policy-rc.d says no, for this moment.
+    # policy-rc.d keeps packages from starting their servers, whose ports may be in use.
     local policy=/usr/sbin/policy-rc.d made=
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy" && made=1
@@ -36,7 +36,7 @@ install_packages() {
     [ -z "$failed" ] || die "apt-get could not install ${missing[*]}"
 }
 
-# The directory of initdb and postgres: Debian keeps them out of PATH.
+# Prints the directory of initdb and postgres, which Debian keeps out of PATH.
 postgres_bin() {
     local directory
     for directory in "${GATE_TEST_POSTGRES_BIN:-}" /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb || echo /nowhere/initdb)")"; do
@@ -52,7 +52,7 @@ nginx_bin() {
     command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }
 }
 
-# install_servers: nginx and PostgreSQL.
+# install_servers: installs nginx and PostgreSQL.
 install_servers() {
     local packages=()
     nginx_bin >/dev/null || packages+=(nginx-light)
@@ -61,7 +61,7 @@ install_servers() {
     if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
 }
 
-# A Python that Label Studio runs on.
+# Prints a Python that Label Studio runs on.
 find_python() {
     local python
     for python in python3.12 python3.11 python3.10 python3; do
@@ -74,7 +74,7 @@ find_python() {
     return 1
 }
 
-# install_python DIRECTORY PACKAGE…: packages of PyPI in a venv of their own. Done once for one list of packages.
+# install_python DIRECTORY PACKAGE…: installs PyPI packages in a venv, once per list of packages.
 install_python() {
     local venv=$1 python mark
     shift
@@ -91,12 +91,13 @@ install_python() {
     touch "$mark"
 }
 
-# install_label_studio DIRECTORY: Label Studio, and the plugin beside it for the tests.
+# install_label_studio DIRECTORY: installs Label Studio, and the plugin for the tests.
 install_label_studio() {
     install_python "$1" "label-studio==$LABEL_STUDIO_VERSION" "label-studio-sso==$PLUGIN_VERSION"
 }
 
-# What stands before initdb and postgres, which refuse to run as root: nothing for anybody else. Each becomes the command, under one pid.
+# Prefix for initdb and postgres, which refuse to run as root; empty for other users. Each prefix execs the command, so
+# the pid stays the same.
 postgres_user() {
     if [ "$(id -u)" = 0 ]; then echo 'setpriv --reuid=postgres --regid=postgres --init-groups'; fi
 }
@@ -107,7 +108,7 @@ as_postgres() {
     $(postgres_user) "$@"
 }
 
-# postgres_home DIRECTORY: DIRECTORY itself, or a place that the user "postgres" can reach where it cannot reach that.
+# postgres_home DIRECTORY: prints DIRECTORY, or another place if the user "postgres" cannot reach it.
 postgres_home() {
     local wanted=$1
     mkdir -p "$wanted"
@@ -127,7 +128,7 @@ port_is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# wait_for SECONDS COMMAND…: until it succeeds.
+# wait_for SECONDS COMMAND…: retries until the command succeeds.
 wait_for() {
     local until=$((SECONDS + $1))
     shift

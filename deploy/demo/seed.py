@@ -1,6 +1,6 @@
 """Fills Label Studio's database for the demo: an organization, an administrator, two workers. Run with `manage.py shell`'s settings.
 
-What a sign-up makes, made with Label Studio's own models. Twice is the same as once. Prints shell assignments.
+Creates what a sign-up creates, with Label Studio's own models. Idempotent. Prints shell assignments.
 """
 
 import os
@@ -51,12 +51,12 @@ for user in [admin, *workers]:
         user.save()
     Token.objects.get_or_create(user=user)
 
-# The plugin's clients use legacy tokens; Label Studio has them off in new organizations.
+# The plugin's clients use legacy tokens, which Label Studio switches off in new organizations.
 JWTSettings.objects.update_or_create(
     organization=organization, defaults={"api_tokens_enabled": True, "legacy_api_tokens_enabled": True}
 )
 
-# Label Studio shows a personal access token once and keeps its header and payload alone; the signature can be made again.
+# Label Studio shows a personal access token once and stores only its header and payload; sign it again.
 outstanding = OutstandingToken.objects.filter(user=admin, blacklistedtoken__isnull=True).first()
 if outstanding:
     from jwt_auth.models import TruncatedLSAPIToken

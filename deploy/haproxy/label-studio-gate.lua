@@ -1,21 +1,21 @@
--- The check of label-studio-gate for HAProxy 2.6 and later, which has none of this kind built in. See haproxy.cfg.
+-- The check of label-studio-gate for HAProxy 2.6 and later, which has no built-in one. See haproxy.cfg.
 --
--- It asks at /auth/caddy: that answer carries each cookie in a header of its own, and a page for whoever is refused.
+-- It asks at /auth/caddy: that answer has each cookie in a separate header, and a page for refused users.
 
 local gate = "http://127.0.0.1:8090/auth/caddy"
 
--- What the gate reads of the client's own headers, and nothing else that a client could have smuggled in.
+-- The client's headers that the gate reads. A client can't smuggle in others.
 local passed = {
     "cookie", "authorization", "x-api-key", "origin", "sec-fetch-site", "accept", "accept-language",
 }
 
--- The first value of a header of an answer.
+-- The first value of a response header.
 local function first(headers, name)
     local values = headers[name]
     return values and values[0]
 end
 
--- Sets txn.gate_status to 200 where the request may go on; haproxy.cfg refuses every other. Whatever fails here leaves it unset.
+-- Sets txn.gate_status to 200 if the request may go on; haproxy.cfg refuses anything else. Any failure leaves it unset.
 core.register_action("label_studio_gate", { "http-req" }, function(txn)
     local request = txn.http:req_get_headers()
     local asked = {
@@ -57,7 +57,7 @@ core.register_action("label_studio_gate", { "http-req" }, function(txn)
         return
     end
 
-    -- The gate's own answer, as it is.
+    -- The gate's answer, unchanged.
     local reply = txn:reply()
     reply:set_status(answer.status)
     for name, values in pairs(answer.headers) do

@@ -1,4 +1,4 @@
-"""An application that embeds Label Studio: tokens of its own (method 1) and its session (method 3). A whole Django project in one file.
+"""An application that embeds Label Studio, with its own tokens (method 1) or its session (method 3). A Django project in one file.
 
     PORT=3000 LABEL_STUDIO_URL=http://localhost JWT_SSO_SECRET=… JWT_SSO_SESSION_VERIFY_SECRET=… SESSION_SECRET=… python app.py
 """
@@ -91,7 +91,7 @@ def link(request):
 
 @require_GET
 def verify_session(request):
-    """Method 3. Only the gate may ask, and it proves that with the secret."""
+    """Method 3. Only the gate may call this; the secret proves that it does."""
     if not constant_time_compare(request.headers.get("X-Verify-Token", ""), JWT_SSO_SESSION_VERIFY_SECRET):
         return JsonResponse({"error": "Unauthorized"}, status=403)
     user = request.user
@@ -124,7 +124,7 @@ if __name__ == "__main__":
         user, _ = get_user_model().objects.get_or_create(
             username=name, email=f"{name}@example.com", first_name=name.title(), last_name="Otator"
         )
-        # The password stands here because this is an example.
+        # A plaintext password, because this is an example.
         user.set_password(name)
         user.save()
     sys.argv = ["app.py"]

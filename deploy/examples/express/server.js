@@ -3,8 +3,8 @@
 //   PORT=3000 LABEL_STUDIO_URL=http://localhost JWT_SSO_SECRET=… JWT_SSO_SESSION_VERIFY_SECRET=… SESSION_SECRET=… npm start
 //
 // METHOD=1 (default): the application signs a token with the secret that it shares with the gate.
-// METHOD=2: it has the gate issue one, with LABEL_STUDIO_API_TOKEN of an administrator of Label Studio.
-// METHOD=3: no token; the gate asks the application whose session a cookie names (/api/auth/verify-session).
+// METHOD=2: it requests one from the gate, with a Label Studio administrator's LABEL_STUDIO_API_TOKEN.
+// METHOD=3: no token; the gate verifies the session cookie with the application (/api/auth/verify-session).
 
 import { timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ for (const name of ["LABEL_STUDIO_URL", "JWT_SSO_SECRET", "JWT_SSO_SESSION_VERIF
   if (!process.env[name]) throw new Error(`${name} is not set`);
 }
 
-// Where your users are. The passwords stand here because this is an example.
+// Your users. Plaintext passwords, because this is an example.
 const USERS = {
   ann: { password: "ann", email: "ann@example.com", firstName: "Ann", lastName: "Otator" },
   bob: { password: "bob", email: "bob@example.com", firstName: "Bob", lastName: "Otator" },
@@ -82,7 +82,7 @@ app.post("/login", (request, response, next) => {
   if (!Object.hasOwn(USERS, username ?? "") || USERS[username].password !== password) {
     return response.status(401).send("Wrong name or password");
   }
-  // A fresh session: one that somebody planted before the login is worth nothing after it.
+  // A new session: one that was planted before the login (session fixation) becomes worthless.
   request.session.regenerate((error) => {
     if (error) return next(error);
     request.session.user = username;
@@ -113,7 +113,7 @@ app.get("/label-studio-link", signedIn, async (request, response, next) => {
   }
 });
 
-// Method 3. Only the gate may ask, and it proves that with the secret.
+// Method 3. Only the gate may call this; the secret proves that it does.
 app.get("/api/auth/verify-session", (request, response) => {
   const presented = Buffer.from(request.get("X-Verify-Token") ?? "");
   const expected = Buffer.from(JWT_SSO_SESSION_VERIFY_SECRET);

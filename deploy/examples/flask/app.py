@@ -1,4 +1,4 @@
-"""An application that embeds Label Studio, with tokens of its own (method 1).
+"""An application that embeds Label Studio, with its own tokens (method 1).
 
     PORT=3000 LABEL_STUDIO_URL=http://localhost JWT_SSO_SECRET=… SESSION_SECRET=… python app.py
 """
@@ -14,7 +14,7 @@ LABEL_STUDIO_URL = os.environ["LABEL_STUDIO_URL"]
 JWT_SSO_SECRET = os.environ["JWT_SSO_SECRET"]
 PAGE = Path(__file__).resolve().parent.parent / "browser" / "index.html"
 
-# Where your users are. The passwords stand here because this is an example.
+# Your users. Plaintext passwords, because this is an example.
 USERS = {
     "ann": {"password": "ann", "email": "ann@example.com", "first_name": "Ann", "last_name": "Otator"},
     "bob": {"password": "bob", "email": "bob@example.com", "first_name": "Bob", "last_name": "Otator"},

@@ -1,4 +1,4 @@
-// An issuer that publishes its public keys (JWKS), so that nobody shares a secret with it. The gate reads them by itself:
+// An issuer that publishes its public keys (JWKS) instead of sharing a secret. The gate fetches them:
 //
 //   [external]
 //   jwks_url = "https://issuer.example.com/.well-known/jwks.json"
@@ -7,7 +7,8 @@
 //
 //   PORT=3001 ISSUER=https://issuer.example.com npm start
 //
-// To change keys: publish the next one, wait for the gates to read it, sign with it, and take the old one away when its tokens have expired.
+// To rotate keys: publish the next one, wait until the gates have fetched it, sign with it, and remove the old one when
+// its tokens have expired.
 
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
@@ -42,7 +43,7 @@ const server = createServer(async (request, response) => {
     keys.push(await newKey(String(keys.length + 1)));
     json({ keys: keys.length });
   } else if (request.method === "POST" && pathname === "/token") {
-    // Here your application knows who is signed in; the example believes whoever asks from this machine.
+    // Your application knows who is signed in; this example trusts every caller on this machine.
     json({ token: await sign(searchParams.get("email")) });
   } else {
     response.writeHead(404).end();

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** Label Studio in a frame, for whoever is signed in to the application. */
+/** Label Studio in a frame, for the user who is signed in to the application. */
 export function LabelStudio({ path = "/projects/" }) {
   const [state, setState] = useState({ kind: "loading" });
 
