@@ -1,4 +1,7 @@
-//! Tells which user a token would log in, without logging them in: for `label-studio-gate inspect`.
+//! Tells which user a token would log in (`label-studio-gate inspect`).
+//!
+//! In: a token. Out: an [`Inspected`]. Afterwards, nothing has changed: no user was created or
+//! renamed, and no session was opened.
 
 use super::Gate;
 use super::credential::Credential;

@@ -2,7 +2,7 @@
 //!
 //! A request passes through the stages in this order, one file each: [`subrequest`] →
 //! [`credential`] → [`verify`] (claims) → [`identity`] → [`user`] → [`session`] → [`verdict`].
-//! [`Visit`](visit::Visit) runs them for one request. In: a [`Subrequest`]. Out: a [`Grant`] or a
+//! `Visit` runs them for one request. In: a [`Subrequest`]. Out: a [`Grant`] or a
 //! [`Rejection`].
 //!
 //! This module knows nothing about HTTP servers, SQL or the wall clock. What a stage needs from

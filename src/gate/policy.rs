@@ -1,7 +1,7 @@
 //! The checks that apply to every request, whatever credential it carries.
 //!
 //! Stage: between reading the subrequest and looking for a credential. In: a [`Subrequest`]. Out:
-//! whether its path is open, whether another site made the browser send it ([`cross_site`]), and
+//! whether its path is open, whether another site made the browser send it ([`CrossSite`]), and
 //! whether it needs a signed-in user ([`Anonymous`]). Afterwards, a request that reaches the
 //! credential stage is neither exempt nor a cross-site request that the policy refuses.
 

@@ -1,8 +1,8 @@
 //! Revocation: an administrator ends all sessions of a user (`POST /api/sso/revoke`).
 //!
-//! In: an [`Admin`] and an e-mail address. Out: what happened to the user's sessions and to the
-//! tokens issued to them. Afterwards, no session of that user is valid, as far as the session
-//! engine allows.
+//! In: an [`Admin`] and an e-mail address. Out: [`Revoked`], which says what happened to the user's
+//! sessions and to the tokens issued to them. Afterwards, the revoked tokens open no session, and
+//! the ended sessions are no longer valid.
 
 use super::Gate;
 use super::identity::Identity;

@@ -1,4 +1,8 @@
 //! Signing in and out on the gate's own routes, rather than in an auth subrequest.
+//!
+//! In: a request to one of these routes, and for a sign-in the token. Out: the same verdict as for
+//! an auth subrequest, or the cookies to delete. Afterwards, no other site has signed the visitor
+//! in by a form, or out.
 
 use super::Gate;
 use super::credential::{self, Credential};

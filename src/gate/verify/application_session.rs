@@ -1,5 +1,7 @@
-//! Method 3: the session of the host application that Label Studio is embedded in. The
-//! application's API says whose session it is.
+//! Method 3: the session of the host application that Label Studio is embedded in.
+//!
+//! In: the application's session cookie. Out: the application's description of the user, as claims.
+//! Afterwards, the application's API has confirmed the session.
 
 use std::sync::Arc;
 

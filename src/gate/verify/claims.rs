@@ -1,4 +1,8 @@
-//! Checks the registered claims (RFC 7519 §4) against what the issuer may assert.
+//! Checks claims against what the issuer may assert (RFC 7519 §4).
+//!
+//! In: the claims of a token with a valid signature. Out: the reason why they are refused, if any.
+//! Afterwards, times, issuer, audience, lifetime and the additional required claims are as
+//! expected.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +37,7 @@ pub struct Expectation {
 /// A required claim and its accepted values, if restricted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequiredClaim {
-    /// The name or path, see [`claim`].
+    /// The name, or a dotted path into nested objects.
     pub name: String,
     /// The claim must be one of these values, or a list that contains one; any value if empty.
     pub accepted: Vec<Value>,

@@ -1,4 +1,7 @@
-//! A JWT in compact form (RFC 7519, RFC 7515 §7.1), parsed but not trusted.
+//! A JWT in compact form (RFC 7519, RFC 7515 §7.1).
+//!
+//! In: the text of a token. Out: its parsed header and claims, not yet trusted. Afterwards, both
+//! are JSON objects without duplicate names; only [`Compact::signed_by`] proves who made them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,7 @@
 //! Method 1: tokens of external issuers that the operator configured.
+//!
+//! In: a parsed token. Out: claims that describe a user of another system. Afterwards, the token is
+//! signed with one of the issuer's keys and meets the issuer's expectation.
 
 use std::sync::Arc;
 use std::time::SystemTime;

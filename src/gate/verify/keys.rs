@@ -1,6 +1,7 @@
 //! An issuer's keys, and which of them may have signed a token.
 //!
-//! A key knows the algorithms it may be used with (RFC 8725 §3.1); a token's header is only
+//! In: secrets, PEM or a JSON Web Key Set, and a token's key ID. Out: candidate keys. Afterwards,
+//! each key knows the algorithms it may be used with (RFC 8725 §3.1); a token's header is only
 //! compared with them. So a public key is never used as an HMAC secret, whatever a token says.
 
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! Method 2: tokens issued by `POST /api/sso/token`, of the gate or of the plugin.
+//!
+//! In: a parsed token. Out: claims that name a user by primary key. Afterwards, the token is signed
+//! with a current or former `SECRET_KEY`, and issuer, audience, times and lifetime are checked.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! When a key server is fetches, and what happens if it is down.
+//! When the gate asks a key server, and what happens if the server is down.
 
 use async_trait::async_trait;
 
