@@ -29,6 +29,7 @@ mod sessions;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
+mod texts;
 mod tls;
 mod tokens;
 mod users;
