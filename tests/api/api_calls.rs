@@ -1,4 +1,4 @@
-//! Calls of Label Studio's own API, where everybody must be signed in: the gate verifies their credentials.
+//! Calls of Label Studio's own API where sign-in is required: the gate verifies their credentials.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -34,11 +34,10 @@ async fn a_verified_credential_passes() {
         ("X-Api-Key", key.clone()),
         ("Authorization", jwt),
     ] {
-        // Twice: the second time it is remembered.
+        // Twice: the second time the credential is cached.
         for _ in 0..2 {
-            call(&world, header, &value)
-                .await
-                .expect(200, "api_credential");
+            let answer = call(&world, header, &value).await;
+            answer.expect(200, "api_credential");
         }
     }
 }
@@ -79,30 +78,24 @@ async fn an_unverified_credential_opens_nothing() {
         ("X-Api-Key", world.ann.key.as_str()),
         ("X-Api-Key", "x"),
     ];
-    world
-        .app
-        .check_with(&twice)
-        .await
-        .expect(401, "sign_in_required");
+    let answer = world.app.check_with(&twice).await;
+    answer.expect(401, "sign_in_required");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_credential_beside_a_living_session_is_left_to_label_studio() {
+async fn a_wrong_credential_beside_a_valid_session_is_left_to_label_studio() {
     let world = World::new(&[REQUIRE]).await;
-    let browser = world.browser().with_token(&world.ann.token());
-    browser.get("/").await.expect(200, "session_opened");
+    let browser = world.signed_in(&world.ann).await;
     let browser = browser.with_header("Authorization", "Token x");
-    browser
-        .get("/api/projects")
-        .await
-        .expect(200, "session_valid");
+    let answer = browser.get("/api/projects").await;
+    answer.expect(200, "session_valid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_come_in_may_not_call_either() {
+async fn users_without_access_cannot_call_the_api_either() {
     let world = World::new(&[REQUIRE, NO_CACHE]).await;
     let (ann, organization) = (&world.ann, world.organization);
-    let token = format!("Token {}", ann.key);
+    let token = ann.authorization();
     let jwt = format!("Bearer {}", access_token(ann, &json!({})));
     let settings = format!(
         "UPDATE jwt_auth_jwtsettings SET legacy_api_tokens_enabled = $legacy, api_tokens_enabled = $jwt WHERE organization_id = {organization}"
@@ -132,47 +125,39 @@ async fn who_may_not_come_in_may_not_call_either() {
 async fn a_personal_access_token_is_exchanged_without_a_session() {
     let world = World::new(&[REQUIRE]).await;
     let browser = world.browser();
-    browser
-        .send("POST", "/api/token/refresh/")
-        .await
-        .expect(200, "token_refresh");
-    browser
-        .get("/api/token/refresh/")
-        .await
-        .expect(401, "sign_in_required");
-    browser
-        .send("POST", "/api/token/refresh/../../user/signup")
-        .await
-        .expect(401, "sign_in_required");
-    browser
-        .send("POST", "/api/token/rotate/")
-        .await
-        .expect(401, "sign_in_required");
+    let answer = browser.send("POST", "/api/token/refresh/").await;
+    answer.expect(200, "token_refresh");
+    for (method, uri) in [
+        ("GET", "/api/token/refresh/"),
+        ("POST", "/api/token/refresh/../../user/signup"),
+        ("POST", "/api/token/rotate/"),
+    ] {
+        let answer = browser.send(method, uri).await;
+        answer.expect(401, "sign_in_required");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_must_be_signed_in_label_studio_judges_its_own_credentials() {
+async fn where_sign_in_is_optional_label_studio_judges_its_own_credentials() {
     let world = World::new(&[]).await;
     for (header, value) in [
         ("X-Api-Key", "x"),
         ("Authorization", "Token x"),
         ("Authorization", "Bearer x y"),
     ] {
-        call(&world, header, value)
-            .await
-            .expect(200, "api_credential");
+        let answer = call(&world, header, value).await;
+        answer.expect(200, "api_credential");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_is_told_as_one() {
+async fn an_outage_is_no_refusal() {
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
     let app = crate::app::TestApp::start(nowhere, &[REQUIRE]);
     let headers = [
         ("X-Original-URI", "/api/projects"),
         ("Authorization", "Token x"),
     ];
-    app.check_with(&headers)
-        .await
-        .expect(503, "database_unavailable");
+    let answer = app.check_with(&headers).await;
+    answer.expect(503, "database_unavailable");
 }

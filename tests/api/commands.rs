@@ -10,7 +10,7 @@ fn gate(arguments: &[&str]) -> Output {
     gate_with(arguments, &[])
 }
 
-/// The binary, with what every configuration needs and these variables.
+/// Runs the binary with the required settings and these variables.
 pub fn gate_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
         .args(arguments)
@@ -22,7 +22,7 @@ pub fn gate_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// What a command that went well printed.
+/// The output of a command that succeeded.
 pub fn said(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(err));
@@ -30,13 +30,13 @@ pub fn said(output: &Output) -> String {
 }
 
 #[test]
-fn check_config_names_the_program_that_imports_settings_of_the_plugin() {
+fn check_config_names_the_program_that_imports_the_plugins_settings() {
     let output = gate(&["check-config", "--from-django", "settings.py"]);
     assert_eq!(output.status.code(), Some(64));
-    let told = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        told.contains("label-studio-gate-import settings.py"),
-        "{told}"
+        stderr.contains("label-studio-gate-import settings.py"),
+        "{stderr}"
     );
 }
 
@@ -66,7 +66,7 @@ fn completions_and_the_manual_page_know_every_command() {
     assert_eq!(gate(&["completions", "cmd"]).status.code(), Some(64));
 }
 
-/// What a service that was started with these variables wrote until it was ready.
+/// The log of a service with these variables until it is ready.
 fn started_with(variables: &[(&str, &str)]) -> String {
     let home = tempfile::tempdir().unwrap();
     let log = home.path().join("gate.log");
@@ -78,13 +78,13 @@ fn started_with(variables: &[(&str, &str)]) -> String {
         .envs(variables.iter().copied());
     let _service = Leash::start(&command, "TERM", &log, None);
     let written = || std::fs::read_to_string(&log).unwrap_or_default();
-    // The workers start after the last line that is of interest here.
+    // The warnings come before this line.
     wait_until(15, || written().contains("starting service"), written);
     written()
 }
 
 #[test]
-fn who_listens_to_other_machines_and_trusts_no_proxy_there_is_warned() {
+fn listening_to_other_machines_without_trusting_a_proxy_there_warns() {
     const WARNING: &str = "http.trusted_proxies names no other machine";
     let everywhere = ("GATE_HTTP_LISTEN", "0.0.0.0:0");
     let verbose = ("GATE_LOG_LEVEL", "info");

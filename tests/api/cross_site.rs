@@ -1,7 +1,8 @@
-//! What pages of other sites can make a browser do: the credential that it adds × where the request comes from.
+//! What pages of other sites can make a browser do: each credential a browser adds by itself ×
+//! where the request comes from.
 
-use crate::support::token::native;
-use crate::world::{Browser, World};
+use crate::actors::Browser;
+use crate::world::World;
 
 const APP: &str = "https://app.example.org";
 const SAMESITE_NONE: [(&str, &str); 2] = [
@@ -9,7 +10,8 @@ const SAMESITE_NONE: [(&str, &str); 2] = [
     ("SESSION_COOKIE_SECURE", "1"),
 ];
 
-fn foreign<'a>(browser: Browser<'a>, site: &'a str, origin: &'a str) -> Browser<'a> {
+/// The browser, with the headers of a request that a page of another origin makes.
+fn from_origin<'a>(browser: Browser<'a>, site: &'a str, origin: &'a str) -> Browser<'a> {
     browser
         .with_header("Sec-Fetch-Site", site)
         .with_header("Origin", origin)
@@ -28,10 +30,8 @@ async fn no_ambient_credential_acts_for_a_page_of_another_site() {
             settings.extend(SAMESITE_NONE);
         }
         let world = World::new(&settings).await;
-        let login = world.browser().with_token(&world.ann.token());
-        login.get("/").await.expect(200, "session_opened");
-        let session = login.session().unwrap();
-        let token = native(world.ann.id);
+        let session = world.signed_in(&world.ann).await.session().unwrap();
+        let token = world.ann.token();
         for (name, value) in [
             ("sessionid", session.as_str()),
             ("ls_auth_token", &token),
@@ -41,42 +41,38 @@ async fn no_ambient_credential_acts_for_a_page_of_another_site() {
             let browser = || world.browser().with_cookie(name, value);
             for method in ["POST", "PUT", "PATCH", "DELETE"] {
                 for origin in ["https://evil.test", "null"] {
-                    let answer = foreign(browser(), "cross-site", origin)
+                    let answer = from_origin(browser(), "cross-site", origin)
                         .send(method, "/api/projects")
                         .await;
-                    answer.expect(403, "cross_site_request");
-                    assert_eq!(answer.session(), None);
+                    answer.expect(403, "cross_site_request").expect_no_session();
                     let no_metadata = browser().with_header("Origin", origin);
-                    no_metadata
-                        .send(method, "/api/projects")
-                        .await
-                        .expect(403, "cross_site_request");
+                    let answer = no_metadata.send(method, "/api/projects").await;
+                    answer.expect(403, "cross_site_request");
                 }
-                let own = foreign(browser(), "same-origin", "https://ls.example.com");
+                let own = from_origin(browser(), "same-origin", "https://ls.example.com");
                 assert_ne!(
                     own.send(method, "/api/projects").await.status,
                     403,
                     "{name}"
                 );
-                let allowed = foreign(browser(), "cross-site", APP);
+                let allowed = from_origin(browser(), "cross-site", APP);
                 assert_ne!(
                     allowed.send(method, "/api/projects").await.status,
                     403,
                     "{name}"
                 );
-                // Browsers keep SameSite=Lax to the site; where sessions go everywhere, so does the guard.
-                let sibling = foreign(browser(), "same-site", "https://other.example.com");
+                // Browsers send SameSite=Lax cookies from pages of the same site, so the gate
+                // accepts those pages; with SameSite=None it accepts its own origin only.
+                let sibling = from_origin(browser(), "same-site", "https://other.example.com");
                 let refused = sibling.send(method, "/api/projects").await.status == 403;
                 assert_eq!(refused, same_site_none, "{name}");
             }
-            let link = foreign(browser(), "cross-site", "https://evil.test");
+            let link = from_origin(browser(), "cross-site", "https://evil.test");
             assert_ne!(link.get("/projects").await.status, 403, "{name}");
         }
-        let nothing = foreign(world.browser(), "cross-site", "https://evil.test");
-        nothing
-            .send("POST", "/api/projects")
-            .await
-            .expect(200, "no_token");
+        let nothing = from_origin(world.browser(), "cross-site", "https://evil.test");
+        let answer = nothing.send("POST", "/api/projects").await;
+        answer.expect(200, "no_token");
     }
 }
 
@@ -91,7 +87,7 @@ async fn another_site_signs_nobody_in() {
         ("cross-site", APP, true),
         ("same-origin", "https://ls.example.com", true),
     ] {
-        let browser = foreign(world.browser(), site, origin);
+        let browser = from_origin(world.browser(), site, origin);
         let answer = browser.visit("POST", "/sso/login", &form).await;
         match allowed {
             true => assert_eq!(answer.status, 303, "{site} {origin}"),
@@ -102,17 +98,13 @@ async fn another_site_signs_nobody_in() {
         }
     }
     let program = world.browser().visit("POST", "/sso/login", &form).await;
-    assert_eq!(program.status, 303, "what is no browser sends no origin");
+    // A program that is no browser sends no Origin.
+    program.expect_status(303);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_site_signs_nobody_out() {
     let world = World::new(&[("GATE_POLICY_ALLOWED_ORIGINS", APP)]).await;
-    let signed_in = async || {
-        let browser = world.browser().with_token(&world.ann.token());
-        browser.get("/").await.expect(200, "session_opened");
-        browser
-    };
     for (method, site, origin, referer, allowed) in [
         ("POST", "cross-site", "https://evil.test", "", false),
         ("POST", "same-site", "https://other.example.com", "", false),
@@ -134,7 +126,7 @@ async fn another_site_signs_nobody_out() {
             true,
         ),
     ] {
-        let mut browser = signed_in().await;
+        let mut browser = world.signed_in(&world.ann).await;
         for (name, value) in [
             ("Sec-Fetch-Site", site),
             ("Origin", origin),
@@ -150,15 +142,12 @@ async fn another_site_signs_nobody_out() {
             assert_eq!((answer.status, browser.session()), (303, None), "{case}");
             continue;
         }
-        answer.expect(200, "cross_site_request");
+        // The gate's own page asks the user to confirm with a button.
+        answer
+            .expect(200, "cross_site_request")
+            .expect_text("<form method=\"post\"><button>")
+            .expect_header("Referrer-Policy", Some("same-origin"));
         assert!(browser.session().is_some(), "{case}");
-        assert!(
-            answer.body.contains("<form method=\"post\"><button>"),
-            "{}",
-            answer.body
-        );
-        // The button's form comes from the gate's own page.
-        assert_eq!(answer.header("Referrer-Policy"), Some("same-origin"));
         let policy = answer.header("Content-Security-Policy").unwrap();
         assert!(
             policy.contains("form-action 'self'") && policy.contains("frame-ancestors 'self'"),
@@ -167,12 +156,13 @@ async fn another_site_signs_nobody_out() {
         let button = browser
             .before(&world.app)
             .with_header("Origin", "http://ls.example.com");
-        assert_eq!(button.visit("POST", "/sso/logout", "").await.status, 303);
+        let answer = button.visit("POST", "/sso/logout", "").await;
+        answer.expect_status(303);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_back_does_not_follow_a_made_up_host() {
+async fn the_return_url_does_not_contain_a_forged_host() {
     let sign_in = ("GATE_POLICY_SIGN_IN_URL", "https://app.example.org/login");
     let url = ("LABEL_STUDIO_HOST", "https://ls.example.com/label-studio");
     let world = World::new(&[crate::world::REQUIRE, sign_in, url]).await;
@@ -183,12 +173,12 @@ async fn the_way_back_does_not_follow_a_made_up_host() {
     ];
     let answer = world
         .app
-        .browse("GET", "/auth/nginx/sign-in", &headers, "")
+        .send("GET", "/auth/nginx/sign-in", &headers, "")
         .await;
-    assert_eq!(
-        answer.header("Location"),
+    answer.expect_header(
+        "Location",
         Some(
-            "https://app.example.org/login?next=https%3A%2F%2Fls.example.com%2Flabel-studio%2Fprojects%2F1%3Ftab%3D2"
-        )
+            "https://app.example.org/login?next=https%3A%2F%2Fls.example.com%2Flabel-studio%2Fprojects%2F1%3Ftab%3D2",
+        ),
     );
 }

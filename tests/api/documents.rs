@@ -1,4 +1,4 @@
-//! What the documents say, compared with what is there.
+//! The documents, compared with the code and with each other.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// The codes of docs/reasons.md, which is made of the code.
+/// The codes in docs/reasons.md, which is generated from the code.
 fn reasons() -> Vec<String> {
     let codes = file("docs/reasons.md");
     let codes = codes
@@ -59,7 +59,7 @@ fn every_reason_has_advice() {
 }
 
 #[test]
-fn the_settings_in_the_documents_are_settings() {
+fn the_settings_in_the_documents_are_valid() {
     label_studio_gate::startup::install_crypto();
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name).display().to_string();
@@ -75,7 +75,7 @@ fn the_settings_in_the_documents_are_settings() {
             let settings =
                 settings.replace("/etc/label-studio-gate", &home.path().display().to_string());
             std::fs::write(path("gate.toml"), &settings).unwrap();
-            // A page without a key is about the secret, which stands in the environment.
+            // A page without a key is about the shared secret, which is set in the environment.
             let has_key = ["discovery", "jwks_url", "public_key"];
             let secret = [("JWT_SSO_SECRET", "a-shared-secret-of-thirty-two-bytes")];
             let variables = match has_key.iter().any(|name| settings.contains(name)) {
@@ -110,7 +110,7 @@ fn documents(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn every_link_has_a_target() {
     let mut followed = 0;
     for document in documents(root()) {
         let text = std::fs::read_to_string(&document).unwrap();
@@ -126,7 +126,7 @@ fn links_lead_somewhere() {
             };
             assert!(to.exists(), "{}: {link}", document.display());
             if !anchor.is_empty() {
-                // As GitHub makes them of headings: lower case, spaces to dashes, the rest of the punctuation away.
+                // GitHub's anchors: lower case, spaces become dashes, other punctuation is dropped.
                 let text = std::fs::read_to_string(&to).unwrap();
                 let anchors = text
                     .lines()

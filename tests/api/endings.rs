@@ -1,11 +1,12 @@
-//! After an end (sign-out, revocation, Label Studio's own "Log out", deactivation) nothing revives a session.
+//! A session that has ended (sign-out, revocation, Label Studio's own "Log out") never revives.
 
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::actors::Browser;
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
-use crate::world::{Browser, NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
+use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_that_was_signed_out_is_never_valid_again() {
@@ -17,15 +18,13 @@ async fn a_cookie_that_was_signed_out_is_never_valid_again() {
         let token = world.ann.token();
         let browser = world.browser().with_token(&token);
         browser.get("/").await.expect(200, "session_opened");
-        let stolen = world
-            .browser()
-            .with_cookie("sessionid", &browser.session().unwrap());
+        let stolen = browser.stolen_session();
         stolen.get("/").await.expect(200, "session_valid");
 
         let form = browser.visit("POST", "/sso/logout", "").await;
-        assert_eq!(form.status, 303);
+        form.expect_status(303);
         stolen.get("/").await.expect(401, "sign_in_required");
-        // The token is still good, and opens another session; not that one.
+        // The token is still good, but it opens another session.
         let other = world.browser().with_token(&token);
         other.get("/").await.expect(200, "session_opened");
         assert_ne!(other.session(), stolen.session());
@@ -42,12 +41,9 @@ async fn label_studios_own_sign_out_ends_a_signed_cookie() {
     let world = World::with_own_tables(&[REQUIRE, NO_CACHE, SIGNED_COOKIES]).await;
     let elsewhere = world.gate(&[REQUIRE, NO_CACHE, SIGNED_COOKIES]);
     for uri in ["/logout", "/logout/"] {
-        let browser = world.browser().with_token(&world.ann.token());
-        browser.get("/").await.expect(200, "session_opened");
-        // Label Studio signs the cookie anew with each answer: the copy is another text of the same session.
-        let stolen = world
-            .browser()
-            .with_cookie("sessionid", &browser.session().unwrap());
+        let browser = world.signed_in(&world.ann).await;
+        // Label Studio signs the cookie again in every response, so copies differ as strings.
+        let stolen = browser.stolen_session();
         browser.get(uri).await.expect(200, "session_valid");
         stolen.get("/").await.expect(401, "sign_in_required");
         stolen
@@ -59,10 +55,9 @@ async fn label_studios_own_sign_out_ends_a_signed_cookie() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_site_cannot_end_a_session_by_the_address_of_label_studios_sign_out() {
+async fn another_site_cannot_end_a_session_through_label_studios_sign_out() {
     let world = World::with_own_tables(&[REQUIRE, NO_CACHE, SIGNED_COOKIES]).await;
-    let browser = world.browser().with_token(&world.ann.token());
-    browser.get("/").await.expect(200, "session_opened");
+    let browser = world.signed_in(&world.ann).await;
     let forged = browser
         .before(&world.app)
         .with_header("Sec-Fetch-Site", "cross-site");
@@ -77,18 +72,15 @@ async fn another_site_cannot_end_a_session_by_the_address_of_label_studios_sign_
 async fn tokens_from_before_a_revocation_open_nothing() {
     for engine in [&[REQUIRE][..], &[REQUIRE, SIGNED_COOKIES]] {
         let world = World::with_own_tables(engine).await;
-        let password = format!(
-            "UPDATE htx_user SET password = 'pbkdf2_sha256$1$a$b' WHERE id = {}",
-            world.ann.id
-        );
-        world.database.run(&password).await;
+        let password = "password = 'pbkdf2_sha256$1$a$b'";
+        world.update(&world.ann, password).await;
         let elsewhere = world.gate(engine);
         let token = world.ann.token();
         let outstanding = world.ann.token();
         let browser = world.browser().with_token(&token);
         browser.get("/").await.expect(200, "session_opened");
 
-        let answer = world.revoke(&world.superuser, &world.ann).await;
+        let answer = world.superuser.revoke(&world.ann).await;
         assert_eq!(
             (answer.status, &answer.json()["tokens_revoked"]),
             (200, &json!(true)),
@@ -98,43 +90,27 @@ async fn tokens_from_before_a_revocation_open_nothing() {
         browser.get("/").await.expect(401, "sign_in_required");
         for app in [&world.app, &elsewhere] {
             for old in [&token, &outstanding] {
-                Browser::of(app)
-                    .with_token(old)
-                    .get("/")
-                    .await
-                    .expect(401, "token_revoked");
+                let browser = Browser::of(app).with_token(old);
+                browser.get("/").await.expect(401, "token_revoked");
             }
         }
-        let undated = sign(
-            Algorithm::HS256,
-            SECRET_KEY,
-            &with(claims(world.ann.id), &json!({"iat": null})),
-        );
-        world
-            .browser()
-            .with_token(&undated)
-            .get("/")
-            .await
-            .expect(401, "token_revoked");
-        // Others are not touched, and a token from afterwards is good.
-        world
-            .browser()
-            .with_token(&world.bob.token())
-            .get("/")
-            .await
-            .expect(200, "session_opened");
-        let later = sign(
-            Algorithm::HS256,
-            SECRET_KEY,
-            &with(claims(world.ann.id), &json!({"iat": now() + 1})),
-        );
-        let browser = world.browser().with_token(&later);
-        browser.get("/").await.expect(200, "session_opened");
-        browser.get("/").await.expect(200, "session_valid");
+        let issued_at = |iat: Value| {
+            let claims = with(claims(world.ann.id), &json!({"iat": iat}));
+            world
+                .browser()
+                .with_token(&sign(Algorithm::HS256, SECRET_KEY, &claims))
+        };
+        let undated = issued_at(json!(null));
+        undated.get("/").await.expect(401, "token_revoked");
+        // Other users keep their access, and a later token is good.
+        world.signed_in(&world.bob).await;
+        let later = issued_at(json!(now() + 1));
+        later.get("/").await.expect(200, "session_opened");
+        later.get("/").await.expect(200, "session_valid");
     }
 }
 
-/// A revocation and many logins at once: whatever came before it is dead behind it.
+/// Logins that run in parallel with a revocation either end with it or are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_amid_logins_leaves_no_session() {
     let world = World::with_own_tables(&[REQUIRE]).await;
@@ -144,7 +120,7 @@ async fn a_revocation_amid_logins_leaves_no_session() {
         browser.get("/").await;
         browser
     }));
-    let (browsers, answer) = tokio::join!(logins, world.revoke(&world.superuser, &world.ann));
+    let (browsers, answer) = tokio::join!(logins, world.superuser.revoke(&world.ann));
     assert_eq!(answer.status, 200, "{}", answer.body);
     for browser in browsers {
         browser.get("/").await.expect(401, "sign_in_required");
@@ -152,23 +128,18 @@ async fn a_revocation_amid_logins_leaves_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_gates_own_tables_the_answer_says_what_stays_good() {
+async fn without_the_gates_own_tables_a_revocation_says_that_tokens_stay_good() {
     let world = World::new(&[]).await;
     let token = world.ann.token();
     let browser = world.browser().with_token(&token);
     browser.get("/").await.expect(200, "session_opened");
-    let answer = world.revoke(&world.superuser, &world.ann).await.json();
+    let answer = world.superuser.revoke(&world.ann).await.json();
     assert_eq!(
         (&answer["sessions"], &answer["tokens_revoked"]),
         (&json!(1), &json!(false))
     );
-    assert!(
-        answer["detail"]
-            .as_str()
-            .unwrap()
-            .contains("label-studio-gate migrate"),
-        "{answer}"
-    );
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.contains("label-studio-gate migrate"), "{detail}");
     let again = world.browser().with_token(&token);
     again.get("/").await.expect(200, "session_opened");
     assert_ne!(again.session(), browser.session());
@@ -178,25 +149,20 @@ async fn without_the_gates_own_tables_the_answer_says_what_stays_good() {
 async fn staff_cannot_act_for_a_superuser() {
     let world = World::new(&[]).await;
     let allowing = world.gate(&[("GATE_TOKEN_ISSUE_STAFF_FOR_SUPERUSERS", "true")]);
-    let body = format!(r#"{{"email": "{}"}}"#, world.superuser.email);
-    let (staff, superuser) = (
-        format!("Token {}", world.staff.key),
-        format!("Token {}", world.superuser.key),
-    );
+    let (staff, superuser) = (&world.staff, &world.superuser);
     for (app, by, status) in [
-        (&world.app, &staff, 403),
-        (&world.app, &superuser, 200),
-        (&allowing, &staff, 200),
+        (&world.app, staff, 403),
+        (&world.app, superuser, 200),
+        (&allowing, staff, 200),
     ] {
-        let answer = app.issue(by, &body).await;
-        assert_eq!(answer.status, status, "{}", answer.body);
-        let answer = app
-            .browse("POST", "/api/sso/revoke", &[("Authorization", by)], &body)
-            .await;
-        assert_eq!(answer.status, status, "{}", answer.body);
+        let caller = by.caller();
+        let caller = caller.before(app);
+        let answer = caller.issue(&superuser.email).await;
+        answer.expect_status(status);
+        let answer = caller.revoke(&superuser.email).await;
+        answer.expect_status(status);
     }
-    let answer = world.app.issue(&staff, &body).await;
+    let answer = staff.issue(superuser).await;
     assert_eq!(answer.body, r#"{"error":"Admin privileges required"}"#);
-    let worker = format!(r#"{{"email": "{}"}}"#, world.ann.email);
-    assert_eq!(world.app.issue(&staff, &worker).await.status, 200);
+    staff.issue(&world.ann).await.expect_status(200);
 }

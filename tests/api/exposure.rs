@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::app::{TestApp, world};
-use crate::support::token::native;
-use crate::world::{Browser, World};
+use crate::actors::Browser;
+use crate::app::TestApp;
+use crate::world::{REQUIRE, World};
 
 const CHECKS: [(&str, &str); 8] = [
     ("nginx", "/auth/nginx"),
@@ -22,11 +22,11 @@ const CHECKS: [(&str, &str); 8] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_proxies_that_the_settings_name_can_ask() {
-    let (database, default, _user) = world(&[]).await;
-    let named = |proxies| TestApp::start(&database.gate_url(), &[("GATE_HTTP_PROXIES", proxies)]);
+async fn only_the_configured_proxies_have_an_endpoint() {
+    let world = World::new(&[]).await;
+    let named = |proxies| world.gate(&[("GATE_HTTP_PROXIES", proxies)]);
     let apps = [
-        (&["nginx"][..], default),
+        (&["nginx"][..], world.app.clone()),
         (&["envoy"], named("envoy")),
         (&["traefik", "caddy"], named("traefik, caddy")),
         (&["ingress-nginx"], named("ingress-nginx")),
@@ -43,7 +43,7 @@ async fn only_the_proxies_that_the_settings_name_can_ask() {
     }
 }
 
-/// What a request target is answered that no client library would send.
+/// The answer to a request target that no HTTP library would send.
 async fn raw(app: &TestApp, target: &str, headers: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\nHost: gate\r\n{headers}");
     let mut stream = send(app, &format!("{request}Connection: close\r\n\r\n")).await;
@@ -61,8 +61,8 @@ async fn send(app: &TestApp, bytes: &str) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_is_reached_by_one_spelling() {
-    let (_database, app, user) = world(&[("GATE_HTTP_PROXIES", "nginx, envoy")]).await;
-    let cookie = format!("Cookie: ls_auth_token={}\r\n", native(user));
+    let world = World::new(&[("GATE_HTTP_PROXIES", "nginx, envoy")]).await;
+    let cookie = format!("Cookie: ls_auth_token={}\r\n", world.ann.token());
     for target in [
         "/sso/../auth/nginx",
         "/auth/nginx/..%2f..%2fsso/login",
@@ -86,29 +86,29 @@ async fn a_route_is_reached_by_one_spelling() {
         "/metrics;",
     ] {
         let headers = format!("{cookie}X-Original-URI: /\r\n");
-        let answer = raw(&app, target, &headers).await;
+        let answer = raw(&world.app, target, &headers).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{target}: {answer}");
         let head = answer.to_ascii_lowercase();
         for leaked in ["cookie:", "x-gate-user-id", "x-gate-email"] {
             assert!(!head.contains(leaked), "{target}: {answer}");
         }
-        // A backslash is no part of a request target, and the server itself says so.
+        // The HTTP server itself refuses a backslash, which is not allowed in a request target.
         let reason = "x-gate-reason: request_malformed";
         assert!(
             head.contains(reason) || target.contains('\\'),
             "{target}: {answer}"
         );
     }
-    // What follows Envoy's prefix is Label Studio's, however it is written.
+    // The path after Envoy's prefix belongs to Label Studio, in whatever spelling.
     for original in [
         "/projects",
         "/..%2f..%2fsso/x",
         "/a//b;c/../%2e%2e/d?e=../f",
     ] {
-        let answer = raw(&app, &format!("/auth/envoy{original}"), &cookie).await;
+        let answer = raw(&world.app, &format!("/auth/envoy{original}"), &cookie).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{original}: {answer}");
     }
-    let answer = raw(&app, "/sso/signed-out?next=/..%2f..%2f", "").await;
+    let answer = raw(&world.app, "/sso/signed-out?next=/..%2f..%2f", "").await;
     assert!(
         answer.starts_with("HTTP/1.1 200 "),
         "a query is free: {answer}"
@@ -116,13 +116,9 @@ async fn a_route_is_reached_by_one_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_internal_listener_alone_has_checks_health_and_metrics() {
-    let (_database, app, _user) = world(&[("GATE_HTTP_INTERNAL_LISTEN", "127.0.0.1:0")]).await;
-    let internal = TestApp {
-        url: app.internal_url.clone().unwrap(),
-        internal_url: None,
-        client: app.client.clone(),
-    };
+async fn only_the_internal_listener_has_checks_health_and_metrics() {
+    let world = World::new(&[("GATE_HTTP_INTERNAL_LISTEN", "127.0.0.1:0")]).await;
+    let (app, internal) = (&world.app, world.app.internal());
     for path in [
         "/auth/nginx",
         "/auth/nginx/login",
@@ -137,10 +133,11 @@ async fn an_internal_listener_alone_has_checks_health_and_metrics() {
         assert_ne!(app.get(path).await.status, 404, "{path}");
         assert_eq!(internal.get(path).await.status, 404, "{path}");
     }
-    assert_eq!(internal.check("/", "").await.reason(), "no_token");
+    let answer = internal.check("/", "").await;
+    answer.expect_reason("no_token");
 }
 
-/// Sends a byte every 200 ms until the service hangs up; how long that took, and what it said.
+/// Sends a byte every 200 ms until the gate hangs up. Returns how long that took, and the answer.
 async fn dribble(mut stream: TcpStream, byte: &[u8]) -> (Duration, String) {
     let begun = Instant::now();
     let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
@@ -159,7 +156,7 @@ async fn dribble(mut stream: TcpStream, byte: &[u8]) -> (Duration, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_arrive_is_cut_off() {
-    let (_database, app, _user) = world(&[("GATE_HTTP_BODY_TIMEOUT_SECONDS", "1")]).await;
+    let world = World::new(&[("GATE_HTTP_BODY_TIMEOUT_SECONDS", "1")]).await;
     let long = "Content-Length: 100000\r\n\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n\r\nffff\r\n";
     let paths = [
@@ -176,7 +173,7 @@ async fn a_body_that_does_not_arrive_is_cut_off() {
             "POST {path} HTTP/1.1\r\nHost: gate\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n{framing}"
         );
-        let (took, answer) = dribble(send(&app, &head).await, b"a").await;
+        let (took, answer) = dribble(send(&world.app, &head).await, b"a").await;
         assert!(took < Duration::from_secs(5), "{path}: open for {took:?}");
         assert!(answer.starts_with("HTTP/1.1 408 "), "{path}: {answer}");
     };
@@ -184,25 +181,24 @@ async fn a_body_that_does_not_arrive_is_cut_off() {
         .into_iter()
         .flat_map(|path| [slow(path, long), slow(path, chunked)]);
     join_all(cases).await;
-    // Larger than any route takes: what is left of it is not waited for.
+    // The body is larger than any route accepts: the gate does not wait for the rest of it.
     let head = "POST /api/sso/token HTTP/1.1\r\nHost: gate\r\nAuthorization: Token x\r\n";
     let body = format!("{:x}\r\n{}", 1_000_000, "a".repeat(200_000));
     let request = format!("{head}Transfer-Encoding: chunked\r\n\r\n{body}");
-    let (took, answer) = dribble(send(&app, &request).await, b"a").await;
+    let (took, answer) = dribble(send(&world.app, &request).await, b"a").await;
     assert!(took < Duration::from_secs(5), "open for {took:?}");
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_does_not_arrive_is_cut_off() {
-    let (database, app, _user) = world(&[]).await;
-    let begun = send(&app, "GET /sso/signed-out HTTP/1.1\r\nX-Slow: ").await;
+    let world = World::new(&[]).await;
+    let begun = send(&world.app, "GET /sso/signed-out HTTP/1.1\r\nX-Slow: ").await;
     let (took, _) = dribble(begun, b"a").await;
     assert!(took < Duration::from_secs(10), "open for {took:?}");
 
-    // Whoever is no trusted proxy has one request on a connection, and cannot begin a second one.
-    let settings = [("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")];
-    let wary = TestApp::start(&database.gate_url(), &settings);
+    // A peer that is not a trusted proxy gets one request per connection.
+    let wary = world.gate(&[("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")]);
     let whole = "GET /sso/signed-out HTTP/1.1\r\nHost: gate\r\n\r\n";
     let begun = send(&wary, &format!("{whole}GET / HTTP/1.1\r\nX-Slow: ")).await;
     let (took, answer) = dribble(begun, b"a").await;
@@ -214,17 +210,17 @@ async fn a_head_that_does_not_arrive_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_of_one_address_stop_filling_the_log() {
-    let (_database, app, _user) = world(&[("GATE_POLICY_ANONYMOUS", "require")]).await;
+async fn refusals_of_one_address_do_not_fill_the_log() {
+    let world = World::new(&[REQUIRE]).await;
     let suppressed = async || {
-        let metrics = app.get("/metrics").await.body;
+        let metrics = world.app.get("/metrics").await.body;
         let name = "label_studio_gate_log_lines_suppressed_total ";
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap().parse::<u64>().unwrap()
     };
     let refused = async |address: &str| {
         let headers = [("X-Original-URI", "/"), ("X-Real-IP", address)];
-        assert_eq!(app.check_with(&headers).await.status, 401);
+        world.app.check_with(&headers).await.expect_status(401);
     };
     for _ in 0..30 {
         refused("192.0.2.1").await;
@@ -238,24 +234,24 @@ async fn refusals_of_one_address_stop_filling_the_log() {
     assert_eq!(
         suppressed().await,
         7,
-        "another address has lines of its own"
+        "another address has a limit of its own"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tokens_cookie_is_deleted_as_it_was_set() {
-    let (database, app, user) = world(&[]).await;
+async fn the_tokens_cookie_is_deleted_with_the_attributes_it_was_set_with() {
+    let world = World::new(&[]).await;
     let deletion = async |app: &TestApp| {
-        let cookie = format!("ls_auth_token={}", native(user));
-        let answer = app.check("/", &cookie).await;
+        let browser = Browser::of(app).with_token(&world.ann.token());
+        let answer = browser.get("/").await;
         let deletion = answer.header("X-Gate-Set-Cookie-2").unwrap().to_owned();
         assert!(deletion.contains("Max-Age=0"), "{deletion}");
         deletion
     };
-    let plain = deletion(&app).await;
+    let plain = deletion(&world.app).await;
     assert!(plain.contains("SameSite=Lax"), "{plain}");
     assert!(!plain.contains("Secure"), "{plain}");
-    // In a frame of another site nothing else is heeded.
+    // In a frame of another site, browsers ignore cookies without these attributes.
     for settings in [
         [
             ("SESSION_COOKIE_SAMESITE", "None"),
@@ -268,17 +264,16 @@ async fn the_tokens_cookie_is_deleted_as_it_was_set() {
             ("SESSION_COOKIE_SAMESITE", "Lax"),
         ],
     ] {
-        let framed = deletion(&TestApp::start(&database.gate_url(), &settings)).await;
+        let framed = deletion(&world.gate(&settings)).await;
         for attribute in ["SameSite=None", "Secure", "Partitioned"] {
             assert!(framed.contains(attribute), "{framed}");
         }
     }
 }
 
-/// With tokens that are good once, the address tells the parallel requests of a page from a
-/// thief's.
+/// With single-use tokens, the address tells a page's parallel requests from a thief's.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_no_trusted_proxy_names_is_nobodys() {
+async fn an_address_from_an_untrusted_peer_is_ignored() {
     let once = ("GATE_TOKEN_USE", "once");
     let world = World::with_own_tables(&[once]).await;
     let wary = world.gate(&[once, ("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")]);

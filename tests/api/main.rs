@@ -1,4 +1,5 @@
-//! The service over HTTP and a real Postgres, without a proxy and without Label Studio. Needs PostgreSQL's binaries.
+//! The service over HTTP and a real Postgres, without a proxy and without Label Studio. Needs
+//! PostgreSQL's binaries.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -6,21 +7,22 @@
     clippy::disallowed_methods
 )]
 
+mod actors;
 mod api_calls;
 mod app;
 mod auth;
-mod client_sessions;
+
 mod commands;
 mod cross_site;
 mod documents;
 mod endings;
 mod exposure;
+mod host_application;
 mod house;
 mod issuers;
 mod log_output;
 mod names;
 mod outages;
-mod people;
 mod policy;
 mod proxies;
 mod schema;
@@ -28,6 +30,8 @@ mod sessions;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
+mod texts;
 mod tls;
 mod tokens;
+mod users;
 mod world;

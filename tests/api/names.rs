@@ -1,11 +1,13 @@
-//! Which user a name finds: letters outside ASCII, names that are no addresses, and users with rights.
+//! Which user a name finds: letters outside ASCII, usernames, and privileged users.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::app::{Answer, TestApp, TestDatabase};
-use crate::people::{SHARED, token};
+use crate::app::{TestApp, TestDatabase};
+use crate::users::login;
+use crate::world::{CREATE_USERS, ISSUER, World};
 
-/// Locales whose `lower()` differs: glibc folds U+0130 and U+212A into ASCII letters, ICU folds only the latter.
+/// Locales with different `lower()` functions: glibc folds U+0130 and U+212A into ASCII letters,
+/// ICU folds only the latter.
 const LOCALES: [&str; 4] = [
     "LOCALE 'C.UTF-8'",
     "LOCALE 'en_US.UTF-8'",
@@ -13,17 +15,17 @@ const LOCALES: [&str; 4] = [
     "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'",
 ];
 
-/// An address that an issuer vouches for, and the address of the account that it opens.
+/// The address in an issuer's token, and the address of the account that it opens.
 const ADDRESSES: &[(&str, Option<&str>)] = &[
     ("admin@corp.test", Some("admin@corp.test")),
     ("ADMIN@CORP.TEST", Some("admin@corp.test")),
     ("mike@corp.test", Some("mike@corp.test")),
-    // An exact match goes before one that differs in case.
+    // An exact match takes precedence over one that differs in case.
     ("Exact@corp.test", Some("Exact@corp.test")),
     ("exact@corp.test", Some("exact@corp.test")),
     // Two accounts differ from it in case, so neither is meant.
     ("EXACT@corp.test", None),
-    // A letter outside ASCII matches itself alone.
+    // A letter outside ASCII matches only itself.
     ("zoë@corp.test", Some("zoë@corp.test")),
     ("ZOë@CORP.test", Some("zoë@corp.test")),
     ("zoË@corp.test", None),
@@ -33,7 +35,8 @@ const ADDRESSES: &[(&str, Option<&str>)] = &[
     ("ΣΊΣΥΦΟΣ@corp.test", Some("ΣΊΣΥΦΟΣ@corp.test")),
     ("σίσυφος@corp.test", None),
     ("σίσυφοσ@corp.test", None),
-    // U+0130 and U+0131, the dotted and the dotless i of Turkish; U+212A, the Kelvin sign; U+017F, the long s.
+    // U+0130 and U+0131, the dotted and the dotless i of Turkish; U+212A, the Kelvin sign; U+017F,
+    // the long s.
     ("adm\u{130}n@corp.test", None),
     ("adm\u{131}n@corp.test", None),
     ("admi\u{307}n@corp.test", None),
@@ -49,26 +52,15 @@ const ADDRESSES: &[(&str, Option<&str>)] = &[
     ("ad\u{200d}min@corp.test", None),
     ("\u{feff}admin@corp.test", None),
     ("admin@corp\u{3002}test", None),
-    // White space that str::trim would take away.
+    // White space that str::trim would remove.
     ("\u{a0}admin@corp.test", None),
     ("admin@corp.test\u{3000}", None),
     (" admin@corp.test", None),
     ("admin@corp.test\n", None),
 ];
 
-async fn login(app: &TestApp, claims: &Value) -> Answer {
-    app.check("/", &format!("ls_auth_token={}", token(claims)))
-        .await
-}
-
-fn start(database: &TestDatabase, more: &[(&str, &str)]) -> TestApp {
-    let mut settings = vec![("JWT_SSO_SECRET", SHARED)];
-    settings.extend(more);
-    TestApp::start(&database.gate_url(), &settings)
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn case_is_folded_in_ascii_alone_whatever_the_locale() {
+async fn case_is_folded_only_in_ascii_whatever_the_locale() {
     for locale in LOCALES {
         let database = TestDatabase::of_locale(locale).await;
         let organization = database.organization().await;
@@ -80,7 +72,7 @@ async fn case_is_folded_in_ascii_alone_whatever_the_locale() {
         for email in &stored {
             database.user(email, organization).await;
         }
-        let app = start(&database, &[]);
+        let app = TestApp::start(&database.gate_url(), &[ISSUER]);
         for (email, expected) in ADDRESSES {
             let answer = login(&app, &json!({"email": email})).await;
             let id = answer.header("X-Gate-User-Id").unwrap_or("0");
@@ -97,11 +89,11 @@ async fn case_is_folded_in_ascii_alone_whatever_the_locale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_gets_the_address_that_was_vouched_for() {
+async fn a_new_account_has_the_address_of_the_token() {
     for locale in LOCALES {
         let database = TestDatabase::of_locale(locale).await;
         database.organization().await;
-        let app = start(&database, &[("JWT_SSO_AUTO_CREATE_USERS", "true")]);
+        let app = TestApp::start(&database.gate_url(), &[ISSUER, CREATE_USERS]);
         let mut accounts = Vec::new();
         for (email, expected) in [
             ("\u{212a}evin@corp.test", "\u{212a}evin@corp.test"),
@@ -126,48 +118,37 @@ async fn an_account_gets_the_address_that_was_vouched_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_username_lets_nobody_in_who_has_rights() {
-    let database = TestDatabase::new().await;
-    let organization = database.organization().await;
-    for (email, change) in [
-        ("admin@corp.test", "username = 'admin', is_superuser = true"),
-        ("staff@corp.test", "username = 'staff', is_staff = true"),
-        ("ann@corp.test", "username = 'ann'"),
-    ] {
-        let id = database.user(email, organization).await;
-        let update = format!("UPDATE htx_user SET {change} WHERE id = {id}");
-        database.run(&update).await;
-    }
+async fn a_username_logs_in_no_privileged_user() {
+    let world = World::new(&[ISSUER, ("JWT_SSO_USERNAME_CLAIM", "preferred_username")]).await;
+    world
+        .update(&world.superuser, "username = 'admin', is_staff = false")
+        .await;
+    world.update(&world.staff, "username = 'staff'").await;
+    world.update(&world.ann, "username = 'ann'").await;
     let claims = |name: &str| json!({"email": null, "preferred_username": name});
-    let with_name = start(
-        &database,
-        &[("JWT_SSO_USERNAME_CLAIM", "preferred_username")],
-    );
     for (name, status, reason) in [
         ("ann", 200, "session_opened"),
         ("admin", 403, "user_privileged"),
         ("staff", 403, "user_privileged"),
         ("Admin", 403, "user_unknown"),
-        ("admin@corp.test", 403, "user_unknown"),
-        ("ann@corp.test", 403, "user_unknown"),
+        ("superuser@example.com", 403, "user_unknown"),
+        ("ann@example.com", 403, "user_unknown"),
         (" ann", 403, "user_unknown"),
         ("ann\u{a0}", 403, "user_unknown"),
         ("adm\u{131}n", 403, "user_unknown"),
     ] {
-        let answer = login(&with_name, &claims(name)).await;
+        let answer = login(&world.app, &claims(name)).await;
         assert_eq!((answer.status, answer.reason()), (status, reason), "{name}");
     }
-    // By their address they come in, where the issuer may let them.
-    let answer = login(&with_name, &json!({"email": "admin@corp.test"})).await;
-    assert_eq!((answer.status, answer.reason()), (200, "session_opened"));
-    // Without a configured claim no name counts.
-    let without = start(&database, &[]);
+    // Their email address logs them in, if the issuer may do that.
+    let answer = login(&world.app, &json!({"email": "superuser@example.com"})).await;
+    answer.expect(200, "session_opened");
+    // Without a configured claim no username counts.
+    let without = world.gate(&[ISSUER]);
     for name in ["ann", "admin"] {
         let answer = login(&without, &claims(name)).await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (200, "token_claim_missing")
-        );
-        assert!(answer.session().is_none());
+        answer
+            .expect(200, "token_claim_missing")
+            .expect_no_session();
     }
 }

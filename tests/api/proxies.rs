@@ -1,34 +1,55 @@
-//! The check in the terms of each kind of proxy: where the original request is read from, and how the cookies are handed on.
+//! The check for each kind of proxy: where the gate reads the original request, and how it hands
+//! the cookies over.
 
-use crate::app::{Answer, TestApp, world};
+use crate::app::Answer;
 use crate::support::token::native;
+use crate::world::{NO_SUCH_USER, REQUIRE, World};
 
-/// How a proxy asks about a request for `uri`: the endpoint, and the headers that it sets.
-fn question(proxy: &str, uri: &str) -> (String, Vec<(&'static str, String)>) {
-    match proxy {
-        "nginx" => (
-            "/auth/nginx".to_owned(),
-            vec![("X-Original-URI", uri.to_owned())],
-        ),
-        "ingress-nginx" => (
-            "/auth/ingress-nginx".to_owned(),
-            vec![("X-Original-URL", format!("https://ls.example.com{uri}"))],
-        ),
-        "envoy" => (format!("/auth/envoy{uri}"), Vec::new()),
-        other => (
-            format!("/auth/{other}"),
-            vec![("X-Forwarded-Uri", uri.to_owned())],
-        ),
-    }
+/// A subrequest of one kind of proxy.
+struct Subrequest<'a> {
+    world: &'a World,
+    method: &'a str,
+    endpoint: String,
+    headers: Vec<(&'a str, String)>,
 }
 
-async fn ask(app: &TestApp, proxy: &str, uri: &str, cookie: &str) -> Answer {
-    let (endpoint, set) = question(proxy, uri);
-    let mut headers: Vec<(&str, &str)> = set.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    if !cookie.is_empty() {
-        headers.push(("Cookie", cookie));
+impl<'a> Subrequest<'a> {
+    /// What this kind of proxy asks about a request for `uri`.
+    fn of(world: &'a World, proxy: &str, uri: &str) -> Self {
+        let (endpoint, headers) = match proxy {
+            "envoy" => (format!("/auth/envoy{uri}"), Vec::new()),
+            other => {
+                let header = match other {
+                    "nginx" => ("X-Original-URI", uri.to_owned()),
+                    "ingress-nginx" => ("X-Original-URL", format!("https://ls.example.com{uri}")),
+                    _ => ("X-Forwarded-Uri", uri.to_owned()),
+                };
+                (format!("/auth/{other}"), vec![header])
+            }
+        };
+        Self {
+            world,
+            method: "GET",
+            endpoint,
+            headers,
+        }
     }
-    app.browse("GET", &endpoint, &headers, "").await
+
+    fn with(mut self, headers: &[(&'a str, &str)]) -> Self {
+        let headers = headers.iter().map(|(n, v)| (*n, (*v).to_owned()));
+        self.headers.extend(headers);
+        self
+    }
+
+    fn with_cookies(self, cookies: &str) -> Self {
+        self.with(&[("Cookie", cookies)])
+    }
+
+    async fn send(&self) -> Answer {
+        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(n, v)| (*n, &**v)).collect();
+        let app = &self.world.app;
+        app.send(self.method, &self.endpoint, &headers, "").await
+    }
 }
 
 const PROXIES: [&str; 5] = ["nginx", "caddy", "ingress-nginx", "traefik", "envoy"];
@@ -37,25 +58,20 @@ const ALL: (&str, &str) = (
     "nginx, caddy, ingress-nginx, traefik, envoy",
 );
 
+/// Whether this proxy copies the gate's own headers (`X-Gate-Cookie`) instead of the standard ones.
+fn copies_named_headers(proxy: &str) -> bool {
+    matches!(proxy, "nginx" | "caddy")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn each_proxy_is_told_in_its_own_terms() {
-    let (_database, app, user) = world(&[ALL]).await;
+async fn each_proxy_is_answered_in_its_own_terms() {
+    let world = World::new(&[ALL]).await;
     for proxy in PROXIES {
-        let token = native(user);
-        let answer = ask(
-            &app,
-            proxy,
-            "/projects",
-            &format!("a=b; ls_auth_token={token}"),
-        )
-        .await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (200, "session_opened"),
-            "{proxy}"
-        );
-        assert_eq!(answer.header("X-Gate-Email"), Some("worker@example.com"));
-        let named = matches!(proxy, "nginx" | "caddy");
+        let ask = |uri: &str| Subrequest::of(&world, proxy, uri);
+        let token = world.ann.token();
+        let cookies = format!("a=b; ls_auth_token={token}");
+        let answer = ask("/projects").with_cookies(&cookies).send().await;
+        let named = copies_named_headers(proxy);
         let session = if named {
             answer.session().unwrap().to_owned()
         } else {
@@ -67,8 +83,11 @@ async fn each_proxy_is_told_in_its_own_terms() {
         } else {
             ("Cookie", "X-Gate-Cookie")
         };
-        assert_eq!(answer.header(with), Some(request.as_str()), "{proxy}");
-        assert_eq!(answer.header(without), None, "{proxy}");
+        answer
+            .expect(200, "session_opened")
+            .expect_header("X-Gate-Email", Some("ann@example.com"))
+            .expect_header(with, Some(&request))
+            .expect_header(without, None);
         let cookies = match proxy {
             "traefik" | "envoy" => 2,
             "ingress-nginx" => 1,
@@ -78,12 +97,8 @@ async fn each_proxy_is_told_in_its_own_terms() {
 
         // The next request: ingress-nginx deletes the token's cookie now.
         let both = format!("{request}; ls_auth_token={token}");
-        let answer = ask(&app, proxy, "/projects", &both).await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (200, "session_kept"),
-            "{proxy}"
-        );
+        let answer = ask("/projects").with_cookies(&both).send().await;
+        answer.expect(200, "session_kept");
         let deletions = if named {
             vec![answer.header("X-Gate-Set-Cookie-2").unwrap()]
         } else {
@@ -94,36 +109,21 @@ async fn each_proxy_is_told_in_its_own_terms() {
             deletions[0].starts_with("ls_auth_token=\"\"") && deletions[0].contains("Max-Age=0")
         );
 
-        // Nothing to change: some proxies drop the request's own cookies unless they are told them.
-        let answer = ask(&app, proxy, "/projects", "a=b").await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (200, "no_token"),
-            "{proxy}"
-        );
-        assert_eq!(
-            answer.header("Cookie"),
-            (!named).then_some("a=b"),
-            "{proxy}"
-        );
+        // Nothing to change: some proxies drop the request's own cookies unless the answer has
+        // them.
+        let answer = ask("/projects").with_cookies("a=b").send().await;
+        answer
+            .expect(200, "no_token")
+            .expect_header("Cookie", (!named).then_some("a=b"));
         assert_eq!(answer.set_cookies().len(), 0);
 
-        // A token in the address, and a user who may not come in.
-        let answer = ask(&app, proxy, &format!("/projects?x=1&token={token}"), "").await;
-        assert_eq!(answer.reason(), "session_opened", "{proxy}");
-        let answer = ask(
-            &app,
-            proxy,
-            "/",
-            &format!("ls_auth_token={}", native(999_999)),
-        )
-        .await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (403, "user_unknown"),
-            "{proxy}"
-        );
-        // Caddy hands this answer on as it is.
+        // A token in the address, and a user without access.
+        let uri = format!("/projects?x=1&token={token}");
+        ask(&uri).send().await.expect_reason("session_opened");
+        let unknown = format!("ls_auth_token={}", native(NO_SUCH_USER));
+        let answer = ask("/").with_cookies(&unknown).send().await;
+        answer.expect(403, "user_unknown");
+        // Caddy passes this response through to the browser.
         let deletion = if proxy == "nginx" {
             answer.header("X-Gate-Set-Cookie-2")
         } else {
@@ -135,158 +135,100 @@ async fn each_proxy_is_told_in_its_own_terms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_of_another_kind_of_proxy_changes_nothing() {
-    let (_database, app, _user) = world(&[
-        ALL,
-        ("GATE_POLICY_ANONYMOUS", "require"),
-        ("GATE_POLICY_OPEN_PATHS", "/open"),
-    ])
-    .await;
+    let world = World::new(&[ALL, REQUIRE, ("GATE_POLICY_OPEN_PATHS", "/open")]).await;
+    let smuggled = [
+        ("X-Original-URI", "/open"),
+        ("X-Original-URL", "https://ls.example.com/open"),
+        ("X-Forwarded-Uri", "/open"),
+        ("X-Forwarded-Host", "evil.test"),
+        ("X-Rewrite-URL", "/open"),
+    ];
     for proxy in PROXIES {
-        assert_eq!(ask(&app, proxy, "/open", "").await.status, 200, "{proxy}");
-        let (endpoint, set) = question(proxy, "/closed");
-        let smuggled = [
-            ("X-Original-URI", "/open"),
-            ("X-Original-URL", "https://ls.example.com/open"),
-            ("X-Forwarded-Uri", "/open"),
-            ("X-Forwarded-Host", "evil.test"),
-            ("X-Rewrite-URL", "/open"),
-        ];
-        let mut headers: Vec<(&str, &str)> = set.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        headers.extend(
-            smuggled
-                .iter()
-                .filter(|(name, _)| set.iter().all(|(own, _)| own != name)),
-        );
-        let answer = app.browse("GET", &endpoint, &headers, "").await;
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (401, "sign_in_required"),
-            "{proxy}"
-        );
+        let open = Subrequest::of(&world, proxy, "/open").send().await;
+        open.expect_status(200);
+        let mut closed = Subrequest::of(&world, proxy, "/closed");
+        let own = closed.headers.first().map(|(name, _)| *name);
+        for header in smuggled {
+            if Some(header.0) != own {
+                closed = closed.with(&[header]);
+            }
+        }
+        closed.send().await.expect(401, "sign_in_required");
         // Its own header twice, or not at all.
-        if proxy != "envoy" {
-            headers.push((set[0].0, "/open"));
-            let answer = app.browse("GET", &endpoint, &headers, "").await;
-            assert_eq!(
-                (answer.status, answer.reason()),
-                (403, "request_malformed"),
-                "{proxy}"
-            );
-            let answer = app.browse("GET", &endpoint, &[], "").await;
-            assert_eq!(
-                (answer.status, answer.reason()),
-                (403, "request_malformed"),
-                "{proxy}"
-            );
+        if let Some(own) = own {
+            let mut closed = closed.with(&[(own, "/open")]);
+            closed.send().await.expect(403, "request_malformed");
+            closed.headers.clear();
+            closed.send().await.expect(403, "request_malformed");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_proxy_tells_method_and_host_in_its_own_way() {
-    let (_database, app, user) = world(&[ALL, ("GATE_POLICY_CROSS_SITE", "refuse")]).await;
-    let login = app
-        .check("/", &format!("ls_auth_token={}", native(user)))
-        .await;
-    let cookie = format!("sessionid={}", login.session().unwrap());
+    let world = World::new(&[ALL, ("GATE_POLICY_CROSS_SITE", "refuse")]).await;
+    let browser = world.signed_in(&world.ann).await;
+    let cookie = format!("sessionid={}", browser.session().unwrap());
     for proxy in PROXIES {
-        for (method, origin, refused) in [
-            ("GET", "https://evil.test", false),
-            ("POST", "https://evil.test", true),
-            ("POST", "https://ls.example.com", false),
+        for (method, origin, status, reason) in [
+            ("GET", "https://evil.test", 200, "no_token"),
+            ("POST", "https://evil.test", 403, "cross_site_request"),
+            ("POST", "https://ls.example.com", 200, "no_token"),
         ] {
-            let (endpoint, set) = question(proxy, "/api/projects");
-            let mut headers: Vec<(&str, &str)> =
-                set.iter().map(|(n, v)| (*n, v.as_str())).collect();
-            headers.extend([("Cookie", cookie.as_str()), ("Origin", origin)]);
-            let mut sent = "GET";
-            match proxy {
+            let mut request = Subrequest::of(&world, proxy, "/api/projects")
+                .with(&[("Cookie", &cookie), ("Origin", origin)]);
+            let host = "ls.example.com";
+            request = match proxy {
                 "envoy" => {
-                    sent = method;
-                    headers.push(("Host", "ls.example.com"));
+                    request.method = method;
+                    request.with(&[("Host", host)])
                 }
-                "nginx" => {
-                    headers.extend([("X-Original-Method", method), ("Host", "ls.example.com")])
-                }
-                "ingress-nginx" => headers.push(("X-Original-Method", method)),
-                _ => headers.extend([
-                    ("X-Forwarded-Method", method),
-                    ("X-Forwarded-Host", "ls.example.com"),
-                ]),
-            }
-            let answer = app.browse(sent, &endpoint, &headers, "").await;
-            let expected = if refused {
-                (403, "cross_site_request")
-            } else {
-                (200, "no_token")
+                "nginx" => request.with(&[("X-Original-Method", method), ("Host", host)]),
+                "ingress-nginx" => request.with(&[("X-Original-Method", method)]),
+                _ => request.with(&[("X-Forwarded-Method", method), ("X-Forwarded-Host", host)]),
             };
-            assert_eq!(
-                (answer.status, answer.reason()),
-                expected,
-                "{proxy} {method} {origin}"
-            );
+            request.send().await.expect(status, reason);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_a_proxy_shows_the_checks_own_answer_sees_a_page() {
-    let (_database, app, _user) = world(&[
-        ALL,
-        ("GATE_POLICY_ANONYMOUS", "require"),
-        (
-            "GATE_POLICY_SIGN_IN_URL",
-            "https://app.example.com/sign-in?a=1&b=2",
-        ),
-    ])
-    .await;
+async fn a_proxy_that_passes_the_auth_response_through_shows_a_page() {
+    let sign_in = (
+        "GATE_POLICY_SIGN_IN_URL",
+        "https://app.example.com/sign-in?a=1&b=2",
+    );
+    let world = World::new(&[ALL, REQUIRE, sign_in]).await;
     for proxy in PROXIES {
         let shown = matches!(proxy, "caddy" | "traefik" | "envoy");
-        let (endpoint, set) = question(proxy, "/projects?x=1&y=%22%3E%3Cscript%3E");
-        let mut headers: Vec<(&str, &str)> = set.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        headers.push(("X-Forwarded-Proto", "https"));
         let host = match proxy {
             "caddy" | "traefik" => "X-Forwarded-Host",
             _ => "Host",
         };
-        headers.push((host, "ls.example.com"));
-        let script = app.browse("GET", &endpoint, &headers, "").await;
-        assert_eq!(
-            (script.status, script.reason()),
-            (401, "sign_in_required"),
-            "{proxy}"
-        );
-        assert_eq!(
-            script.header("WWW-Authenticate"),
-            Some("Bearer realm=\"Label Studio\""),
-            "{proxy}"
-        );
-        assert_eq!(script.body.contains("\"reason\""), shown, "{proxy}");
+        let script = Subrequest::of(&world, proxy, "/projects?x=1&y=%22%3E%3Cscript%3E")
+            .with(&[("X-Forwarded-Proto", "https"), (host, "ls.example.com")]);
+        let answer = script.send().await;
+        answer
+            .expect(401, "sign_in_required")
+            .expect_header("WWW-Authenticate", Some("Bearer realm=\"Label Studio\""));
+        assert_eq!(answer.body.contains("\"reason\""), shown, "{proxy}");
 
-        headers.push(("Accept", "text/html,*/*"));
-        let page = app.browse("GET", &endpoint, &headers, "").await;
-        assert_eq!(page.status, 401, "{proxy}");
+        let page = script.with(&[("Accept", "text/html,*/*")]);
+        let answer = page.send().await;
+        answer.expect_status(401);
         let back =
             "https%3A%2F%2Fls.example.com%2Fprojects%3Fx%3D1%26y%3D%2522%253E%253Cscript%253E";
-        let leads = format!(
+        let refresh = format!(
             "content=\"0; url=https://app.example.com/sign-in?a=1&#38;b=2&#38;next={back}\""
         );
-        assert_eq!(page.body.contains(&leads), shown, "{proxy}: {}", page.body);
-        assert_eq!(page.body.is_empty(), !shown, "{proxy}");
+        assert_eq!(answer.body.contains(&refresh), shown, "{answer:?}");
+        assert_eq!(answer.body.is_empty(), !shown, "{proxy}");
 
-        let token = format!("ls_auth_token={}", native(999_999));
-        headers.push(("Cookie", &token));
-        let refused = app.browse("GET", &endpoint, &headers, "").await;
-        assert_eq!(
-            (refused.status, refused.reason()),
-            (403, "user_unknown"),
-            "{proxy}"
-        );
-        assert_eq!(
-            refused.body.contains("have access to this"),
-            shown,
-            "{proxy}"
-        );
+        let token = format!("ls_auth_token={}", native(NO_SUCH_USER));
+        let refused = page.with_cookies(&token).send().await;
+        refused.expect(403, "user_unknown");
+        let text = "have access to this Label Studio";
+        assert_eq!(refused.body.contains(text), shown, "{refused:?}");
         assert!(!refused.body.contains("refresh"), "{proxy}");
     }
 }

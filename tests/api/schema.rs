@@ -1,4 +1,4 @@
-//! The tables of every version of Label Studio that was measured, and the rights of the role.
+//! The tables of every supported version of Label Studio, and the privileges of the role.
 
 use label_studio_gate::doctor;
 use label_studio_gate::postgres::Postgres;
@@ -15,9 +15,10 @@ pub fn versions() -> Vec<String> {
         .collect()
 }
 
-/// `doctor` sends each statement once, under the gate's role; Postgres checks names, types and rights of each.
+/// `doctor` sends each statement once under the gate's role; Postgres checks its names, types
+/// and privileges.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_statement_works_with_every_version_under_the_role() {
+async fn every_statement_works_with_every_version_and_the_least_privileges() {
     let versions = versions();
     assert_eq!(versions.len(), 18, "{versions:?}");
     for version in versions {
@@ -43,7 +44,7 @@ async fn every_statement_works_with_every_version_under_the_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_may_do_what_it_needs_and_nothing_else() {
     let database = TestDatabase::new().await;
-    // As the README has it, without the right to create users.
+    // As in the README, without the privilege to create users.
     let role = "the_least_role";
     CLUSTER.psql(
         &database.name,
@@ -132,9 +133,9 @@ async fn the_doctor_names_what_is_wrong() {
     )];
     let row = "INSERT INTO django_session VALUES ('k234567812345678', 'e30:1r31eq:JSex4IvqKT2tHiyLFfDtkooZXqivzjEOP-zKMvsVwpI', now() + interval '1 day')";
     database.run(row).await;
-    let foreign = report(&database.gate_url(), &other_key).await;
+    let other_report = report(&database.gate_url(), &other_key).await;
     assert!(
-        foreign.contains("1 of 1 recent sessions are signed with another SECRET_KEY"),
-        "{foreign}"
+        other_report.contains("1 of 1 recent sessions are signed with another SECRET_KEY"),
+        "{other_report}"
     );
 }

@@ -1,52 +1,41 @@
 //! `/sso/…`: what a browser is answered.
 
+use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use crate::app::{Answer, TestApp, world};
 use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
-
-const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-
-fn location(answer: &Answer) -> &str {
-    answer.header("Location").unwrap_or_default()
-}
+use crate::world::{NO_SUCH_USER, REQUIRE, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_signs_in_and_leaves_no_trace_in_the_address() {
     for engine in ["db", "signed_cookies"] {
-        let (_database, app, user) = world(&[("SESSION_ENGINE", engine)]).await;
-        let token = native(user);
+        let world = World::new(&[("SESSION_ENGINE", engine)]).await;
+        let token = world.ann.token();
         let link = format!("/sso/login?token={token}&next=/projects/1%3Ftab=2");
         let form = format!("token={token}&next=%2Fprojects%2F1%3Ftab%3D2");
-        let content = ("Content-Type", "application/x-www-form-urlencoded");
         let original = format!("/projects/1?token={token}&tab=2");
-        for answer in [
-            app.browse("GET", &link, &[PAGE], "").await,
-            app.browse("POST", "/sso/login", &[PAGE, content], &form)
-                .await,
-            app.browse(
-                "GET",
-                "/auth/nginx/login",
-                &[PAGE, ("X-Original-URI", &original)],
-                "",
-            )
-            .await,
+        for (method, path, form) in [
+            ("GET", link.as_str(), ""),
+            ("POST", "/sso/login", form.as_str()),
+            ("GET", "/auth/nginx/login", ""),
         ] {
-            assert_eq!(answer.status, 303, "{}", answer.body);
-            assert_eq!(location(&answer), "/projects/1?tab=2");
-            assert_eq!(answer.header("Cache-Control"), Some("no-store"));
-            assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
-            let session = answer.browser_session().unwrap();
-            let kept = app
-                .check("/", &format!("sessionid={session}; ls_auth_token={token}"))
-                .await;
-            assert_eq!(kept.reason(), "session_kept", "{engine}");
+            let mut browser = world.browser();
+            if path == "/auth/nginx/login" {
+                browser = browser.with_header("X-Original-URI", &original);
+            }
+            let answer = browser.visit(method, path, form).await;
+            answer
+                .expect_redirect("/projects/1?tab=2")
+                .expect_header("Cache-Control", Some("no-store"))
+                .expect_header("Referrer-Policy", Some("no-referrer"));
+            assert!(answer.browser_session().is_some(), "{answer:?}");
+            let signed_in = browser.before(&world.app).with_token(&token);
+            let answer = signed_in.get("/").await;
+            answer.expect_reason("session_kept");
         }
-        // The cookie of the token goes as well.
-        let cookie = format!("ls_auth_token={token}");
-        let answer = app
-            .browse("GET", &link, &[PAGE, ("Cookie", &cookie)], "")
-            .await;
+        // The cookie of the token is deleted as well.
+        let browser = world.browser().with_token(&token);
+        let answer = browser.visit("GET", &link, "").await;
         let deletions = answer.set_cookies();
         assert!(
             deletions
@@ -59,8 +48,8 @@ async fn a_token_signs_in_and_leaves_no_trace_in_the_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_sent_to_another_host() {
-    let (_database, app, user) = world(&[]).await;
-    let token = native(user);
+    let world = World::new(&[]).await;
+    let token = world.ann.token();
     for next in [
         "https://evil.test/",
         "//evil.test",
@@ -73,172 +62,131 @@ async fn nobody_is_sent_to_another_host() {
         "evil.test",
         "",
     ] {
-        let answer = app
-            .browse(
-                "GET",
-                &format!("/sso/login?token={token}&next={next}"),
-                &[PAGE],
-                "",
-            )
-            .await;
-        assert_eq!((answer.status, location(&answer)), (303, "/"), "{next}");
-        assert!(answer.headers.get("x").is_none());
+        let link = format!("/sso/login?token={token}&next={next}");
+        let answer = world.browser().visit("GET", &link, "").await;
+        answer.expect_redirect("/").expect_header("x", None);
     }
     for original in [
         format!("//evil.test/?token={token}"),
         format!("/\\evil.test?token={token}"),
     ] {
-        let headers = [PAGE, ("X-Original-URI", original.as_str())];
-        let answer = app.browse("GET", "/auth/nginx/login", &headers, "").await;
-        assert_eq!((answer.status, location(&answer)), (303, "/"), "{original}");
+        let browser = world.browser().with_header("X-Original-URI", &original);
+        let answer = browser.visit("GET", "/auth/nginx/login", "").await;
+        answer.expect_redirect("/");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_told_what_is_wrong_and_programs_too() {
-    let (database, app, user) = world(&[]).await;
-    let expired = sign(
-        jsonwebtoken::Algorithm::HS256,
-        SECRET_KEY,
-        &with(claims(user), &json!({"exp": now() - 1})),
-    );
+async fn people_and_programs_are_told_what_is_wrong() {
+    let world = World::new(&[]).await;
+    let claims = with(claims(world.ann.id), &json!({"exp": now() - 1}));
+    let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);
     let link = format!("/sso/login?token={expired}");
-    let korean = ("Accept-Language", "ko-KR,ko;q=0.9,en;q=0.5");
-    let answer = app.browse("GET", &link, &[PAGE, korean], "").await;
-    assert_eq!((answer.status, answer.reason()), (401, "token_expired"));
-    assert!(
-        answer.body.contains("링크가 만료되었습니다"),
-        "{}",
-        answer.body
-    );
-    assert!(answer.body.contains("lang=\"ko\""));
-    let answer = app.browse("GET", &link, &[PAGE], "").await;
-    assert!(
-        answer.body.contains("This link has expired"),
-        "{}",
-        answer.body
-    );
+    let korean = world
+        .browser()
+        .with_header("Accept-Language", "ko-KR,ko;q=0.9,en;q=0.5");
+    let answer = korean.visit("GET", &link, "").await;
+    answer
+        .expect(401, "token_expired")
+        .expect_text("링크가 만료되었습니다")
+        .expect_text("lang=\"ko\"");
+    let answer = world.browser().visit("GET", &link, "").await;
     let id = answer.header("X-Request-Id").unwrap();
-    assert!(id.len() == 32 && answer.body.contains(id));
+    assert_eq!(id.len(), 32);
+    answer
+        .expect_text("This link has expired")
+        .expect_text(id)
+        // The page is shown in frames too.
+        .expect_header("X-Frame-Options", None);
     assert!(!answer.body.contains(&expired));
-    assert!(
-        answer.header("X-Frame-Options").is_none(),
-        "it is read in a frame"
-    );
-    assert!(
-        answer
-            .header("Content-Security-Policy")
-            .unwrap()
-            .starts_with("default-src 'none'")
-    );
-    let json = app
-        .browse(
-            "GET",
-            &link,
-            &[("X-Request-Id", "0123456789abcdef0123456789abcdef")],
-            "",
-        )
-        .await;
-    assert_eq!(json.json()["reason"], "token_expired");
-    assert_eq!(
-        json.json()["request_id"],
-        "0123456789abcdef0123456789abcdef"
-    );
-    let forged = app
-        .browse("GET", &link, &[("X-Request-Id", "<script>")], "")
-        .await;
+    let policy = answer.header("Content-Security-Policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+
+    let id = "0123456789abcdef0123456789abcdef";
+    let headers = [("X-Request-Id", id)];
+    let json = world.app.send("GET", &link, &headers, "").await.json();
+    assert_eq!(json["reason"], "token_expired");
+    assert_eq!(json["request_id"], id);
+    let headers = [("X-Request-Id", "<script>")];
+    let forged = world.app.send("GET", &link, &headers, "").await;
     assert!(!forged.body.contains("script"));
+}
 
-    // Whoever is signed in and comes back to an old link goes on.
-    let session = app
-        .check("/", &format!("ls_auth_token={}", native(user)))
-        .await;
-    let cookie = format!("sessionid={}", session.session().unwrap());
-    let back = format!("{link}&next=/projects");
-    let answer = app
-        .browse("GET", &back, &[PAGE, ("Cookie", &cookie)], "")
-        .await;
-    assert_eq!((answer.status, location(&answer)), (303, "/projects"));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_in_user_who_follows_an_old_link_goes_on() {
+    let world = World::new(&[]).await;
+    let claims = with(claims(world.ann.id), &json!({"exp": now() - 1}));
+    let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);
+    let browser = world.signed_in(&world.ann).await;
+    let link = format!("/sso/login?token={expired}&next=/projects");
+    let answer = browser.visit("GET", &link, "").await;
+    answer.expect_redirect("/projects");
     assert_eq!(answer.browser_session(), None);
+}
 
-    let unknown = format!("/sso/login?token={}", native(999_999));
-    let answer = app.browse("GET", &unknown, &[PAGE], "").await;
-    assert_eq!((answer.status, answer.reason()), (403, "user_unknown"));
-    assert!(answer.body.contains("have access to this Label Studio"));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_without_a_good_token_or_user_shows_why() {
+    let world = World::new(&[]).await;
+    let unknown = format!("/sso/login?token={}", native(NO_SUCH_USER));
+    let answer = world.browser().visit("GET", &unknown, "").await;
+    answer
+        .expect(403, "user_unknown")
+        .expect_text("have access to this Label Studio");
     for nothing in [
         "/sso/login",
         "/sso/login?token=",
         "/sso/login?token=rubbish",
     ] {
-        let answer = app.browse("GET", nothing, &[PAGE], "").await;
-        assert_eq!(answer.status, 401, "{nothing}");
+        let answer = world.browser().visit("GET", nothing, "").await;
+        answer.expect_status(401);
     }
-    database.run("ALTER TABLE htx_user RENAME TO gone").await;
-    let answer = app.browse("GET", &unknown, &[PAGE], "").await;
-    assert_eq!(
-        (answer.status, answer.reason()),
-        (503, "database_unavailable")
-    );
-    assert!(answer.body.contains("Sign-in is temporarily unavailable"));
+    let outage = "ALTER TABLE htx_user RENAME TO gone";
+    world.database.run(outage).await;
+    let answer = world.browser().visit("GET", &unknown, "").await;
+    answer
+        .expect(503, "database_unavailable")
+        .expect_text("Sign-in is temporarily unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_in_the_store() {
-    let (database, app, user) = world(&[("GATE_POLICY_ANONYMOUS", "require")]).await;
-    let elsewhere = TestApp::start(
-        &database.gate_url(),
-        &[("GATE_POLICY_SIGNED_OUT_URL", "https://app.example.com/bye")],
-    );
-    for (method, gate, there) in [
-        ("GET", &app, "/sso/signed-out"),
+    let world = World::new(&[REQUIRE]).await;
+    let signed_out_url = ("GATE_POLICY_SIGNED_OUT_URL", "https://app.example.com/bye");
+    let elsewhere = world.gate(&[signed_out_url]);
+    for (method, gate, location) in [
+        ("GET", &world.app, "/sso/signed-out"),
         ("POST", &elsewhere, "https://app.example.com/bye"),
     ] {
-        let session = app
-            .check("/", &format!("ls_auth_token={}", native(user)))
-            .await;
-        let cookie = format!(
-            "sessionid={}; ls_auth_token=a.b.c",
-            session.session().unwrap()
-        );
-        assert_eq!(database.sessions().await, 1);
-        let answer = gate
-            .browse(
-                method,
-                "/sso/logout",
-                &[PAGE, ("Cookie", &cookie), ("Sec-Fetch-Site", "same-origin")],
-                "",
-            )
-            .await;
-        assert_eq!((answer.status, location(&answer)), (303, there));
-        assert_eq!(answer.set_cookies().len(), 2, "{:?}", answer.set_cookies());
+        let browser = world.signed_in(&world.ann).await.with_token("a.b.c");
+        assert_eq!(world.sessions().await, 1);
+        let stolen = browser.stolen_session().with_token("a.b.c");
+        let there = browser
+            .before(gate)
+            .with_header("Sec-Fetch-Site", "same-origin");
+        let answer = there.visit(method, "/sso/logout", "").await;
+        answer.expect_redirect(location);
+        let cookies = answer.set_cookies();
+        assert_eq!(cookies.len(), 2, "{cookies:?}");
         assert!(
-            answer
-                .set_cookies()
-                .iter()
-                .all(|cookie| cookie.contains("Max-Age=0"))
+            cookies.iter().all(|cookie| cookie.contains("Max-Age=0")),
+            "{cookies:?}"
         );
-        assert_eq!(database.sessions().await, 0, "{method}");
-        if gate.url == app.url {
-            let answer = app.check("/", &cookie).await;
-            assert_eq!(
-                answer.status, 401,
-                "refused at once on the gate that ended it"
-            );
+        assert_eq!(world.sessions().await, 0, "{method}");
+        if gate.url == world.app.url {
+            // The gate that ended the session refuses it at once.
+            stolen.get("/").await.expect_status(401);
         }
     }
-    let answer = app.browse("GET", "/sso/signed-out", &[PAGE], "").await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.body.contains("You are signed out"));
-    assert_eq!(
-        app.browse("DELETE", "/sso/logout", &[], "").await.status,
-        405
-    );
+    let page = world.browser().visit("GET", "/sso/signed-out", "").await;
+    page.expect_status(200).expect_text("You are signed out");
+    let delete = world.app.send("DELETE", "/sso/logout", &[], "").await;
+    delete.expect_status(405);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_sent_to_the_applications_sign_in_with_the_way_back() {
-    let (_database, app, user) = world(&[
-        ("GATE_POLICY_ANONYMOUS", "require"),
+    let world = World::new(&[
+        REQUIRE,
         (
             "GATE_POLICY_SIGN_IN_URL",
             "https://app.example.com/login?tenant=1",
@@ -246,25 +194,22 @@ async fn pages_are_sent_to_the_applications_sign_in_with_the_way_back() {
         ("GATE_POLICY_RETURN_PARAMETER", "back"),
     ])
     .await;
-    let token = native(user);
-    let uri = format!("/projects/1?tab=2&token={token}");
+    let uri = format!("/projects/1?tab=2&token={}", world.ann.token());
     let headers = [
-        PAGE,
+        ("Accept", "text/html"),
         ("Host", "ls.example.com"),
         ("X-Forwarded-Proto", "https"),
         ("X-Original-URI", uri.as_str()),
         ("X-Gate-Reason", "sign_in_required"),
     ];
-    let answer = app.browse("GET", "/auth/nginx/sign-in", &headers, "").await;
-    assert_eq!(answer.status, 303);
-    assert_eq!(
-        location(&answer),
-        "https://app.example.com/login?tenant=1&back=https%3A%2F%2Fls.example.com%2Fprojects%2F1%3Ftab%3D2"
+    let page = "/auth/nginx/sign-in";
+    let answer = world.app.send("GET", page, &headers, "").await;
+    answer.expect_redirect(
+        "https://app.example.com/login?tenant=1&back=https%3A%2F%2Fls.example.com%2Fprojects%2F1%3Ftab%3D2",
     );
-    let answer = app
-        .browse("GET", "/auth/nginx/sign-in", &headers[1..], "")
-        .await;
-    assert_eq!((answer.status, answer.reason()), (401, "sign_in_required"));
+    let not_a_page = &headers[1..];
+    let answer = world.app.send("GET", page, not_a_page, "").await;
+    answer.expect(401, "sign_in_required");
     assert!(answer.header("WWW-Authenticate").is_some());
     assert_eq!(answer.json()["reason"], "sign_in_required");
 }

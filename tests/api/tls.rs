@@ -5,7 +5,7 @@ use label_studio_gate::postgres::Postgres;
 use crate::app::{TestDatabase, settings};
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 
-/// How a connection ends up: encrypted or not, or `None` if there is none.
+/// Whether the connection is encrypted, or `None` if there is none.
 async fn connect(database: &TestDatabase, host: &str, more: &[(&str, &str)]) -> Option<bool> {
     let (port, name) = (CLUSTER.port(), &database.name);
     let url = format!(
@@ -25,7 +25,7 @@ async fn connect(database: &TestDatabase, host: &str, more: &[(&str, &str)]) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn modes_mean_what_they_mean_to_libpq() {
+async fn tls_modes_mean_the_same_as_in_libpq() {
     let database = TestDatabase::new().await;
     let (ca, other) = (
         CLUSTER.certificate("ca.crt"),
@@ -57,7 +57,7 @@ async fn modes_mean_what_they_mean_to_libpq() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mode_can_stand_in_the_url() {
+async fn the_url_may_set_the_tls_mode() {
     let database = TestDatabase::new().await;
     let ca = CLUSTER.certificate("ca.crt");
     let url = |mode: &str| format!("{}?sslmode={mode}", database.gate_url());

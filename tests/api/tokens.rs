@@ -5,36 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, TestDatabase};
+use crate::actors::Caller;
 use crate::support::token::{SECRET_KEY, now, sign, with};
+use crate::world::{NO_CACHE, World};
 
-const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
-const TOKEN: &str = "Token 0123456789abcdef0123456789abcdef01234567";
-const BODY: &str = r#"{"email": "worker@example.com"}"#;
 const FEW_FAILURES: (&str, &str) = ("GATE_TOKEN_ISSUE_FAILURES_PER_MINUTE", "3");
-
-struct World {
-    database: TestDatabase,
-    app: TestApp,
-    organization: i32,
-    admin: i32,
-    worker: i32,
-}
-
-async fn world() -> World {
-    let database = TestDatabase::new().await;
-    let organization = database.organization().await;
-    World {
-        organization,
-        admin: database.admin(organization, KEY).await,
-        worker: database.user("worker@example.com", organization).await,
-        app: TestApp::start(
-            &database.gate_url(),
-            &[("GATE_DATABASE_CACHE_SECONDS", "0")],
-        ),
-        database,
-    }
-}
 
 fn payload(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
@@ -43,14 +18,15 @@ fn payload(token: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_issued_and_accepted() {
-    let world = world().await;
+    let world = World::new(&[NO_CACHE]).await;
+    let key = &world.superuser.key;
     for authorization in [
-        TOKEN.to_owned(),
-        format!("token   {KEY}"),
-        format!("TOKEN {KEY}"),
+        format!("Token {key}"),
+        format!("token   {key}"),
+        format!("TOKEN {key}"),
     ] {
-        let answer = world.app.issue(&authorization, BODY).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        let answer = world.caller(&authorization).issue(&world.ann.email).await;
+        answer.expect_status(200);
         let body = answer.json();
         assert_eq!(body["expires_in"], 600);
         let token = body["token"].as_str().unwrap();
@@ -60,204 +36,135 @@ async fn a_token_is_issued_and_accepted() {
             names,
             ["user_id", "email", "iat", "exp", "iss", "aud", "jti"]
         );
-        assert_eq!(claims["user_id"], world.worker);
+        assert_eq!(claims["user_id"], world.ann.id);
         assert_eq!(
             claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
             600
         );
-        let check = world
-            .app
-            .check("/", &format!("ls_auth_token={token}"))
-            .await;
-        assert_eq!(
-            check.header("X-Gate-User-Id").unwrap(),
-            world.worker.to_string()
-        );
+        let browser = world.browser().with_token(token);
+        browser.get("/").await.expect_user(&world.ann);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_answer() {
-    let world = world().await;
-    let plain = "fedcba9876543210fedcba9876543210fedcba98";
-    world
-        .database
-        .run(&format!(
-            "INSERT INTO authtoken_token (key, created, user_id) VALUES ('{plain}', now(), {})",
-            world.worker
-        ))
-        .await;
-    let missing = json!({"success": false, "error": "User not found: nobody@example.com", "error_code": "USER_NOT_FOUND", "email": "nobody@example.com"});
-    for (authorization, body, status, expected) in [
-        ("", BODY, 401, json!({"error": "Authentication required"})),
-        (
-            "Basic YTpi",
-            BODY,
-            401,
-            json!({"error": "Authentication required"}),
-        ),
-        ("Token", BODY, 401, json!({"error": "Invalid API token"})),
-        (
-            "Token wrong",
-            BODY,
-            401,
-            json!({"error": "Invalid API token"}),
-        ),
-        (
-            "Token 0123456789abcdef0123456789abcdef01234568",
-            BODY,
-            401,
-            json!({"error": "Invalid API token"}),
-        ),
-        (
-            "Token 0123456789ABCDEF0123456789abcdef01234567",
-            BODY,
-            401,
-            json!({"error": "Invalid API token"}),
-        ),
-        (
-            "Token 0123456789abcdef0123456789abcdef01234567 x",
-            BODY,
-            401,
-            json!({"error": "Invalid API token"}),
-        ),
-        (
-            "Bearer 0123456789abcdef0123456789abcdef01234567",
-            BODY,
-            401,
-            json!({"error": "Invalid API token"}),
-        ),
-        (
-            &format!("Token {plain}"),
-            BODY,
-            403,
-            json!({"error": "Admin privileges required"}),
-        ),
-        (TOKEN, "", 400, json!({"error": "Invalid JSON"})),
-        (TOKEN, "email=worker", 400, json!({"error": "Invalid JSON"})),
-        (TOKEN, "[]", 400, json!({"error": "Invalid JSON"})),
-        (TOKEN, "{}", 400, json!({"error": "Email required"})),
-        (
-            TOKEN,
-            r#"{"email": ""}"#,
-            400,
-            json!({"error": "Email required"}),
-        ),
-        (
-            TOKEN,
-            r#"{"email": 7}"#,
-            400,
-            json!({"error": "Email required"}),
-        ),
-        (TOKEN, r#"{"email": "nobody@example.com"}"#, 422, missing),
+    let world = World::new(&[NO_CACHE]).await;
+    let key = &world.superuser.key;
+    let body = r#"{"email": "ann@example.com"}"#;
+    let (required, invalid) = ("Authentication required", "Invalid API token");
+    for (authorization, status, error) in [
+        ("", 401, required),
+        ("Basic YTpi", 401, required),
+        ("Token", 401, invalid),
+        ("Token wrong", 401, invalid),
+        (&format!("Token {}1", &key[..39]), 401, invalid),
+        (&format!("Token {}", key.to_uppercase()), 401, invalid),
+        (&format!("Token {key} x"), 401, invalid),
+        (&format!("Bearer {key}"), 401, invalid),
+        (&world.bob.authorization(), 403, "Admin privileges required"),
     ] {
-        let answer = world.app.issue(authorization, body).await;
-        assert_eq!(
-            (answer.status, answer.json()),
-            (status, expected),
-            "{authorization} {body}"
-        );
+        let answer = world.caller(authorization);
+        let answer = answer.post("/api/sso/token", body).await;
+        answer.expect_json(status, &json!({"error": error}));
     }
+
     let large = format!("{{\"email\": \"{}\"}}", "x".repeat(100_000));
-    assert_eq!(world.app.issue(TOKEN, &large).await.status, 400);
+    let post = async |body| world.superuser.caller().post("/api/sso/token", body).await;
+    for (body, error) in [
+        ("", "Invalid JSON"),
+        ("email=ann", "Invalid JSON"),
+        ("[]", "Invalid JSON"),
+        ("{}", "Email required"),
+        (r#"{"email": ""}"#, "Email required"),
+        (r#"{"email": 7}"#, "Email required"),
+    ] {
+        let answer = post(body).await;
+        answer.expect_json(400, &json!({"error": error}));
+    }
+    post(&large).await.expect_status(400);
+    let unknown = world.superuser.caller().issue("nobody@example.com").await;
+    unknown.expect_json(
+        422,
+        &json!({
+            "success": false, "error": "User not found: nobody@example.com", "error_code": "USER_NOT_FOUND",
+            "email": "nobody@example.com",
+        }),
+    );
     let get = world.app.get("/api/sso/token").await;
-    assert_eq!((get.status, get.header("Allow")), (405, Some("POST")));
+    get.expect_status(405).expect_header("Allow", Some("POST"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_found_by_their_address() {
-    let world = world().await;
-    let organization = world.organization;
-    world.database.user("Mixed@Example.com", organization).await;
-    world.database.user("twin@example.com", organization).await;
-    world.database.user("Twin@example.com", organization).await;
-    let ask = async |email: &str| {
-        world
-            .app
-            .issue(TOKEN, &json!({"email": email}).to_string())
-            .await
-    };
-    assert_eq!(ask("mixed@example.COM").await.status, 200);
-    assert_eq!(ask("Twin@example.com").await.status, 200);
-    assert_eq!(
-        ask("TWIN@example.com").await.json()["error_code"],
-        "USER_NOT_FOUND"
-    );
-    let inactive = "UPDATE htx_user SET is_active = false WHERE email = 'twin@example.com'";
-    world.database.run(inactive).await;
-    assert_eq!(
-        ask("twin@example.com").await.json()["error_code"],
-        "USER_INACTIVE"
-    );
-    world
-        .database
-        .run("UPDATE organizations_organizationmember SET deleted_at = now()")
-        .await;
-    assert_eq!(
-        ask("worker@example.com").await.json()["error_code"],
-        "USER_REMOVED"
-    );
+    let world = World::new(&[NO_CACHE]).await;
+    world.user("Mixed@Example.com").await;
+    let twin = world.user("twin@example.com").await;
+    world.user("Twin@example.com").await;
+    let caller = world.superuser.caller();
+    let error_code = async |email| caller.issue(email).await.json()["error_code"].clone();
+    caller.issue("mixed@example.COM").await.expect_status(200);
+    caller.issue("Twin@example.com").await.expect_status(200);
+    assert_eq!(error_code("TWIN@example.com").await, "USER_NOT_FOUND");
+    world.update(&twin, "is_active = false").await;
+    assert_eq!(error_code("twin@example.com").await, "USER_INACTIVE");
+    world.remove(&world.ann).await;
+    assert_eq!(error_code("ann@example.com").await, "USER_REMOVED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_organizations_switch_decides_about_legacy_tokens() {
-    let world = world().await;
-    let settings = "UPDATE jwt_auth_jwtsettings SET";
-    world
-        .database
-        .run(&format!("{settings} legacy_api_tokens_enabled = false"))
-        .await;
-    let answer = world.app.issue(TOKEN, BODY).await;
-    assert_eq!(answer.status, 401);
-    let text = answer.json()["error"].as_str().unwrap().to_owned();
-    assert!(
-        text.contains("Legacy API tokens are switched off")
-            && text.contains("personal access token"),
-        "{text}"
-    );
+    let world = World::new(&[NO_CACHE]).await;
+    let (database, superuser, ann) = (&world.database, &world.superuser, &world.ann);
+    let switch_off = "UPDATE jwt_auth_jwtsettings SET legacy_api_tokens_enabled = false";
+    database.run(switch_off).await;
+    let answer = superuser.issue(ann).await;
+    answer
+        .expect_status(401)
+        .expect_text("Legacy API tokens are switched off")
+        .expect_text("personal access token");
 
-    let allowing = TestApp::start(
-        &world.database.gate_url(),
-        &[("GATE_TOKEN_ISSUE_LEGACY_API_TOKENS", "allow")],
-    );
-    assert_eq!(allowing.issue(TOKEN, BODY).await.status, 200);
+    let allowing = world.gate(&[("GATE_TOKEN_ISSUE_LEGACY_API_TOKENS", "allow")]);
+    let caller = superuser.caller();
+    let answer = caller.before(&allowing).issue(&ann.email).await;
+    answer.expect_status(200);
 
-    // No row: off since 1.22, on before. Without an active organization Label Studio doesn't ask.
-    world.database.run("DELETE FROM jwt_auth_jwtsettings").await;
-    assert_eq!(world.app.issue(TOKEN, BODY).await.status, 401);
-    world.database.run("DELETE FROM django_migrations").await;
-    let before_1_22 = TestApp::start(&world.database.gate_url(), &[]);
-    assert_eq!(before_1_22.issue(TOKEN, BODY).await.status, 200);
-    world.database.run("INSERT INTO django_migrations (app, name, applied) VALUES ('jwt_auth', '0002_x', now())").await;
+    // Without a row they are off since Label Studio 1.22, and on in older versions.
+    database.run("DELETE FROM jwt_auth_jwtsettings").await;
+    superuser.issue(ann).await.expect_status(401);
+    database.run("DELETE FROM django_migrations").await;
+    let before_1_22 = world.gate(&[]);
+    let answer = caller.before(&before_1_22).issue(&ann.email).await;
+    answer.expect_status(200);
+    let migration =
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('jwt_auth', '0002_x', now())";
+    database.run(migration).await;
+    // Without an active organization Label Studio doesn't check.
     world
-        .database
-        .run(&format!(
-            "UPDATE htx_user SET active_organization_id = NULL WHERE id = {}",
-            world.admin
-        ))
+        .update(superuser, "active_organization_id = NULL")
         .await;
-    assert_eq!(world.app.issue(TOKEN, BODY).await.status, 200);
+    superuser.issue(ann).await.expect_status(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jwt_api_tokens_are_judged_as_label_studio_judges_them() {
-    let world = world().await;
-    let good = json!({"token_type": "access", "exp": now() + 300, "iat": now(), "jti": "a1", "user_id": world.admin.to_string()});
-    let bearer = |changes: Value| {
-        format!(
-            "Bearer {}",
-            sign(Algorithm::HS256, SECRET_KEY, &with(good.clone(), &changes))
-        )
+    let world = World::new(&[NO_CACHE]).await;
+    let (superuser, ann) = (&world.superuser, &world.ann);
+    let good = json!({
+        "token_type": "access", "exp": now() + 300, "iat": now(), "jti": "a1", "user_id": superuser.id.to_string(),
+    });
+    let issue = async |algorithm, secret, changes: &Value| {
+        let token = sign(algorithm, secret, &with(good.clone(), changes));
+        let caller = world.caller(&format!("Bearer {token}"));
+        caller.issue(&ann.email).await
     };
-    for (changes, status) in [
+    let status = async |changes: &Value| issue(Algorithm::HS256, SECRET_KEY, changes).await.status;
+    let personal = json!({"token_type": "refresh", "exp": now() + 6_307_200_000_i64});
+    for (changes, expected) in [
         (json!({}), 200),
-        (json!({"user_id": world.admin}), 200),
-        (
-            json!({"token_type": "refresh", "exp": now() + 6_307_200_000_i64}),
-            200,
-        ),
+        (json!({"user_id": superuser.id}), 200),
+        (personal, 200),
         (json!({"iat": null}), 200),
-        (json!({"user_id": world.worker}), 403),
+        (json!({"user_id": ann.id}), 403),
         (json!({"token_type": "sliding"}), 401),
         (json!({"token_type": null}), 401),
         (json!({"exp": now()}), 401),
@@ -269,152 +176,114 @@ async fn jwt_api_tokens_are_judged_as_label_studio_judges_them() {
         (json!({"user_id": true}), 401),
         (json!({"user_id": 999_999}), 401),
     ] {
-        let answer = world.app.issue(&bearer(changes.clone()), BODY).await;
-        assert_eq!(answer.status, status, "{changes}: {}", answer.body);
+        assert_eq!(status(&changes).await, expected, "{changes}");
     }
-    for (what, token) in [
-        ("another key", sign(Algorithm::HS256, "another", &good)),
-        ("HS512", sign(Algorithm::HS512, SECRET_KEY, &good)),
+    for (algorithm, secret) in [
+        (Algorithm::HS256, "another"),
+        (Algorithm::HS512, SECRET_KEY),
     ] {
-        assert_eq!(
-            world
-                .app
-                .issue(&format!("Bearer {token}"), BODY)
-                .await
-                .status,
-            401,
-            "{what}"
-        );
+        let answer = issue(algorithm, secret, &json!({})).await;
+        answer.expect_status(401);
     }
     world
         .database
         .run("INSERT INTO token_blacklist_outstandingtoken (token, expires_at, jti) VALUES ('x.y', now(), 'a1');
               INSERT INTO token_blacklist_blacklistedtoken (blacklisted_at, token_id) SELECT now(), id FROM token_blacklist_outstandingtoken")
         .await;
-    assert_eq!(
-        world.app.issue(&bearer(json!({})), BODY).await.status,
-        401,
-        "revoked"
-    );
-    assert_eq!(
-        world
-            .app
-            .issue(&bearer(json!({"jti": "a2"})), BODY)
-            .await
-            .status,
-        200
-    );
-    world
-        .database
-        .run("UPDATE jwt_auth_jwtsettings SET api_tokens_enabled = false")
-        .await;
-    assert_eq!(
-        world
-            .app
-            .issue(&bearer(json!({"jti": "a2"})), BODY)
-            .await
-            .status,
-        401,
-        "switched off"
-    );
+    assert_eq!(status(&json!({})).await, 401, "revoked");
+    let other = json!({"jti": "a2"});
+    assert_eq!(status(&other).await, 200);
+    let switch_off = "UPDATE jwt_auth_jwtsettings SET api_tokens_enabled = false";
+    world.database.run(switch_off).await;
+    assert_eq!(status(&other).await, 401, "switched off");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_begin_alike_are_told_apart() {
-    let world = world().await;
-    let other = world
-        .database
-        .user("other@example.com", world.organization)
-        .await;
-    let twin = format!("{}{}", &KEY[..8], "f".repeat(32));
-    world
-        .database
-        .run(&format!(
-            "INSERT INTO authtoken_token (key, created, user_id) VALUES ('{twin}', now(), {other})"
-        ))
-        .await;
-    assert_eq!(world.app.issue(TOKEN, BODY).await.status, 200);
-    assert_eq!(
-        world.app.issue(&format!("Token {twin}"), BODY).await.status,
-        403
-    );
-    let short = world.database.admin(world.organization, "shorty").await;
-    assert!(short > 0);
-    assert_eq!(world.app.issue("Token shorty", BODY).await.status, 200);
-    assert_eq!(world.app.issue("Token short", BODY).await.status, 401);
+async fn keys_with_a_common_beginning_are_told_apart() {
+    let world = World::new(&[NO_CACHE]).await;
+    let twin = format!("{}{}", &world.superuser.key[..8], "f".repeat(32));
+    for (key, user) in [(twin.as_str(), &world.bob), ("shorty", &world.staff)] {
+        let change = format!(
+            "UPDATE authtoken_token SET key = '{key}' WHERE user_id = {}",
+            user.id
+        );
+        world.database.run(&change).await;
+    }
+    let superuser = world.superuser.authorization();
+    for (authorization, status) in [
+        (superuser.as_str(), 200),
+        (&format!("Token {twin}"), 403),
+        ("Token shorty", 200),
+        ("Token short", 401),
+    ] {
+        let answer = world.caller(authorization).issue("ann@example.com").await;
+        answer.expect_status(status);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_often_is_told_when_to_come_back() {
-    let world = world().await;
-    let app = TestApp::start(
-        &world.database.gate_url(),
-        &[
-            ("GATE_TOKEN_ISSUE_FAILURES_PER_MINUTE", "5"),
-            ("GATE_TOKEN_ISSUE_RATE_LIMIT_PER_SECOND", "3"),
-        ],
-    );
+async fn a_caller_over_the_rate_limit_is_told_when_to_retry() {
+    let world = World::new(&[
+        ("GATE_TOKEN_ISSUE_FAILURES_PER_MINUTE", "5"),
+        ("GATE_TOKEN_ISSUE_RATE_LIMIT_PER_SECOND", "3"),
+    ])
+    .await;
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        statuses.push(app.issue(TOKEN, BODY).await.status);
+        statuses.push(world.superuser.issue(&world.ann).await.status);
     }
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 429).count(),
-        1,
-        "{statuses:?}"
-    );
-    let mut last = None;
-    for n in 0..8 {
-        last = Some(app.issue(&format!("Token wrong{n}"), BODY).await);
+    let refused = statuses.iter().filter(|status| **status == 429);
+    assert_eq!(refused.count(), 1, "{statuses:?}");
+    for n in 0..7 {
+        let caller = world.caller(&format!("Token wrong{n}"));
+        caller.issue(&world.ann.email).await;
     }
-    let last = last.unwrap();
-    assert_eq!(
-        (last.status, last.json()),
-        (429, json!({"error": "Too many requests"}))
-    );
-    assert!(last.header("Retry-After").unwrap().parse::<u64>().unwrap() >= 1);
+    let last = world.caller("Token wrong").issue(&world.ann.email).await;
+    last.expect_json(429, &json!({"error": "Too many requests"}));
+    let retry_after: u64 = last.header("Retry-After").unwrap().parse().unwrap();
+    assert!(retry_after >= 1);
 }
 
 /// Many applications may call from one address: a NAT, a load balancer.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_api_tokens_of_an_address_never_lock_out_the_right_one() {
-    let world = world().await;
-    let app = TestApp::start(&world.database.gate_url(), &[FEW_FAILURES]);
+    let world = World::new(&[FEW_FAILURES]).await;
+    let (superuser, ann) = (&world.superuser, &world.ann);
     for n in 0..10 {
-        let answer = app.issue(&format!("Token wrong{n}"), BODY).await;
-        assert_eq!(answer.status, if n < 3 { 401 } else { 429 });
+        let caller = world.caller(&format!("Token wrong{n}"));
+        let status = if n < 3 { 401 } else { 429 };
+        caller.issue(&ann.email).await.expect_status(status);
     }
-    assert_eq!(app.issue(TOKEN, BODY).await.status, 200);
-    let revoke = [("Authorization", TOKEN)];
-    let answer = app.browse("POST", "/api/sso/revoke", &revoke, BODY).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(app.issue("Token wrong", BODY).await.status, 429);
+    superuser.issue(ann).await.expect_status(200);
+    superuser.revoke(ann).await.expect_status(200);
+    let wrong = world.caller("Token wrong").issue(&ann.email).await;
+    wrong.expect_status(429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_api_tokens_are_counted_for_the_address_that_a_trusted_proxy_names() {
-    let world = world().await;
-    let trusting = TestApp::start(&world.database.gate_url(), &[FEW_FAILURES]);
+    let world = World::new(&[FEW_FAILURES]).await;
+    let wrong = |app| Caller::of(app).with_authorization("Token wrong");
+    let status = async |app, address: &str| {
+        let caller = wrong(app).at(address);
+        caller.issue("ann@example.com").await.status
+    };
     // One address, or one customer's network, and others beside it.
     for (caller, neighbor, other) in [
         ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
         ("2001:db8:1:2::3", "2001:db8:1:2:ff::4", "2001:db8:1:3::3"),
     ] {
         for _ in 0..3 {
-            let answer = trusting.issue_from(caller, "Token wrong", BODY).await;
-            assert_eq!(answer.status, 401, "{caller}");
+            assert_eq!(status(&world.app, caller).await, 401, "{caller}");
         }
-        let answer = trusting.issue_from(neighbor, "Token wrong", BODY).await;
-        assert_eq!(answer.status, 429, "{neighbor}");
-        let answer = trusting.issue_from(other, "Token wrong", BODY).await;
-        assert_eq!(answer.status, 401, "{other}");
+        assert_eq!(status(&world.app, neighbor).await, 429, "{neighbor}");
+        assert_eq!(status(&world.app, other).await, 401, "{other}");
     }
     // From anybody else the header is only what a caller claims.
-    let settings = [FEW_FAILURES, ("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")];
-    let wary = TestApp::start(&world.database.gate_url(), &settings);
+    let wary = world.gate(&[FEW_FAILURES, ("GATE_HTTP_TRUSTED_PROXIES", "192.0.2.7")]);
     for n in 0..5 {
         let address = format!("192.0.2.{n}");
-        let answer = wary.issue_from(&address, "Token wrong", BODY).await;
-        assert_eq!(answer.status, if n < 3 { 401 } else { 429 }, "{address}");
+        let expected = if n < 3 { 401 } else { 429 };
+        assert_eq!(status(&wary, &address).await, expected, "{address}");
     }
 }

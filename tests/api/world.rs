@@ -1,42 +1,69 @@
-//! A database, a gate and people as values, so that a test reads as what somebody does.
-
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+//! A database, a gate, its users and their host application: what a test starts with.
 
 use label_studio_gate::postgres::Postgres;
+use serde_json::json;
 
+use crate::actors::{Browser, Caller, HostApplication};
 use crate::app::{Answer, TestApp, TestDatabase, settings};
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
 
 pub const REQUIRE: (&str, &str) = ("GATE_POLICY_ANONYMOUS", "require");
 pub const SIGNED_COOKIES: (&str, &str) = ("SESSION_ENGINE", "signed_cookies");
-/// Every answer of the database is current.
+/// The gate reads every row again instead of caching it for some seconds.
 pub const NO_CACHE: (&str, &str) = ("GATE_DATABASE_CACHE_SECONDS", "0");
+/// Method 1, with an issuer that shares a secret with the gate.
+pub const ISSUER: (&str, &str) = ("JWT_SSO_SECRET", crate::support::token::SHARED_SECRET);
+pub const CREATE_USERS: (&str, &str) = ("JWT_SSO_AUTO_CREATE_USERS", "true");
+/// No row of `htx_user` has this ID.
+pub const NO_SUCH_USER: i32 = 999_999;
 
 /// A user of Label Studio.
 pub struct User {
     pub id: i32,
     pub email: String,
-    /// The legacy API token.
+    /// The legacy API token; empty if the user has none.
     pub key: String,
+    app: TestApp,
 }
 
 impl User {
-    /// A token that was issued for the user just now.
+    /// A native token, issued for this user just now.
     pub fn token(&self) -> String {
         native(self.id)
     }
+
+    /// The `Authorization` header with this user's legacy API token.
+    pub fn authorization(&self) -> String {
+        format!("Token {}", self.key)
+    }
+
+    /// A program that calls the gate's API with this user's legacy API token.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller::of(&self.app).with_authorization(&self.authorization())
+    }
+
+    /// Asks the token route for a token for `user`.
+    pub async fn issue(&self, user: &User) -> Answer {
+        self.caller().issue(&user.email).await
+    }
+
+    /// Ends all sessions of `user`.
+    pub async fn revoke(&self, user: &User) -> Answer {
+        self.caller().revoke(&user.email).await
+    }
 }
 
-/// A gate before a database with some users.
+/// A gate, connected to the database of a Label Studio with some users.
 pub struct World {
     pub database: TestDatabase,
     pub app: TestApp,
+    /// The application that embeds Label Studio. Only gates of `with_application` ask it.
+    pub application: HostApplication,
     pub organization: i32,
     pub ann: User,
     pub bob: User,
-    /// Staff, and no superuser.
+    /// Staff, but no superuser.
     pub staff: User,
     pub superuser: User,
 }
@@ -44,17 +71,30 @@ pub struct World {
 impl World {
     pub async fn new(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new().await;
-        Self::over(database, settings).await
+        Self::over(database, HostApplication::start(), settings).await
     }
 
-    /// One with the gate's own tables.
+    /// A world with the gate's own tables.
     pub async fn with_own_tables(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new().await;
         migrate(&database).await;
-        Self::over(database, settings).await
+        Self::over(database, HostApplication::start(), settings).await
     }
 
-    async fn over(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+    /// A world in which the gate asks the host application who is signed in (method 3).
+    pub async fn with_application(settings: &[(&str, &str)]) -> Self {
+        let application = HostApplication::start();
+        let database = TestDatabase::new().await;
+        let with_method_3 = application.settings();
+        Self::over(database, application, &with_method_3.and(settings)).await
+    }
+
+    async fn over(
+        database: TestDatabase,
+        application: HostApplication,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let app = TestApp::start(&database.gate_url(), settings);
         let organization = database.organization().await;
         let user = async |name: &str, rights: &str| {
             let email = format!("{name}@example.com");
@@ -66,14 +106,21 @@ impl World {
                      INSERT INTO authtoken_token (key, created, user_id) VALUES ('{key}', now(), {id})"
                 ))
                 .await;
-            User { id, email, key }
+            let app = app.clone();
+            User {
+                id,
+                email,
+                key,
+                app,
+            }
         };
         Self {
             ann: user("ann", "false").await,
             bob: user("bob", "false").await,
             staff: user("staff", "true").await,
             superuser: user("superuser", "true, is_superuser = true").await,
-            app: TestApp::start(&database.gate_url(), settings),
+            app,
+            application,
             database,
             organization,
         }
@@ -84,22 +131,67 @@ impl World {
         TestApp::start(&self.database.gate_url(), settings)
     }
 
+    /// Another gate over the same database that asks `application` who is signed in.
+    pub fn gate_with_application(
+        &self,
+        application: &HostApplication,
+        settings: &[(&str, &str)],
+    ) -> TestApp {
+        self.gate(&application.settings().and(settings))
+    }
+
+    /// Another user, without an API token.
+    pub async fn user(&self, email: &str) -> User {
+        User {
+            id: self.database.user(email, self.organization).await,
+            email: email.to_owned(),
+            key: String::new(),
+            app: self.app.clone(),
+        }
+    }
+
+    /// Changes columns of a user's row: `is_active = false`.
+    pub async fn update(&self, user: &User, change: &str) {
+        let update = format!("UPDATE htx_user SET {change} WHERE id = {}", user.id);
+        self.database.run(&update).await;
+    }
+
+    /// Removes a user from the organization, as Label Studio does.
+    pub async fn remove(&self, user: &User) {
+        let table = "organizations_organizationmember";
+        let id = user.id;
+        let remove = format!("UPDATE {table} SET deleted_at = now() WHERE user_id = {id}");
+        self.database.run(&remove).await;
+    }
+
+    /// The number of accounts.
+    pub async fn users(&self) -> String {
+        let query = "SELECT count(*) FROM htx_user";
+        self.database.text(query).await
+    }
+
+    pub async fn sessions(&self) -> i64 {
+        self.database.sessions().await
+    }
+
     pub fn browser(&self) -> Browser<'_> {
         Browser::of(&self.app)
     }
 
-    /// Ends all sessions of a user, as an administrator.
-    pub async fn revoke(&self, by: &User, user: &User) -> Answer {
-        let authorization = format!("Token {}", by.key);
-        let body = format!(r#"{{"email": "{}"}}"#, user.email);
-        let headers = [("Authorization", authorization.as_str())];
-        self.app
-            .browse("POST", "/api/sso/revoke", &headers, &body)
-            .await
+    /// A browser that was signed in as this user a moment ago.
+    pub async fn signed_in(&self, user: &User) -> Browser<'_> {
+        let browser = self.browser().with_token(&user.token());
+        browser.get("/").await.expect(200, "session_opened");
+        browser
+    }
+
+    /// A program that calls the gate's API with this `Authorization` header.
+    pub fn caller(&self, authorization: &str) -> Caller<'_> {
+        Caller::of(&self.app).with_authorization(authorization)
     }
 }
 
-/// Makes the gate's own tables, twice.
+/// Creates the gate's own tables, and does so again to show that this changes nothing.
 pub async fn migrate(database: &TestDatabase) {
     let url = CLUSTER.url("postgres", &database.name);
     let settings = settings(&url, &[]);
@@ -109,136 +201,11 @@ pub async fn migrate(database: &TestDatabase) {
     }
 }
 
-/// A browser, whose requests nginx asks about. It keeps its cookies as browsers do.
-pub struct Browser<'a> {
-    app: &'a TestApp,
-    cookies: Mutex<BTreeMap<String, String>>,
-    headers: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Browser<'a> {
-    pub fn of(app: &'a TestApp) -> Self {
-        Self {
-            app,
-            cookies: Mutex::default(),
-            headers: Vec::new(),
-        }
-    }
-
-    /// The same browser before another gate.
-    pub fn before<'b>(&self, app: &'b TestApp) -> Browser<'b> {
-        Browser {
-            app,
-            cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
-            headers: Vec::new(),
-        }
-    }
-
-    pub fn with_cookie(self, name: &str, value: &str) -> Self {
-        let cookies = self.cookies.lock().unwrap();
-        drop(cookies);
-        self.cookies
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    pub fn with_token(self, token: &str) -> Self {
-        self.with_cookie("ls_auth_token", token)
-    }
-
-    /// A header that it sends with every request.
-    pub fn with_header(mut self, name: &'a str, value: &'a str) -> Self {
-        self.headers.push((name, value));
-        self
-    }
-
-    pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().get(name).cloned()
-    }
-
-    pub fn session(&self) -> Option<String> {
-        self.cookie("sessionid")
-    }
-
-    pub async fn get(&self, uri: &str) -> Answer {
-        self.send("GET", uri).await
-    }
-
-    pub async fn send(&self, method: &str, uri: &str) -> Answer {
-        let cookie = self.cookie_header();
-        let mut headers = vec![
-            ("X-Original-URI", uri),
-            ("X-Original-Method", method),
-            ("Host", "ls.example.com"),
-            ("Cookie", cookie.as_str()),
-        ];
-        headers.extend_from_slice(&self.headers);
-        headers.retain(|(name, value)| *name != "Cookie" || !value.is_empty());
-        let answer = self.app.check_with(&headers).await;
-        for name in ["X-Gate-Set-Cookie-1", "X-Gate-Set-Cookie-2"] {
-            if let Some(cookie) = answer.header(name) {
-                self.take(cookie);
-            }
-        }
-        answer
-    }
-
-    /// Goes to one of the gate's own pages.
-    pub async fn visit(&self, method: &str, path: &str, form: &str) -> Answer {
-        let cookie = self.cookie_header();
-        let mut headers = vec![
-            ("Accept", "text/html"),
-            ("Host", "ls.example.com"),
-            ("Content-Type", "application/x-www-form-urlencoded"),
-            ("Cookie", cookie.as_str()),
-        ];
-        headers.extend_from_slice(&self.headers);
-        let answer = self.app.browse(method, path, &headers, form).await;
-        for cookie in answer.set_cookies() {
-            self.take(cookie);
-        }
-        answer
-    }
-
-    fn cookie_header(&self) -> String {
-        let cookies = self.cookies.lock().unwrap();
-        let pairs: Vec<String> = cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        pairs.join("; ")
-    }
-
-    fn take(&self, set_cookie: &str) {
-        let (name, rest) = set_cookie.split_once('=').unwrap();
-        let value = rest.split(';').next().unwrap();
-        let mut cookies = self.cookies.lock().unwrap();
-        if set_cookie.contains("Max-Age=0") {
-            cookies.remove(name);
-        } else {
-            cookies.insert(name.to_owned(), value.to_owned());
-        }
-    }
-}
-
-impl Answer {
-    /// Fails unless the check was answered so.
-    #[track_caller]
-    pub fn expect(&self, status: u16, reason: &str) -> &Self {
-        assert_eq!((self.status, self.reason()), (status, reason), "{self:?}");
-        self
-    }
-
-    /// Fails unless the check says that it is this user.
-    #[track_caller]
-    pub fn expect_user(&self, user: &User) -> &Self {
-        assert_eq!(
-            self.header("X-Gate-User-Id"),
-            Some(user.id.to_string().as_str()),
-            "{self:?}"
-        );
-        self
-    }
+/// A token of the issuer that shares a secret with the gate; it names new@example.com unless
+/// `changes` say otherwise.
+pub fn issuer_token(changes: &serde_json::Value) -> String {
+    use crate::support::token::{SHARED_SECRET, now, sign, with};
+    let claims = json!({"email": "new@example.com", "iat": now(), "exp": now() + 600});
+    let claims = with(claims, changes);
+    sign(jsonwebtoken::Algorithm::HS256, SHARED_SECRET, &claims)
 }

@@ -17,7 +17,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// One that knows no cookie yet.
+    /// A browser without cookies.
     pub fn new(url: &str) -> Self {
         let jar = Arc::new(Jar::default());
         let client = crate::support::client_builder()
@@ -43,7 +43,7 @@ impl Browser {
             .add_cookie_str(&format!("{name}={value}; Path=/"), &self.url);
     }
 
-    /// The cookie of that name, as it would be sent.
+    /// The cookie of this name, as the browser would send it.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let header = self.jar.cookies(&self.url)?;
         let header = header.to_str().unwrap().to_owned();
@@ -53,7 +53,7 @@ impl Browser {
             .map(str::to_owned)
     }
 
-    /// An address on that host.
+    /// The URL of a path on this host.
     pub fn at(&self, path: &str) -> Url {
         self.url.join(path).unwrap()
     }
@@ -62,7 +62,7 @@ impl Browser {
         self.client.get(self.at(path)).send().await.unwrap()
     }
 
-    /// Signs in by Label Studio's own form, as its administrator.
+    /// Signs in as the administrator with Label Studio's own form.
     pub async fn fill_in_the_form(&self) -> Response {
         self.get("/user/login/").await;
         let csrf = self.cookie("csrftoken").unwrap();
@@ -76,12 +76,12 @@ impl Browser {
         login.send().await.unwrap()
     }
 
-    /// The address of whoever Label Studio takes the visitor for; `None`: nobody.
+    /// The email address of the user Label Studio sees; `None` if nobody is signed in.
     pub async fn whoami(&self) -> Option<String> {
         self.whoami_at("/api/current-user/whoami").await
     }
 
-    /// The same, asked with a query.
+    /// The same, at a path with a query.
     pub async fn whoami_at(&self, path: &str) -> Option<String> {
         let response = self.get(path).await;
         match response.status().as_u16() {

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::nginx::{Nginx, SHORT_CUT, binaries};
-use crate::sign_in::door;
+use crate::sign_in::start_proxy;
 use crate::stack::{Engine, GateProcess, Stack, gate_command, stacks};
 use crate::support::cluster::CLUSTER;
 
@@ -43,7 +43,7 @@ async fn an_anonymous_request_that_reaches_label_studio_fails_where_everybody_mu
     );
     assert!(report.contains("does not take the short cut"), "{report}");
 
-    let (closed, _gate) = door(stack(), &require);
+    let (closed, _gate) = start_proxy(stack(), &require);
     let (healthy, report) = doctor(stack(), &closed.url, &require);
     assert!(healthy, "{report}");
     assert!(
@@ -55,8 +55,8 @@ async fn an_anonymous_request_that_reaches_label_studio_fails_where_everybody_mu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_sign_up_is_a_warning() {
-    let (door, _gate) = door(stack(), &[]);
-    let (healthy, report) = doctor(stack(), &door.url, &[]);
+    let (proxy, _gate) = start_proxy(stack(), &[]);
+    let (healthy, report) = doctor(stack(), &proxy.url, &[]);
     assert!(healthy, "a warning is no failure: {report}");
     assert!(
         report.contains("WARN  anybody can sign up")

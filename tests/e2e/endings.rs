@@ -1,13 +1,14 @@
-//! After a sign-out, Label Studio's own "Log out" and a revocation no copy of the session's cookie is worth anything, with both engines.
+//! After a sign-out, after Label Studio's own "Log out" and after a revocation, no copy of the
+//! session cookie is valid, with both session engines.
 
 use crate::browser::Browser;
 use crate::login::fresh;
-use crate::sign_in::door;
+use crate::sign_in::start_proxy;
 use crate::stack::{Stack, stacks};
 use crate::support::cluster::{CLUSTER, GATE_ROLE, run};
 use crate::support::token::native;
 
-/// Makes the gate's own tables, as an operator does.
+/// Creates the gate's own tables, as an operator does.
 fn migrate(stack: &Stack) {
     let url = CLUSTER.url("postgres", &stack.database);
     let binary = env!("CARGO_BIN_EXE_label-studio-gate");
@@ -18,20 +19,21 @@ fn migrate(stack: &Stack) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_a_session_that_was_ended_is_worth_nothing() {
+async fn no_copy_of_an_ended_session_is_valid() {
     for stack in stacks() {
         migrate(stack);
         let settings = [
             ("GATE_POLICY_ANONYMOUS", "require"),
             ("GATE_DATABASE_CACHE_SECONDS", "0"),
         ];
-        let (door, _gate) = door(stack, &settings);
+        let (proxy, _gate) = start_proxy(stack, &settings);
         for end in ["the gate's sign-out", "Label Studio's own", "a revocation"] {
             let email = format!("ended{}@example.test", fresh());
             let token = native(stack.user(&email));
-            let browser = Browser::new(&door.url).with_token(&token);
+            let browser = Browser::new(&proxy.url).with_token(&token);
             assert_eq!(browser.whoami().await, Some(email.clone()), "{end}");
-            // Label Studio signs a cookie anew with each answer: two copies of one session.
+            // Label Studio signs the cookie again in every response, so these are two copies of one
+            // session.
             let copies = [browser.cookie("sessionid").unwrap(), {
                 browser.whoami().await;
                 browser.cookie("sessionid").unwrap()
@@ -48,7 +50,7 @@ async fn a_copy_of_a_session_that_was_ended_is_worth_nothing() {
                 _ => {
                     let admin = crate::label_studio::seeded("GATE_DEMO_ADMIN_TOKEN");
                     let request = crate::support::client()
-                        .post(format!("{}/api/sso/revoke", door.url))
+                        .post(format!("{}/api/sso/revoke", proxy.url))
                         .header("Authorization", format!("Token {admin}"))
                         .body(format!(r#"{{"email": "{email}"}}"#));
                     let answer = request.send().await.unwrap();
@@ -56,16 +58,17 @@ async fn a_copy_of_a_session_that_was_ended_is_worth_nothing() {
                 }
             }
             for copy in &copies {
-                let thief = Browser::new(&door.url);
+                let thief = Browser::new(&proxy.url);
                 thief.set("sessionid", copy);
                 assert_eq!(thief.whoami().await, None, "{:?}: {end}", stack.engine);
             }
-            // A replay of the token signs in anew, unless tokens were revoked too, and brings no copy back.
-            let again = Browser::new(&door.url).with_token(&token);
+            // A replayed token opens another session, unless tokens were revoked too, and revives
+            // no copy.
+            let again = Browser::new(&proxy.url).with_token(&token);
             let expected = (end != "a revocation").then(|| email.clone());
             assert_eq!(again.whoami().await, expected, "{:?}: {end}", stack.engine);
             for copy in &copies {
-                let thief = Browser::new(&door.url);
+                let thief = Browser::new(&proxy.url);
                 thief.set("sessionid", copy);
                 assert_eq!(
                     thief.whoami().await,

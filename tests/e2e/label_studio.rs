@@ -10,10 +10,10 @@ use crate::support::leash::Leash;
 use crate::support::token::SECRET_KEY;
 use crate::support::{free_port, listens, wait_until};
 
-/// Password of the administrator in Label Studio's own form.
+/// The administrator's password for Label Studio's own login form.
 pub const ADMIN_PASSWORD: &str = "a-password-for-the-form";
 
-/// The migrated and filled database that each server gets a copy of, and what the seed tells about it.
+/// The migrated and seeded database that each server gets a copy of, and the seed's output.
 static TEMPLATE: LazyLock<BTreeMap<String, String>> = LazyLock::new(make_template);
 
 pub fn venv() -> PathBuf {
@@ -62,7 +62,7 @@ fn make_template() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Lets that Label Studio make its tables, and runs its Python with those arguments.
+/// Runs Label Studio's migrations, then its Python with these arguments.
 pub fn migrate(venv: &Path, database: &str, then: &[&str]) -> String {
     let data = tempfile::tempdir().unwrap();
     let python = |arguments: &[&str]| {
@@ -75,14 +75,14 @@ pub fn migrate(venv: &Path, database: &str, then: &[&str]) -> String {
     python(then)
 }
 
-/// What the seed tells: tokens and addresses, as the demo's file for scripts has them.
+/// The seed's output: tokens and addresses in the format of the demo's file for scripts.
 pub fn seeded(name: &str) -> &'static str {
     TEMPLATE
         .get(name)
         .unwrap_or_else(|| panic!("{name} was not seeded"))
 }
 
-/// A copy of the template, with the gate's rights.
+/// A copy of the template, with the gate's privileges granted.
 pub fn database() -> String {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     seeded("GATE_DEMO_ADMIN_TOKEN");
@@ -107,7 +107,7 @@ impl LabelStudio {
         Self::stock_of(&venv(), database)
     }
 
-    /// The same of another version.
+    /// The same with another version.
     pub fn stock_of(venv: &Path, database: &str) -> Self {
         Self::start(venv, database, |venv, port| {
             let mut command = Command::new(venv.join("bin/label-studio"));
@@ -141,7 +141,7 @@ impl LabelStudio {
         })
     }
 
-    /// As shipped, or with the settings module for sessions in the database, and with those variables.
+    /// As shipped, or with the settings module for sessions in the database; with these variables.
     pub fn with_environment(database: &str, sessions_in_rows: bool, more: &[(&str, &str)]) -> Self {
         let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/label-studio");
         Self::start(&venv(), database, |venv, port| {
@@ -162,7 +162,7 @@ impl LabelStudio {
     }
 
     fn start(venv: &Path, database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
-        // The leash removes it when the server has ended.
+        // The leash removes the directory when the server has ended.
         let data = tempfile::tempdir().unwrap().keep();
         let port = free_port();
         let mut command = command(venv, &port.to_string());

@@ -1,4 +1,4 @@
-//! Logging in, switching, and what logs nobody in.
+//! Logging in, switching users, and tokens that log nobody in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::browser::Browser;
 use crate::label_studio::seeded;
-use crate::stack::{Engine, doors};
+use crate::stack::{Engine, nginx_proxies};
 use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_request_with_the_cookie_is_answered_as_the_user() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("cookie{}@example.test", fresh());
         let user = stack.user(&email);
-        let browser = Browser::new(&door.url).with_token(&native(user));
+        let browser = Browser::new(&proxy.url).with_token(&native(user));
         assert_eq!(
             browser.whoami().await,
             Some(email.clone()),
@@ -31,7 +31,7 @@ async fn the_first_request_with_the_cookie_is_answered_as_the_user() {
             assert_eq!(
                 browser.whoami().await,
                 Some(email.clone()),
-                "{which}: by the session alone"
+                "{which}: by the session only"
             );
         }
         assert_eq!(browser.get("/projects/").await.status(), 200, "{which}");
@@ -43,10 +43,10 @@ async fn the_first_request_with_the_cookie_is_answered_as_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_files_of_a_page_leave_the_session_alone() {
-    for (stack, door, which) in doors() {
+async fn the_requests_of_a_page_keep_its_session() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("page{}@example.test", fresh());
-        let browser = Browser::new(&door.url).with_token(&native(stack.user(&email)));
+        let browser = Browser::new(&proxy.url).with_token(&native(stack.user(&email)));
         let page = browser.get("/projects/").await.text().await.unwrap();
         let files: Vec<&str> = page
             .split(['"', '\''])
@@ -68,11 +68,11 @@ async fn the_files_of_a_page_leave_the_session_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_by_the_parameter() {
-    for (stack, door, which) in doors() {
+async fn the_first_request_with_the_parameter_is_answered_as_the_user() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("parameter{}@example.test", fresh());
         let token = native(stack.user(&email));
-        let browser = Browser::new(&door.url);
+        let browser = Browser::new(&proxy.url);
         let path = format!("/api/current-user/whoami?x=1&token={token}");
         assert_eq!(
             browser.whoami_at(&path).await,
@@ -83,17 +83,18 @@ async fn the_same_by_the_parameter() {
     }
 }
 
-/// Django strips U+00A0 around a name, resolves octal escapes in quotes, and reads the last of two equal names.
+/// Django strips U+00A0 around a cookie's name, resolves octal escapes in quotes, and reads the
+/// last of several cookies with one name.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_in_disguise_is_not_read() {
-    for (stack, door, which) in doors() {
+async fn disguised_session_cookies_are_not_read() {
+    for (stack, proxy, which) in nginx_proxies() {
         let (other, own) = (
             format!("other{}@example.test", fresh()),
             format!("own{}@example.test", fresh()),
         );
         let token = native(stack.user(&own));
         let session_by = async |token: &str| {
-            let browser = Browser::new(&door.url).with_token(token);
+            let browser = Browser::new(&proxy.url).with_token(token);
             assert!(browser.whoami().await.is_some(), "{which}");
             browser.cookie("sessionid").unwrap()
         };
@@ -107,7 +108,7 @@ async fn a_session_in_disguise_is_not_read() {
             format!("sessionid=\"{octal}\""),
         ] {
             let cookies = format!("ls_auth_token={token}; sessionid={session}; {disguise}");
-            let browser = Browser::new(&door.url);
+            let browser = Browser::new(&proxy.url);
             let request = browser.client.get(browser.at("/api/current-user/whoami"));
             let header = reqwest::header::HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
             let answer = request.header("Cookie", header).send().await.unwrap();
@@ -119,13 +120,13 @@ async fn a_session_in_disguise_is_not_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_another_user_switches() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let (first, second) = (
             format!("first{}@example.test", fresh()),
             format!("second{}@example.test", fresh()),
         );
         let (one, two) = (stack.user(&first), stack.user(&second));
-        let browser = Browser::new(&door.url).with_token(&native(one));
+        let browser = Browser::new(&proxy.url).with_token(&native(one));
         assert_eq!(browser.whoami().await, Some(first.clone()), "{which}");
         let before = browser.cookie("sessionid").unwrap();
         browser.set("ls_auth_token", &native(two));
@@ -148,8 +149,8 @@ async fn a_token_for_another_user_switches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_acceptable_logs_nobody_in_and_harms_no_session() {
-    for (stack, door, which) in doors() {
+async fn an_unacceptable_token_logs_nobody_in_and_ends_no_session() {
+    for (stack, proxy, which) in nginx_proxies() {
         let (email, other) = (
             format!("target{}@example.test", fresh()),
             format!("mine{}@example.test", fresh()),
@@ -198,18 +199,18 @@ async fn what_is_not_acceptable_logs_nobody_in_and_harms_no_session() {
             ("user_id 1.0", changed(json!({"user_id": 1.0}))),
             ("8 kB of rubbish", "x".repeat(8 * 1024)),
         ] {
-            let stranger = Browser::new(&door.url).with_token(&token);
-            assert_eq!(stranger.whoami().await, None, "{which}: {what}");
+            let visitor = Browser::new(&proxy.url).with_token(&token);
+            assert_eq!(visitor.whoami().await, None, "{which}: {what}");
             assert_eq!(
-                stranger.cookie("ls_auth_token"),
+                visitor.cookie("ls_auth_token"),
                 None,
                 "{which}: {what}: the cookie is deleted"
             );
             let path = format!("/api/current-user/whoami?token={token}");
-            let by_parameter = Browser::new(&door.url).whoami_at(&path).await;
+            let by_parameter = Browser::new(&proxy.url).whoami_at(&path).await;
             assert_eq!(by_parameter, None, "{which}: {what} as a parameter");
         }
-        let browser = Browser::new(&door.url).with_token(&native(mine));
+        let browser = Browser::new(&proxy.url).with_token(&native(mine));
         assert_eq!(browser.whoami().await, Some(other.clone()));
         browser.set("ls_auth_token", &changed(json!({"exp": now() - 1})));
         assert_eq!(
@@ -222,14 +223,14 @@ async fn what_is_not_acceptable_logs_nobody_in_and_harms_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_may_not_come_in_is_refused_and_the_cookie_goes() {
-    for (stack, door, which) in doors() {
+async fn a_user_without_access_is_refused_and_the_token_deleted() {
+    for (stack, proxy, which) in nginx_proxies() {
         let inactive = stack.user(&format!("inactive{}@example.test", fresh()));
         stack.sql(&format!(
             "UPDATE htx_user SET is_active = false WHERE id = {inactive}"
         ));
         for (user, reason) in [(inactive, "user_inactive"), (999_999, "user_unknown")] {
-            let browser = Browser::new(&door.url).with_token(&native(user));
+            let browser = Browser::new(&proxy.url).with_token(&native(user));
             let response = browser.get("/projects/").await;
             assert_eq!(response.status(), 403, "{which}: {reason}");
             assert_eq!(response.headers()["X-Gate-Reason"], reason, "{which}");
@@ -240,10 +241,10 @@ async fn a_user_who_may_not_come_in_is_refused_and_the_cookie_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_by_label_studios_own_form_is_kept() {
-    for (stack, door, which) in doors() {
+async fn a_login_with_label_studios_own_form_is_kept() {
+    for (stack, proxy, which) in nginx_proxies() {
         let admin = seeded("GATE_DEMO_ADMIN_EMAIL");
-        let browser = Browser::new(&door.url);
+        let browser = Browser::new(&proxy.url);
         assert_eq!(browser.fill_in_the_form().await.status(), 302, "{which}");
         assert_eq!(browser.whoami().await.as_deref(), Some(admin), "{which}");
 
@@ -275,7 +276,7 @@ async fn a_login_by_label_studios_own_form_is_kept() {
     }
 }
 
-/// A number that no other test has.
+/// A number that no other test gets.
 pub fn fresh() -> u32 {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)

@@ -1,7 +1,9 @@
-//! End to end: the gate's binary behind the shipped nginx files, before the real Label Studio, over a real Postgres.
+//! End to end: the gate's binary behind the shipped nginx files, in front of the real Label Studio,
+//! with a real Postgres.
 //!
-//! Needs nginx, PostgreSQL and a venv with Label Studio and the plugin; `tests/run` installs them. `GATE_TEST_NGINX` lists nginx binaries,
-//! `GATE_TEST_LABEL_STUDIO_VENV` names the venv, `GATE_TEST_POSTGRES_BIN` the server's directory.
+//! Needs nginx, PostgreSQL and a venv with Label Studio and the plugin; `tests/run` installs them.
+//! `GATE_TEST_NGINX` lists nginx binaries, `GATE_TEST_LABEL_STUDIO_VENV` names the venv,
+//! `GATE_TEST_POSTGRES_BIN` the server's directory.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -16,7 +18,6 @@ mod checks;
 mod differential;
 mod django;
 mod doctor;
-mod doors;
 mod endings;
 mod environments;
 mod examples;
@@ -37,6 +38,7 @@ mod people;
 mod plugin;
 mod programs;
 mod proxies;
+mod proxy;
 mod sdk;
 mod sign_in;
 mod stack;

@@ -20,10 +20,10 @@ pub fn binaries() -> Vec<PathBuf> {
     found
 }
 
-/// What stands at the top of every configuration of the tests.
+/// The top of every nginx configuration in the tests.
 pub const MAIN: &str = "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; events { worker_connections 1024; }";
 
-/// Whose the workers are: root's own files are read by nobody else.
+/// The user of the workers: as root, they must be able to read root's files.
 pub fn user() -> &'static str {
     match std::fs::read_dir("/root") {
         Ok(_) => "user root;",
@@ -31,7 +31,7 @@ pub fn user() -> &'static str {
     }
 }
 
-/// nginx with that configuration in that directory.
+/// nginx with this configuration in this directory.
 pub fn command(binary: &Path, home: &Path, configuration: &str) -> Command {
     std::fs::write(home.join("nginx.conf"), configuration).unwrap();
     let mut command = Command::new(binary);
@@ -42,7 +42,7 @@ pub fn command(binary: &Path, home: &Path, configuration: &str) -> Command {
     command
 }
 
-/// What makes nginx let requests without a credential pass unasked.
+/// The edit that makes nginx pass requests without a credential on without asking the gate.
 pub const SHORT_CUT: (&str, &str) = (
     "include label-studio-gate/gate-http.conf;",
     "include label-studio-gate/gate-http-short-cut.conf;",
@@ -56,12 +56,12 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// The shipped files, with the ports of these gates and of this Label Studio.
+    /// Starts nginx with the shipped files, and the ports of these gates and this Label Studio.
     pub fn start(binary: &Path, gates: &[u16], label_studio: u16) -> Self {
         Self::start_for(binary, gates, label_studio, None)
     }
 
-    /// With method 3, whose application has a session cookie of that name.
+    /// With method 3, for a host application with a session cookie of this name.
     pub fn start_for(
         binary: &Path,
         gates: &[u16],
@@ -71,7 +71,7 @@ impl Nginx {
         Self::start_with(binary, gates, label_studio, client_cookie, &[])
     }
 
-    /// With what else an operator changes in the server's file.
+    /// With other edits that an operator makes in the server's file.
     pub fn start_with(
         binary: &Path,
         gates: &[u16],
@@ -98,7 +98,8 @@ impl Nginx {
         )
     }
 
-    /// One of the shipped servers, with what an operator writes into it, on a port that others know already.
+    /// One of the shipped server files with an operator's edits, on a port that is already known to
+    /// others.
     pub fn serve(
         binary: &Path,
         gates: &[u16],
@@ -122,7 +123,7 @@ impl Nginx {
                 .join(name);
             let mut text = std::fs::read_to_string(shipped).unwrap();
             for (old, new) in replaced {
-                assert!(text.contains(old), "{old} stands in {name}");
+                assert!(text.contains(old), "{old} is not in {name}");
                 text = text.replace(old, new);
             }
             let name = Path::new(name).file_name().unwrap();
@@ -140,7 +141,7 @@ impl Nginx {
             "label-studio-gate",
             &[("server 127.0.0.1:8090;", servers), (off, client)],
         );
-        // The line that gate-http.conf says to uncomment.
+        // The line that gate-http.conf tells operators to uncomment.
         let http = home.join("label-studio-gate/gate-http.conf");
         let asking = std::fs::read_to_string(http).unwrap();
         let off = r#"    # "" "";"#;
@@ -182,7 +183,7 @@ impl Nginx {
         nginx
     }
 
-    /// A file of it.
+    /// Reads a file of its directory.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.prefix.join(name)).unwrap_or_default()
     }

@@ -1,4 +1,5 @@
-//! A Label Studio of before 1.14, for real: Django 3.2, keys made with sequences, no JWT API tokens, no session policies.
+//! A real Label Studio older than 1.14: Django 3.2, primary keys from sequences, no JWT API tokens,
+//! no session policies.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::support::token::{native, now, sign};
 
 const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
-/// Somebody has signed up: an organization, its owner, and the owner's API token.
+/// The rows of a first sign-up: an organization, its owner, and the owner's API token.
 const SEED: &str = "
 import os, sys
 sys.path.insert(0, os.getcwd())
@@ -45,15 +46,15 @@ async fn logins_and_new_accounts_work_with_1_13() {
         ("JWT_SSO_AUTO_CREATE_USERS", "true"),
     ];
     let gate = GateProcess::start_with(Engine::SignedCookies, CLUSTER.port(), &database, &settings);
-    let door = Nginx::start(&binaries()[0], &[gate.port], studio.port);
+    let proxy = Nginx::start(&binaries()[0], &[gate.port], studio.port);
 
-    let browser = Browser::new(&door.url).with_token(&native(owner.parse().unwrap()));
+    let browser = Browser::new(&proxy.url).with_token(&native(owner.parse().unwrap()));
     assert_eq!(browser.whoami().await.as_deref(), Some("owner@example.com"));
 
     let claims =
         json!({"email": "new@example.com", "first_name": "Neu", "iat": now(), "exp": now() + 600});
     let token = sign(Algorithm::HS256, SHARED, &claims);
-    let browser = Browser::new(&door.url).with_token(&token);
+    let browser = Browser::new(&proxy.url).with_token(&token);
     assert_eq!(browser.whoami().await.as_deref(), Some("new@example.com"));
     for page in [
         "/projects/",
@@ -66,7 +67,7 @@ async fn logins_and_new_accounts_work_with_1_13() {
     let client = crate::support::client();
     let ask = async |path: &str, key: &str| -> Value {
         let request = client
-            .get(format!("{}{path}", door.url))
+            .get(format!("{}{path}", proxy.url))
             .header("Authorization", format!("Token {key}"));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");

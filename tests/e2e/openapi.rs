@@ -1,4 +1,5 @@
-//! `docs/openapi.yaml` and the running service: schemathesis asks what the document says can be asked, and what it says cannot.
+//! `docs/openapi.yaml` against the running service: schemathesis sends requests that the document
+//! allows, and some that it does not.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 
 #[test]
-fn the_service_is_as_its_document_says() {
+fn the_service_behaves_as_openapi_says() {
     for (engine, policy) in [
         (Engine::Database, "require"),
         (Engine::SignedCookies, "pass"),
@@ -23,14 +24,14 @@ fn the_service_is_as_its_document_says() {
         CLUSTER.grant_with(&database, "revoke=on");
         let gate = GateProcess::start_with(engine, CLUSTER.port(), &database, &settings);
         let token = format!("Authorization: Token {}", seeded("GATE_DEMO_ADMIN_TOKEN"));
-        // The check takes any method, and there are some that OpenAPI has no word for.
+        // The check accepts any method, including some that OpenAPI cannot express.
         ask(
             &gate,
             "^/auth/",
             &["--exclude-checks", "unsupported_method"],
         );
         ask(&gate, "^/(sso|health|metrics)", &[]);
-        // Of the addresses that fit the schema nobody has most: 422, as documented.
+        // Most addresses that match the schema belong to nobody: 422, as documented.
         let options = [
             "--header",
             &token,
@@ -44,7 +45,7 @@ fn the_service_is_as_its_document_says() {
 fn ask(gate: &GateProcess, paths: &str, options: &[&str]) {
     let home = tempfile::tempdir().unwrap();
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.yaml");
-    // Its example becomes somebody who is there.
+    // Replace the address in its example with an existing user's.
     let document = std::fs::read_to_string(document).unwrap();
     let document = document.replace("user@example.com", seeded("GATE_DEMO_USER_EMAIL"));
     let copy = home.path().join("openapi.yaml");

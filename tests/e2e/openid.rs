@@ -1,4 +1,4 @@
-//! A certified OpenID provider over HTTPS: its tokens, its keys, its absence.
+//! A certified OpenID provider over HTTPS: its tokens, its keys, its outages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::stack::{Engine, GateProcess, database_stack};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 
-/// Files of the provider: its certificate, its TLS key, its signing keys.
+/// The provider's files: its certificate, its TLS key, its signing keys.
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
@@ -39,7 +39,8 @@ impl Files {
     }
 }
 
-/// Logs in at the provider as `user`, as a browser and the application behind it would, and returns the ID token.
+/// Logs in to the provider as `user`, like a browser and the application behind it, and returns the
+/// ID token.
 async fn id_token(issuer: &str, files: &Files, user: &str) -> String {
     let certificate = std::fs::read(&files.certificate).unwrap();
     let client = crate::support::client_builder()
@@ -55,7 +56,7 @@ async fn id_token(issuer: &str, files: &Files, user: &str) -> String {
         "{issuer}/auth?client_id=label-studio&response_type=code&scope=openid%20email%20profile&redirect_uri=https%3A%2F%2Fapplication.test%2Fcallback&state=s&nonce=n"
     );
     let mut answer = client.get(start).send().await.unwrap();
-    // The development login asks for a name, and then whether that is all right.
+    // The development login asks for a name, and then for consent.
     for form in [
         format!("prompt=login&login={user}&password=x"),
         "prompt=consent".to_owned(),
@@ -112,8 +113,8 @@ async fn an_openid_providers_tokens_log_in() {
     ];
     let gate =
         GateProcess::start_with(Engine::Database, CLUSTER.port(), &stack.database, &settings);
-    let door = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
-    let whoami = async |token: &str| Browser::new(&door.url).with_token(token).whoami().await;
+    let proxy = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
+    let whoami = async |token: &str| Browser::new(&proxy.url).with_token(token).whoami().await;
 
     let first = id_token(&issuer, &files, "olga").await;
     assert_eq!(whoami(&first).await.as_deref(), Some("olga@example.com"));
@@ -121,15 +122,16 @@ async fn an_openid_providers_tokens_log_in() {
         "SELECT first_name || ' ' || last_name FROM htx_user WHERE email = 'olga@example.com'",
     );
     assert_eq!(names, "olga Provided");
-    // An address that the provider has not verified could be anybody's.
+    // An email address that the provider has not verified could belong to anybody.
     let unverified = id_token(&issuer, &files, "mallory").await;
     assert_eq!(whoami(&unverified).await, None);
 
-    // Away: known keys work on.
+    // The provider is down: known keys keep working.
     drop(running);
     assert_eq!(whoami(&first).await.as_deref(), Some("olga@example.com"));
 
-    // Back with another key: it is read because a token names it, and the old tokens end with their key.
+    // The provider is back with another key: the gate reads it because a token names it, and old
+    // tokens become invalid with their key.
     std::fs::remove_file(&files.signing).unwrap();
     let _running = start();
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -137,7 +139,7 @@ async fn an_openid_providers_tokens_log_in() {
     assert_eq!(whoami(&second).await.as_deref(), Some("oleg@example.com"));
     assert_eq!(whoami(&first).await, None);
 
-    // A gate that does not trust the certificate gets no keys, and lets nobody in.
+    // A gate that does not trust the certificate gets no keys and logs nobody in.
     let untrusting: Vec<_> = settings
         .iter()
         .copied()
@@ -149,8 +151,8 @@ async fn an_openid_providers_tokens_log_in() {
         &stack.database,
         &untrusting,
     );
-    let door = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
-    let refused = Browser::new(&door.url).with_token(&second);
+    let proxy = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
+    let refused = Browser::new(&proxy.url).with_token(&second);
     let answer = refused.get("/api/current-user/whoami").await;
     assert_eq!(answer.status(), 500, "nginx makes it of 503");
 }

@@ -1,4 +1,4 @@
-//! Postgres away, the gate away, the gate told to stop.
+//! Postgres is down, the gate is down, the gate is told to stop.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use crate::support::free_port;
 use crate::support::token::native;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
+async fn without_postgres_no_request_with_a_token_passes_until_it_is_back() {
     let stack = database_stack();
     for binary in binaries() {
         let cable = Cable::to(CLUSTER.port()).await;
         let gate = GateProcess::start(stack.engine, cable.port, &stack.database);
-        let door = Nginx::start(&binary, &[gate.port], stack.label_studio.port);
+        let proxy = Nginx::start(&binary, &[gate.port], stack.label_studio.port);
         let email = format!("outage{}@example.test", fresh());
         let user = stack.user(&email);
         assert_eq!(
-            Browser::new(&door.url)
+            Browser::new(&proxy.url)
                 .with_token(&native(user))
                 .whoami()
                 .await,
@@ -30,7 +30,7 @@ async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
         );
 
         cable.plugged.send_replace(false);
-        let browser = Browser::new(&door.url).with_token(&native(user));
+        let browser = Browser::new(&proxy.url).with_token(&native(user));
         let response = browser.get("/api/current-user/whoami").await;
         assert_eq!(response.status(), 500, "the gate's 503, as nginx tells it");
         assert_eq!(response.headers()["X-Gate-Reason"], "database_unavailable");
@@ -44,7 +44,7 @@ async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
             "the token is good and is kept"
         );
         assert_eq!(
-            Browser::new(&door.url).whoami().await,
+            Browser::new(&proxy.url).whoami().await,
             None,
             "without a token Label Studio answers"
         );
@@ -59,7 +59,7 @@ async fn without_postgres_nothing_with_a_token_gets_through_and_it_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_gate_nothing_gets_through_that_it_is_asked_about() {
+async fn without_the_gate_no_checked_request_passes() {
     let stack = database_stack();
     for binary in binaries() {
         let asking = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
@@ -68,18 +68,18 @@ async fn without_the_gate_nothing_gets_through_that_it_is_asked_about() {
             assert_eq!(response.status(), 500, "{path}");
         }
         let port = stack.label_studio.port;
-        let door = Nginx::start_with(&binary, &[free_port()], port, None, &[SHORT_CUT]);
-        let response = Browser::new(&door.url)
+        let proxy = Nginx::start_with(&binary, &[free_port()], port, None, &[SHORT_CUT]);
+        let response = Browser::new(&proxy.url)
             .with_token("a.b.c")
             .get("/api/current-user/whoami")
             .await;
         assert_eq!(response.status(), 500);
-        let response = Browser::new(&door.url)
+        let response = Browser::new(&proxy.url)
             .get("/api/current-user/whoami?token=a.b.c")
             .await;
         assert_eq!(response.status(), 500);
         assert_eq!(
-            Browser::new(&door.url).whoami().await,
+            Browser::new(&proxy.url).whoami().await,
             None,
             "with the short cut Label Studio answers where there is no token"
         );
@@ -87,7 +87,7 @@ async fn without_the_gate_nothing_gets_through_that_it_is_asked_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_the_gate_and_finishes_what_was_begun() {
+async fn sigterm_ends_the_gate_after_the_requests_in_progress() {
     let port = free_port();
     let stack = database_stack();
     let mut gate = gate_command(port, stack.engine, CLUSTER.port(), &stack.database)

@@ -1,5 +1,5 @@
-//! What is shipped around the binary: the units, the image, compose, the workflows, the package. Each is given to the tool that will read it, as far
-//! as that runs here.
+//! The files shipped with the binary: the units, the image, compose, the workflows, the package.
+//! Each is checked with the tool that reads it, as far as that tool runs here.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a command, which must succeed, and returns what it says.
+/// Runs a command that must succeed, and returns its output.
 fn said(command: &mut Command) -> String {
     let output = command
         .output()
@@ -37,8 +37,8 @@ fn python(program: &str) -> Command {
 }
 
 #[test]
-fn systemd_reads_the_units_and_finds_little_to_expose() {
-    // As they are but for the binary's place: systemd looks whether it is there.
+fn systemd_accepts_the_units_and_rates_them_as_secure() {
+    // Unchanged except for the binary's path, because systemd checks that the binary exists.
     let home = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
     for entry in std::fs::read_dir(here("deploy/systemd")).unwrap() {
@@ -63,7 +63,7 @@ fn systemd_reads_the_units_and_finds_little_to_expose() {
         .iter()
         .filter(|unit| unit.extension().unwrap() == "service")
     {
-        // In tenths; "exposed" begins at 4.
+        // In tenths; "exposed" starts at 4.
         said(
             Command::new("systemd-analyze")
                 .args(["security", "--offline=yes", "--threshold=15"])
@@ -72,10 +72,11 @@ fn systemd_reads_the_units_and_finds_little_to_expose() {
     }
 }
 
-/// `systemd.socket(5)`: the port is open before the service, and stays open while it is started again.
+/// `systemd.socket(5)`: the port is open before the service starts, and stays open while it
+/// restarts.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_socket_that_systemd_hands_over_is_used() {
-    // What systemd does (sd_listen_fds(3)): descriptor 3, and two variables.
+async fn the_gate_uses_the_socket_that_systemd_passes() {
+    // As systemd does (sd_listen_fds(3)): descriptor 3 and two variables.
     const HAND_OVER: &str = "import os, socket, sys
 s = socket.socket(); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
 os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
@@ -128,7 +129,7 @@ fn the_image_and_compose_are_well_formed() {
     for workflow in ["ci.yml", "release.yml"] {
         said(schema("vendor.github-workflows").arg(here(".github/workflows").join(workflow)));
     }
-    // Everything that is compiled in reaches the build.
+    // Every file that is compiled in is part of the build context.
     let ignored = std::fs::read_to_string(here("deploy/Dockerfile.dockerignore")).unwrap();
     let kept: BTreeSet<&str> = ignored
         .lines()
@@ -152,9 +153,9 @@ fn the_image_and_compose_are_well_formed() {
     }
 }
 
-/// What compose writes into the shipped nginx files and into the role is what is there.
+/// The placeholders that compose replaces in the nginx files and in the role exist.
 #[test]
-fn compose_edits_what_stands_in_the_files() {
+fn composes_placeholders_exist_in_the_files() {
     let compose = std::fs::read_to_string(here("deploy/compose.yaml")).unwrap();
     let http = std::fs::read_to_string(here("nginx/gate-http.conf")).unwrap();
     let server = std::fs::read_to_string(here("nginx/label-studio.conf")).unwrap();
@@ -172,9 +173,9 @@ fn compose_edits_what_stands_in_the_files() {
     }
 }
 
-/// The script of the service `role`, as a shell is given it.
+/// The script of the service `role`, as the shell receives it.
 #[test]
-fn composes_role_is_made_and_can_log_in() {
+fn composes_role_is_created_and_can_log_in() {
     let compose = std::fs::read_to_string(here("deploy/compose.yaml")).unwrap();
     let (_, role) = compose.split_once("\n  role:\n").unwrap();
     let (_, script) = role.split_once("    command:\n      - |\n").unwrap();
@@ -200,7 +201,8 @@ fn composes_role_is_made_and_can_log_in() {
                 .env("GATE_PASSWORD", password),
         );
     }
-    // The tests' cluster asks for no password; what is stored is that of this one (SCRAM-SHA-256, RFC 5802).
+    // The tests' cluster asks for no password, so compare the stored verifier (SCRAM-SHA-256, RFC
+    // 5802).
     let stored = CLUSTER.psql(
         &database,
         &["-c", "SELECT rolcanlogin, left(rolpassword, 14) FROM pg_authid WHERE rolname = 'label_studio_gate'"],
@@ -209,7 +211,7 @@ fn composes_role_is_made_and_can_log_in() {
 }
 
 #[test]
-fn the_package_has_what_it_names() {
+fn the_package_contains_the_files_it_names() {
     let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
     let (_, assets) = manifest.split_once("\nassets = [\n").unwrap();
     let (assets, units) = assets.split_once("\n]\n").unwrap();
@@ -230,9 +232,9 @@ fn the_package_has_what_it_names() {
             .count();
         assert!(found > 0, "{asset}");
     }
-    // The service, the importer, the manual page and the completions of three shells.
+    // The service, the importer, the manual page and the completions for three shells.
     assert_eq!(made, 6);
-    // The settings that the package installs are settings.
+    // The installed configuration is valid.
     let output = said(
         gate_command(free_port(), Engine::SignedCookies, 5432, "labelstudio")
             .arg("check-config")
@@ -263,7 +265,7 @@ fn the_schema_for_editors_accepts_every_settings_file() {
 }
 
 #[test]
-fn there_is_one_version() {
+fn every_file_names_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");
     for (file, line) in [
         (

@@ -1,4 +1,4 @@
-//! A page loads with dozens of requests, and each brings the token.
+//! A page loads with dozens of parallel requests, each with the token.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::login::fresh;
-use crate::stack::{Engine, doors};
+use crate::stack::{Engine, nginx_proxies};
 use crate::support::token::native;
 
-/// Fifty requests with that token in the cookie: whom each was answered as, and the cookies that came with it.
+/// Sends fifty requests with this token in the cookie. Returns the user and the cookies of each
+/// response.
 pub async fn fifty_at_once(url: &str, token: &str) -> Vec<(String, Vec<String>)> {
     let client = crate::support::client();
     let ask = || async {
@@ -32,10 +33,10 @@ pub async fn fifty_at_once(url: &str, token: &str) -> Vec<(String, Vec<String>)>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_requests_with_one_token_over_two_gates_end_in_one_session() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("parallel{}@example.test", fresh());
         let token = native(stack.user(&email));
-        let answers = fifty_at_once(&door.url, &token).await;
+        let answers = fifty_at_once(&proxy.url, &token).await;
         let mut sessions = BTreeSet::new();
         for (answered, cookies) in answers {
             assert_eq!(

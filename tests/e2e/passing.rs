@@ -1,4 +1,4 @@
-//! What is none of the gate's business passes as it was.
+//! Requests that do not concern the gate pass unchanged.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::login::fresh;
 use crate::nginx::{Nginx, SHORT_CUT, binaries};
-use crate::stack::{Engine, GateProcess, doors, stacks};
+use crate::stack::{Engine, GateProcess, nginx_proxies, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::token::native;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn label_studios_invitation_link_works() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let invitation = stack.sql("SELECT token FROM organization ORDER BY id LIMIT 1");
         let path = format!("/user/signup/?token={invitation}");
-        let through = Browser::new(&door.url).get(&path).await;
+        let through = Browser::new(&proxy.url).get(&path).await;
         let direct = Browser::new(&format!("http://127.0.0.1:{}", stack.label_studio.port))
             .get(&path)
             .await;
@@ -35,17 +35,17 @@ async fn label_studios_invitation_link_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn api_calls_pass_untouched_even_beside_a_token() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let user = stack.user(&format!("beside{}@example.test", fresh()));
         let admin = seeded("GATE_DEMO_ADMIN_TOKEN");
         for (name, value) in [
             ("Authorization", format!("Token {admin}")),
             ("X-Api-Key", admin.to_owned()),
         ] {
-            let browser = Browser::new(&door.url).with_token(&native(user));
+            let browser = Browser::new(&proxy.url).with_token(&native(user));
             let call = browser
                 .client
-                .get(format!("{}/api/current-user/whoami", door.url))
+                .get(format!("{}/api/current-user/whoami", proxy.url))
                 .header(name, value);
             let answer: Value = call.send().await.unwrap().json().await.unwrap();
             assert_eq!(
@@ -58,9 +58,9 @@ async fn api_calls_pass_untouched_even_beside_a_token() {
                 "{which}: the token is left alone"
             );
         }
-        let wrong = Browser::new(&door.url)
+        let wrong = Browser::new(&proxy.url)
             .client
-            .get(format!("{}/api/projects/", door.url));
+            .get(format!("{}/api/projects/", proxy.url));
         let status = wrong
             .header("Authorization", "Token wrong")
             .send()
@@ -73,16 +73,17 @@ async fn api_calls_pass_untouched_even_beside_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_uploads_and_large_cookies_pass() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("upload{}@example.test", fresh());
-        let browser = Browser::new(&door.url).with_token(&native(stack.user(&email)));
-        // Six kilobytes of an application's own cookies, with the first request, which rewrites the header.
+        let browser = Browser::new(&proxy.url).with_token(&native(stack.user(&email)));
+        // Six kilobytes of an application's own cookies in the first request, the one that rewrites
+        // the header.
         browser.set("app_one", &"a".repeat(3000));
         browser.set("app_two", &"b".repeat(3000));
         let project = json!({"title": "A project", "label_config": "<View><Text name=\"t\" value=\"$text\"/><Choices name=\"c\" toName=\"t\"><Choice value=\"x\"/></Choices></View>"});
         let created = browser
             .client
-            .post(format!("{}/api/projects/", door.url))
+            .post(format!("{}/api/projects/", proxy.url))
             .json(&project)
             .send()
             .await
@@ -107,7 +108,7 @@ async fn posts_uploads_and_large_cookies_pass() {
             .unwrap();
         let import = browser
             .client
-            .post(format!("{}/api/projects/{id}/import", door.url))
+            .post(format!("{}/api/projects/{id}/import", proxy.url))
             .multipart(Form::new().part("file", file));
         let import = import.send().await.unwrap();
         assert_eq!(import.status(), 201, "{which}: an upload of 1.5 MB");
@@ -121,8 +122,8 @@ async fn posts_uploads_and_large_cookies_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_a_client_smuggles_in_change_nothing() {
-    for (stack, door, which) in doors() {
+async fn smuggled_headers_change_nothing() {
+    for (stack, proxy, which) in nginx_proxies() {
         let user = stack.user(&format!("smuggled{}@example.test", fresh()));
         let by_link = format!("/?token={}", native(user));
         let smuggled = [
@@ -133,22 +134,22 @@ async fn headers_that_a_client_smuggles_in_change_nothing() {
             ("X-Gate-Cookie", "sessionid=x"),
             ("X-Gate-Email", "admin@demo.test"),
         ];
-        let browser = Browser::new(&door.url).with_token("rubbish");
+        let browser = Browser::new(&proxy.url).with_token("rubbish");
         let mut request = browser
             .client
-            .get(format!("{}/api/current-user/whoami", door.url));
+            .get(format!("{}/api/current-user/whoami", proxy.url));
         for (name, value) in smuggled {
             request = request.header(name, value);
         }
         assert_eq!(request.send().await.unwrap().status(), 401, "{which}");
-        let inside = Browser::new(&door.url).get("/_gate/auth").await;
+        let inside = Browser::new(&proxy.url).get("/_gate/auth").await;
         assert_eq!(inside.status(), 404, "{which}: only nginx asks the check");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gate_is_asked_about_every_request_unless_the_short_cut_is_taken() {
-    // A stack of its own: the others' gates are asked by other tests at the same time.
+async fn nginx_asks_about_every_request_unless_the_short_cut_is_on() {
+    // This test has gates of its own, because other tests use the stacks' gates at the same time.
     let stack = stacks()[0];
     let paths = [
         "/health",
@@ -161,8 +162,8 @@ async fn the_gate_is_asked_about_every_request_unless_the_short_cut_is_taken() {
         for (edits, unasked) in [(&[][..], 0), (&[SHORT_CUT], paths.len())] {
             let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &stack.database);
             let ports = [gate.port];
-            let door = Nginx::start_with(&binary, &ports, stack.label_studio.port, None, edits);
-            let browser = Browser::new(&door.url);
+            let proxy = Nginx::start_with(&binary, &ports, stack.label_studio.port, None, edits);
+            let browser = Browser::new(&proxy.url);
             browser.set("csrftoken", "x");
             for path in paths {
                 browser.get(path).await;
@@ -175,7 +176,7 @@ async fn the_gate_is_asked_about_every_request_unless_the_short_cut_is_taken() {
     }
 }
 
-/// How many checks a gate has answered.
+/// The number of checks a gate has answered.
 async fn checks(gate: &GateProcess) -> usize {
     let metrics = crate::support::client()
         .get(format!("http://127.0.0.1:{}/metrics", gate.port))

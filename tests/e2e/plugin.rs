@@ -8,7 +8,7 @@ use crate::nginx::{Nginx, binaries};
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 
-/// What the plugin's page adds to Label Studio's settings.
+/// The settings that the plugin's documentation adds to Label Studio's.
 const SETTINGS: &str = r#"
 INSTALLED_APPS = INSTALLED_APPS + ["label_studio_sso"]
 AUTHENTICATION_BACKENDS = ["label_studio_sso.backends.JWTAuthenticationBackend"] + list(AUTHENTICATION_BACKENDS)
@@ -50,7 +50,7 @@ async fn the_plugin_and_the_gate_accept_each_others_tokens() {
         env!("CARGO_MANIFEST_DIR"),
         "/deploy/label-studio/gate_db_sessions.py"
     );
-    // One module: while Django loads it, Label Studio asks Django for names in it.
+    // A single module, because Label Studio asks Django for its names while Django loads it.
     let sessions_in_the_database = std::fs::read_to_string(overlay).unwrap();
     std::fs::write(
         settings.path().join("plugin_settings.py"),
@@ -73,12 +73,12 @@ async fn the_plugin_and_the_gate_accept_each_others_tokens() {
         "the plugin accepts the gate's token"
     );
 
-    // The gate before a Label Studio without the plugin, over the same database and with the same key.
+    // The gate in front of a Label Studio without the plugin, with the same database and key.
     let of_the_plugin = issue(&plugin_url).await;
     let overlay = std::path::Path::new(overlay).parent().unwrap();
     let without_plugin = LabelStudio::with_settings(&database, overlay, "gate_db_sessions");
-    let door = Nginx::start(&binaries()[0], &[gate.port], without_plugin.port);
-    let browser = Browser::new(&door.url).with_token(&of_the_plugin);
+    let proxy = Nginx::start(&binaries()[0], &[gate.port], without_plugin.port);
+    let browser = Browser::new(&proxy.url).with_token(&of_the_plugin);
     assert_eq!(
         browser.whoami().await.as_deref(),
         Some(email),

@@ -1,4 +1,5 @@
-//! Programs of other languages: the examples, an OpenID provider, a browser's driver. `tests/run` installs what they need.
+//! Programs in other languages: the examples, an OpenID provider, a browser's driver. `tests/run`
+//! installs what they need.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use crate::support::cluster::run;
 use crate::support::leash::Leash;
 use crate::support::{free_port, listens, wait_until};
 
-/// `tests/.cache/NAME`, or what the variable names instead.
+/// `tests/.cache/NAME`, or the directory that the variable names.
 pub fn installed(variable: &str, name: &str) -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/.cache")
@@ -23,7 +24,7 @@ pub fn installed(variable: &str, name: &str) -> PathBuf {
     found
 }
 
-/// A directory with copies of `sources`, in which the packages of npm are found.
+/// A directory with copies of `sources` where Node.js finds the npm packages.
 pub fn with_node_modules(sources: &[&str]) -> PathBuf {
     let home = tempfile::tempdir().unwrap().keep();
     let modules = installed("GATE_TEST_NODE_MODULES", "node/node_modules");
@@ -42,7 +43,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// `command` is made from the port it is to listen on; `home` is removed when it has ended.
+    /// `command` is built from the port to listen on; `home` is removed when the program has ended.
     pub fn start(home: &Path, command: impl FnOnce(u16) -> Command) -> Self {
         Self::on(free_port(), home, command)
     }
@@ -56,7 +57,7 @@ impl Program {
             || listens(port),
             || format!("it did not start: {}", said()),
         );
-        // What it says from now on is of no interest; the file stays readable for whoever has it open.
+        // Later output is not needed; an open file stays readable.
         let _ = std::fs::remove_file(&log);
         Self {
             port,
@@ -69,7 +70,7 @@ impl Program {
     }
 }
 
-/// An example of `deploy/examples`, with those variables.
+/// An example from `deploy/examples` with these variables.
 pub fn example(name: &str, variables: &[(&str, &str)]) -> Program {
     let home = with_node_modules(&["deploy/examples"]);
     let directory = home.join("examples").join(name);
@@ -95,7 +96,7 @@ pub fn example(name: &str, variables: &[(&str, &str)]) -> Program {
     })
 }
 
-/// An OpenID provider on that port, with the keys in that file.
+/// An OpenID provider on this port, with the keys in this file.
 pub fn provider(port: u16, certificate: &Path, key: &Path, keys: &Path) -> Program {
     let home = with_node_modules(&["tests/e2e/node/provider.mjs"]);
     Program::on(port, &home, |port| {

@@ -1,14 +1,16 @@
-//! Label Studio's own Python SDK, where everybody must be signed in: its calls pass with both kinds of API tokens, and with nothing else.
+//! Label Studio's own Python SDK where sign-in is required: its calls pass with both kinds of API
+//! tokens, and with nothing else.
 
 use std::process::Command;
 
 use crate::label_studio::{seeded, venv};
-use crate::sign_in::door;
+use crate::sign_in::start_proxy;
 use crate::stack::stacks;
 use crate::support::client;
 use crate::support::cluster::run;
 
-/// Asks who it is and lists projects; prints the address, or how the first call failed.
+/// Asks who is signed in and lists projects; prints the email address, or the error of the first
+/// call.
 const PROGRAM: &str = "
 import sys
 from label_studio_sdk import LabelStudio
@@ -30,22 +32,22 @@ fn with_sdk(url: &str, api_key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_works_with_both_kinds_of_tokens_where_everybody_must_be_signed_in() {
+async fn the_sdk_works_with_both_kinds_of_tokens_where_sign_in_is_required() {
     for stack in stacks() {
-        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
-        let admin = with_sdk(&door.url, seeded("GATE_DEMO_ADMIN_TOKEN"));
+        let (proxy, _gate) = start_proxy(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
+        let admin = with_sdk(&proxy.url, seeded("GATE_DEMO_ADMIN_TOKEN"));
         assert!(admin.contains('@'), "{admin}");
-        assert_eq!(with_sdk(&door.url, seeded("GATE_DEMO_ADMIN_PAT")), admin);
-        let stranger = with_sdk(&door.url, "0000000000000000000000000000000000000000");
-        assert_eq!(stranger, "401");
+        assert_eq!(with_sdk(&proxy.url, seeded("GATE_DEMO_ADMIN_PAT")), admin);
+        let made_up = with_sdk(&proxy.url, "0000000000000000000000000000000000000000");
+        assert_eq!(made_up, "401");
     }
 }
 
-/// What an audit found: a made-up credential opened the sign-up, and with it everything.
+/// Regression test: a made-up credential opened the sign-up form, and with it everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_made_up_credential_does_not_open_the_sign_up() {
     for stack in stacks() {
-        let (door, _gate) = door(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
+        let (proxy, _gate) = start_proxy(stack, &[("GATE_POLICY_ANONYMOUS", "require")]);
         for (name, value) in [
             ("X-Api-Key", "x"),
             ("Authorization", "Token x"),
@@ -53,7 +55,7 @@ async fn a_made_up_credential_does_not_open_the_sign_up() {
             ("Authorization", "Bearer a.b.c"),
         ] {
             for path in ["/user/signup/", "/user/login/", "/api/projects/"] {
-                let request = client().get(format!("{}{path}", door.url));
+                let request = client().get(format!("{}{path}", proxy.url));
                 let answer = request.header(name, value).send().await.unwrap();
                 let reason = answer.headers().get("X-Gate-Reason").cloned();
                 let reason = reason.map(|reason| reason.to_str().unwrap().to_owned());

@@ -1,4 +1,5 @@
-//! Who must be signed in, signing in and out, and ending sessions: through nginx, before the real Label Studio.
+//! Requiring sign-in, signing in and out, and ending sessions: through nginx, in front of the real
+//! Label Studio.
 
 use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::{Value, json};
@@ -6,15 +7,15 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::nginx::{Nginx, binaries};
-use crate::stack::{Engine, GateProcess, Stack, doors, stacks};
+use crate::stack::{Engine, GateProcess, Stack, nginx_proxies, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::token::native;
 
-/// nginx before a gate with those settings, and before the Label Studio of that stack.
-pub fn door(stack: &Stack, settings: &[(&str, &str)]) -> (Nginx, GateProcess) {
+/// nginx in front of a gate with these settings and of that stack's Label Studio.
+pub fn start_proxy(stack: &Stack, settings: &[(&str, &str)]) -> (Nginx, GateProcess) {
     let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, settings);
-    let door = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
-    (door, gate)
+    let proxy = Nginx::start(&binaries()[0], &[gate.port], stack.label_studio.port);
+    (proxy, gate)
 }
 
 fn html(path: &str, browser: &Browser) -> reqwest::RequestBuilder {
@@ -30,18 +31,18 @@ fn location(headers: &HeaderMap) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_everybody_must_be_signed_in_pages_lead_to_the_application() {
+async fn where_sign_in_is_required_pages_redirect_to_the_host_application() {
     for stack in stacks() {
         let settings = [
             ("GATE_POLICY_ANONYMOUS", "require"),
             ("GATE_POLICY_SIGN_IN_URL", "https://app.example.com/login"),
             ("GATE_POLICY_OPEN_PATHS", "/health, /static/*"),
         ];
-        let (door, _gate) = door(stack, &settings);
-        let browser = Browser::new(&door.url);
+        let (proxy, _gate) = start_proxy(stack, &settings);
+        let browser = Browser::new(&proxy.url);
         let answer = html("/projects/1?tab=2", &browser).send().await.unwrap();
         assert_eq!(answer.status(), 303);
-        let back: String = url_encoded(&format!("{}/projects/1?tab=2", door.url));
+        let back: String = url_encoded(&format!("{}/projects/1?tab=2", proxy.url));
         assert_eq!(
             location(answer.headers()),
             format!("https://app.example.com/login?next={back}")
@@ -60,15 +61,15 @@ async fn where_everybody_must_be_signed_in_pages_lead_to_the_application() {
         assert_eq!(api.send().await.unwrap().status(), 200);
 
         let user = stack.user(&format!("required{:?}@example.test", stack.engine));
-        let browser = Browser::new(&door.url).with_token(&native(user));
+        let browser = Browser::new(&proxy.url).with_token(&native(user));
         assert!(browser.whoami().await.is_some());
         assert_eq!(
             html("/projects/", &browser).send().await.unwrap().status(),
             200
         );
-        // Signed out, that session is worth nothing, at once.
+        // After the sign-out the session is invalid at once.
         let session = browser.cookie("sessionid").unwrap();
-        let own = ("Referer", format!("{}/projects/", door.url));
+        let own = ("Referer", format!("{}/projects/", proxy.url));
         let sign_out = html("/sso/logout", &browser).header(own.0, own.1);
         let answer = sign_out.send().await.unwrap();
         assert_eq!(
@@ -95,12 +96,12 @@ fn url_encoded(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_one() {
-    for (stack, door, which) in doors() {
+async fn a_page_with_a_token_in_its_address_signs_in_and_redirects_without_it() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("link{}@example.test", crate::login::fresh());
         let user = stack.user(&email);
         let token = native(user);
-        let browser = Browser::new(&door.url);
+        let browser = Browser::new(&proxy.url);
         let page = html(&format!("/projects/?token={token}&page=2"), &browser);
         let answer = page.send().await.unwrap();
         assert_eq!(answer.status(), 303, "{which}");
@@ -108,8 +109,8 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
         assert_eq!(answer.headers()["Referrer-Policy"], "no-referrer");
         assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
 
-        // The link of the contract.
-        let browser = Browser::new(&door.url);
+        // The documented sign-in link.
+        let browser = Browser::new(&proxy.url);
         let link = html(
             &format!("/sso/login?token={token}&next=/projects/"),
             &browser,
@@ -123,8 +124,8 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
         );
         assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
 
-        // The form, which leaves no trace in any address.
-        let browser = Browser::new(&door.url);
+        // The form, which leaves no token in any address.
+        let browser = Browser::new(&proxy.url);
         let form = [("token", token.as_str()), ("next", "/projects/")];
         let answer = browser
             .client
@@ -140,7 +141,7 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
         );
         assert_eq!(browser.whoami().await, Some(email), "{which}");
 
-        // A link that is not acceptable, and one of somebody unknown.
+        // A link with an unacceptable token, and one of an unknown user.
         for (token, status, words) in [
             (
                 "eyJhbGciOiJIUzI1NiJ9.e30.c2ln".to_owned(),
@@ -149,7 +150,7 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
             ),
             (native(999_999), 403, "have access to this Label Studio"),
         ] {
-            let browser = Browser::new(&door.url);
+            let browser = Browser::new(&proxy.url);
             let answer = html(&format!("/projects/?token={token}"), &browser)
                 .send()
                 .await
@@ -165,8 +166,8 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
                 "{which}: {text}"
             );
         }
-        // In place, where it is no page: refused with JSON.
-        let browser = Browser::new(&door.url).with_token(&native(999_999));
+        // Requests that are not for pages are refused with JSON.
+        let browser = Browser::new(&proxy.url).with_token(&native(999_999));
         let answer = browser.get("/api/projects/").await;
         assert_eq!(answer.status(), 403, "{which}");
         assert_eq!(
@@ -176,8 +177,8 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
         );
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["reason"], "user_unknown", "{which}");
-        // What Label Studio itself refuses is its own answer.
-        let browser = Browser::new(&door.url);
+        // When Label Studio itself refuses, its own answer passes through.
+        let browser = Browser::new(&proxy.url);
         let answer = browser.get("/api/projects/").await;
         assert_eq!(answer.status(), 401, "{which}");
         let body: Value = answer.json().await.unwrap();
@@ -189,21 +190,21 @@ async fn a_page_with_a_token_in_its_address_is_signed_in_and_sent_to_the_clean_o
 async fn an_administrator_ends_the_sessions_of_a_user_in_label_studio() {
     for stack in stacks() {
         CLUSTER.grant_with(&stack.database, "revoke=on");
-        let door = &stack.doors[0];
+        let proxy = &stack.proxies[0];
         let emails =
             ["revoked", "other"].map(|name| format!("{name}{:?}@example.test", stack.engine));
         let mut browsers = Vec::new();
         for email in &emails {
             let user = stack.user(email);
             for _ in 0..2 {
-                let browser = Browser::new(&door.url).with_token(&native(user));
+                let browser = Browser::new(&proxy.url).with_token(&native(user));
                 assert_eq!(browser.whoami().await.as_ref(), Some(email));
                 browsers.push(browser);
             }
         }
         let revoke = async |email: &str| {
             let request = crate::support::client()
-                .post(format!("{}/api/sso/revoke", door.url))
+                .post(format!("{}/api/sso/revoke", proxy.url))
                 .header(
                     "Authorization",
                     format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN")),
@@ -232,22 +233,22 @@ async fn an_administrator_ends_the_sessions_of_a_user_in_label_studio() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_page_cannot_act_with_a_session_that_goes_everywhere() {
+async fn a_page_of_another_site_cannot_use_a_samesite_none_session() {
     let stack = stacks()[0];
     let settings = [
         ("SESSION_COOKIE_SAMESITE", "None"),
         ("SESSION_COOKIE_SECURE", "1"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com"),
     ];
-    let (door, _gate) = door(stack, &settings);
+    let (proxy, _gate) = start_proxy(stack, &settings);
     let user = stack.user("everywhere@example.test");
-    // By the stack's own door, since this client keeps no secure cookie over HTTP.
-    let login = Browser::new(&stack.doors[0].url).with_token(&native(user));
+    // Through the stack's own proxy, because this client keeps no secure cookies over HTTP.
+    let login = Browser::new(&stack.proxies[0].url).with_token(&native(user));
     assert!(login.whoami().await.is_some());
     let session = login.cookie("sessionid").unwrap();
     let post = async |origin: &str, site: &str| {
         let request = crate::support::client()
-            .post(format!("{}/api/projects/", door.url))
+            .post(format!("{}/api/projects/", proxy.url))
             .header("Cookie", format!("sessionid={session}"))
             .header("Origin", origin)
             .header("Sec-Fetch-Site", site)
@@ -261,6 +262,6 @@ async fn a_foreign_page_cannot_act_with_a_session_that_goes_everywhere() {
     assert_eq!(post("https://evil.test", "cross-site").await, refused);
     assert_eq!(post("null", "cross-site").await, refused);
     assert_eq!(post("https://evil.test", "same-site").await, refused);
-    assert_eq!(post(&door.url, "same-origin").await.0, 201);
+    assert_eq!(post(&proxy.url, "same-origin").await.0, 201);
     assert_eq!(post("https://app.example.com", "cross-site").await.0, 201);
 }

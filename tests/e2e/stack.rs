@@ -1,4 +1,4 @@
-//! Everything together, once for each session engine and each nginx.
+//! Complete stacks: one for each session engine, with each nginx.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,19 +30,20 @@ impl Engine {
 /// Every kind of proxy, as `http.proxies` names them.
 const EVERY_PROXY: &str = "nginx, ingress-nginx, caddy, traefik, envoy";
 
-/// A running gate: the binary, as a process of its own.
+/// A running gate process.
 pub struct GateProcess {
     pub port: u16,
     log: PathBuf,
     _server: Leash,
 }
 
-/// The gate's binary with settings of its own port, of Label Studio and of the database at `postgres`.
+/// The gate's binary, set up with a port of its own, Label Studio's key and the database at
+/// `postgres`.
 pub fn gate_command(port: u16, engine: Engine, postgres: u16, database: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
     command
         .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-        // Those of the stacks stand behind doors of every kind.
+        // The stacks' gates are used behind proxies of every kind.
         .env("GATE_HTTP_PROXIES", EVERY_PROXY)
         .env("SECRET_KEY", SECRET_KEY)
         .env("SESSION_ENGINE", engine.name())
@@ -54,7 +55,7 @@ pub fn gate_command(port: u16, engine: Engine, postgres: u16, database: &str) ->
 }
 
 impl GateProcess {
-    /// Over the database at `postgres`, which may be a cable's port.
+    /// Starts a gate with the database at `postgres`, which may be the port of a cable.
     pub fn start(engine: Engine, postgres: u16, database: &str) -> Self {
         Self::start_with(engine, postgres, database, &[])
     }
@@ -69,7 +70,7 @@ impl GateProcess {
         Self::start_on(free_port(), engine, postgres, database, settings)
     }
 
-    /// On a port that others know already.
+    /// On a port that is already known to others.
     pub fn start_on(
         port: u16,
         engine: Engine,
@@ -77,12 +78,12 @@ impl GateProcess {
         database: &str,
         settings: &[(&str, &str)],
     ) -> Self {
-        // The leash removes it when the gate has ended.
+        // The leash removes the directory when the gate has ended.
         let home = tempfile::tempdir().unwrap().keep();
         let mut command = gate_command(port, engine, postgres, database);
         command
             .env("GATE_LOG_FORMAT", "json")
-            // Everything that it could say, so that the test of the log sees everything.
+            // The most verbose level, so that the test of the log sees everything.
             .env("GATE_LOG_LEVEL", "info,label_studio_gate=trace")
             .envs(settings.iter().copied());
         let log = home.join("gate.log");
@@ -97,24 +98,24 @@ impl GateProcess {
         gate
     }
 
-    /// What it wrote so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 }
 
-/// A Label Studio with two gates before it and each nginx before those.
+/// A Label Studio with two gates in front of it, and each nginx in front of those.
 pub struct Stack {
     pub engine: Engine,
     pub database: String,
     pub label_studio: LabelStudio,
     pub gates: Vec<GateProcess>,
-    pub doors: Vec<Nginx>,
+    pub proxies: Vec<Nginx>,
 }
 
 /// Label Studio as shipped.
 static SIGNED_COOKIES: LazyLock<Stack> = LazyLock::new(|| Stack::start(Engine::SignedCookies));
-/// Label Studio with the settings module that `deploy/label-studio` hands to operators.
+/// Label Studio with the settings module from `deploy/label-studio`.
 static DATABASE: LazyLock<Stack> = LazyLock::new(|| Stack::start(Engine::Database));
 
 /// Both stacks.
@@ -127,11 +128,11 @@ pub fn database_stack() -> &'static Stack {
     &DATABASE
 }
 
-/// Each nginx before each stack, with a name for messages.
-pub fn doors() -> impl Iterator<Item = (&'static Stack, &'static Nginx, String)> {
+/// Each nginx in front of each stack, with a name for messages.
+pub fn nginx_proxies() -> impl Iterator<Item = (&'static Stack, &'static Nginx, String)> {
     stacks().into_iter().flat_map(|stack| {
-        let named = stack.doors.iter().enumerate();
-        named.map(move |(n, door)| (stack, door, format!("{:?} behind nginx {n}", stack.engine)))
+        let named = stack.proxies.iter().enumerate();
+        named.map(move |(n, proxy)| (stack, proxy, format!("{:?} behind nginx {n}", stack.engine)))
     })
 }
 
@@ -146,20 +147,20 @@ impl Stack {
         let start = || GateProcess::start(engine, CLUSTER.port(), &database);
         let gates = vec![start(), start()];
         let ports: Vec<u16> = gates.iter().map(|gate| gate.port).collect();
-        let doors = binaries();
-        let doors = doors
+        let proxies = binaries();
+        let proxies = proxies
             .iter()
             .map(|binary| Nginx::start(binary, &ports, label_studio.port));
         Self {
             engine,
-            doors: doors.collect(),
+            proxies: proxies.collect(),
             database,
             label_studio,
             gates,
         }
     }
 
-    /// psql in its database.
+    /// Runs psql in its database.
     pub fn sql(&self, statement: &str) -> String {
         CLUSTER
             .psql(&self.database, &["-c", statement])
@@ -167,7 +168,7 @@ impl Stack {
             .to_owned()
     }
 
-    /// A user as a sign-up makes one, without a password.
+    /// A user like one created by a sign-up, but without a password.
     pub fn user(&self, email: &str) -> i32 {
         let statement = format!(
             "WITH person AS (

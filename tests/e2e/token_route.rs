@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::login::fresh;
-use crate::stack::doors;
+use crate::stack::nginx_proxies;
 
 async fn issue(url: &str, authorization: &str, email: &str) -> (u16, Value) {
     let request = crate::support::client()
@@ -18,12 +18,12 @@ async fn issue(url: &str, authorization: &str, email: &str) -> (u16, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_api_token_gets_a_token_that_logs_in() {
-    for (stack, door, which) in doors() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("issued{}@example.test", fresh());
         stack.user(&email);
         let personal = seeded("GATE_DEMO_ADMIN_PAT");
         let refreshed: Value = crate::support::client()
-            .post(format!("{}/api/token/refresh/", door.url))
+            .post(format!("{}/api/token/refresh/", proxy.url))
             .json(&json!({"refresh": personal}))
             .send()
             .await
@@ -39,24 +39,24 @@ async fn each_kind_of_api_token_gets_a_token_that_logs_in() {
             format!("Bearer {personal}"),
             format!("Bearer {access}"),
         ] {
-            let (status, answer) = issue(&door.url, &credential, &email).await;
+            let (status, answer) = issue(&proxy.url, &credential, &email).await;
             assert_eq!(
                 (status, &answer["expires_in"]),
                 (200, &json!(600)),
                 "{which}: {answer}"
             );
-            let browser = Browser::new(&door.url).with_token(answer["token"].as_str().unwrap());
+            let browser = Browser::new(&proxy.url).with_token(answer["token"].as_str().unwrap());
             assert_eq!(browser.whoami().await, Some(email.clone()), "{which}");
         }
         let key = stack.sql(&format!("SELECT key FROM authtoken_token t JOIN htx_user u ON u.id = t.user_id WHERE email = '{email}'"));
-        let (status, answer) = issue(&door.url, &format!("Token {key}"), &email).await;
+        let (status, answer) = issue(&proxy.url, &format!("Token {key}"), &email).await;
         assert_eq!(
             (status, answer),
             (403, json!({"error": "Admin privileges required"})),
             "{which}"
         );
         let (status, answer) = issue(
-            &door.url,
+            &proxy.url,
             &format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN")),
             "nobody@example.test",
         )
@@ -67,23 +67,23 @@ async fn each_kind_of_api_token_gets_a_token_that_logs_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_personal_access_token_that_was_revoked_in_label_studio_is_worth_nothing() {
-    for (stack, door, which) in doors() {
+async fn a_personal_access_token_revoked_in_label_studio_is_refused() {
+    for (stack, proxy, which) in nginx_proxies() {
         let email = format!("pat{}@example.test", fresh());
         stack.user(&email);
         stack.sql(&format!(
             "UPDATE htx_user SET is_staff = true WHERE email = '{email}'"
         ));
         let (_, answer) = issue(
-            &door.url,
+            &proxy.url,
             &format!("Token {}", seeded("GATE_DEMO_ADMIN_TOKEN")),
             &email,
         )
         .await;
-        let browser = Browser::new(&door.url).with_token(answer["token"].as_str().unwrap());
+        let browser = Browser::new(&proxy.url).with_token(answer["token"].as_str().unwrap());
         let made = browser
             .client
-            .post(format!("{}/api/token/", door.url))
+            .post(format!("{}/api/token/", proxy.url))
             .send()
             .await
             .unwrap();
@@ -93,7 +93,7 @@ async fn a_personal_access_token_that_was_revoked_in_label_studio_is_worth_nothi
             .unwrap()
             .to_owned();
         assert_eq!(
-            issue(&door.url, &format!("Bearer {personal}"), &email)
+            issue(&proxy.url, &format!("Bearer {personal}"), &email)
                 .await
                 .0,
             200,
@@ -101,14 +101,14 @@ async fn a_personal_access_token_that_was_revoked_in_label_studio_is_worth_nothi
         );
         let revoke = browser
             .client
-            .post(format!("{}/api/token/blacklist/", door.url))
+            .post(format!("{}/api/token/blacklist/", proxy.url))
             .json(&json!({"refresh": personal}));
         assert!(
             revoke.send().await.unwrap().status().is_success(),
             "{which}"
         );
         assert_eq!(
-            issue(&door.url, &format!("Bearer {personal}"), &email)
+            issue(&proxy.url, &format!("Bearer {personal}"), &email)
                 .await
                 .0,
             401,

@@ -1,4 +1,5 @@
-"""Checks manifests from standard input: the built-in kinds against Kubernetes' schemas, and what holds between them.
+"""Checks manifests from standard input: the built-in kinds against Kubernetes' schemas, and the
+references between them.
 
     check.py VERSION…  < manifests.yaml   prints the objects of other kinds as JSON, for validate.mjs
 """
@@ -74,7 +75,7 @@ ports = {port["name"]: port["containerPort"] for port in container["ports"]}
 for port in service["spec"]["ports"]:
     assert port["targetPort"] in ports
 
-# What is mounted is what is there, and where the variables say.
+# Mounted objects exist, at the paths that the variables name.
 [settings] = of("ConfigMap")
 volumes = {volume["name"]: volume for volume in pod["volumes"]}
 mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}

@@ -1,4 +1,5 @@
-// Objects of other kinds than Kubernetes' own, from standard input as a JSON array, against the schemas of their definitions.
+// Checks custom resources, read from standard input as a JSON array, against the schemas of their
+// definitions.
 import { readFileSync } from "node:fs";
 
 const packages = {
@@ -13,7 +14,7 @@ const packages = {
 const seen = [];
 for (const object of JSON.parse(readFileSync(0, "utf8"))) {
   const [group, version] = object.apiVersion.split("/");
-  // Istio serves what it has as v1 as v1beta1 too, and the package knows that one.
+  // Istio serves its v1 objects as v1beta1 too, and the package knows only that version.
   const known = group.endsWith("istio.io") ? "v1beta1" : version;
   const models = await import(`${packages[group]}/${group}/${known}`);
   const Model = models[object.kind] ?? models.default[object.kind];

@@ -1,4 +1,4 @@
-"""Checks a chart's values against its schema:  values.py CHART < other values, as YAML, over the chart's own."""
+"""Checks a chart's values against its schema:  values.py CHART < overriding values, as YAML."""
 
 import json
 import pathlib

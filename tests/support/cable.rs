@@ -1,9 +1,9 @@
-//! A cable between two programs that can be pulled.
+//! A cable between two programs that a test can pull.
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Whatever connects to `port` is connected with the target, as long as the cable is plugged in.
+/// Forwards connections from `port` to the target while the cable is plugged in.
 pub struct Cable {
     pub port: u16,
     pub plugged: tokio::sync::watch::Sender<bool>,

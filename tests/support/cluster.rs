@@ -1,4 +1,4 @@
-//! A private Postgres cluster, one for each run of a test target, and databases in it.
+//! A private Postgres cluster for each run of a test target, and its databases.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::leash::Leash;
 use super::{free_port, wait_until};
 
-/// The role that the gate has in the tests: the one that `sql/role.sql` makes.
+/// The gate's role in the tests, created by `sql/role.sql`.
 pub const GATE_ROLE: &str = "label_studio_gate";
 
 /// The cluster of this run.
@@ -27,7 +27,7 @@ fn root() -> bool {
     id.stdout.starts_with(b"0\n")
 }
 
-/// A command of Postgres; its server refuses to run as root.
+/// A Postgres command, run as another user because the server refuses to run as root.
 fn postgres_command(program: &Path) -> Command {
     if root() {
         let mut command = Command::new("setpriv");
@@ -40,7 +40,8 @@ fn postgres_command(program: &Path) -> Command {
     }
 }
 
-/// Where initdb and postgres are: `GATE_TEST_POSTGRES_BIN`, or where Debian has them, or in PATH.
+/// The directory of initdb and postgres: `GATE_TEST_POSTGRES_BIN`, or Debian's directory, or in
+/// PATH.
 fn find_bin() -> PathBuf {
     let named = std::env::var_os("GATE_TEST_POSTGRES_BIN").map(PathBuf::from);
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -59,7 +60,7 @@ fn find_bin() -> PathBuf {
         .expect("PostgreSQL's server is not installed (tests/run installs it)")
 }
 
-/// A certificate for `localhost`, the one of who signed it, and one of somebody else.
+/// A certificate for `localhost`, the CA's certificate, and that of another CA.
 fn make_certificates(home: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     use std::os::unix::fs::PermissionsExt as _;
@@ -88,7 +89,7 @@ fn make_certificates(home: &Path) {
     std::fs::set_permissions(home.join("server.key"), private).expect("mode 600");
 }
 
-/// Runs a command to its end and fails with what it said.
+/// Runs a command to its end, and fails with its output if it fails.
 pub fn run(command: &mut Command) -> String {
     let output = command
         .output()
@@ -99,7 +100,7 @@ pub fn run(command: &mut Command) -> String {
 }
 
 impl Cluster {
-    /// Makes and starts one.
+    /// Creates and starts a cluster.
     pub fn start() -> Self {
         let bin = find_bin();
         let home = tempfile::Builder::new()
@@ -176,7 +177,8 @@ impl Cluster {
             .is_ok_and(|output| output.status.success())
     }
 
-    /// A certificate file: `ca.crt`, which signed the server's for the name `localhost`, or `other-ca.crt`, which signed nothing.
+    /// The path of a certificate: `ca.crt` signed the server's certificate for `localhost`,
+    /// `other-ca.crt` signed nothing.
     pub fn certificate(&self, name: &str) -> String {
         self.certificates
             .join(name)
@@ -190,19 +192,19 @@ impl Cluster {
         self.port
     }
 
-    /// A `PATH` on which psql is this cluster's.
+    /// A `PATH` with this cluster's psql.
     pub fn path(&self) -> std::ffi::OsString {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let places = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
         std::env::join_paths(places).expect("a path")
     }
 
-    /// How `role` reaches `database`.
+    /// The connection URL of `role` for `database`.
     pub fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// psql as the owner of everything; fails where a statement does.
+    /// Runs psql as the superuser; fails if a statement fails.
     pub fn psql(&self, database: &str, arguments: &[&str]) -> String {
         run(Command::new(self.bin.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
@@ -211,18 +213,18 @@ impl Cluster {
             .current_dir(env!("CARGO_MANIFEST_DIR")))
     }
 
-    /// A name that no other database of this run has.
+    /// A database name that is unique in this run.
     pub fn fresh_name(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Grants the gate's role its rights in `database`.
+    /// Grants the gate's role its privileges in `database`.
     pub fn grant(&self, database: &str) {
         self.grant_with(database, "create_users=on");
     }
 
-    /// The same with another of the options of `sql/role.sql`.
+    /// The same with one more option of `sql/role.sql`.
     pub fn grant_with(&self, database: &str, option: &str) {
         let _turn = roles();
         let role = format!("role={GATE_ROLE}");
@@ -231,7 +233,7 @@ impl Cluster {
     }
 }
 
-/// Roles belong to the whole cluster; two sessions that make one at once get in each other's way.
+/// Roles belong to the whole cluster, and two sessions that create one at the same time conflict.
 pub fn roles() -> std::sync::MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let turn = ONE_AT_A_TIME.lock();

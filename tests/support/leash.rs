@@ -1,11 +1,12 @@
-//! Children on a leash: however the tests end, killed included, nothing that they started stays.
+//! Child processes on a leash: none of them outlives the tests, even if the tests are killed.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Runs the command and waits for the end of its own standard input, which is a pipe that the tests hold: the kernel closes it with them.
-/// Then it signals the command, waits a while, kills what is left of the process group and removes the directory named in `$REMOVE`.
+/// Runs the command and waits until its own standard input closes. That is a pipe held by the
+/// tests, so the kernel closes it when they end. Then it signals the command, waits a while, kills
+/// the rest of the process group, and removes the directory in `$REMOVE`.
 const SCRIPT: &str = r#"
 "$@" </dev/null &
 child=$!

@@ -1,5 +1,5 @@
-//! What both test targets share: children that never outlive the tests, a private Postgres cluster, tokens.
-//! Neither target uses all of it.
+//! Shared by both test targets: child processes that never outlive the tests, a private Postgres
+//! cluster, tokens. Neither target uses all of it.
 #![allow(dead_code)]
 
 pub mod cable;
@@ -8,8 +8,9 @@ pub mod leash;
 pub mod stub;
 pub mod token;
 
-/// A port of the loopback interface that nobody listens on, and that this run hands out once: a server may take many seconds until it
-/// listens, and would find another one in its place. Below the ports that the kernel gives to outgoing connections.
+/// A free port of the loopback interface. Each run hands a port out only once, because a server may
+/// take many seconds until it listens, and another could take the port meanwhile. The range is
+/// below the ports that the kernel uses for outgoing connections.
 pub fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     const PORTS: std::ops::Range<u16> = 12_000..32_000;
@@ -25,7 +26,7 @@ pub fn free_port() -> u16 {
         .expect("the loopback interface has free ports")
 }
 
-/// Waits until something is so; fails with what `said` tells when that takes longer than it may.
+/// Waits until `ready` is true. After `seconds`, fails with the output of `said`.
 pub fn wait_until(seconds: u64, ready: impl Fn() -> bool, said: impl Fn() -> String) {
     use std::time::{Duration, Instant};
     let until = Instant::now() + Duration::from_secs(seconds);
@@ -35,19 +36,19 @@ pub fn wait_until(seconds: u64, ready: impl Fn() -> bool, said: impl Fn() -> Str
     }
 }
 
-/// Whether somebody listens on that port of the loopback interface.
+/// Whether a server listens on this port of the loopback interface.
 pub fn listens(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// An HTTP client. reqwest asks for the cryptography that the service installs.
+/// An HTTP client. reqwest needs the crypto provider that the service installs.
 pub fn client() -> reqwest::Client {
     client_builder().build().expect("a client")
 }
 
-/// One that is still to be set up.
+/// The builder of [`client`].
 pub fn client_builder() -> reqwest::ClientBuilder {
     label_studio_gate::startup::install_crypto();
-    // A test that hangs tells nothing.
+    // A request that hangs should fail with an error.
     reqwest::Client::builder().timeout(std::time::Duration::from_secs(60))
 }

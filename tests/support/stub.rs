@@ -1,4 +1,4 @@
-//! An HTTP server that answers as a test tells it to, and remembers what it was asked.
+//! An HTTP server that gives the answers a test chooses, and records its requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What to answer a request, whose head is given.
+/// Computes the answer to a request from its head.
 type Answer = dyn Fn(&str) -> Reply + Send + Sync;
 
-/// An answer.
+/// A response.
 #[derive(Clone)]
 pub struct Reply {
     pub status: u16,
@@ -38,7 +38,7 @@ impl Reply {
     }
 }
 
-/// The server. It ends with the test process.
+/// The server. It lives until the test process ends.
 pub struct Stub {
     pub port: u16,
     answer: Arc<Mutex<Arc<Answer>>>,
@@ -70,17 +70,17 @@ impl Stub {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Answers otherwise from now on.
+    /// Changes the answers from now on.
     pub fn now(&self, answer: impl Fn(&str) -> Reply + Send + Sync + 'static) {
         *self.answer.lock().unwrap() = Arc::new(answer);
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// The heads of the requests, in lower case names as they came.
+    /// The heads of the requests as they were received.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -106,7 +106,7 @@ fn serve(mut stream: TcpStream, answer: &Answer, asked: &AtomicUsize, heads: &Mu
         reply.body.len(),
         reply.headers
     );
-    // Whoever has read enough hangs up.
+    // The other side may hang up early.
     let _ = stream.write_all(start.as_bytes());
     let _ = stream.write_all(&reply.body);
     let _ = stream.shutdown(Shutdown::Write);

@@ -1,4 +1,4 @@
-//! `Cookie` headers: Label Studio reads the session that the gate has judged.
+//! `Cookie` headers: Label Studio reads the same session as the gate.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ask;
 use crate::checks::cookies::{SERVERS, cookie_header, keep_session, parse_cookie, text};
 
-/// Headers that once were read differently, or nearly.
+/// Headers that were once read differently, or nearly so.
 const KEPT: &[&[u8]] = &[
     b"",
     b"sessionid=a; sessionid=b",
@@ -67,7 +67,7 @@ fn header() -> impl Strategy<Value = Vec<u8>> {
         9 => words.prop_map(<[u8]>::to_vec),
         1 => proptest::collection::vec(1_u8.., 1..3),
     ];
-    // No server passes a line feed or a carriage return on within a header.
+    // No server passes on a line feed or a carriage return in a header.
     proptest::collection::vec(piece, 0..20).prop_map(|pieces| {
         let mut header = pieces.concat();
         header.retain(|byte| !matches!(byte, b'\r' | b'\n'));
@@ -100,7 +100,7 @@ fn check(headers: &[Vec<u8>]) {
         for (bytes, answer) in all.iter().zip(&answers) {
             let read: BTreeMap<String, Cookies> = serde_json::from_value(answer.clone()).unwrap();
             for server in SERVERS {
-                // What the fuzzer takes for Django is Django.
+                // The fuzzer's model of Django agrees with Django.
                 let ours = parse_cookie(&text(server, bytes));
                 assert_eq!(ours, read[&format!("{server:?}")], "{server:?} {bytes:x?}");
             }
@@ -116,7 +116,7 @@ fn check(headers: &[Vec<u8>]) {
 }
 
 #[test]
-fn kept_headers_are_read_alike() {
+fn stored_headers_are_read_alike() {
     check(
         &KEPT
             .iter()

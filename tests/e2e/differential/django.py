@@ -26,7 +26,7 @@ def request(**environ):
 
 
 def cookies(header):
-    # A WSGI server hands the bytes over as Latin-1 (PEP 3333); wsgiref strips them before.
+    # A WSGI server decodes the bytes as Latin-1 (PEP 3333), and wsgiref strips them first.
     text = bytes.fromhex(header).decode("latin-1")
     return {
         "Wsgi": request(HTTP_COOKIE=text).COOKIES,
@@ -38,7 +38,7 @@ def cookies(header):
 def loaded(load):
     try:
         session = load()
-        # Neither NaN nor half a surrogate pair is JSON to others.
+        # Other parsers accept neither NaN nor half a surrogate pair as JSON.
         json.dumps(session, allow_nan=False, ensure_ascii=False).encode()
         return session
     except Exception as error:

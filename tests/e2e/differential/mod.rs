@@ -1,6 +1,8 @@
-//! The gate against those it has to agree with: generated inputs, read by it and by the real Django 3.2 and 5.2 and the real nginx.
+//! Differential tests: generated inputs, read by the gate, by the real Django 3.2 and 5.2, and by
+//! the real nginx.
 //!
-//! proptest keeps the inputs on which they once differed (`tests/proptest-regressions`). `PROPTEST_CASES=5000` looks longer.
+//! proptest keeps inputs on which they once differed (`tests/proptest-regressions`).
+//! `PROPTEST_CASES=5000` searches longer.
 
 mod cookies;
 mod paths;
@@ -22,7 +24,7 @@ static DJANGO: LazyLock<[Mutex<Django>; 2]> = LazyLock::new(|| {
     [old, crate::label_studio::venv()].map(|venv| Mutex::new(Django::start(venv)))
 });
 
-/// One Python that answers for as long as the tests run. It ends with its standard input.
+/// A Python process that answers while the tests run. It exits when its standard input closes.
 struct Django {
     _child: Child,
     questions: ChildStdin,
@@ -52,7 +54,7 @@ impl Django {
     }
 }
 
-/// What each Django makes of the cases: an answer for each case, from each version.
+/// Each version's answer to each case.
 fn ask(kind: &str, cases: &[Value]) -> Vec<Vec<Value>> {
     let question = json!({"kind": kind, "cases": cases});
     let versions = DJANGO.iter();

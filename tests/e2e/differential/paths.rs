@@ -1,4 +1,4 @@
-//! Paths: where the gate asks nothing, nginx and Django see the path that the rule has seen.
+//! Paths: for an open path, nginx and Django see the same path as the gate's rule.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::nginx::{MAIN, binaries, command, user};
 use crate::support::leash::Leash;
 use crate::support::{free_port, listens, wait_until};
 
-/// Paths that readers resolve in different ways.
+/// Paths that implementations resolve differently.
 const KEPT: &[&str] = &[
     "/static/",
     "/static/a/b.css",
@@ -59,7 +59,7 @@ static SERVERS: LazyLock<Vec<Mutex<Echo>>> = LazyLock::new(|| {
     started.map(Mutex::new).collect()
 });
 
-/// An nginx that answers with `$uri`, what it looks locations up by.
+/// An nginx that answers with `$uri`, the path it matches locations against.
 struct Echo {
     port: u16,
     _home: tempfile::TempDir,
@@ -90,7 +90,7 @@ impl Echo {
         let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // What nginx refuses may be answered before it is read.
+        // nginx may answer a request it refuses before reading all of it.
         let _ = stream.read_to_end(&mut answer);
         let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
         let body = answer.split_off(end + 4);
@@ -127,7 +127,7 @@ fn check(paths: &[String]) -> usize {
 }
 
 #[test]
-fn kept_paths_are_resolved_alike() {
+fn stored_paths_are_resolved_alike() {
     let kept: Vec<String> = KEPT.iter().map(|path| (*path).to_owned()).collect();
     assert!(check(&kept) >= 8, "most kept paths are closed");
 }
@@ -187,7 +187,7 @@ fn path() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn an_open_path_is_the_same_path_to_everybody(paths in proptest::collection::vec(path(), 32)) {
+    fn everybody_resolves_an_open_path_alike(paths in proptest::collection::vec(path(), 32)) {
         check(&paths);
     }
 }

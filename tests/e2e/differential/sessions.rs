@@ -1,4 +1,4 @@
-//! Sessions: what the gate reads of one, Django reads of it too, in a row and in a cookie.
+//! Sessions: whatever the gate reads from a row or a cookie, Django reads too.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ const SALTS: [&str; 2] = [
     "django.contrib.sessions.backends.signed_cookies",
 ];
 
-/// JSON that readers of JSON take differently.
+/// JSON that parsers disagree about.
 const KEPT: &[&str] = &[
     r#"{}"#,
     r#"[]"#,
@@ -55,7 +55,7 @@ fn session() -> impl Strategy<Value = String> {
     object.prop_map(|entries| Value::Object(entries.into_iter().collect()).to_string())
 }
 
-/// The bytes that are signed: sessions, sessions that were cut or changed, and no sessions.
+/// The bytes that are signed: sessions, truncated or changed sessions, and other bytes.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let changed = (session(), any::<proptest::sample::Index>(), any::<u8>());
     let changed = changed.prop_map(|(text, at, byte)| {
@@ -80,7 +80,7 @@ fn deflated(bytes: &[u8], level: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// How the bytes are written: plain, or compressed; sometimes cut after that.
+/// The encoding of the bytes: plain or compressed, sometimes truncated afterwards.
 fn written() -> impl Strategy<Value = String> {
     (payload(), 0_u32..12, 0_usize..40).prop_map(|(bytes, level, cut)| {
         let mut text = match level {
@@ -94,7 +94,8 @@ fn written() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether the gate may have read less than Django: numbers and texts that JSON has and Rust's types have not.
+/// Whether the gate may read less than Django: JSON has numbers and strings that Rust's types do
+/// not.
 fn is_beyond_json(session: &Value) -> bool {
     let text = session.to_string();
     session.get("error").is_some() || text.contains("e+") || text.len() > 60_000
@@ -125,7 +126,7 @@ fn check(payloads: &[String]) {
 
 fn compare(ours: Option<&SessionData>, django: &Value, payload: &str) {
     let Some(ours) = ours else {
-        // Django's own sessions are none of these; what is lost here is a session that nobody wrote.
+        // Django never writes such sessions, so no real session is lost.
         let read = django
             .as_object()
             .is_some_and(|session| !session.is_empty());
@@ -145,14 +146,14 @@ fn compare(ours: Option<&SessionData>, django: &Value, payload: &str) {
 }
 
 #[test]
-fn kept_sessions_are_read_alike() {
+fn stored_sessions_are_read_alike() {
     let plain = KEPT.iter().map(|text| URL_SAFE_NO_PAD.encode(text));
     check(&plain.collect::<Vec<_>>());
 }
 
-/// With a single character changed, neither reads anything.
+/// With a single changed character, neither accepts the session.
 #[test]
-fn a_changed_session_is_none() {
+fn a_changed_session_is_refused() {
     let codec = SessionCodec::new(&SecretString::from(SECRET_KEY));
     let (now, age) = (SystemTime::now(), Duration::from_secs(1_209_600));
     let mut session = SessionData::new();

@@ -1,4 +1,4 @@
-// Chromium as the scripts beside this file use it, and the sign-in of the examples' page.
+// Chromium for the scripts in this directory, and the sign-in on the examples' page.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// Signs in to an application in a real browser and tells whom Label Studio, in the frame on that page, takes the visitor for.
+// Signs in to an application in a real browser, and prints the user that Label Studio sees in the
+// frame on its page.
 //
 //   node embed.mjs CHROMIUM APPLICATION PATH USER SCREENSHOT
 //
@@ -17,7 +18,7 @@ await browse(executablePath, true, async (context) => {
   await signIn(page, user);
   if (path !== "/") await page.goto(application + path);
   const frame = await labelStudioFrame(page, "token=");
-  // Drawn by Label Studio's own scripts, once its API has answered them.
+  // Label Studio's own scripts draw this after its API has answered.
   await frame.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
   const whoami = await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()));
   await page.screenshot({ path: screenshot });

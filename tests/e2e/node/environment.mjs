@@ -1,8 +1,8 @@
-// Goes through an environment as people would, in Chromium.
+// Goes through an environment in Chromium, as a user would.
 //
 //   node environment.mjs CHROMIUM '{"application", "labelStudio", "project", "sentence", "shots", "thirdParty", "framed"}'
 //
-// framed: whether Label Studio works in the frame. Prints one line of JSON with what was seen.
+// framed: whether Label Studio works in the frame. Prints one line of JSON with the observations.
 
 import { browse, labelStudioFrame, signIn as signInOn } from "./chromium.mjs";
 
@@ -91,12 +91,13 @@ await browse(executablePath, thirdParty, async (context) => {
       seen[name] = await until(name, async () => opened.url().startsWith(labelStudio) && (await whoami(opened)));
       await picture(name, opened);
       if (name === "link") {
-        // Signed out of Label Studio, and of the application, or method 3 would sign in again at once.
+        // Sign out of Label Studio and of the application, or method 3 would sign in again at once.
         await page.click("#sign-out button:not([type=button])");
         await page.waitForSelector("#sign-in:not([hidden])");
-        // An answer that is still under way would bring the cookie back: Label Studio sets it anew with each.
+        // A pending response would restore the cookie: Label Studio sets it in every response.
         await opened.waitForLoadState("networkidle", { timeout: 15000 }).catch(() => {});
-        // Over HTTP Chromium sends no Sec-Fetch-Site: the Referer says that the link is on a page of Label Studio.
+        // Over HTTP Chromium sends no Sec-Fetch-Site, so the Referer shows that the link is on a
+        // page of Label Studio.
         await opened.goto(`${labelStudio}/sso/logout`, { referer: `${labelStudio}/projects/` });
         await opened.waitForSelector("text=You are signed out");
         await picture("signed-out", opened);

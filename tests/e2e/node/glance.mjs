@@ -1,4 +1,5 @@
-// A glance into the frame: whom Label Studio takes the visitor for, there and in a page of its own, and whether its pages may store anything.
+// Looks into the frame: prints the user that Label Studio sees there and in a page of its own, and
+// whether its pages may use storage.
 //
 //   node glance.mjs CHROMIUM '{"application", "labelStudio", "shots", "thirdParty"}'
 
@@ -13,7 +14,7 @@ await browse(executablePath, thirdParty, async (context) => {
   await page.goto(application);
   await signIn(page, "ann");
   const frame = await labelStudioFrame(page);
-  // Past the address with the token, if there was one.
+  // Wait until the address no longer contains a token.
   await frame.waitForURL((url) => url.href.startsWith(labelStudio) && !url.search.includes("token="));
   await frame.waitForLoadState("load");
   const framed = (await whoami(frame))?.email ?? null;

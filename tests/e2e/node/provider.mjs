@@ -2,7 +2,8 @@
 //
 //   node provider.mjs PORT CERTIFICATE KEY KEYS
 //
-// KEYS is a file with a private JSON Web Key Set; it is made where it isn't there, and the file's last key signs.
+// KEYS is a file with a private JSON Web Key Set. It is created if it does not exist; its last key
+// signs.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
@@ -28,7 +29,7 @@ const provider = new Provider(issuer, {
     },
   ],
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["given_name", "family_name"] },
-  // The claims stand in the ID token itself.
+  // The ID token itself contains the claims.
   conformIdTokenClaims: false,
   pkce: { required: () => false },
   cookies: { keys: ["a-cookie-key-of-the-tests"] },

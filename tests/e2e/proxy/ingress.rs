@@ -1,4 +1,4 @@
-//! ingress-nginx, whose controller is no program that runs here.
+//! ingress-nginx, without its controller, which cannot run here.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,9 +7,10 @@ use super::{Ports, shipped};
 use crate::kubernetes::with_components;
 use crate::nginx::{self, binaries};
 
-/// What the template of ingress-nginx makes of the annotations of `deploy/kubernetes`, from its documentation ("External Authentication",
-/// "Annotations") and its behaviour: one `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, every header of the client in the
-/// check, and with keepalive a check in Lua that takes 200 alone for a yes.
+/// The configuration that ingress-nginx generates from the annotations in `deploy/kubernetes`,
+/// according to its documentation ("External Authentication", "Annotations") and its behavior: one
+/// `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, every header of the request in
+/// the check, and with keepalive a check in Lua that accepts only status 200.
 pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool) -> Command {
     let manifest = match sign_in {
         true => with_components("ingress-nginx", &["sign-in-required"]),
@@ -64,7 +65,8 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
              {copied}"
         )
     };
-    // Its own module escapes the address (set_escape_uri), which no other nginx has.
+    // The controller escapes the address with a module of its own (set_escape_uri) that no other
+    // nginx has.
     let (refused, sign_in_page) = match annotated("auth-signin") {
         None => (String::new(), String::new()),
         Some(url) => (
@@ -81,7 +83,7 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
     let (host, path) = (url.host_str().unwrap(), url.path());
     let buffer = annotation("proxy-buffer-size");
     let body = annotation("proxy-body-size");
-    // Lua comes with Debian's nginx; the other one is 1.28.
+    // Debian's nginx has Lua; the other one is 1.28.
     let (binary, modules) = if keepalive {
         let modules = "load_module /usr/lib/nginx/modules/ndk_http_module.so; load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;";
         (binaries().remove(0), modules)
@@ -142,7 +144,8 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
     nginx::command(&binary, home, &text)
 }
 
-/// `pathType: Exact` becomes `location =`, and the controller's `proxy_pass` has no path: what came goes on in its own spelling.
+/// `pathType: Exact` becomes `location =`, and the controller's `proxy_pass` has no path, so the
+/// request target is forwarded as it was spelled.
 fn own_routes(manifest: &str, gate: u16) -> String {
     let lines = manifest
         .lines()
@@ -166,7 +169,7 @@ fn own_routes(manifest: &str, gate: u16) -> String {
     locations
 }
 
-/// What the README tells to write into the controller's ConfigMap.
+/// The settings for the controller's ConfigMap, from the README.
 fn hidden_headers() -> String {
     let readme = shipped("kubernetes/README.md", &[]);
     let (_, headers) = readme.split_once("`hide-headers: \"").unwrap();

@@ -1,8 +1,9 @@
-// Comes to Label Studio with the token's cookie, is somebody else with the next token, and signs out.
+// Opens Label Studio with the token's cookie, switches users with another token, and signs out.
 //
-//   node door.mjs CHROMIUM '{"url", "tokens": [first, second], "shot"}'
+//   node proxy.mjs CHROMIUM '{"url", "tokens": [first, second], "shot"}'
 //
-// Prints one line of JSON: whom Label Studio took the visitor for each time, and the names of the cookies that were kept of the first visit.
+// Prints one line of JSON: the user that Label Studio saw each time, and the names of the cookies
+// after the first visit.
 
 import { browse } from "./chromium.mjs";
 
@@ -14,12 +15,13 @@ await browse(executablePath, true, async (context) => {
     const answer = await page.evaluate(() => fetch("/api/current-user/whoami").then((response) => (response.ok ? response.json() : null)));
     seen.push(answer?.email ?? null);
   };
-  // A page of its own each time: Label Studio's scripts navigate too, and would get in the way of the next visit.
+  // A new page each time, because Label Studio's scripts navigate too and would disturb the next
+  // visit.
   const visit = async (path, look) => {
     const page = await context.newPage();
     await page.goto(`${url}${path}`);
     await look(page);
-    // An answer that is under way would bring its own session's cookie.
+    // A pending response would restore its session cookie.
     await page.waitForLoadState("networkidle");
     await page.close();
   };
@@ -27,7 +29,7 @@ await browse(executablePath, true, async (context) => {
   for (const token of tokens) {
     await context.addCookies([{ name: "ls_auth_token", value: token, url, httpOnly: true }]);
     await visit("/projects/", async (page) => {
-      // Drawn by Label Studio's own scripts, once its API has answered them.
+      // Label Studio's own scripts draw this after its API has answered.
       await page.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
       await whoami(page);
       kept ??= (await context.cookies()).map((cookie) => cookie.name).sort();
@@ -35,7 +37,7 @@ await browse(executablePath, true, async (context) => {
     });
   }
   await visit("/sso/logout", async () => {});
-  // The gate's own page lets nothing be fetched.
+  // The Content-Security-Policy of the gate's own page forbids fetch().
   await visit("/user/login/", whoami);
   console.log(JSON.stringify({ seen, kept }));
 });

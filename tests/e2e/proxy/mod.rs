@@ -1,5 +1,5 @@
-//! Proxies of other kinds than nginx, with the shipped files: HAProxy as Debian has it, Caddy, Traefik and Envoy as PyPI has them, and what
-//! ingress-nginx makes of the annotations.
+//! Proxies other than nginx with the shipped files: HAProxy from Debian, Caddy, Traefik and Envoy
+//! from PyPI, and the configuration that ingress-nginx generates from the annotations.
 
 mod ingress;
 
@@ -10,7 +10,7 @@ use crate::programs::installed;
 use crate::support::leash::Leash;
 use crate::support::{free_port, wait_until};
 
-/// The kinds.
+/// The kinds that every test of proxies runs with.
 pub const KINDS: [Kind; 6] = [
     Kind::Caddy,
     Kind::HaProxy,
@@ -26,18 +26,18 @@ pub enum Kind {
     HaProxy,
     Traefik,
     Envoy,
-    /// Envoy as Envoy Gateway configures it, which hands no header of the check's answer to the browser.
+    /// Envoy as Envoy Gateway configures it: no header of the auth response reaches the browser.
     EnvoyGateway,
-    /// `auth-keepalive` has the controller ask with Lua, and not with `auth_request`.
+    /// With `auth-keepalive`, the controller sends the check with Lua instead of `auth_request`.
     Ingress {
         keepalive: bool,
     },
-    /// With the component that sends people to the application's sign-in.
+    /// With the component that redirects to the host application's sign-in.
     IngressWithSignIn,
 }
 
 impl Kind {
-    /// What its files tell to set `http.proxies` to.
+    /// The value of `http.proxies` that its files ask for.
     pub const fn proxy(self) -> &'static str {
         match self {
             Self::Caddy | Self::HaProxy => "caddy",
@@ -49,18 +49,18 @@ impl Kind {
 }
 
 /// A running proxy.
-pub struct Door {
+pub struct Proxy {
     pub kind: Kind,
     pub url: String,
     home: PathBuf,
     _server: Leash,
 }
 
-impl Door {
-    /// Before that gate and that Label Studio.
-    pub fn open(kind: Kind, gate: u16, label_studio: u16) -> Self {
+impl Proxy {
+    /// Starts a proxy in front of this gate and this Label Studio.
+    pub fn start(kind: Kind, gate: u16, label_studio: u16) -> Self {
         let home = tempfile::Builder::new()
-            .prefix("gate-test-door-")
+            .prefix("gate-test-proxy-")
             .tempdir()
             .unwrap()
             .keep();
@@ -79,18 +79,18 @@ impl Door {
             Kind::IngressWithSignIn => ingress::command(&home, &ports, false, true),
         };
         let server = Leash::start(&command, "TERM", &home.join("output.log"), Some(&home));
-        let door = Self {
+        let proxy = Self {
             kind,
             url: format!("http://127.0.0.1:{}", ports.own),
             home,
             _server: server,
         };
-        let said = || format!("{kind:?} did not start: {}", door.logs());
-        wait_until(30, || door.is_ready(), said);
-        door
+        let said = || format!("{kind:?} did not start: {}", proxy.logs());
+        wait_until(30, || proxy.is_ready(), said);
+        proxy
     }
 
-    /// Whether it knows its routes: Traefik listens before, and answers 404.
+    /// Whether the proxy has loaded its routes: until then, Traefik listens and answers 404.
     fn is_ready(&self) -> bool {
         let curl = Command::new("curl")
             .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
@@ -100,7 +100,7 @@ impl Door {
         !matches!(curl.stdout.as_slice(), b"000" | b"404")
     }
 
-    /// Everything that it wrote.
+    /// All of its logs.
     pub fn logs(&self) -> String {
         let logs = ["output.log", "access.log", "error.log"];
         let read = |name| std::fs::read_to_string(self.home.join(name)).unwrap_or_default();
@@ -114,14 +114,14 @@ struct Ports {
     label_studio: u16,
 }
 
-/// A shipped file, with what an operator writes into it.
+/// A shipped file with an operator's edits.
 fn shipped(file: &str, edits: &[(&str, String)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy")
         .join(file);
     let mut text = std::fs::read_to_string(path).unwrap();
     for (old, new) in edits {
-        assert!(text.contains(old), "{old} stands in {file}");
+        assert!(text.contains(old), "{old} is not in {file}");
         text = text.replace(old, new);
     }
     text
@@ -156,7 +156,7 @@ fn caddy(home: &Path, ports: &Ports) -> Command {
             format!("http://:{} {{\n\tbind 127.0.0.1", ports.own),
         ),
         ("/var/log/caddy/label-studio.log", log.display().to_string()),
-        // Its administration would take a port of its own.
+        // The admin API would need a port of its own.
         ("\tservers {", "\tadmin off\n\tservers {".to_owned()),
     ];
     std::fs::write(home.join("Caddyfile"), shipped("caddy/Caddyfile", &edits)).unwrap();

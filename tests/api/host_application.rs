@@ -1,0 +1,322 @@
+//! Method 3, with a host application that answers well, slowly, wrongly or not at all.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::actors::{Browser, HostApplication};
+use crate::app::{ANONYMOUS_SESSION, Answer, TestApp};
+use crate::support::stub::Reply;
+use crate::world::World;
+
+/// The answer to a new browser with this session of the host application.
+async fn login(app: &TestApp, session: &str) -> Answer {
+    let browser = Browser::of(app).with_application_session(session);
+    browser.get("/").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_applications_session_logs_in_creates_and_switches_users() {
+    let world = World::with_application(&[]).await;
+    let browser = world.browser().with_application_session("of-carol");
+    let answer = browser.get("/").await;
+    let session = browser.session().unwrap();
+    let cookies = format!("connect.sid=of-carol; sessionid={session}");
+    answer
+        .expect(200, "session_opened")
+        .expect_header("X-Gate-Method", Some("session"))
+        .expect_header("X-Gate-Email", Some("carol@example.com"))
+        .expect_header("X-Gate-Cookie", Some(&cookies))
+        .expect_header("X-Gate-Set-Cookie-2", None);
+    let head = &world.application.heads()[0];
+    assert!(head.starts_with("GET /api/auth/verify-session "), "{head}");
+    assert!(!head.contains("sessionid"), "{head}");
+
+    // The next requests find the session, and cost neither a question nor a row.
+    for _ in 0..10 {
+        let answer = browser.get("/").await;
+        answer
+            .expect(200, "session_kept")
+            .expect_header("X-Gate-Cookie", None);
+    }
+    assert_eq!((world.application.asked(), world.sessions().await), (1, 1));
+
+    // Somebody else signs in to the host application.
+    let browser = browser.with_application_session("of-ann");
+    let answer = browser.get("/").await;
+    answer.expect(200, "user_switched").expect_user(&world.ann);
+    assert_eq!(world.sessions().await, 1, "Carol's session has ended");
+
+    // Nobody is signed in there: the request goes on as it came.
+    for session in ["of-nobody", "made-up", "with%20space"] {
+        let answer = login(&world.app, session).await;
+        answer
+            .expect(200, "client_session_unknown")
+            .expect_header("X-Gate-Cookie", None);
+    }
+    for cookies in ["x=y", "connect.sid="] {
+        let answer = world.app.check("/", cookies).await;
+        answer.expect_reason("no_token");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_takes_precedence_over_the_host_applications_session() {
+    let world = World::with_application(&[]).await;
+    let browser = || world.browser().with_application_session("of-ann");
+    let answer = browser().with_token(&world.bob.token()).get("/").await;
+    answer.expect_user(&world.bob);
+    assert_eq!(world.application.asked(), 0);
+    // An unacceptable token is deleted, and the session counts.
+    let answer = browser().with_token("a.b.c").get("/").await;
+    answer.expect_user(&world.ann);
+    assert!(answer.header("X-Gate-Set-Cookie-2").is_some());
+    assert!(!answer.header("X-Gate-Cookie").unwrap().contains("a.b.c"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_requests_ask_about_a_session_once() {
+    let world = World::with_application(&[]).await;
+    let slowly = |head: &str| HostApplication::knows(head).after(Duration::from_millis(200));
+    world.application.now(slowly);
+    let logins = (0..50).map(|_| login(&world.app, "of-ann"));
+    for answer in join_all(logins).await {
+        answer.expect_user(&world.ann);
+    }
+    assert_eq!(world.application.asked(), 1);
+    assert_eq!(world.sessions().await, 1);
+    // "No" is remembered too, for a short while.
+    join_all((0..20).map(|_| login(&world.app, "made-up"))).await;
+    assert_eq!(world.application.asked(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cache_can_be_switched_off_and_answers_expire() {
+    let world = World::new(&[]).await;
+    let application = &world.application;
+    let gate_that_caches = |seconds| {
+        let ttl = ("JWT_SSO_SESSION_CACHE_TTL", seconds);
+        world.gate_with_application(application, &[ttl])
+    };
+    let app = gate_that_caches("0");
+    for _ in 0..3 {
+        login(&app, "of-ann").await;
+    }
+    assert_eq!(application.asked(), 3);
+    let app = gate_that_caches("1");
+    login(&app, "of-ann").await;
+    login(&app, "of-ann").await;
+    assert_eq!(application.asked(), 4);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    // Ann has signed out meanwhile.
+    application.now(|_| Reply::of(401, ""));
+    let answer = login(&app, "of-ann").await;
+    answer.expect_reason("client_session_unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_answer_of_the_host_application_logs_nobody_in() {
+    const OUTAGE: (u16, &str) = (503, "client_api_unavailable");
+    const MISSING: (u16, &str) = (200, "token_claim_missing");
+    const INVALID: (u16, &str) = (200, "token_claim_invalid");
+    let world = World::new(&[]).await;
+    let name_of_a_wrong_type = json!({"email": "ann@example.com", "first_name": {}});
+    let users = world.users().await;
+    for (what, reply, (status, reason)) in [
+        ("HTML", Reply::of(200, "<html>sign in</html>"), OUTAGE),
+        ("a list", Reply::json(&json!(["ann@example.com"])), OUTAGE),
+        ("a string", Reply::json(&json!("ann@example.com")), OUTAGE),
+        ("nothing", Reply::of(200, ""), OUTAGE),
+        ("10 MB", Reply::of(200, "x".repeat(10_000_000)), OUTAGE),
+        ("an error", Reply::of(500, ""), OUTAGE),
+        ("a redirect", Reply::of(302, ""), OUTAGE),
+        ("no content", Reply::of(204, ""), OUTAGE),
+        ("no email", Reply::json(&json!({"id": 7})), MISSING),
+        ("a number", Reply::json(&json!({"email": 7})), INVALID),
+        (
+            "several emails",
+            Reply::json(&json!({"email": ["a@b.c"]})),
+            INVALID,
+        ),
+        ("no address", Reply::json(&json!({"email": "ann"})), INVALID),
+        (
+            "a name of a wrong type",
+            Reply::json(&name_of_a_wrong_type),
+            INVALID,
+        ),
+    ] {
+        let application = HostApplication::answering(move |_| reply.clone());
+        let app = world.gate_with_application(&application, &[]);
+        let answer = login(&app, "of-ann").await;
+        assert_eq!((answer.status, answer.reason()), (status, reason), "{what}");
+        assert!(answer.session().is_none(), "{what}");
+    }
+    assert_eq!(world.users().await, users);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_host_application_takes_down_nobody_who_is_logged_in() {
+    let world = World::with_application(&[
+        ("JWT_SSO_SESSION_CACHE_TTL", "0"),
+        ("JWT_SSO_SESSION_VERIFY_TIMEOUT", "1"),
+    ])
+    .await;
+    let application = &world.application;
+    let browser = world.browser().with_application_session("of-ann");
+    browser.get("/").await.expect_status(200);
+    assert!(browser.session().is_some());
+    world.database.run(ANONYMOUS_SESSION).await;
+
+    application.now(|head| HostApplication::knows(head).after(Duration::from_secs(3)));
+    for _ in 0..5 {
+        let answer = browser.get("/").await;
+        answer
+            .expect(200, "session_kept_unasked")
+            .expect_header("X-Gate-Cookie", None);
+    }
+    // The breaker is open by now: nobody waits any more.
+    let asked = application.asked();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let answer = browser.get("/").await;
+        answer.expect_reason("session_kept_unasked");
+        for cookies in [
+            "connect.sid=of-bob",
+            "connect.sid=of-bob; sessionid=anonymous0123456",
+            "connect.sid=of-bob; sessionid=made-up-0123456789",
+        ] {
+            let answer = world.app.check("/", cookies).await;
+            answer.expect(503, "client_api_unavailable");
+        }
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(application.asked(), asked);
+    let without_session = world.app.check("/", "x=y").await;
+    without_session.expect_reason("no_token");
+
+    // The application is back, and the gate notices after the pause.
+    application.now(HostApplication::knows);
+    tokio::time::sleep(Duration::from_millis(10_100)).await;
+    browser.get("/").await.expect(200, "session_kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_session_cookies_with_one_name_are_told_apart() {
+    for engine in ["db", "signed_cookies"] {
+        let world = World::with_application(&[
+            ("JWT_SSO_SESSION_COOKIE_NAME", "sessionid"),
+            ("SESSION_COOKIE_PATH", "/label-studio"),
+            ("SESSION_ENGINE", engine),
+        ])
+        .await;
+        let answer = world.app.check("/", "a=b; sessionid=of-ann").await;
+        let session = answer.expect_user(&world.ann).session().unwrap();
+        // Label Studio sees its own cookie only.
+        let seen = format!("a=b; sessionid={session}");
+        answer.expect_header("X-Gate-Cookie", Some(&seen));
+        let set_cookie = answer.header("X-Gate-Set-Cookie-1").unwrap();
+        assert!(set_cookie.contains("Path=/label-studio"), "{set_cookie}");
+        for cookies in [
+            format!("sessionid={session}; a=b; sessionid=of-ann"),
+            format!("sessionid=of-ann; a=b; sessionid={session}"),
+        ] {
+            let answer = world.app.check("/", &cookies).await;
+            answer
+                .expect(200, "session_kept")
+                .expect_header("X-Gate-Cookie", Some(&seen));
+        }
+        // Signed out of the host application, but still in Label Studio.
+        let signed_out = format!("sessionid=made-up; sessionid={session}; a=b");
+        let answer = world.app.check("/", &signed_out).await;
+        answer
+            .expect_reason("client_session_unknown")
+            .expect_header("X-Gate-Cookie", Some(&seen));
+        let own = format!("sessionid={session}");
+        let answer = world.app.check("/", &own).await;
+        answer.expect_reason("no_token");
+        // The host application never learns of Label Studio's sessions.
+        let heads = world.application.heads();
+        assert!(heads.iter().all(|head| !head.contains(session)), "{engine}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_cookies_do_not_lock_others_out() {
+    const UNKNOWN: (u16, &str) = (200, "client_session_unknown");
+    const OUTAGE: (u16, &str) = (503, "client_api_unavailable");
+    let world = World::new(&[]).await;
+    for (reply, (status, reason)) in [
+        (Reply::of(400, ""), UNKNOWN),
+        (Reply::of(404, "<html>"), UNKNOWN),
+        (Reply::of(413, ""), UNKNOWN),
+        (Reply::of(422, "{}"), UNKNOWN),
+        (Reply::of(431, ""), UNKNOWN),
+        (Reply::of(204, ""), OUTAGE),
+        (Reply::of(302, ""), OUTAGE),
+        (Reply::of(200, "<html>"), OUTAGE),
+        (Reply::of(200, "x".repeat(10_000_000)), OUTAGE),
+    ] {
+        let what = format!("{} with {} bytes", reply.status, reply.body.len());
+        let application =
+            HostApplication::answering(move |head| match HostApplication::knows(head) {
+                made_up if made_up.status == 401 => reply.clone(),
+                known => known,
+            });
+        let app = world.gate_with_application(&application, &[]);
+        for n in 0..12 {
+            let answer = login(&app, &format!("made-up-{n}")).await;
+            assert_eq!((answer.status, answer.reason()), (status, reason), "{what}");
+        }
+        login(&app, "of-ann").await.expect_user(&world.ann);
+        assert_eq!(application.asked(), 13, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_says_it_cannot_answer_is_left_alone() {
+    let world = World::new(&[]).await;
+    for status in [408, 429, 500, 502, 503, 504] {
+        let application = HostApplication::answering(move |_| Reply::of(status, ""));
+        let app = world.gate_with_application(&application, &[]);
+        for n in 0..8 {
+            let answer = login(&app, &format!("n{n}")).await;
+            answer.expect_reason("client_api_unavailable");
+        }
+        assert_eq!(application.asked(), 5, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_longer_than_4_kb_is_not_sent() {
+    let world = World::with_application(&[]).await;
+    let answer = login(&world.app, &"x".repeat(4097)).await;
+    answer.expect(200, "client_session_unknown");
+    assert_eq!(world.application.asked(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_username_counts_where_its_field_is_configured() {
+    let world = World::new(&[]).await;
+    world.update(&world.ann, "username = 'ann'").await;
+    world
+        .update(&world.superuser, "username = 'admin', is_staff = false")
+        .await;
+    let application = HostApplication::answering(|head| {
+        let ann = head.contains("of-ann");
+        Reply::json(&json!({"username": if ann { "ann" } else { "admin" }}))
+    });
+    let field = "JWT_SSO_SESSION_USERNAME_FIELD";
+    for (setting, session, status, reason) in [
+        ("username", "of-ann", 200, "session_opened"),
+        ("username", "of-admin", 403, "user_privileged"),
+        ("login", "of-ann", 200, "token_claim_missing"),
+        ("login", "of-admin", 200, "token_claim_missing"),
+    ] {
+        let app = world.gate_with_application(&application, &[(field, setting)]);
+        let answer = login(&app, session).await;
+        answer.expect(status, reason);
+        assert_eq!(answer.session().is_some(), reason == "session_opened");
+    }
+}
