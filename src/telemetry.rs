@@ -1,19 +1,19 @@
-//! The log: one line an event, for people or as JSON, on standard error.
+//! The log: one line per event, as text or JSON.
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How a line is written.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Text for a terminal.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A subscriber that writes what passes `filter` to `sink`.
+/// A subscriber that writes the events that pass `filter` to `sink`.
 pub fn subscriber<W>(
     format: Format,
     filter: EnvFilter,
