@@ -1,8 +1,8 @@
 //! Reads the original request from a proxy's subrequest.
 //!
 //! In: a subrequest. Out: URI, method, host and cookies of the original request. Each is read only
-//! from the header that this kind of proxy sets. Headers of other kinds are ignored, because the user
-//! agent could have sent them (CVE-2026-40575).
+//! from the header that this kind of proxy sets. Headers of other kinds are ignored, because the
+//! user agent could have sent them (CVE-2026-40575).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{

@@ -1,8 +1,8 @@
 //! Adapter: the HTTP server, on actix-web.
 //!
 //! `extract` reads the subrequest of a proxy, `auth` asks the gate, and `respond` answers in that
-//! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly, and
-//! `health` serves health checks and metrics.
+//! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
+//! and `health` serves health checks and metrics.
 //!
 //! Two middlewares run first: `slow_peers` receives the body within a time limit, and
 //! `request_target` rejects ambiguous paths.

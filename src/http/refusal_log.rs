@@ -1,8 +1,8 @@
 //! Limits how much of the log one peer can fill.
 //!
-//! Each network gets [`LINES_PER_MINUTE`] lines about refusals per minute. Further refusals are only
-//! counted, in the log and in `label_studio_gate_log_lines_suppressed_total`. Outages are not caused
-//! by peers and are always logged.
+//! Each network gets [`LINES_PER_MINUTE`] lines about refusals per minute. Further refusals are
+//! only counted, in the log and in `label_studio_gate_log_lines_suppressed_total`. Outages are not
+//! caused by peers and are always logged.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -2,8 +2,8 @@
 //!
 //! A proxy may match a normalized path but forward the original one. If the two differ, a request
 //! for `/auth/envoy/..%2f..%2fsso/login` is a sign-in to the proxy but a check to the gate, whose
-//! answer contains cookies that no browser may see. The gate therefore rejects every ambiguous path,
-//! and each of its routes has exactly one spelling.
+//! answer contains cookies that no browser may see. The gate therefore rejects every ambiguous
+//! path, and each of its routes has exactly one spelling.
 //!
 //! The path after `/auth/envoy/` is Label Studio's and may be anything: only Envoy sends requests
 //! there, and the route exists only if `http.proxies` names Envoy.

@@ -1,8 +1,8 @@
 //! The answer to a proxy.
 //!
 //! In: a grant or a rejection. Out: a response in the terms of that kind of proxy. A grant is 200,
-//! never 204, because Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes 401
-//! and 403 on and turns other errors into 500.
+//! never 204, because Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes
+//! 401 and 403 on and turns other errors into 500.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};

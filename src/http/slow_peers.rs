@@ -1,7 +1,7 @@
 //! Cuts off peers that send their request too slowly.
 //!
-//! In: any request. Out: the request with its body in memory, or 408 and a closed connection. A slow
-//! peer cannot keep a connection open. The server itself limits the time for the head of a
+//! In: any request. Out: the request with its body in memory, or 408 and a closed connection. A
+//! slow peer cannot keep a connection open. The server itself limits the time for the head of a
 //! connection's first request (`client_request_timeout`), but not for later ones, so only trusted
 //! proxies may reuse connections.
 

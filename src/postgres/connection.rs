@@ -1,7 +1,7 @@
 //! The connection pool.
 //!
-//! In: a statement with its parameters. Out: rows, or an outage. Every wait has a limit, and failures
-//! are logged without the parameters.
+//! In: a statement with its parameters. Out: rows, or an outage. Every wait has a limit, and
+//! failures are logged without the parameters.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ enum Failure {
     Disconnected,
     /// A deadlock between two logins. Retry once.
     Deadlock,
-    /// The prepared statement is invalid, because a table has changed or an external pooler switched
-    /// the connection. Prepare it again and retry once.
+    /// The prepared statement is invalid, because a table has changed or an external pooler
+    /// switched the connection. Prepare it again and retry once.
     Stale,
     /// Do not retry.
     Final,
@@ -146,8 +146,8 @@ impl Connections {
         .await
     }
 
-    /// Sends a request, and retries it if the failure was not caused by the statement itself. A retry
-    /// is safe because every statement in `sql/` is idempotent.
+    /// Sends a request, and retries it if the failure was not caused by the statement itself. A
+    /// retry is safe because every statement in `sql/` is idempotent.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
         let _permit = self.permits.try_acquire().map_err(|_| Outage::Overloaded)?;
         let mut again = true;

@@ -10,8 +10,8 @@ use crate::gate::reason::Outage;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Postgres {
-    /// Deletes expired rows in small batches and returns the number of sessions. `None`: another gate
-    /// is already deleting them.
+    /// Deletes expired rows in small batches and returns the number of sessions. `None`: another
+    /// gate is already deleting them.
     pub async fn purge(&self) -> Result<Option<u64>, Outage> {
         let mut deleted = 0;
         loop {

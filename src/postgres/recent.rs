@@ -1,8 +1,8 @@
 //! Decorator: Postgres with a cache of a few seconds.
 //!
-//! It caches the users, sessions and API credentials that it finds for `database.cache_seconds`, but
-//! never that something was not found. Writes through it update or invalidate the cache. It also
-//! remembers the owner of each session, so that session and user are read in one round trip.
+//! It caches the users, sessions and API credentials that it finds for `database.cache_seconds`,
+//! but never that something was not found. Writes through it update or invalidate the cache. It
+//! also remembers the owner of each session, so that session and user are read in one round trip.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,8 +21,8 @@ use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 use crate::settings::Database;
 
-/// How long an unused session's owner is remembered. It only tells which user to read along with the
-/// session, so it may be stale.
+/// How long an unused session's owner is remembered. It only tells which user to read along with
+/// the session, so it may be stale.
 const OWNER_TTI: Duration = Duration::from_secs(3600);
 
 /// Reads the primary key of a session's user from `session_data`.

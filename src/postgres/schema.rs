@@ -37,8 +37,8 @@ impl Known {
     /// It does not change while Label Studio runs. After an upgrade of Label Studio, the grants are
     /// renewed and the gate is restarted.
     ///
-    /// Concurrent first callers each read the schema. If they waited for one another, their timeouts
-    /// would add up while Postgres is down.
+    /// Concurrent first callers each read the schema. If they waited for one another, their
+    /// timeouts would add up while Postgres is down.
     pub(super) async fn get(&self, connections: &Connections) -> Result<Arc<Schema>, Outage> {
         if let Some(schema) = self.0.load_full() {
             return Ok(schema);

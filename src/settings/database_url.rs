@@ -112,8 +112,8 @@ impl SplitUrl {
 
 /// Adds the parts that the URL leaves out, such as a password from a file. A part that contradicts
 /// the URL is an error, because it is unclear which is meant. Only a URL from a layer of higher
-/// precedence overrides it: the gate has a role of its own, and `POSTGRE_USER` in a shared `.env` is
-/// Label Studio's.
+/// precedence overrides it: the gate has a role of its own, and `POSTGRE_USER` in a shared `.env`
+/// is Label Studio's.
 fn complete(input: &mut Input, section: &DatabaseSection, config: &mut tokio_postgres::Config) {
     for name in PARTS {
         if overridden(input, name) {

@@ -15,8 +15,8 @@
 //!
 //! Everything else is derived from that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error
 //! messages, `config/default.toml`, `config/schema.json` and `docs/settings.md`
-//! (`UPDATE_DOCS=1 cargo test settings` writes them). The method `check` or `new` of a section holds
-//! the rules about several settings.
+//! (`UPDATE_DOCS=1 cargo test settings` writes them). The method `check` or `new` of a section
+//! holds the rules about several settings.
 //!
 //! The environment is a parameter. An unknown name is an error, in the file and among the variables
 //! that begin with `GATE_`.

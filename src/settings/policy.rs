@@ -51,8 +51,8 @@ enum AnonymousNames {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum CrossSiteRule {
-    /// Refused if they come from another site and the browser added a credential; with `SameSite=None`
-    /// sessions, also if they come from another origin of the same site.
+    /// Refused if they come from another site and the browser added a credential; with
+    /// `SameSite=None` sessions, also if they come from another origin of the same site.
     Auto,
     /// Refused.
     Refuse,

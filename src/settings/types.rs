@@ -88,7 +88,8 @@ impl JsonSchema for Secret {
     }
 }
 
-/// Declares types that are written as text: name, inner type, what is accepted, and how it is parsed.
+/// Declares types that are written as text: name, inner type, what is accepted, and how it is
+/// parsed.
 macro_rules! text_types {
     ($($(#[$doc:meta])* $name:ident($inner:ty): $accepted:literal, $parse:expr;)*) => {$(
         $(#[$doc])*

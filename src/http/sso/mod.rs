@@ -1,7 +1,7 @@
 //! `/sso/…`: signing in with a token, signing out, and the pages that users see.
 //!
-//! In: a request that a proxy forwards to the gate. Out: a complete answer to the browser: a redirect
-//! with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.
+//! In: a request that a proxy forwards to the gate. Out: a complete answer to the browser: a
+//! redirect with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.
 
 mod page;
 mod texts;
@@ -34,8 +34,8 @@ pub struct Redirects {
     pub return_parameter: String,
     /// Where `/sso/logout` leads; `None`: a page of the gate.
     pub signed_out: Option<String>,
-    /// Public URL of Label Studio, whose origin is used for URLs that lead back. `None`: the origin of
-    /// the request is used, which the proxy must have checked.
+    /// Public URL of Label Studio, whose origin is used for URLs that lead back. `None`: the origin
+    /// of the request is used, which the proxy must have checked.
     pub label_studio: Option<url::Url>,
 }
 

@@ -90,9 +90,9 @@ impl Page {
         }
     }
 
-    /// The policy allows no loading and no scripts. Any site may frame the pages, because Label Studio
-    /// itself is framed, except for the page with a button: a framing site could trick the user into
-    /// pressing it.
+    /// The policy allows no loading and no scripts. Any site may frame the pages, because Label
+    /// Studio itself is framed, except for the page with a button: a framing site could trick the
+    /// user into pressing it.
     pub(super) const fn content_security_policy(self) -> &'static str {
         match self {
             Self::ConfirmSignOut => {

@@ -1,5 +1,5 @@
-//! `POST /api/sso/token`: issues tokens to administrators, as a drop-in replacement for the plugin's
-//! route.
+//! `POST /api/sso/token`: issues tokens to administrators, as a drop-in replacement for the
+//! plugin's route.
 //!
 //! In: an administrator's API token and the email address of a user. Out: a token for that user, or
 //! one of the answers in [`Answer`].

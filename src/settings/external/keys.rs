@@ -29,7 +29,8 @@ impl IssuerTable {
         shared.extend((!previous.is_empty()).then(|| previous.to_owned()));
         let listed = secrets(&settings.public_key);
         let mut public = texts(place, "public_key", listed, &self.public_key_file)?;
-        // PyJWT takes a public key where it takes a secret, and the plugin has one setting for both.
+        // PyJWT takes a public key where it takes a secret, and the plugin has one setting for
+        // both.
         if allowed.first().is_some_and(|one| !is_hmac(*one)) {
             public.append(&mut shared);
         }

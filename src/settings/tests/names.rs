@@ -3,7 +3,8 @@
 use super::*;
 use crate::settings::declaration::{accepts, choices};
 
-/// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and what it must come to.
+/// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and
+/// what it must come to.
 #[test]
 fn every_alias_works() {
     type Read = fn(&Settings) -> String;
