@@ -18,7 +18,7 @@ const PARTS: [&str; 5] = [
     "database.password",
 ];
 
-const SHAPE: &str = "must be a URL as tokio-postgres takes it: \
+const SHAPE: &str = "must be a URL in the form of tokio-postgres: \
      postgres://user:password@host:port/name, where %, /, ?, # and @ in the password are written \
      %25, %2F, %3F, %23 and %40";
 
@@ -85,7 +85,7 @@ impl SplitUrl {
             return None;
         }
         url.set_scheme("postgres").ok()?;
-        // libpq knows no fragment, so the '#' is part of a password.
+        // libpq has no fragments, so the '#' belongs to a password.
         if url.fragment().is_some() {
             return None;
         }

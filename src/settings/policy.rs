@@ -43,7 +43,7 @@ pub(super) struct PolicySection {
 enum AnonymousNames {
     /// Label Studio decides.
     Pass,
-    /// It is answered 401 unless it has a live session.
+    /// The answer is 401, unless the request has a live session.
     Require,
 }
 

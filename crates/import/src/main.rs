@@ -1,6 +1,7 @@
 //! `label-studio-gate-import settings.py > gate.toml`
 //!
-//! Exit status: 0; 1 if the file cannot be read; 64 for wrong usage (`EX_USAGE` of `sysexits.h`).
+//! Exit status: 0 for success, 1 if the file cannot be read, 64 for wrong usage (`EX_USAGE` of
+//! `sysexits.h`).
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -40,7 +41,9 @@ fn main() -> ExitCode {
     let source = std::fs::read_to_string(&arguments.settings);
     let configuration = source
         .map_err(|error| format!("{name}: {error}"))
-        .and_then(|source| configuration(&name, &source, &environment));
+        .and_then(|source| {
+            configuration(&name, &source, &environment).map_err(|error| error.to_string())
+        });
     match configuration {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,

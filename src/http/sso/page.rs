@@ -17,7 +17,7 @@ pub(super) enum Page {
     LinkExpired,
     /// The user has no access.
     NoAccess,
-    /// The request is refused, whoever the user is.
+    /// The request is refused for every user.
     NotAllowed,
     /// The user must sign in.
     SignInRequired,
