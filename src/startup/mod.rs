@@ -3,6 +3,7 @@
 //! Only this module sees all others. It is also where the clock, random bytes and the environment
 //! come from; everything else takes them as parameters.
 
+mod cookies;
 mod error;
 mod serving;
 mod wiring;

@@ -4,6 +4,7 @@
 //! redirect with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.
 
 mod page;
+mod sign_in;
 mod texts;
 
 use actix_web::http::StatusCode;
@@ -12,14 +13,13 @@ use actix_web::http::header::{
     WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 
 use self::page::Page;
+pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::extract::Proxy;
 use super::{State, extract};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted, Outage, Reason};
-use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,128 +37,6 @@ pub struct Redirects {
     /// Public URL of Label Studio, whose origin is used for URLs that lead back. `None`: the origin
     /// of the request is used, which the proxy must have checked.
     pub label_studio: Option<url::Url>,
-}
-
-/// The parameters of `/sso/login`, in the query or in a form.
-#[derive(Deserialize)]
-pub(super) struct Login {
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    next: String,
-}
-
-/// `GET /sso/login?token=…&next=…`
-pub(super) async fn login_by_link(
-    request: HttpRequest,
-    login: Result<web::Query<Login>, actix_web::Error>,
-    state: web::Data<State>,
-) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Query::into_inner), &state).await
-}
-
-/// `POST /sso/login`
-pub(super) async fn login_by_form(
-    request: HttpRequest,
-    login: Result<web::Form<Login>, actix_web::Error>,
-    state: web::Data<State>,
-) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Form::into_inner), &state).await
-}
-
-async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) -> HttpResponse {
-    match login {
-        Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
-        None => show(
-            state,
-            request,
-            Page::LinkExpired,
-            Denied::RequestMalformed.into(),
-        ),
-    }
-}
-
-/// A page whose URL contains a token: signs in and redirects to the same URL without the token.
-pub(super) async fn login_by_address(
-    request: HttpRequest,
-    state: web::Data<State>,
-) -> HttpResponse {
-    let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return show(
-            &state,
-            &request,
-            Page::NotAllowed,
-            Denied::RequestMalformed.into(),
-        );
-    };
-    let Some((token, next)) = state.gate.token_in(uri) else {
-        return show(&state, &request, Page::LinkExpired, Granted::NoToken.into());
-    };
-    sign_in(&state, &request, &token, local_path(&next)).await
-}
-
-async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
-        return show(
-            state,
-            request,
-            Page::LinkExpired,
-            Denied::RequestMalformed.into(),
-        );
-    };
-    let verdict = state.gate.sign_in(token, &subrequest).await;
-    let reason = match &verdict {
-        Ok(grant) => grant.reason(),
-        Err(rejection) => rejection.reason(),
-    };
-    state.metrics.count_sign_in(reason);
-    let admits = || state.logs_refusal_of(request);
-    match verdict {
-        Ok(grant) => {
-            let path = subrequest.path();
-            let signed_in = match grant.login() {
-                Some(login) => {
-                    let (user_id, method) = (login.user_id, login.method.as_str());
-                    tracing::info!(reason = reason.code(), user_id, method, path, "signed in");
-                    true
-                }
-                // A user who opens an old link and is still signed in may continue.
-                None => {
-                    if admits() {
-                        tracing::info!(reason = reason.code(), path, "token rejected");
-                    }
-                    is_signed_in(state, &subrequest).await
-                }
-            };
-            let cookies = grant.cookies();
-            let cookies = [&cookies.session, &cookies.token_deletion];
-            let mut response = match signed_in {
-                true => see_other(next),
-                false => show(state, request, Page::LinkExpired, reason),
-            };
-            for cookie in cookies.into_iter().flatten() {
-                append_cookie(&mut response, cookie);
-            }
-            response
-        }
-        Err(Rejection::SignInRequired(_)) => {
-            if admits() {
-                tracing::info!(reason = reason.code(), "token rejected");
-            }
-            show(state, request, Page::LinkExpired, reason)
-        }
-        Err(Rejection::Denial(denial)) => {
-            if admits() {
-                tracing::warn!(reason = reason.code(), "refused");
-            }
-            show(state, request, Page::of_denial(denial.reason()), reason)
-        }
-        Err(Rejection::Outage(outage)) => unavailable(state, request, outage),
-    }
-}
-
-async fn is_signed_in(state: &State, subrequest: &Subrequest<'_>) -> bool {
-    matches!(state.gate.has_living_session(subrequest).await, Ok(true))
 }
 
 /// `GET /sso/logout`, `POST /sso/logout`
