@@ -28,7 +28,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> Result<()
     match visitor.get(WHOAMI).await {
         Ok(answer) => anonymous_visit(report, settings.policy.gate.anonymous, &answer),
         Err(error) => {
-            report.note(format!("{url} cannot be reached from here: {error}"));
+            report.note(format!("{url} was not reached from here: {error}"));
             return Ok(());
         }
     }
@@ -43,17 +43,17 @@ fn anonymous_visit(report: &mut Report, anonymous: Anonymous, answer: &Answer) {
     let is_from_gate = answer.headers.contains_key(X_GATE_REASON);
     match (anonymous, is_from_gate) {
         (Anonymous::Require, true) => {
-            report.ok("the proxy asks the gate about unauthenticated requests");
+            report.ok("the proxy asks the gate about requests without a credential");
         }
         (Anonymous::Require, false) => report.fail(
-            "policy.anonymous is \"require\", but an unauthenticated request reaches Label Studio",
-            "let the proxy ask the gate about every request: include gate-check.conf in each \
-             location that passes requests to Label Studio, and disable the shortcut in \
-             gate-http.conf",
+            "policy.anonymous is \"require\", and a request without a credential reaches Label Studio",
+            "let the proxy ask the gate about every request: each location that passes requests \
+             to Label Studio includes gate-check.conf, and gate-http.conf does not take the \
+             short cut",
         ),
         (Anonymous::Pass, _) => {
             report.note(
-                "policy.anonymous is \"pass\": Label Studio decides about unauthenticated requests",
+                "policy.anonymous is \"pass\": Label Studio decides about requests without a credential",
             );
         }
     }
@@ -70,7 +70,7 @@ fn sign_up(report: &mut Report, answer: &Answer) {
              policy.anonymous = \"require\" here",
         );
     } else {
-        report.ok("signing up requires an invitation");
+        report.ok("nobody can sign up without an invitation");
     }
 }
 

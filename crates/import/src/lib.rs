@@ -12,14 +12,6 @@ use label_studio_gate::settings::{Setting, Settings};
 
 use self::python::{Assignment, Literal};
 
-/// Why a file cannot be imported: a line is not Python 3.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file} is not Python 3: see line {line}")]
-pub struct ImportError {
-    file: String,
-    line: usize,
-}
-
 /// Converts `source`, the text of the file `name`, to the gate's settings file.
 ///
 /// Environment variables in the file count as unset. The result is checked together with
@@ -28,16 +20,14 @@ pub struct ImportError {
 ///
 /// # Errors
 ///
-/// The file is not Python 3.
+/// The file and the line that is not Python 3.
 pub fn configuration(
     name: &str,
     source: &str,
     environment: &BTreeMap<String, String>,
-) -> Result<String, ImportError> {
-    let file = python::read(source).map_err(|error| ImportError {
-        file: name.to_owned(),
-        line: error.line,
-    })?;
+) -> Result<String, String> {
+    let file = python::read(source)
+        .map_err(|error| format!("{name} is not Python 3: see line {}", error.line))?;
     let recognized = recognize(&file.assignments);
     let mut text = format!(
         "# Settings of label-studio-gate, read from {name}. No Python was run, and environment\n\

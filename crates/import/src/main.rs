@@ -41,9 +41,7 @@ fn main() -> ExitCode {
     let source = std::fs::read_to_string(&arguments.settings);
     let configuration = source
         .map_err(|error| format!("{name}: {error}"))
-        .and_then(|source| {
-            configuration(&name, &source, &environment).map_err(|error| error.to_string())
-        });
+        .and_then(|source| configuration(&name, &source, &environment));
     match configuration {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,

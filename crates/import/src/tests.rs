@@ -69,7 +69,7 @@ create_users = true  # SSO_AUTO_CREATE_USERS, line 16; only under a condition th
 #   line 16: SSO_AUTO_CREATE_USERS
 
 # What the gate says about these settings:
-#   external.secret: is shorter than 32 bytes, the least for HS256 (RFC 7518 §3.2): such a secret can be guessed from one token (set in JWT_SSO_SECRET)
+#   external.secret: is shorter than 32 bytes, the minimum for HS256 (RFC 7518 §3.2): a short secret can be guessed from one token (set in JWT_SSO_SECRET)
 "#
     );
     assert!(!text.contains("too-short"));
