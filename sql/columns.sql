@@ -1,6 +1,8 @@
--- Who: Schema (src/postgres/schema.rs), once after the start.
--- Returns: the columns of the tables that a sign-up writes, whether each may be left out, and whether the role may write it (where it is left
--- out: whether the role may use what fills it). Django leaves no defaults in the database, and a later Label Studio may ask for more.
+-- Used by: Schema (src/postgres/schema.rs), once after startup.
+-- Returns: the columns of the tables that a sign-up writes; whether each may be left out; whether
+-- the role may write it; and, for a column that is left out, whether the role may use the sequence
+-- that fills it. Django leaves no defaults in the database, and a later Label Studio may require
+-- further columns.
 SELECT relation.name AS relation,
        attribute.attname::text AS name,
        NOT attribute.attnotnull OR attribute.atthasdef OR attribute.attidentity <> '' AS may_be_left_out,

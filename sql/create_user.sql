@@ -1,12 +1,16 @@
--- Who: UserDirectory (src/postgres/users.rs), for somebody whom methods 1 and 3 vouch for and who has no account.
--- Does, all or nothing, what a sign-up of Label Studio does (label_studio/users/functions/common.py): the user, in the first organization and
--- as its member, with an API token, without which Label Studio's account page fails. The password is unusable as Django writes it
--- (django/contrib/auth/hashers.py, make_password): no form lets anybody in with it.
--- Returns: whether there is an organization to be in. Two first requests make one user: the second meets the unique address.
+-- Used by: UserDirectory (src/postgres/users.rs), for a user of methods 1 and 3 without an account.
+-- Does what a sign-up of Label Studio does (label_studio/users/functions/common.py), all or
+-- nothing: creates the user in the first organization, the membership, and an API token, without
+-- which Label Studio's account page fails. The password is unusable in Django's format
+-- (django/contrib/auth/hashers.py, make_password), so no form accepts it.
+-- Returns: whether there is an organization to join, and whether an account was created. Two
+-- concurrent first requests create one user: the second conflicts with the unique address.
 --
--- $1: e-mail address with its ASCII letters in lower case, $2: user name, $3: first name, $4: last name.
--- Where the comments "further" stand, the gate puts columns that only some versions of Label Studio have (src/postgres/schema.rs).
--- gen_random_uuid() draws from Postgres' strong random source; two hold 244 random bits.
+-- $1: email address with its ASCII letters in lower case, $2: username, $3: first name,
+-- $4: last name.
+-- The gate replaces the comments "further" with columns that only some versions of Label Studio
+-- have (src/postgres/accounts.rs). gen_random_uuid() uses Postgres's strong random source; two
+-- UUIDs hold 244 random bits.
 WITH home AS (
     SELECT min(id) AS id FROM organization
 ), person AS (

@@ -1,7 +1,9 @@
--- The gate's own tables, made by "label-studio-gate migrate". Twice is the same as once. Label Studio's tables are not touched.
+-- Used by: "label-studio-gate migrate", to create the gate's own tables. It is idempotent and does
+-- not touch Label Studio's tables.
 CREATE SCHEMA IF NOT EXISTS label_studio_gate;
 
--- token.use = "once": which tokens have opened a session. The fingerprint is a SHA-256, the peer's address is stored as one.
+-- token.use = "once": the tokens that have opened a session. The fingerprint and the peer's address
+-- (client) are stored as SHA-256.
 CREATE TABLE IF NOT EXISTS label_studio_gate.used_token (
     fingerprint bytea PRIMARY KEY,
     client bytea NOT NULL,
@@ -10,13 +12,13 @@ CREATE TABLE IF NOT EXISTS label_studio_gate.used_token (
 );
 CREATE INDEX IF NOT EXISTS used_token_expires_at ON label_studio_gate.used_token (expires_at);
 
--- Up to when what was issued to a user, tokens and sessions, is revoked (POST /api/sso/revoke).
+-- The time up to which the tokens and sessions of a user are revoked (POST /api/sso/revoke).
 CREATE TABLE IF NOT EXISTS label_studio_gate.revocation (
     user_id integer PRIMARY KEY,
     revoked_at timestamptz NOT NULL
 );
 
--- Sessions that were signed cookies and have ended, by a SHA-256 of what tells one from another.
+-- Ended sessions that were signed cookies, by a SHA-256 of what identifies a session.
 CREATE TABLE IF NOT EXISTS label_studio_gate.ended_session (
     mark bytea PRIMARY KEY,
     ended_at timestamptz NOT NULL,

@@ -1,6 +1,6 @@
--- Who: Schema (src/postgres/schema.rs), where Label Studio has jwt_auth (since 1.17).
--- Returns: whether an organization without a row in jwt_auth_jwtsettings has legacy tokens off and JWT tokens on (since 1.22).
--- It shows nowhere but in the list of migrations.
+-- Used by: Schema (src/postgres/schema.rs), if Label Studio has jwt_auth (since 1.17).
+-- Returns: whether an organization without a row in jwt_auth_jwtsettings has legacy tokens disabled
+-- and JWT tokens enabled (since 1.22). Only the list of migrations tells.
 SELECT EXISTS (
            SELECT
              FROM django_migrations

@@ -1,4 +1,6 @@
--- Who: SessionStore (src/postgres/sessions.rs), before record_login.sql in the same transaction.
--- Does: lets one login at a time into the place $1, which a session's key begins with. A statement of its own, because each sees what was
--- committed before it began.
+-- Used by: SessionStore (src/postgres/sessions.rs), before record_login.sql in the same
+-- transaction.
+-- Takes a lock on $1, the prefix of a session's key, so that logins with the same prefix run one
+-- after another. It is a statement of its own because each statement sees only what was committed
+-- before it began.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0))

@@ -1,5 +1,5 @@
--- Who: SessionStore (src/postgres/sessions.rs), at the end of a session that is a signed cookie.
--- Does: notes when the session with the mark $1 ended, until $3.
+-- Used by: SessionStore (src/postgres/sessions.rs), when a session in a signed cookie ends.
+-- Records that the session with the mark $1 ended at $2. The row may be deleted after $3.
 INSERT INTO label_studio_gate.ended_session AS known (mark, ended_at, expires_at)
 VALUES ($1, $2, $3)
     ON CONFLICT (mark) DO UPDATE

@@ -1,6 +1,7 @@
--- Who: ApiTokens (src/postgres/tokens.rs), for "Authorization: Bearer …" at the token route; Label Studio 1.17 and later.
--- Returns: the user, and whether the token with the id $2 was revoked. A token that stands in no table is not revoked: simplejwt asks
--- the blacklist alone.
+-- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Bearer …" at the token route,
+-- with Label Studio 1.17 and later.
+-- Returns: the user, and whether the token with the ID $2 is revoked. A token that is in no table
+-- is not revoked, because simplejwt checks only the blacklist.
 --
 -- $3, $4: see owner_of_key.sql.
 SELECT owner.id,

@@ -1,10 +1,12 @@
--- Who: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route; Label Studio 1.17 and later.
--- Returns: every token between $1 and $2 with its owner: those that share the first characters of the one presented. The whole keys are
--- compared in the gate, in constant time; the operators are those of the index authtoken_token_key_…_like.
+-- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route,
+-- with Label Studio 1.17 and later.
+-- Returns: every token between $1 and $2 with its owner, that is, those that share the first
+-- characters of the presented one. The gate compares the whole keys in constant time. The operators
+-- are those of the index authtoken_token_key_…_like.
 --
--- $3, $4: what a missing row of jwt_auth_jwtsettings means for legacy tokens and for JWT tokens, which differs by version.
--- A user without an active organization passes Label Studio's own check (jwt_auth/auth.py, TokenAuthenticationPhaseout).
--- For "absent" see parts/user.sql.
+-- $3, $4: what a missing row of jwt_auth_jwtsettings means for legacy tokens and for JWT tokens,
+-- which differs by version. A user without an active organization passes Label Studio's own check
+-- (jwt_auth/auth.py, TokenAuthenticationPhaseout). For "absent" see parts/user.sql.
 SELECT token.key,
        owner.id,
        owner.is_active AND NOT owner.is_deleted AS is_active,

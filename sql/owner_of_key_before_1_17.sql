@@ -1,6 +1,6 @@
--- Who: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route; Label Studio before 1.17, where legacy
--- tokens are the only ones and cannot be switched off.
--- Returns: as owner_of_key.sql. $3 and $4 are what it returns for the two switches.
+-- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route,
+-- with Label Studio before 1.17, where legacy tokens are the only ones and cannot be disabled.
+-- Returns: the same as owner_of_key.sql. $3 and $4 are the values of the two switches.
 SELECT token.key,
        owner.id,
        owner.is_active AND NOT owner.is_deleted AS is_active,

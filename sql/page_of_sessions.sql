@@ -1,5 +1,6 @@
--- Who: SessionStore (src/postgres/sessions.rs), to find the sessions of one user.
--- Returns: some sessions that have not expired, behind the key $1. Whose they are stands in their data, which is signed and often compressed.
+-- Used by: SessionStore (src/postgres/sessions.rs), to find the sessions of one user.
+-- Returns: up to 500 live sessions with keys after $1. The owner of a session is recorded only in
+-- its data, which is signed and often compressed, so Postgres cannot filter by user.
 SELECT session_key, session_data
   FROM django_session
  WHERE session_key > $1

@@ -1,7 +1,8 @@
--- Who: purge (src/postgres/purge.rs).
--- Does: deletes some sessions that have expired, unless another gate is at it: the lock lasts as long as the statement. Label Studio never
--- deletes any, and with sessions in the database it leaves one for each request without a cookie.
--- Returns: how many; NULL where another gate is at it.
+-- Used by: purge (src/postgres/purge.rs).
+-- Deletes a batch of expired sessions, unless another gate is deleting: the lock lasts as long as
+-- the statement. Label Studio never deletes expired sessions, and with sessions in the database it
+-- creates one for each request without a cookie.
+-- Returns: the number of deleted sessions, or NULL if another gate is deleting.
 WITH turn AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(hashtext('label-studio-gate purge')) AS ours
 ), expired AS (

@@ -1,5 +1,6 @@
--- Who: doctor (src/doctor.rs).
--- Returns: sessions that Label Studio or the gate wrote, by which it can be told whether both have the same SECRET_KEY.
+-- Used by: doctor (src/doctor/database.rs).
+-- Returns: the data of recent sessions, whose signatures show whether Label Studio and the gate
+-- have the same SECRET_KEY.
 SELECT session_data
   FROM django_session
  WHERE expire_date > $1

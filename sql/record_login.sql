@@ -1,9 +1,13 @@
--- Who: SessionStore (src/postgres/sessions.rs), for a login with the session engine "db", after lock_place.sql in one transaction.
--- Does, all or nothing: looks at the user's row once more, inserts the session, sets last_login, deletes the session that ends.
--- Returns: whether the user's row is still the one that the session was made for, and the session that was there already, if one was.
+-- Used by: SessionStore (src/postgres/sessions.rs), for a login with the session engine "db", after
+-- lock_place.sql in the same transaction.
+-- Checks the user's row again, inserts the session, sets last_login and deletes the session that is
+-- replaced, all or nothing.
+-- Returns: whether the user's row is still the one that the session was made for, and the existing
+-- session, if there is one.
 --
--- Many requests may bring the same credential at once. Their keys begin alike ($4 to $5), and the lock lets one of them look at a time: the
--- first inserts its row, the others find it and write nothing.
+-- Parallel requests may carry the same credential. Their session keys share a prefix ($4 to $5),
+-- and the lock admits one of them at a time: the first inserts its row, the others find it and
+-- write nothing.
 WITH account AS (
     SELECT account.id
       FROM (VALUES (false)) AS absent (is_deleted)

@@ -1,8 +1,10 @@
--- Who: SessionStore (src/postgres/sessions.rs), for a login with the session engine "signed_cookies".
--- Does: looks at the user's row once more and sets last_login. The session itself is the cookie.
+-- Used by: SessionStore (src/postgres/sessions.rs), for a login with the session engine
+-- "signed_cookies".
+-- Checks the user's row again and sets last_login. The session itself is the cookie.
 -- Returns: whether the user's row is still the one that the session was made for.
 --
--- A page loads with many requests, each of which may bring the token: what was written in the last ten seconds is not written again.
+-- A page loads with many requests that may all carry the token, so last_login is written at most
+-- once in ten seconds.
 WITH account AS (
     SELECT account.id
       FROM (VALUES (false)) AS absent (is_deleted)

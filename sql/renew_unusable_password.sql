@@ -1,6 +1,7 @@
--- Who: UserDirectory (src/postgres/users.rs), to end the sessions of a user where they are signed cookies.
--- Does: gives an unusable password another suffix; a password that somebody can use is left alone.
--- Returns: a row if it did.
+-- Used by: UserDirectory (src/postgres/users.rs), to end the sessions of a user if sessions are
+-- signed cookies.
+-- Replaces the suffix of an unusable password. A usable password is left alone.
+-- Returns: a row if the password was replaced.
 UPDATE htx_user
    SET password = '!' || left(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 40)
  WHERE id = $1

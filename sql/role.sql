@@ -1,13 +1,18 @@
--- The least that the gate needs: grants by column, for one role.
+-- Creates the gate's role and grants it the least privileges that it needs, by column.
 --
--- The owner of Label Studio's tables runs it, after Label Studio has migrated, and again after each upgrade of Label Studio:
+-- Run it as the owner of Label Studio's tables, after Label Studio has migrated, and again after
+-- each upgrade of Label Studio:
 --
---     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate [-v create_users=on] [-v revoke=on] -f sql/role.sql
+--     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate -f sql/role.sql
 --     psql "$OWNER_DATABASE_URL" -c "ALTER ROLE label_studio_gate LOGIN PASSWORD '…'"
 --
+-- Options (-v revoke=on, -v create_users=on):
+--
 -- revoke: for POST /api/sso/revoke with signed cookies, which writes the password column.
--- create_users: for external.create_users, client_session.create_users and token_issue.create_users.
--- Twice is the same as once; what was granted once stays granted. Tables and columns that this version of Label Studio does not have are passed over.
+-- create_users: for external.create_users, client_session.create_users and
+-- token_issue.create_users.
+-- It is idempotent and never withdraws a grant. Tables and columns that this version of Label
+-- Studio does not have are skipped.
 
 \set ON_ERROR_STOP on
 \if :{?role}
@@ -33,26 +38,27 @@ SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), :'role')
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), :'role')
 \gexec
 
--- One line a table and right; the columns are those that the statements beside this file name.
+-- One line per table and privilege. The columns are those that the statements in this directory
+-- use.
 WITH wanted (relation, privilege, columns) AS (
     VALUES
-        -- who it is, and whether they may come in; the password column ties a session to the password
+        -- identity and status of users; the password column ties a session to the password
         ('htx_user', 'SELECT', ARRAY['id', 'email', 'password', 'is_active', 'is_deleted', 'is_staff', 'is_superuser',
                                      'active_organization_id', 'last_login', 'username', 'first_name', 'last_name']),
         ('htx_user', 'UPDATE', ARRAY['last_login', 'first_name', 'last_name']),
         ('organizations_organizationmember', 'SELECT', ARRAY['user_id', 'organization_id', 'deleted_at']),
-        -- how long sessions last
+        -- lifetime of sessions
         ('session_policy_sessiontimeoutpolicy', 'SELECT', ARRAY['organization_id', 'max_session_age']),
         -- sessions
         ('django_session', 'SELECT', ARRAY['session_key', 'session_data', 'expire_date']),
         ('django_session', 'INSERT', ARRAY['session_key', 'session_data', 'expire_date']),
         ('django_session', 'UPDATE', ARRAY['session_data', 'expire_date']),
-        -- who may have tokens issued
+        -- API tokens, for callers of the token route
         ('authtoken_token', 'SELECT', ARRAY['key', 'user_id']),
         ('jwt_auth_jwtsettings', 'SELECT', ARRAY['organization_id', 'api_tokens_enabled', 'legacy_api_tokens_enabled']),
         ('token_blacklist_outstandingtoken', 'SELECT', ARRAY['id', 'jti']),
         ('token_blacklist_blacklistedtoken', 'SELECT', ARRAY['token_id']),
-        -- which version of Label Studio it is
+        -- version of Label Studio
         ('django_migrations', 'SELECT', ARRAY['app', 'name'])
      UNION ALL
     SELECT relation, privilege, columns
@@ -85,12 +91,12 @@ SELECT format('GRANT %s (%s) ON %I TO %I', privilege, columns, relation, :'role'
  ORDER BY relation, privilege
 \gexec
 
--- Label Studio before 1.14 made its keys with sequences that have rights of their own.
+-- Label Studio before 1.14 fills primary keys from sequences, which have privileges of their own.
 SELECT format('GRANT USAGE ON SEQUENCE %s TO %I', pg_get_serial_sequence(relation, 'id'), :'role')
   FROM (VALUES ('htx_user'), ('organizations_organizationmember')) AS filled (relation)
  WHERE :'create_users'::boolean
 \gexec
 
--- Rows cannot be deleted by column.
+-- DELETE cannot be granted by column.
 SELECT format('GRANT DELETE ON django_session TO %I', :'role')
 \gexec

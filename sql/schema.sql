@@ -1,5 +1,5 @@
--- Who: Schema (src/postgres/schema.rs), once after the start.
--- Returns: which tables there are. The catalogue can be read without a grant.
+-- Used by: Schema (src/postgres/schema.rs), once after startup.
+-- Returns: which tables exist. Reading the catalog needs no grant.
 SELECT to_regclass('htx_user') IS NOT NULL
        AND to_regclass('organizations_organizationmember') IS NOT NULL
        AND to_regclass('authtoken_token') IS NOT NULL

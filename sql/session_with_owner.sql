@@ -1,5 +1,7 @@
--- Who: Recent (src/postgres/recent.rs), for a session of which it is remembered whose it was: session and user in one round trip.
--- Returns: the session's data, unless it has expired, and the user $3, NULL where there is none.
+-- Used by: Recent (src/postgres/recent.rs), for a session whose owner is remembered, to read
+-- session and user in one round trip.
+-- Returns: the data of the session, unless it has expired, and the user $3, or NULL if there is no
+-- such user.
 WITH found AS (
     SELECT $3::integer AS id
 ), owner AS (

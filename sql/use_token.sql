@@ -1,7 +1,9 @@
--- Who: SessionStore (src/postgres/sessions.rs), with token.use = "once".
--- Does: notes the first use of a token, and forgets some that have expired: they cannot be used again anyway.
--- Returns: whether this use is the first, or one of those that a page makes at the same moment.
--- $1: fingerprint, $2: digest of the client's address, $3: seconds in which such uses may come, $4: when it may be forgotten.
+-- Used by: SessionStore (src/postgres/sessions.rs), with token.use = "once".
+-- Records the first use of a token, and deletes some expired tokens, which cannot be used again.
+-- Returns: whether this use is the first, or falls into the grace period for a page's parallel
+-- requests.
+-- $1: fingerprint, $2: digest of the peer's address, $3: grace period in seconds,
+-- $4: when the row may be deleted.
 WITH forgotten AS (
     DELETE FROM label_studio_gate.used_token
      WHERE fingerprint IN (

@@ -1,9 +1,11 @@
--- Who: UserDirectory (src/postgres/users.rs), for a token to be issued, and for methods 1 and 3.
--- Returns: the user with exactly this e-mail address; else the one whose address differs in the case of ASCII letters alone, if there is
--- only one. The collation "C" keeps lower() from folding what the database's locale folds: U+0130 to i, the Kelvin sign to k.
+-- Used by: UserDirectory (src/postgres/users.rs), for issuing a token, and for methods 1 and 3.
+-- Returns: the user with exactly this email address; otherwise the user whose address differs only
+-- in the case of ASCII letters, if there is only one. The collation "C" keeps lower() from folding
+-- what the database's locale folds: U+0130 to i, the Kelvin sign to k.
 --
--- The column is unique with regard to case, and Label Studio stores what POST /api/users was given, so two users may differ in case.
--- The scan without an index is a plan's branch that runs only where the exact address is not found.
+-- The column is unique but case-sensitive, and Label Studio stores the address of POST /api/users
+-- unchanged, so two addresses may differ only in case. The scan without an index runs only if the
+-- exact address is not found.
 WITH exact AS (
     SELECT id FROM htx_user WHERE email = $1
 ), folded AS (

@@ -1,4 +1,4 @@
--- Who: UserDirectory (src/postgres/users.rs), for a token that names the user by primary key.
+-- Used by: UserDirectory (src/postgres/users.rs), for a token that names the user by primary key.
 -- Returns: the user, if there is one.
 WITH found AS (
     SELECT $1::integer AS id

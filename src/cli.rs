@@ -1,4 +1,7 @@
-//! The commands. Exit 0: well; 1: not well; 64: bad usage or settings (`EX_USAGE` of `sysexits.h`).
+//! The command line: parses arguments, loads the settings and runs a command.
+//!
+//! Exit status: 0 for success, 1 for failure, 64 for wrong usage or settings (`EX_USAGE` of
+//! `sysexits.h`). This module and `commands` turn errors into text.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,17 +15,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 use crate::settings::{LogFormat, SettingErrors, Settings};
-use crate::startup::{self, Application};
+use crate::startup::{self, Application, ServiceError};
 use crate::telemetry::{self, LogOutput, Losses};
 
-/// Bad usage or settings.
+/// Wrong usage or settings.
 const USAGE: u8 = 64;
 
 /// Single sign-on for an unmodified Label Studio, behind nginx's auth_request.
 #[derive(Debug, Parser)]
 #[command(name = "label-studio-gate", version, about, max_term_width = 100)]
 struct Arguments {
-    /// Settings file (TOML). Environment variables go over it.
+    /// Settings file (TOML). Environment variables take precedence.
     #[arg(long, short, global = true, env = "GATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -33,52 +36,53 @@ struct Arguments {
 enum Command {
     #[command(flatten)]
     Configured(Configured),
-    /// Read the settings, name everything that is wrong, and show what is in force
+    /// Check the settings: report every error, or show the values in force
     CheckConfig {
         /// Moved to the program label-studio-gate-import
         #[arg(long, value_name = "FILE", hide = true)]
         from_django: Option<PathBuf>,
     },
-    /// Print completions for a shell
+    /// Print a completion script
     Completions {
-        /// Which one
+        /// Shell to complete in
         shell: Shell,
     },
-    /// Print the manual page, for man -l -
+    /// Print the manual page; view it with man -l -
     Man,
 }
 
-/// The commands that need settings which are usable.
+/// The commands that need valid settings.
 #[derive(Debug, Subcommand)]
 enum Configured {
-    /// Answer the proxy (default)
+    /// Run the service (default)
     Serve,
-    /// Tell what stands between this configuration and a working login
+    /// Check everything that a login needs, and say how to fix what is wrong
     Doctor,
-    /// Make the gate's own tables (token.use = "once"); as a role that may create a schema
+    /// Create the gate's own tables, needed by token.use = "once"; connect as a role that may
+    /// create a schema
     Migrate {
-        /// The role that the service runs as: it gets the rights to them
+        /// Role of the service, which is granted access to the tables
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
     },
-    /// Delete expired sessions from the database, in small batches
+    /// Delete expired sessions from the database in small batches
     Purge,
-    /// Issue a token for a user, to try
+    /// Issue a token for a user, to try a login
     Token {
-        /// The user's e-mail address in Label Studio
+        /// Email address of the user in Label Studio
         #[arg(long)]
         email: String,
     },
-    /// Tell why a token would be accepted or not
+    /// Tell whether a token would be accepted, and why
     Inspect {
-        /// The token; `-` reads it from standard input, which keeps it out of the list of processes
+        /// The token; `-` reads it from standard input, which keeps it out of the process list
         token: String,
     },
-    /// Ask the running service whether it is ready
+    /// Check whether the running service is ready
     Healthcheck,
 }
 
-/// Why a command did not end well.
+/// Why a command failed.
 enum Failure {
     Settings(SettingErrors),
     Usage(String),
@@ -91,7 +95,7 @@ impl From<String> for Failure {
     }
 }
 
-/// Runs the command that the arguments name.
+/// Runs the command in the arguments.
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -104,9 +108,7 @@ pub fn run() -> ExitCode {
     match run_command(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Settings(errors)) => {
-            complain(&format!(
-                "label-studio-gate: the settings are not usable\n{errors}"
-            ));
+            complain(&format!("label-studio-gate: invalid settings\n{errors}"));
             ExitCode::from(USAGE)
         }
         Err(Failure::Usage(why)) => {
@@ -169,10 +171,10 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
     }
 }
 
-/// The importer is a program of its own, so that the service contains no parser of Python.
+/// The importer is a separate program, so the service contains no Python parser.
 fn moved_importer(file: &Path) -> String {
     format!(
-        "--from-django has moved to a program of its own: label-studio-gate-import {}",
+        "--from-django has moved to a separate program; run label-studio-gate-import {}",
         file.display()
     )
 }
@@ -201,7 +203,7 @@ fn start_log(settings: &Settings) -> LogOutput {
     let output = LogOutput::new(std::io::stderr());
     let writer = output.writer();
     let subscriber = telemetry::subscriber(format, filter, move || writer.clone());
-    // It fails only where one is installed already, and then that one is used.
+    // Fails only if a subscriber is already installed, which is used then.
     let _ = tracing::subscriber::set_global_default(subscriber);
     output
 }
@@ -210,18 +212,20 @@ fn serve(settings: Settings, losses: Losses) -> Result<(), String> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
-    actix_web::rt::System::new().block_on(async {
-        let application = Application::build(settings).await?;
-        application.report_losses(losses);
-        application.run_until_stopped().await
-    })
+    actix_web::rt::System::new()
+        .block_on(async {
+            let application = Application::build(settings).await?;
+            application.report_losses(losses);
+            application.run_until_stopped().await
+        })
+        .map_err(|error: ServiceError| error.to_string())
 }
 
 fn on_one_thread<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("cannot start: {error}"))?
+        .map_err(|error| format!("cannot start the runtime: {error}"))?
         .block_on(work)
 }
 
@@ -234,7 +238,7 @@ fn read_token(token: String) -> Result<String, String> {
         .map_err(|error| format!("cannot read the token from standard input: {error}"))
 }
 
-/// To standard output. A reader that has gone away is no fault of ours.
+/// Prints to standard output. A closed pipe is not an error.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }

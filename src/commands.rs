@@ -1,4 +1,4 @@
-//! The commands that look, and do not serve.
+//! The commands other than `serve`. Each returns the text to print, or why it failed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -12,68 +12,73 @@ use crate::gate::issue::IssueError;
 use crate::settings::Settings;
 use crate::startup::{self, Backend, Serving, SystemClock};
 
-/// `doctor`: what stands between this configuration and a working login.
+fn connect(settings: &Settings) -> Result<Backend, String> {
+    Backend::connect(settings).map_err(|error| error.to_string())
+}
+
+/// `doctor`: checks everything that a login needs.
 pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {
-    let backend = Backend::connect(settings)?;
+    let backend = connect(settings)?;
     doctor::examine(settings, &backend.postgres, SystemClock.now()).await
 }
 
-/// `migrate`: makes the gate's own tables.
+/// `migrate`: creates the gate's own tables.
 pub(crate) async fn migrate(settings: &Settings, role: Option<&str>) -> Result<String, String> {
-    let backend = Backend::connect(settings)?;
-    let failed = |_| "the tables were not made: see the log line above".to_owned();
+    let backend = connect(settings)?;
+    let failed = |_| "could not create the tables: see the log line above".to_owned();
     backend.postgres.migrate(role).await.map_err(failed)?;
-    Ok("the gate's own tables are there".to_owned())
+    Ok("the gate's own tables exist".to_owned())
 }
 
 /// `purge`: deletes expired sessions.
 pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
-    let backend = Backend::connect(settings)?;
+    let backend = connect(settings)?;
     match backend.postgres.purge().await {
         Ok(Some(sessions)) => Ok(format!("deleted {sessions} expired sessions")),
-        Ok(None) => Ok("another gate deletes expired sessions".to_owned()),
-        Err(outage) => Err(format!("expired sessions were not deleted: {outage}")),
+        Ok(None) => Ok("another gate is deleting expired sessions".to_owned()),
+        Err(outage) => Err(format!("could not delete expired sessions: {outage}")),
     }
 }
 
-/// `token`: issues a token for a user, as the token route would for an administrator.
+/// `token`: issues a token for a user, as the token route does for an administrator.
 pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<String, String> {
-    let backend = Backend::connect(settings)?;
+    let backend = connect(settings)?;
     let issuer = startup::issuer(settings, &backend, Arc::new(SystemClock));
     match issuer.issue_as_operator(email).await {
         Ok(issued) => Ok(issued.token),
         Err(IssueError::User(reason)) => Err(format!("{email}: {}", reason.explanation())),
-        Err(error) => Err(format!("no token was issued: {error:?}")),
+        Err(error) => Err(format!("could not issue a token: {error:?}")),
     }
 }
 
-/// `inspect`: tells why a token would be accepted or not.
+/// `inspect`: tells whether a token would be accepted, and why.
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
-    let backend = Backend::connect(settings)?;
+    let backend = connect(settings)?;
     let clock = Arc::new(SystemClock);
-    let gate = startup::gate(settings, &backend, clock, Serving::No)?;
+    let gate =
+        startup::gate(settings, &backend, clock, Serving::No).map_err(|error| error.to_string())?;
     match gate.inspect(token).await {
         Ok(Inspected::Known { user, method }) => Ok(format!(
-            "accepted ({}): it logs in user {} ({})",
+            "accepted ({}): logs in user {} ({})",
             method.as_str(),
             user.id(),
             user.email()
         )),
         Ok(Inspected::New { method }) => Ok(format!(
-            "accepted ({}): an account is created for its user, who has none yet",
+            "accepted ({}): creates an account, because the user has none yet",
             method.as_str()
         )),
         Ok(Inspected::Refused(reason)) => {
             Err(format!("{}: {}", reason.code(), reason.explanation()))
         }
-        Err(outage) => Err(format!("cannot decide: {outage}")),
+        Err(outage) => Err(format!("cannot check the token: {outage}")),
     }
 }
 
 /// `healthcheck`: asks the service at `address` whether it is ready.
 pub(crate) fn healthcheck(address: SocketAddr, limit: Duration) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{address}: {error}");
-    // A service that listens everywhere is asked where it can be reached.
+    // An unspecified address (0.0.0.0, ::) is no destination; use the loopback address.
     let target = match address.ip() {
         ip if !ip.is_unspecified() => address,
         std::net::IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, address.port()).into(),
@@ -94,6 +99,6 @@ pub(crate) fn healthcheck(address: SocketAddr, limit: Duration) -> Result<(), St
     if status.split(' ').nth(1) == Some("200") {
         Ok(())
     } else {
-        Err(format!("{address} answers: {status}"))
+        Err(format!("{address} is not ready: {status}"))
     }
 }

@@ -1,4 +1,5 @@
-//! Requests that the service itself makes: to key servers and to the client's API. Each is bounded in time, in size and in where it may lead.
+//! HTTP requests that the service makes: to key servers and to the host application's API. Each has
+//! limits on time, response size and redirects.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::trust::{self, TrustError};
 
-/// What a request may take and do.
+/// Limits of a request.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// From the beginning of the connection to the end of the answer.
+    /// Time limit from connecting to the end of the response.
     pub timeout: Duration,
-    /// Bytes of the answer.
+    /// Maximum size of the response body, in bytes.
     pub max_bytes: usize,
-    /// How many redirects are followed.
+    /// Maximum number of redirects to follow.
     pub redirects: usize,
     /// Whether plain HTTP is allowed.
     pub allow_http: bool,
@@ -26,33 +27,33 @@ pub struct Limits {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Makes requests.
+/// An HTTP client with limits.
 pub struct HttpClient {
     client: Client,
     max_bytes: usize,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 pub struct Answer {
-    /// The status.
+    /// Status code.
     pub status: StatusCode,
-    /// The headers.
+    /// Headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer. Never tells the address's user and password.
+/// Why there is no response. The text never contains the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// Out of reach, too slow, or not allowed.
+    /// The server is unreachable or too slow, or the URL is not allowed.
     #[error("{0}")]
     Failed(String),
-    /// A redirect that is not followed.
+    /// A redirect that the limits do not allow.
     #[error("{0}")]
     Redirected(String),
-    /// More than is read.
-    #[error("the answer is longer than {0} bytes")]
+    /// The response exceeds the size limit.
+    #[error("the response is longer than {0} bytes")]
     TooLong(usize),
 }
 
@@ -75,7 +76,7 @@ impl From<reqwest::Error> for NoAnswer {
 }
 
 impl HttpClient {
-    /// Requests within `limits`. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), as everywhere.
+    /// A client with `limits`. It uses the proxies in the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub fn new(limits: &Limits) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -98,7 +99,7 @@ impl HttpClient {
         })
     }
 
-    /// GET, with those headers.
+    /// Sends a GET request and reads the whole response.
     pub async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, NoAnswer> {
         let mut response = self.client.get(url).headers(headers).send().await?;
         let status = response.status();

@@ -1,4 +1,4 @@
-//! Arguments → telemetry → settings → application.
+//! The `label-studio-gate` program; [`label_studio_gate::cli`] implements it.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
-//! Counts, for `/metrics`.
+//! Counters for `/metrics`.
 //!
-//! Every counter of the check exists from the start and is found by its place: counting a request takes no lock and no look-up.
+//! The counters of the check are created at startup and indexed by reason, so counting a request
+//! takes neither a lock nor a lookup.
 
 use std::fmt::Write as _;
 
@@ -35,7 +36,7 @@ struct StatusLabel {
 }
 
 impl Metrics {
-    /// Counters at zero. `started` is the start of the process, in seconds since the epoch.
+    /// Counters at zero. `started` is the start time of the process, in seconds since the epoch.
     pub fn new(started: f64) -> Self {
         let mut registry = Registry::with_prefix("label_studio_gate");
         let reasons = Family::<ReasonLabel, Counter>::default();
@@ -47,23 +48,23 @@ impl Metrics {
                 reasons.get_or_create(&label).clone()
             })
             .collect();
-        registry.register("checks", "Checks answered, by reason", reasons);
+        registry.register("checks", "Answered checks, by reason", reasons);
         let tokens = Family::default();
         registry.register(
             "token_requests",
-            "Requests to POST /api/sso/token, by status of the answer",
+            "Requests to POST /api/sso/token, by response status",
             tokens.clone(),
         );
         let sign_ins = Family::default();
         registry.register(
             "sign_ins",
-            "Requests to /sso/login and pages with a token in their address, by reason",
+            "Requests to /sso/login and to pages with a token in the URL, by reason",
             sign_ins.clone(),
         );
         let suppressed_lines = Counter::default();
         registry.register(
             "log_lines_suppressed",
-            "Refusals that were not logged, because their peer had filled its share of the log",
+            "Refusals not logged because the peer exceeded its log limit",
             suppressed_lines.clone(),
         );
         let lost_lines = Counter::default();
@@ -79,7 +80,7 @@ impl Metrics {
         );
         registry.register(
             "start_time_seconds",
-            "Start of the process, in seconds since the epoch",
+            "Start time of the process, in seconds since the epoch",
             ConstGauge::new(started),
         );
         Self {
@@ -92,36 +93,36 @@ impl Metrics {
         }
     }
 
-    /// One check was answered.
+    /// Counts an answered check.
     pub fn count_check(&self, reason: Reason) {
         if let Some(counter) = self.checks.get(reason.index()) {
             counter.inc();
         }
     }
 
-    /// One sign-in was answered.
+    /// Counts an answered sign-in.
     pub fn count_sign_in(&self, reason: Reason) {
         let reason = reason.code();
         self.sign_ins.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// One request for a token was answered.
+    /// Counts an answered token request.
     pub fn count_token_request(&self, status: u16) {
         self.tokens.get_or_create(&StatusLabel { status }).inc();
     }
 
-    /// One refusal was not logged.
+    /// Counts a refusal that was not logged.
     pub fn count_suppressed_line(&self) {
         self.suppressed_lines.inc();
     }
 
-    /// So many log lines were lost.
+    /// Counts log lines that were lost.
     pub fn count_lost_lines(&self, lines: usize) {
         self.lost_lines
             .inc_by(u64::try_from(lines).unwrap_or(u64::MAX));
     }
 
-    /// All of it, as text.
+    /// All metrics in the OpenMetrics text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {

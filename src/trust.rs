@@ -1,4 +1,4 @@
-//! Whose certificates are believed, for every connection that the service opens.
+//! The trusted root certificates for every connection that the service opens.
 
 use std::path::{Path, PathBuf};
 
@@ -6,26 +6,26 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// Why nobody can be believed.
+/// Why there are no trusted certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file can't be used.
-    #[error("the certificates in {0} cannot be read: {1}")]
+    /// The file cannot be used.
+    #[error("cannot read the certificates in {0}: {1}")]
     File(PathBuf, String),
-    /// The system trusts nobody.
-    #[error("the system has no certificates to trust; name a file")]
+    /// The system has no root certificates.
+    #[error("the system has no root certificates: install them, or set a CA file")]
     NoRoots,
 }
 
-/// The certificates in `file` (PEM) or, without one, the system's.
+/// The certificates in `file` (PEM), or the system's if there is no file.
 pub fn roots(file: Option<&Path>) -> Result<RootCertStore, TrustError> {
     match file {
-        Some(file) => of_file(file),
-        None => of_the_system(),
+        Some(file) => from_file(file),
+        None => from_system(),
     }
 }
 
-fn of_file(file: &Path) -> Result<RootCertStore, TrustError> {
+fn from_file(file: &Path) -> Result<RootCertStore, TrustError> {
     let unusable = |error: String| TrustError::File(file.to_owned(), error);
     let mut roots = RootCertStore::empty();
     for certificate in
@@ -37,12 +37,12 @@ fn of_file(file: &Path) -> Result<RootCertStore, TrustError> {
             .map_err(|error| unusable(error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(unusable("it holds none".to_owned()));
+        return Err(unusable("it contains no certificate".to_owned()));
     }
     Ok(roots)
 }
 
-fn of_the_system() -> Result<RootCertStore, TrustError> {
+fn from_system() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);

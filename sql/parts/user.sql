@@ -1,9 +1,11 @@
--- The columns of a user, wherever a statement returns one: src/postgres/statement.rs puts this in the place of "/* the user found */".
--- "found" is a table expression of the statement, with the primary key of one user in its column id, or none.
+-- The columns of a user, for every statement that returns one. src/postgres/statement.rs inserts it
+-- for "/* the user found */". "found" is a table expression of the statement; its column id holds
+-- the primary key of one user, or it has no row.
 --
--- "absent" stands for columns that only some versions of Label Studio have: inside the subqueries an unqualified name means the table's
--- own column where there is one, and the outer constant where there is none. So one text serves every version, with grants by column.
--- The memberships stand in a subquery of their own, because an aggregate over an outer constant would belong to the outer query.
+-- "absent" supplies columns that only some versions of Label Studio have. Inside the subqueries, an
+-- unqualified name means the table's own column if it exists, and the outer constant otherwise. So
+-- one text serves every version, with grants by column. The memberships need a subquery of their
+-- own, because an aggregate over an outer constant would belong to the outer query.
 SELECT account.id,
        account.email,
        account.password,

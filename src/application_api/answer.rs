@@ -1,21 +1,22 @@
-//! What the API's answer means: somebody, nobody, or an outage.
+//! The meaning of the API's answer: a user, nobody, or an outage.
 
 use std::sync::Arc;
 
 use crate::gate::verify::Person;
 
-/// What an answer comes to.
+/// The meaning of an answer.
 ///
-/// A visitor chooses the cookie that is asked about. So what a cookie can bring about never counts as a failure of the API.
+/// The visitor chooses the cookie, so nothing that a cookie can cause counts as a failure of the
+/// API.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Somebody is signed in.
+    /// A user is signed in; these are the claims.
     Somebody(Person),
-    /// The API knows no such session, or does not take the cookie: 4xx (RFC 9110 §15.5).
+    /// The API does not know the session, or refuses the cookie: 4xx (RFC 9110 §15.5).
     Nobody,
-    /// It has answered with something that was not agreed on: no JSON object, a redirect.
+    /// The answer violates the contract, such as a redirect or a body that is not a JSON object.
     Unusable(String),
-    /// It says that it cannot answer: 408, 429, 5xx.
+    /// The API cannot answer: 408, 429, 5xx.
     Failed(String),
 }
 
@@ -24,12 +25,12 @@ impl Verdict {
     pub fn of(status: u16, body: &[u8]) -> Self {
         match status {
             200 => serde_json::from_slice(body).map_or_else(
-                |_| Self::Unusable("the answer is no JSON object".to_owned()),
+                |_| Self::Unusable("the response is not a JSON object".to_owned()),
                 |person| Self::Somebody(Arc::new(person)),
             ),
-            408 | 429 | 500.. => Self::Failed(format!("the answer is {status}")),
+            408 | 429 | 500.. => Self::Failed(format!("the response status is {status}")),
             400..500 => Self::Nobody,
-            _ => Self::Unusable(format!("the answer is {status}")),
+            _ => Self::Unusable(format!("the response status is {status}")),
         }
     }
 }
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_means_one_thing() {
+    fn every_status_has_one_meaning() {
         for status in 100..=999 {
             let verdict = Verdict::of(status, b"{}");
             let expected = match status {
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_object_is_somebody() {
+    fn only_an_object_names_a_user() {
         for body in [
             "",
             "[]",

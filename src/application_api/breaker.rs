@@ -1,35 +1,38 @@
-//! A circuit breaker: an API that has failed several times in a row is left alone for a while.
+//! A circuit breaker, which stops requests to an API that keeps failing.
 //!
-//! | state | what it means | how it ends |
+//! | state | meaning | transition |
 //! |---|---|---|
-//! | closed | every question is asked | [`TOLERATED`] failures in a row open it |
-//! | open | no question is asked | after [`PAUSE`] it is half-open |
-//! | half-open | one question is asked, and none until its answer is known or another [`PAUSE`] has passed | an answer closes it, a failure opens it |
+//! | closed | every request is sent | [`MAX_FAILURES`] consecutive failures open it |
+//! | open | no request is sent | after [`PAUSE`] it is half-open |
+//! | half-open | one trial request is sent | an answer closes it, a failure opens it |
+//!
+//! If the trial request has not finished after another [`PAUSE`], the next request is a trial too.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that open it.
-const TOLERATED: u32 = 5;
+/// Consecutive failures that open it.
+const MAX_FAILURES: u32 = 5;
 
 /// How long it stays open.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Counts failures.
+/// Counts failures and tells whether a request may be sent.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     failures: u32,
-    /// `None`: closed. A moment that has passed: half-open.
+    /// `None`: closed. In the past: half-open.
     open_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Whether to ask. The first to be told so while it is half-open makes the attempt, and it counts as open for everybody else.
+    /// Whether a request may be sent. While half-open, the first caller sends the trial request and
+    /// the breaker is open for the others.
     pub(super) fn allows(&self) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.open_until {
@@ -42,27 +45,27 @@ impl Breaker {
         }
     }
 
-    /// The API has answered, whatever it said.
+    /// Records an answer, whatever it says.
     pub(super) fn succeeded(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.open_until.is_some() {
-            tracing::info!("the client's API answers again");
+            tracing::info!("the host application's API answers again");
         }
         *state = State::default();
     }
 
-    /// The API has not answered, or has said that it cannot.
+    /// Records that the API did not answer, or said that it cannot.
     pub(super) fn failed(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.failures = state.failures.saturating_add(1);
-        if state.failures < TOLERATED {
+        if state.failures < MAX_FAILURES {
             return;
         }
         if state.open_until.is_none() {
             tracing::error!(
                 failures = state.failures,
                 pause_seconds = PAUSE.as_secs(),
-                "the client's API fails again and again: it is not asked for a while"
+                "the host application's API keeps failing: pausing requests to it"
             );
         }
         state.open_until = Some(Instant::now() + PAUSE);
@@ -74,16 +77,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn after_some_failures_it_pauses_and_then_lets_one_try() {
+    async fn opens_after_failures_and_allows_one_trial_after_the_pause() {
         let breaker = Breaker::default();
-        for _ in 0..TOLERATED {
+        for _ in 0..MAX_FAILURES {
             assert!(breaker.allows());
             breaker.failed();
         }
         assert!(!breaker.allows());
         tokio::time::advance(PAUSE).await;
-        assert!(breaker.allows(), "one may try");
-        assert!(!breaker.allows(), "and one alone");
+        assert!(breaker.allows(), "the trial request");
+        assert!(!breaker.allows(), "only one");
         breaker.failed();
         tokio::time::advance(PAUSE / 2).await;
         assert!(!breaker.allows());
@@ -96,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn a_success_between_failures_resets_the_count() {
         let breaker = Breaker::default();
-        for _ in 0..3 * TOLERATED {
+        for _ in 0..3 * MAX_FAILURES {
             breaker.failed();
             breaker.succeeded();
         }

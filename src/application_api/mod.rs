@@ -1,8 +1,11 @@
-//! Adapter: the API of the client's application, which says whose session a cookie names (method 3).
+//! Adapter: the host application's API, which tells whose session a cookie names (method 3).
 //!
-//! However many requests of a page arrive at once, one question is asked for a session; its answer is remembered for a while. An API that
-//! fails is left alone for some seconds, and everybody is told so at once. Whoever makes up cookies neither makes it fail in the eyes of the
-//! gate nor pushes out what is known of others.
+//! In: the value of the host application's session cookie. Out: the claims of the signed-in user,
+//! nothing if nobody is signed in, or an outage.
+//!
+//! - Parallel requests with the same cookie share one request to the API; its answer is cached.
+//! - After repeated failures the circuit breaker opens, and requests fail immediately.
+//! - Made-up cookies neither count as failures of the API nor evict the sessions of real users.
 
 mod answer;
 mod breaker;
@@ -12,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moka::future::Cache;
 use reqwest::Url;
-use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -23,28 +26,31 @@ use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, Person};
 use crate::http_client::{HttpClient, NoAnswer};
 
-/// By which the API knows that it is the gate who asks.
+/// Header with the secret that proves to the API that the gate is asking.
 const X_VERIFY_TOKEN: HeaderName = HeaderName::from_static("x-verify-token");
 
-/// How long "no such session" is remembered: somebody may sign in the next moment.
+/// How long "no such session" is cached. Short, because the user may sign in at any moment.
 const REFUSAL_TTL: Duration = Duration::from_secs(5);
 
-/// Questions at once. Whoever makes up cookies makes the gate ask; past this the answer is 503.
-const MOST_QUESTIONS: usize = 64;
+/// Maximum number of parallel requests to the API. Made-up cookies cause requests too; beyond the
+/// limit the answer is 503.
+const MAX_REQUESTS: usize = 64;
 
-/// Sessions that are remembered.
-const MOST_PEOPLE: u64 = 100_000;
+/// Maximum number of cached sessions.
+const MAX_PEOPLE: u64 = 100_000;
 
-/// Cookies that are remembered to name no session. Anybody can make up more.
-const MOST_REFUSALS: u64 = 20_000;
+/// Maximum number of cached refusals. They have a cache of their own because anybody can make up
+/// cookies.
+const MAX_REFUSALS: u64 = 20_000;
 
-/// What a browser keeps of a cookie, name and value together (RFC 6265 §6.1). A longer one was made up.
-const LONGEST_COOKIE: usize = 4096;
+/// Maximum size of a cookie in a browser, name and value together (RFC 6265 §6.1). A longer one is
+/// made up.
+const MAX_COOKIE: usize = 4096;
 
-/// SHA-256 of a cookie: the cookie itself is a credential.
+/// SHA-256 of a cookie. The cookie itself is a credential and is not kept.
 type Key = [u8; 32];
 
-/// The API.
+/// A client for the host application's API.
 pub struct ApplicationApi {
     url: Url,
     secret: HeaderValue,
@@ -56,7 +62,12 @@ pub struct ApplicationApi {
     permits: Semaphore,
 }
 
-/// Why there is no person.
+/// The secret contains a character that an HTTP header cannot hold.
+#[derive(Debug, thiserror::Error)]
+#[error("is not a valid header value: use printable ASCII")]
+pub struct InvalidSecret(#[from] InvalidHeaderValue);
+
+/// Why the API names no user.
 #[derive(Clone, Copy)]
 enum NoPerson {
     Nobody,
@@ -64,26 +75,26 @@ enum NoPerson {
 }
 
 impl ApplicationApi {
-    /// Asks at `url` about the cookie `cookie_name`, and remembers answers for `ttl`; zero: not at all.
+    /// Asks `url` about the cookie `cookie_name` and caches answers for `ttl`; zero disables the
+    /// cache.
     pub fn new(
         url: Url,
         secret: &SecretString,
         cookie_name: String,
         ttl: Duration,
         http: HttpClient,
-    ) -> Result<Self, &'static str> {
-        let secret = HeaderValue::from_str(secret.expose_secret());
-        let mut secret = secret.map_err(|_| "is no value for a header")?;
+    ) -> Result<Self, InvalidSecret> {
+        let mut secret = HeaderValue::from_str(secret.expose_secret())?;
         secret.set_sensitive(true);
         Ok(Self {
             url,
             secret,
             cookie_name,
             http,
-            people: cache(MOST_PEOPLE, ttl),
-            refusals: cache(MOST_REFUSALS, REFUSAL_TTL.min(ttl)),
+            people: cache(MAX_PEOPLE, ttl),
+            refusals: cache(MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
             breaker: Breaker::default(),
-            permits: Semaphore::new(MOST_QUESTIONS),
+            permits: Semaphore::new(MAX_REQUESTS),
         })
     }
 
@@ -112,7 +123,8 @@ impl ApplicationApi {
         self.conclude(key, verdict).await
     }
 
-    /// Tells the breaker, and remembers that there is nobody. People are remembered by the cache through which they are asked for.
+    /// Updates the circuit breaker and caches refusals. The cache that called [`Self::ask`] stores
+    /// users itself.
     async fn conclude(&self, key: Key, verdict: Verdict) -> Result<Person, NoPerson> {
         let why = match verdict {
             Verdict::Somebody(person) => {
@@ -133,7 +145,7 @@ impl ApplicationApi {
                 why
             }
         };
-        tracing::warn!(why, "the client's API does not say whose session it is");
+        tracing::warn!(why, "the host application's API gave no usable answer");
         Err(NoPerson::Outage(Outage::ApplicationApiUnavailable))
     }
 }
@@ -146,7 +158,7 @@ fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Ke
 #[async_trait]
 impl ApplicationSessions for ApplicationApi {
     async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage> {
-        if self.cookie_name.len() + cookie.len() > LONGEST_COOKIE {
+        if self.cookie_name.len() + cookie.len() > MAX_COOKIE {
             return Ok(None);
         }
         let key = digest(cookie);
@@ -187,21 +199,21 @@ mod tests {
             ca_file: None,
         };
         let http = HttpClient::new(&limits).expect("the system's certificates");
-        // Nobody listens there: whatever is answered was remembered.
+        // Nothing listens on this port, so every answer comes from the cache.
         let url = Url::parse("http://127.0.0.1:1/").expect("a URL");
         let (secret, name) = (SecretString::from("x"), "sid".to_owned());
         ApplicationApi::new(url, &secret, name, Duration::from_secs(60), http).expect("a secret")
     }
 
     #[tokio::test]
-    async fn made_up_cookies_do_not_push_out_what_is_known_of_others() {
+    async fn made_up_cookies_do_not_evict_cached_users() {
         let api = api();
         api.people.insert(digest("of-ann"), Person::default()).await;
-        for n in 0..3 * MOST_REFUSALS {
+        for n in 0..3 * MAX_REFUSALS {
             api.refusals.insert(digest(&n.to_string()), ()).await;
         }
         api.refusals.run_pending_tasks().await;
-        assert!(api.refusals.entry_count() <= MOST_REFUSALS);
+        assert!(api.refusals.entry_count() <= MAX_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Some(Person::default())));
         assert_eq!(
             api.person("of-bob").await,
@@ -215,9 +227,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cookie_longer_than_a_browser_keeps_is_nobodys() {
+    async fn cookies_too_long_for_a_browser_name_nobody() {
         let api = api();
-        let longest = "x".repeat(LONGEST_COOKIE - "sid".len());
+        let longest = "x".repeat(MAX_COOKIE - "sid".len());
         assert_eq!(
             api.person(&longest).await,
             Err(Outage::ApplicationApiUnavailable)

@@ -1,4 +1,7 @@
 //! `/auth/{proxy}`: the check.
+//!
+//! In: a subrequest from a proxy. Out: the gate's verdict in that proxy's terms, a log line, and a
+//! count in the metrics.
 
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
@@ -8,7 +11,8 @@ use crate::gate::reason::{Denied, Granted, Reason};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Grant, Rejection};
 
-/// The check, for a proxy of that kind. Any method will do.
+/// The check for a kind of proxy. It accepts any method, because some proxies forward the original
+/// one.
 pub(super) fn check(proxy: Proxy) -> Route {
     web::to(
         move |request: HttpRequest, state: web::Data<State>| async move {
@@ -41,7 +45,7 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
             respond::granted(proxy, &grant, own.unwrap_or_default())
         }
         Err(rejection) => {
-            let response = match respond::is_shown(proxy) {
+            let response = match respond::passes_rejections(proxy) {
                 true => sso::rejected(state, proxy, request, &rejection),
                 false => respond::rejected(&rejection),
             };
@@ -50,7 +54,7 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
     }
 }
 
-/// Writes down what was more than letting a request pass. `admits` says whether a refusal is logged or one too many.
+/// Logs a grant. `admits` tells whether the peer's log limit allows another line.
 fn log_grant(grant: &Grant, path: Option<&str>, admits: impl Fn() -> bool) {
     let reason = grant.reason().code();
     match (grant.login(), grant.reason()) {
@@ -60,7 +64,7 @@ fn log_grant(grant: &Grant, path: Option<&str>, admits: impl Fn() -> bool) {
         }
         (None, Reason::CredentialError(_)) => {
             if admits() {
-                tracing::info!(reason, path, "credential not accepted");
+                tracing::info!(reason, path, "credential rejected");
             }
         }
         (None, Reason::Granted(Granted::SessionKeptUnasked)) => {
@@ -81,7 +85,7 @@ fn log_rejection(rejection: &Rejection, path: Option<&str>, admits: impl Fn() ->
         Rejection::Denial(denial) if denial.reason() == Denied::RequestMalformed => {
             tracing::warn!(
                 reason,
-                "refused: the proxy did not send the original URI in the header of its kind"
+                "refused: the proxy did not send the original URI in its header"
             );
         }
         Rejection::Denial(_) => tracing::warn!(reason, path, "refused"),

@@ -1,6 +1,8 @@
-//! What a proxy sent, read from the one place that belongs to that kind of proxy.
+//! Reads the original request from a proxy's subrequest.
 //!
-//! A header that another kind of proxy would use is never looked at: a client could have smuggled it in (CVE-2026-40575).
+//! In: a subrequest. Out: URI, method, host and cookies of the original request. Each is read only
+//! from the header that this kind of proxy sets. Headers of other kinds are ignored, because the
+//! user agent could have sent them (CVE-2026-40575).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{
@@ -11,7 +13,7 @@ use super::peer_address::TrustedProxies;
 use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 use crate::gate::verify::ApiCredential;
 
-/// What stands before the original path (`path_prefix` in Envoy's configuration).
+/// Prefix of the original path (`path_prefix` in Envoy's configuration).
 pub(super) const ENVOY_PREFIX: &str = "/auth/envoy";
 
 const X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
@@ -24,12 +26,12 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The kinds of proxy that ask.
+/// The kinds of proxy, by how they send the original request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proxy {
     /// nginx with `nginx/gate.conf`.
     Nginx,
-    /// The Kubernetes ingress controller, by its annotations.
+    /// ingress-nginx, the Kubernetes ingress controller, with its annotations.
     IngressNginx,
     /// Caddy with `deploy/caddy`, and HAProxy with `deploy/haproxy`.
     Caddy,
@@ -39,7 +41,8 @@ pub enum Proxy {
     Envoy,
 }
 
-/// What a proxy asks about, read from the places that belong to its kind. A method that it doesn't tell is taken for one that changes something.
+/// The original request, read from this kind of proxy's headers. A missing method counts as a
+/// state-changing one.
 pub(super) fn subrequest<'r>(
     proxy: Proxy,
     request: &'r HttpRequest,
@@ -56,7 +59,7 @@ pub(super) fn subrequest<'r>(
     Some(subrequest.sent_by(method, provenance))
 }
 
-/// Path and query of the original request.
+/// The path and query of the original request.
 pub(super) fn original_uri(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
     let headers = request.headers();
     match proxy {
@@ -70,7 +73,7 @@ pub(super) fn original_uri(proxy: Proxy, request: &HttpRequest) -> Option<&str> 
     }
 }
 
-/// Host, and port where it is no usual one, of the original request.
+/// The host of the original request, with the port if it is not the scheme's default.
 pub(super) fn original_host(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
     let headers = request.headers();
     match proxy {
@@ -88,13 +91,14 @@ fn original_method(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
     }
 }
 
-/// Host and URI of ingress-nginx's absolute URL: its template makes it of `$scheme://$http_host$request_uri`.
+/// Host and URI from ingress-nginx's absolute URL, which its template builds as
+/// `$scheme://$http_host$request_uri`.
 fn original_url(headers: &HeaderMap) -> Option<(&str, &str)> {
     let (_, rest) = only(headers, &X_ORIGINAL_URL)?.split_once("://")?;
     Some(rest.split_at(rest.find('/')?))
 }
 
-/// A request of a browser itself, as if it were for `uri`.
+/// A request that a browser sent to the gate itself, treated as a request for `uri`.
 pub(super) fn of_browser<'r>(
     request: &'r HttpRequest,
     uri: &'r str,
@@ -105,7 +109,7 @@ pub(super) fn of_browser<'r>(
     Some(subrequest.sent_by(request.method().as_str(), provenance(request, trusted)))
 }
 
-/// `http` or `https`, as every kind of proxy tells it.
+/// The original scheme, `http` or `https`. Every kind of proxy uses this header.
 pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
     only(request.headers(), &X_FORWARDED_PROTO)
 }
@@ -121,7 +125,7 @@ fn provenance<'r>(request: &'r HttpRequest, trusted: &TrustedProxies) -> Provena
     }
 }
 
-/// The value of a header that stands once and is text.
+/// The value of a header that occurs exactly once and is text.
 pub(super) fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r str> {
     let mut values = headers.get_all(name);
     let value = values.next()?.to_str().ok()?;
@@ -132,10 +136,12 @@ fn cookies(headers: &HeaderMap) -> CookieHeader<'_> {
     CookieHeader::new(headers.get_all(COOKIE).map(|value| value.as_bytes()))
 }
 
-/// `Authorization: Token …` or `Bearer …`, or `X-Api-Key`: credentials of Label Studio's own API. Label Studio prefers them to a session, and
-/// `X-Api-Key` to `Authorization` (`label_studio/core/middleware.py`, `XApiKeySupportMiddleware`).
+/// The credential for Label Studio's own API: `Authorization: Token …` or `Bearer …`, or
+/// `X-Api-Key`. Label Studio prefers it to a session, and `X-Api-Key` to `Authorization`
+/// (`label_studio/core/middleware.py`, `XApiKeySupportMiddleware`).
 ///
-/// Django REST framework splits at any white space and takes `Token` in any case (`rest_framework/authentication.py`).
+/// Django REST framework splits at any white space and ignores the case of `Token`
+/// (`rest_framework/authentication.py`).
 fn api_credential(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
     if headers.contains_key(&X_API_KEY) {
         let key = only(headers, &X_API_KEY).filter(|key| !key.contains(char::is_whitespace));
@@ -160,7 +166,7 @@ pub(super) fn authorization(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
     Some(credential)
 }
 
-/// What stands before the credential in `Authorization`, where Label Studio knows it.
+/// A scheme in `Authorization` that Label Studio accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
     Token,
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn api_credentials_are_told_by_their_scheme() {
+    fn api_credentials_are_recognized_by_their_scheme() {
         for value in [
             "Token abc",
             "token abc",
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_comes_from_one_header_that_stands_once() {
+    fn the_uri_comes_from_a_single_header() {
         let trusted = TrustedProxies::new(Vec::new());
         let uri = |request: TestRequest| {
             let request = request.to_http_request();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{State, only};
 
-/// The routes that tell how the service is.
+/// The routes for health and metrics.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let get = |path, route: Route| {
         web::resource(path)
@@ -19,12 +19,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(get("/metrics", web::to(metrics)));
 }
 
-/// The process answers: whoever restarts it when it doesn't must not depend on Postgres.
+/// The process answers. It does not check Postgres, because a restart would not bring that back.
 async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// The service can decide.
+/// The service can answer checks.
 async fn ready(state: web::Data<State>) -> HttpResponse {
     match state.backend.ready().await {
         Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
@@ -33,7 +33,7 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
     }
 }
 
-/// Prometheus' text format (OpenMetrics 1.0).
+/// Metrics in Prometheus' text format (OpenMetrics 1.0).
 async fn metrics(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")

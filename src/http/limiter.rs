@@ -1,7 +1,8 @@
-//! How often the token route may be asked, and how often a caller may be wrong.
+//! Rate limits for the token route: issued tokens per administrator, and wrong credentials per
+//! network.
 //!
-//! A wrong credential is counted after it has been looked at: many callers may share one address,
-//! and whoever has the right credential is never kept out by somebody else's wrong ones.
+//! A credential is checked before it is counted. Many callers may share one address, and a valid
+//! credential must never be blocked by wrong ones from the same network.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -13,28 +14,28 @@ use super::peer_address::PeerAddress;
 use super::per_network::PerNetwork;
 use crate::gate::issue::Admin;
 
-/// How often the routes for administrators may be asked.
+/// Rate limits for the administrators' routes.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimits {
-    /// Tokens per second and administrator; `None`: no limit.
+    /// Maximum tokens per second and administrator; `None`: no limit.
     pub per_second: Option<NonZeroU32>,
-    /// Wrong credentials per minute and network; `None`: no limit.
+    /// Maximum wrong credentials per minute and network; `None`: no limit.
     pub failures_per_minute: Option<NonZeroU32>,
 }
 
-/// The limits, and how much of them is used up.
+/// The rate limits and their current counts.
 pub(super) struct Limiter {
-    /// By primary key: there are as many keys as administrators.
+    /// By primary key of the administrator, so the number of entries is bounded.
     issues: Option<DefaultKeyedRateLimiter<i32>>,
-    most_failures: Option<NonZeroU32>,
+    max_failures: Option<NonZeroU32>,
     failures: PerNetwork,
 }
 
-/// Once too often.
-pub(super) struct TooOften {
-    /// When it is worth trying again.
+/// The limit for wrong credentials is exceeded.
+pub(super) struct LimitExceeded {
+    /// How long to wait before the next attempt.
     pub(super) wait: Duration,
-    /// Whether this is the first time in that minute.
+    /// Whether this is the first excess within the minute.
     pub(super) first: bool,
 }
 
@@ -44,12 +45,12 @@ impl Limiter {
             issues: limits
                 .per_second
                 .map(|n| RateLimiter::keyed(Quota::per_second(n))),
-            most_failures: limits.failures_per_minute,
+            max_failures: limits.failures_per_minute,
             failures: PerNetwork::default(),
         }
     }
 
-    /// Whether this administrator has had their share of this second, and if so for how long.
+    /// Whether the administrator may issue a token now. The error says how long to wait.
     pub(super) fn may_issue(&self, admin: &Admin) -> Result<(), Duration> {
         let Some(issues) = &self.issues else {
             return Ok(());
@@ -59,15 +60,19 @@ impl Limiter {
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 
-    /// Counts a wrong credential.
-    pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), TooOften> {
-        let Some(most) = self.most_failures.map(NonZeroU32::get) else {
+    /// Counts a wrong credential. The error says that the limit is exceeded.
+    pub(super) fn count_failure(
+        &self,
+        caller: PeerAddress,
+        now: Instant,
+    ) -> Result<(), LimitExceeded> {
+        let Some(most) = self.max_failures.map(NonZeroU32::get) else {
             return Ok(());
         };
         let count = self.failures.count(caller.network(), now);
         match count.events {
             events if events <= most => Ok(()),
-            events => Err(TooOften {
+            events => Err(LimitExceeded {
                 wait: count.left,
                 first: events == most + 1,
             }),

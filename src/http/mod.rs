@@ -1,9 +1,11 @@
-//! Adapter: actix-web.
+//! Adapter: the HTTP server, on actix-web.
 //!
-//! `extract` reads what a proxy sent, `auth` asks the gate and `respond` writes the answer in that proxy's terms; `token` issues
-//! tokens, `revoke` ends sessions, `sso` answers browsers themselves, and `health` tells how the service is.
+//! `extract` reads the subrequest of a proxy, `auth` asks the gate, and `respond` answers in that
+//! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
+//! and `health` serves health checks and metrics.
 //!
-//! Before all of them stand `slow_peers`, which receives a request's body in time, and `request_target`, which lets canonical paths pass.
+//! Two middlewares run first: `slow_peers` receives the body within a time limit, and
+//! `request_target` rejects ambiguous paths.
 
 mod auth;
 mod extract;
@@ -37,10 +39,10 @@ use crate::gate::entropy::Entropy;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::Metrics;
 
-/// A form holds a token and an address.
+/// Size limit for a form, which holds a token and a URL.
 const FORM_LIMIT: usize = 160 * 1024;
 
-/// What the routes share.
+/// The state that the routes share.
 pub struct State {
     /// Decides about requests.
     pub gate: Gate,
@@ -48,46 +50,46 @@ pub struct State {
     pub token: TokenRoute,
     /// Where users are sent.
     pub redirects: Redirects,
-    /// Who tells the peer's address.
+    /// The proxies whose `X-Real-IP` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Which refusals are logged.
+    /// Limits the log lines about refusals.
     pub refusals: RefusalLog,
-    /// How long a request's body may take to arrive.
+    /// Time limit for receiving a request's body.
     pub body_timeout: Duration,
-    /// Random bytes, for the ids of requests.
+    /// Random bytes for request IDs.
     pub entropy: Arc<dyn Entropy>,
-    /// What the service stands on.
+    /// Tells whether the service can answer checks.
     pub backend: Arc<dyn Readiness>,
-    /// Counts.
+    /// Counters.
     pub metrics: Arc<Metrics>,
 }
 
 impl State {
-    /// Whether this refusal is logged, or one too many.
+    /// Whether the peer's log limit allows a line about this refusal.
     fn logs_refusal_of(&self, request: &HttpRequest) -> bool {
         let peer = self.trusted_proxies.peer_address(request);
         self.refusals.admits(peer)
     }
 }
 
-/// Which of the contract's routes a listener has.
+/// Which routes a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// All of them.
     Everything,
-    /// Those that a proxy hands on from browsers and callers.
+    /// The routes that a proxy forwards from browsers and callers.
     Public,
-    /// Those for the proxy itself and for whoever looks after the service: checks, health and metrics.
+    /// The routes for the proxy itself and for operators: checks, health and metrics.
     Internal,
 }
 
-/// The routes of that surface, with checks for those proxies.
+/// The routes of a surface, with the checks for `proxies`.
 pub fn routes(
     state: web::Data<State>,
     surface: Surface,
     proxies: &[Proxy],
 ) -> impl FnOnce(&mut web::ServiceConfig) {
-    // The last one is the outermost.
+    // The middleware added last runs first.
     let guarded = web::scope("")
         .wrap(from_fn(request_target::canonical))
         .wrap(from_fn(slow_peers::cut_off));
@@ -106,7 +108,7 @@ pub fn routes(
     }
 }
 
-/// What the proxies ask that the settings name; there are no routes for the others.
+/// The check routes for `proxies`. Other kinds of proxy have no route.
 fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         for proxy in proxies {
@@ -128,7 +130,7 @@ fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     }
 }
 
-/// What proxies hand on from browsers and callers.
+/// The routes that proxies forward from browsers and callers.
 fn public(config: &mut web::ServiceConfig) {
     config
         .service(
@@ -163,7 +165,7 @@ fn public(config: &mut web::ServiceConfig) {
         );
 }
 
-/// What any other method is answered (RFC 9110 §15.5.6).
+/// The answer to any other method (RFC 9110 §15.5.6).
 fn only(methods: &'static str) -> Route {
     web::to(move || {
         let mut response = HttpResponse::MethodNotAllowed();

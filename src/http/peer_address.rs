@@ -1,8 +1,8 @@
-//! Who sent a request: the address that failures are counted against and log lines are limited by.
+//! The peer address of a request, by which failures are counted and log lines are limited.
 //!
-//! In: a request. Out: the address of the browser or of the caller. Afterwards holds: nobody
-//! chooses their own address, because `X-Real-IP` counts only from a proxy named in
-//! `http.trusted_proxies`; from anybody else the connection's address counts.
+//! In: a request. Out: the address of the browser or caller. A peer cannot choose its own address:
+//! `X-Real-IP` counts only from a proxy in `http.trusted_proxies`; otherwise the address of the
+//! connection is used.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,11 +16,11 @@ use super::extract;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// How much of an IPv6 address a provider hands to one customer (RFC 6177): whoever has one address
-/// there has them all.
+/// Prefix length of the IPv6 network that a provider assigns to one customer (RFC 6177). A customer
+/// with one address in it can use all of them.
 const IPV6_CUSTOMER: u8 = 64;
 
-/// The proxies whose word on the peer's address counts.
+/// The proxies whose `X-Real-IP` is trusted.
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     warned: AtomicBool,
@@ -31,7 +31,7 @@ pub struct TrustedProxies {
 pub(super) struct PeerAddress(IpAddr);
 
 impl TrustedProxies {
-    /// Proxies in those networks.
+    /// Trusts the proxies in `networks`.
     pub const fn new(networks: Vec<IpNet>) -> Self {
         Self {
             networks,
@@ -39,7 +39,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The address that a trusted proxy names, as it names it.
+    /// The address in `X-Real-IP`, if a trusted proxy sent it, unchanged.
     pub(super) fn named_address<'r>(&self, request: &'r HttpRequest) -> Option<&'r str> {
         if !self.sent(request) {
             self.warn_once(request);
@@ -49,7 +49,7 @@ impl TrustedProxies {
             .filter(|address| address.parse::<IpAddr>().is_ok())
     }
 
-    /// Who sent the request.
+    /// The peer address of the request.
     pub(super) fn peer_address(&self, request: &HttpRequest) -> PeerAddress {
         let named = self.named_address(request);
         let address = named
@@ -59,7 +59,7 @@ impl TrustedProxies {
         PeerAddress(address.to_canonical())
     }
 
-    /// Whether a trusted proxy is at the other end of the connection.
+    /// Whether a trusted proxy opened the connection.
     pub(super) fn sent(&self, request: &HttpRequest) -> bool {
         connected_from(request).is_some_and(|address| {
             let mut networks = self.networks.iter();
@@ -71,14 +71,14 @@ impl TrustedProxies {
         if request.headers().contains_key(X_REAL_IP) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 proxy = connected_from(request).map(tracing::field::display),
-                "X-Real-IP is ignored: http.trusted_proxies does not name who sent it"
+                "X-Real-IP ignored: http.trusted_proxies does not contain its sender"
             );
         }
     }
 }
 
 impl PeerAddress {
-    /// What is counted together: the address itself, or all of a customer's in IPv6.
+    /// The network that is counted as one peer: the IPv4 address, or the customer's IPv6 network.
     pub(super) fn network(self) -> IpNet {
         match self.0 {
             IpAddr::V4(_) => IpNet::from(self.0),
@@ -93,7 +93,8 @@ impl fmt::Display for PeerAddress {
     }
 }
 
-/// A listener for IPv6 sees IPv4 addresses as `::ffff:192.0.2.1`.
+/// The other end of the connection. On an IPv6 listener, IPv4 addresses arrive as
+/// `::ffff:192.0.2.1`.
 fn connected_from(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_of_ipv6_is_one_network() {
+    fn addresses_of_one_ipv6_customer_are_one_network() {
         let network = |address: &str| peer("127.0.0.1:1", &[address]).network();
         assert_eq!(network("2001:db8:1:2::3"), network("2001:db8:1:2:ffff::4"));
         assert_ne!(network("2001:db8:1:2::3"), network("2001:db8:1:3::3"));

@@ -1,8 +1,8 @@
-//! Counts what each network does in a minute, in bounded memory.
+//! Counts events per network and minute in bounded memory.
 //!
-//! In: a network and the time. Out: how often it has come up in its present minute. Afterwards
-//! holds: at most [`MOST_NETWORKS`] are remembered, and nobody is forgotten within their minute,
-//! however many others come: those for whom there is no room share one count.
+//! In: a network and the time. Out: the number of its events in its current minute. At most
+//! [`MAX_NETWORKS`] networks are tracked. A network is never evicted within its minute; if there is
+//! no room, further networks share one count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// About a megabyte.
-const MOST_NETWORKS: usize = 10_000;
-/// Looking through all of them costs some time: not for each newcomer.
+/// Takes about a megabyte of memory.
+const MAX_NETWORKS: usize = 10_000;
+/// Minimum time between two sweeps, which visit every network.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
-/// A count for each network.
+/// Counts per network.
 #[derive(Default)]
 pub(super) struct PerNetwork(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
     known: HashMap<IpNet, Minute>,
-    /// Those for whom there was no room.
+    /// The networks for which there is no room.
     others: Option<Minute>,
     swept: Option<Instant>,
 }
@@ -34,19 +34,19 @@ struct Minute {
     events: u32,
 }
 
-/// Where a network stands after one more event.
+/// The count of a network after one more event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Count {
-    /// Events in this minute, with the present one.
+    /// Events in this minute, including this one.
     pub(super) events: u32,
-    /// What is left of the minute.
+    /// Time left in the minute.
     pub(super) left: Duration,
-    /// Events in the minute before, where a new one has begun.
+    /// Events in the previous minute, if this event starts a new one.
     pub(super) ended: Option<u32>,
 }
 
 impl PerNetwork {
-    /// Counts one event of `network`.
+    /// Counts an event of `network`.
     pub(super) fn count(&self, network: IpNet, now: Instant) -> Count {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.minute_of(network, now).count(now)
@@ -62,14 +62,14 @@ impl Counts {
     }
 
     fn has_room(&mut self, now: Instant) -> bool {
-        let rested = self
+        let may_sweep = self
             .swept
             .is_none_or(|swept| now.duration_since(swept) >= SWEEP_PAUSE);
-        if self.known.len() >= MOST_NETWORKS && rested {
+        if self.known.len() >= MAX_NETWORKS && may_sweep {
             self.swept = Some(now);
             self.known.retain(|_, minute| !minute.is_over(now));
         }
-        self.known.len() < MOST_NETWORKS
+        self.known.len() < MAX_NETWORKS
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn each_network_has_a_minute_of_its_own() {
+    fn each_network_has_its_own_minute() {
         let (counts, start) = (PerNetwork::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         for events in 1..=3 {
@@ -127,26 +127,25 @@ mod tests {
     }
 
     #[test]
-    fn many_networks_neither_fill_the_memory_nor_push_anybody_out() {
+    fn many_networks_neither_fill_the_memory_nor_evict_others() {
         let (counts, start) = (PerNetwork::default(), Instant::now());
         for _ in 0..5 {
             counts.count(network(0), start);
         }
-        for n in 1..3 * MOST_NETWORKS {
+        for n in 1..3 * MAX_NETWORKS {
             counts.count(network(n), start);
         }
-        assert_eq!(
-            counts.count(network(0), start).events,
-            6,
-            "still remembered"
+        assert_eq!(counts.count(network(0), start).events, 6, "still tracked");
+        let others = counts.count(network(3 * MAX_NETWORKS), start);
+        assert!(
+            others.events > 1,
+            "further networks share a count: {others:?}"
         );
-        let others = counts.count(network(3 * MOST_NETWORKS), start);
-        assert!(others.events > 1, "newcomers share a count: {others:?}");
         let size = counts.0.lock().expect("no panic").known.len();
-        assert_eq!(size, MOST_NETWORKS);
+        assert_eq!(size, MAX_NETWORKS);
 
         let later = start + MINUTE;
-        assert_eq!(counts.count(network(3 * MOST_NETWORKS), later).events, 1);
+        assert_eq!(counts.count(network(3 * MAX_NETWORKS), later).events, 1);
         let size = counts.0.lock().expect("no panic").known.len();
         assert_eq!(size, 1, "the others' minutes are over");
     }

@@ -1,8 +1,8 @@
-//! How much of the log one visitor can fill.
+//! Limits how much of the log one peer can fill.
 //!
-//! Refusals are logged up to [`LINES_PER_MINUTE`] for each network; the rest of the minute is
-//! counted, in the log and in `label_studio_gate_log_lines_suppressed_total`. Outages are no
-//! visitor's doing and are always logged.
+//! Each network gets [`LINES_PER_MINUTE`] lines about refusals per minute. Further refusals are
+//! only counted, in the log and in `label_studio_gate_log_lines_suppressed_total`. Outages are not
+//! caused by peers and are always logged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,18 +11,18 @@ use super::peer_address::PeerAddress;
 use super::per_network::PerNetwork;
 use crate::metrics::Metrics;
 
-/// Enough to see what somebody tries, and a page that loads fifty files with an expired token is
-/// told from an attack.
+/// Enough to see what a peer tries, and to tell a page that loads fifty files with an expired token
+/// from an attack.
 const LINES_PER_MINUTE: u32 = 30;
 
-/// Decides whether a refusal is logged.
+/// Tells whether a refusal is logged.
 pub struct RefusalLog {
     lines: PerNetwork,
     metrics: Arc<Metrics>,
 }
 
 impl RefusalLog {
-    /// One that counts in `metrics` what it suppresses.
+    /// Counts suppressed lines in `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             lines: PerNetwork::default(),
@@ -30,12 +30,12 @@ impl RefusalLog {
         }
     }
 
-    /// Whether one more refusal of that peer is logged.
+    /// Whether another refusal of this peer is logged.
     pub(super) fn admits(&self, peer: PeerAddress) -> bool {
         let network = peer.network();
         let count = self.lines.count(network, Instant::now());
         if let Some(suppressed) = count.ended.and_then(above_the_limit) {
-            tracing::warn!(peer = %network, suppressed, "refusals were not logged");
+            tracing::warn!(peer = %network, suppressed, "refusals were not logged in the previous minute");
         }
         match above_the_limit(count.events) {
             None => return true,

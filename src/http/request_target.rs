@@ -1,11 +1,12 @@
-//! The request target: the gate's own routes are reached by one spelling each.
+//! Rejects request targets that can be read in more than one way.
 //!
-//! A proxy decides by a path that it has normalized and may pass on the one that it was sent. Where
-//! the two differ, a request for `/auth/envoy/..%2f..%2fsso/login` is a sign-in to the proxy and a
-//! check to the gate, whose answer holds cookies that no browser may see. The gate therefore
-//! refuses every path that anybody could read in two ways. What follows `/auth/envoy/` is Label
-//! Studio's path and may be anything: Envoy alone asks there, and the route exists only where
-//! `http.proxies` names it.
+//! A proxy may match a normalized path but forward the original one. If the two differ, a request
+//! for `/auth/envoy/..%2f..%2fsso/login` is a sign-in to the proxy but a check to the gate, whose
+//! answer contains cookies that no browser may see. The gate therefore rejects every ambiguous
+//! path, and each of its routes has exactly one spelling.
+//!
+//! The path after `/auth/envoy/` is Label Studio's and may be anything: only Envoy sends requests
+//! there, and the route exists only if `http.proxies` names Envoy.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,7 +16,7 @@ use actix_web::{Error, web};
 use super::extract::ENVOY_PREFIX;
 use super::{State, respond};
 
-/// Middleware: lets canonical request targets pass, and answers 400 to the others.
+/// Middleware: passes requests with a canonical target on, and answers 400 to others.
 pub(super) async fn canonical(
     state: web::Data<State>,
     request: ServiceRequest,
@@ -31,7 +32,7 @@ pub(super) async fn canonical(
     Ok(request.into_response(respond::not_canonical()))
 }
 
-/// Whether there is one way to read the path. The gate's own routes are made of letters, dots,
+/// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,
 /// dashes and slashes.
 fn is_canonical(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');

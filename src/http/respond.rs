@@ -1,6 +1,8 @@
-//! What the proxy is answered.
+//! The answer to a proxy.
 //!
-//! 200, never 204: Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes on 401 and 403 and turns the rest into 500.
+//! In: a grant or a rejection. Out: a response in the terms of that kind of proxy. A grant is 200,
+//! never 204, because Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes
+//! 401 and 403 on and turns other errors into 500.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
@@ -19,7 +21,8 @@ const X_GATE_USER_ID: HeaderName = HeaderName::from_static("x-gate-user-id");
 const X_GATE_EMAIL: HeaderName = HeaderName::from_static("x-gate-email");
 const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
 
-/// Go on. `own` is the request's own `Cookie` header, which some proxies drop where the answer has none.
+/// The answer to a granted request. `own` is the request's `Cookie` header, which some proxies drop
+/// if the answer has none.
 pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     let mut response = start(StatusCode::OK, grant.reason());
     if let Some(login) = grant.login() {
@@ -31,13 +34,14 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     let session = cookies.session.as_deref().map(str::as_bytes);
     let deletion = cookies.token_deletion.as_deref().map(str::as_bytes);
     match proxy {
-        // These copy named headers: each cookie has one of its own, since nginx joins equal ones.
+        // These copy named headers. Each cookie has its own header, because nginx joins equal ones.
         Proxy::Nginx | Proxy::Caddy => {
             append(&mut response, X_GATE_COOKIE, cookies.request.as_deref());
             append(&mut response, X_GATE_SET_COOKIE_1, session);
             append(&mut response, X_GATE_SET_COOKIE_2, deletion);
         }
-        // These take `Cookie` for the request and copy `Set-Cookie`. Of two, ingress-nginx's template would make one broken header.
+        // These replace the request's `Cookie` and copy `Set-Cookie`. ingress-nginx gets one only,
+        // because its template would join two into a broken header.
         Proxy::IngressNginx | Proxy::Traefik | Proxy::Envoy => {
             let request = cookies.request.as_deref().unwrap_or(own);
             append(
@@ -52,22 +56,23 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
         }
     }
     let mut response = response.finish();
-    // With auth-keepalive ingress-nginx asks in Lua, which finds headers by their names as they were written (lua-nginx-module, ngx.location.capture).
+    // With auth-keepalive, ingress-nginx sends the check from Lua, which looks headers up by their
+    // exact spelling (lua-nginx-module, ngx.location.capture).
     if proxy == Proxy::IngressNginx {
         response.head_mut().set_camel_case_headers(true);
     }
     response
 }
 
-/// Whether a proxy of that kind hands an answer that is no 200 on to the visitor as it is; nginx makes an answer of its own.
-pub(super) const fn is_shown(proxy: Proxy) -> bool {
+/// Whether this kind of proxy passes a rejection through to the browser. nginx replaces it.
+pub(super) const fn passes_rejections(proxy: Proxy) -> bool {
     match proxy {
         Proxy::Nginx | Proxy::IngressNginx => false,
         Proxy::Caddy | Proxy::Traefik | Proxy::Envoy => true,
     }
 }
 
-/// Not granted.
+/// The answer to a rejected request.
 pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     let status = match rejection {
         Rejection::Denial(_) => StatusCode::FORBIDDEN,
@@ -81,7 +86,7 @@ pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     response.finish()
 }
 
-/// The answer to a rejected request, which deletes the token's cookie where that has proved useless.
+/// Adds the deletion of the token's cookie to `response`, if the token proved useless.
 pub(super) fn without_token(
     proxy: Proxy,
     mut response: HttpResponse,
@@ -97,13 +102,14 @@ pub(super) fn without_token(
     response
 }
 
-/// A request target that could be read in two ways.
+/// The answer to an ambiguous request target.
 pub(super) fn not_canonical() -> HttpResponse {
     start(StatusCode::BAD_REQUEST, Denied::RequestMalformed.into())
         .json(json!({"error": "The request target is not canonical"}))
 }
 
-/// RFC 6750 §3: without a credential the scheme alone, with one that is not acceptable what is wrong with it.
+/// The `WWW-Authenticate` challenge (RFC 6750 §3): the scheme alone without a credential, an error
+/// code with an unacceptable one.
 pub(super) fn challenge(reason: Reason) -> &'static str {
     match reason {
         Reason::CredentialError(_) => "Bearer realm=\"Label Studio\", error=\"invalid_token\"",
@@ -119,7 +125,8 @@ fn start(status: StatusCode, reason: Reason) -> HttpResponseBuilder {
     response
 }
 
-/// A value that is no header value stays out. Only an e-mail address could be one: cookies come from a header, or are made of plain ASCII.
+/// Appends a header, unless its value is invalid. Only an email address can be: cookies come from a
+/// header or are plain ASCII.
 fn append(response: &mut HttpResponseBuilder, name: HeaderName, value: Option<&[u8]>) {
     if let Some(Ok(value)) = value.map(HeaderValue::from_bytes) {
         response.append_header((name, value));

@@ -34,7 +34,11 @@ async fn answer(
         let error = match error {
             RevokeError::UserUnknown => IssueError::User(Denied::UserUnknown),
             RevokeError::NotSuperuser { user_id } => {
-                tracing::warn!(user_id, admin_id, "not revoked: only a superuser may");
+                tracing::warn!(
+                    user_id,
+                    admin_id,
+                    "revocation refused: only a superuser may revoke a superuser's sessions"
+                );
                 IssueError::NotSuperuser
             }
             RevokeError::Outage(outage) => IssueError::Outage(outage),
@@ -61,20 +65,22 @@ async fn answer(
 
 fn respond(revoked: &Revoked) -> HttpResponse {
     let tokens = match revoked.tokens {
-        true => "Tokens that were issued before are revoked",
+        true => "Tokens issued earlier are revoked",
         false => {
-            "Tokens that were issued before stay good until they expire: label-studio-gate migrate makes the tables by which they can be revoked"
+            "Tokens issued earlier stay valid until they expire. Run label-studio-gate migrate to create \
+             the tables for revoking tokens"
         }
     };
     match revoked.sessions {
         Ended::Rows(sessions) => HttpResponse::Ok()
             .json(json!({"success": true, "sessions": sessions, "tokens_revoked": revoked.tokens, "detail": tokens})),
-        // How many cookies there are nobody knows.
+        // The number of signed cookies is unknown.
         Ended::Cookies => HttpResponse::Ok()
             .json(json!({"success": true, "tokens_revoked": revoked.tokens, "detail": tokens})),
         Ended::HasPassword => HttpResponse::build(StatusCode::CONFLICT).json(json!({
             "success": false,
-            "error": "The user has a password: with signed cookies only a change of it, or deactivating the user, ends their sessions",
+            "error": "The user has a password. With signed cookies, their sessions end only if the \
+                      password is changed or the user is deactivated",
             "error_code": "USER_HAS_PASSWORD",
             "tokens_revoked": revoked.tokens,
             "detail": tokens,

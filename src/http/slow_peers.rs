@@ -1,9 +1,9 @@
-//! Slow peers: a request that does not arrive is cut off.
+//! Cuts off peers that send their request too slowly.
 //!
-//! In: any request. Out: the same with its body in memory, or an answer 408 and a closed
-//! connection. Afterwards holds: no connection stays open because somebody sends slowly. The head
-//! of a connection's first request has a limit in the server itself (`client_request_timeout`); the
-//! heads of later ones have none there, so only trusted proxies keep their connections.
+//! In: any request. Out: the request with its body in memory, or 408 and a closed connection. A
+//! slow peer cannot keep a connection open. The server itself limits the time for the head of a
+//! connection's first request (`client_request_timeout`), but not for later ones, so only trusted
+//! proxies may reuse connections.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -52,7 +52,7 @@ pub(super) async fn cut_off(
 
 enum Received {
     All(Bytes),
-    /// Enough of it to show that it is larger than any route takes.
+    /// The beginning of a body that is larger than any route accepts.
     TooMuch(Bytes),
 }
 
@@ -71,7 +71,7 @@ fn too_slow() -> HttpResponse {
     HttpResponse::RequestTimeout().json(json!({"error": "The request body took too long"}))
 }
 
-/// The same answer, and afterwards the connection is closed.
+/// Makes the server close the connection after the response.
 fn closing(response: ServiceResponse<BoxBody>, unread: Payload) -> ServiceResponse<BoxBody> {
     response.map_body(|_, body| {
         BoxBody::new(Holding {
@@ -81,9 +81,9 @@ fn closing(response: ServiceResponse<BoxBody>, unread: Payload) -> ServiceRespon
     })
 }
 
-/// An answer's body that holds what was not read of the request's. Once an answer is sent, the
-/// server closes the connection if somebody still holds that; what nobody holds it waits for,
-/// however slowly it comes.
+/// A response body that owns the unread part of the request. After the response, the server closes
+/// the connection if the request's payload is still alive; if it was dropped, the server reads the
+/// rest, however slowly it arrives.
 struct Holding {
     body: BoxBody,
     _unread: Payload,

@@ -1,30 +1,37 @@
-//! Adapter: key servers. A set of keys is read from a URL (`jwks_uri`), or from the one that an OpenID provider's discovery document names.
+//! Adapter: the published keys of an issuer.
 //!
-//! The keys are a snapshot that requests read without waiting. It is renewed in the background; a token that names an unknown key has it
-//! renewed at once, but not more often than the cool-down allows, since anybody can make up a `kid`. A server that is down leaves the
-//! snapshot as it is.
+//! In: the URL of a JSON Web Key Set, or of an OpenID provider's discovery document that names one.
+//! Out: a snapshot of the keys, which requests read without waiting.
+//!
+//! The snapshot is refreshed in the background. A token with an unknown `kid` triggers a refresh at
+//! once, but no more often than the cooldown allows, because anybody can make up a `kid`. If the
+//! server is down, the snapshot stays as it is.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod error;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+pub use self::error::ReadError;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{KeySet, KeySource};
 use crate::http_client::HttpClient;
 use crate::settings::KeyLocation;
 
-/// When keys are read again.
+/// When keys are refreshed.
 #[derive(Debug, Clone, Copy)]
 pub struct Refresh {
-    /// In the background.
+    /// Interval of the background refresh.
     pub every: Duration,
-    /// Never sooner than this after the last time.
+    /// Minimum time between two attempts.
     pub cooldown: Duration,
 }
 
@@ -34,11 +41,11 @@ pub struct KeyServer {
     allowed: Vec<Algorithm>,
     refresh: Refresh,
     http: HttpClient,
-    snapshot: RwLock<Option<Arc<KeySet>>>,
+    snapshot: ArcSwapOption<KeySet>,
     last: tokio::sync::Mutex<Option<Attempt>>,
 }
 
-/// The last time that the server was asked.
+/// The last request to the server.
 #[derive(Clone, Copy)]
 struct Attempt {
     at: Instant,
@@ -52,7 +59,7 @@ struct DiscoveryDocument {
 }
 
 impl KeyServer {
-    /// Reads nothing yet. Where some algorithms are `allowed`, only the keys for those count.
+    /// Reads nothing yet. If `allowed` names algorithms, keys for other algorithms are dropped.
     pub fn new(
         location: KeyLocation,
         allowed: Vec<Algorithm>,
@@ -64,18 +71,18 @@ impl KeyServer {
             allowed,
             refresh,
             http,
-            snapshot: RwLock::new(None),
+            snapshot: ArcSwapOption::empty(),
             last: tokio::sync::Mutex::new(None),
         })
     }
 
-    /// Reads the keys now and then for as long as somebody holds them; to be spawned.
+    /// Refreshes the keys periodically until the server is dropped. Spawn it as a task.
     pub async fn keep_fresh(server: std::sync::Weak<Self>) {
         loop {
             let Some(this) = server.upgrade() else {
                 return;
             };
-            let pause = match this.read_again().await {
+            let pause = match this.refresh().await {
                 Ok(_) => this.refresh.every,
                 Err(_) => this.refresh.cooldown,
             };
@@ -84,8 +91,8 @@ impl KeyServer {
         }
     }
 
-    /// Asks the server, unless that was done a moment ago. Whoever comes meanwhile waits for the same answer.
-    async fn read_again(&self) -> Result<Arc<KeySet>, Outage> {
+    /// Reads the keys unless the cooldown is running. Concurrent callers share one request.
+    async fn refresh(&self) -> Result<Arc<KeySet>, Outage> {
         let mut last = self.last.lock().await;
         if let Some(attempt) = *last
             && attempt.at.elapsed() < self.refresh.cooldown
@@ -97,16 +104,13 @@ impl KeyServer {
         match &read {
             Ok(keys) => {
                 tracing::debug!(server = %self.host(), keys = keys.len(), "read the keys");
-                *self
-                    .snapshot
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
+                self.snapshot.store(Some(keys.clone()));
             }
-            Err(why) => {
-                tracing::error!(server = %self.host(), why, "the key server gives no keys");
+            Err(error) => {
+                tracing::error!(server = %self.host(), %error, "could not read the issuer's keys");
             }
         }
-        // Behind the snapshot: who waits for the lock finds both.
+        // After the snapshot, so that a caller who gets the lock next sees both.
         *last = Some(Attempt {
             at: Instant::now(),
             succeeded: read.is_ok(),
@@ -114,44 +118,42 @@ impl KeyServer {
         read.map_err(|_| Outage::KeyServerUnavailable)
     }
 
-    async fn read(&self) -> Result<KeySet, String> {
+    async fn read(&self) -> Result<KeySet, ReadError> {
         let set = match &self.location {
             KeyLocation::Jwks(url) => url.clone(),
             KeyLocation::Discovery { document, issuer } => self.discover(document, issuer).await?,
         };
         let body = self.get(set).await?;
-        let mut keys = KeySet::from_jwks(&body).map_err(|error| format!("the answer {error}"))?;
+        let mut keys = KeySet::from_jwks(&body)?;
         if !self.allowed.is_empty() {
             keys.restrict(&self.allowed);
         }
         if keys.is_empty() {
-            return Err("none of its keys is for an algorithm that is allowed".to_owned());
+            return Err(ReadError::NoAllowedKey);
         }
         Ok(keys)
     }
 
-    /// A document that speaks for another issuer is not followed: its keys would vouch for tokens that they have no right to.
-    async fn discover(&self, document: &Url, issuer: &str) -> Result<Url, String> {
+    /// Rejects the document of another issuer: its keys must not verify this issuer's tokens.
+    async fn discover(&self, document: &Url, issuer: &str) -> Result<Url, ReadError> {
         let body = self.get(document.clone()).await?;
-        let found: DiscoveryDocument = serde_json::from_slice(&body)
-            .map_err(|_| "the answer is no discovery document".to_owned())?;
+        let found: DiscoveryDocument =
+            serde_json::from_slice(&body).map_err(|_| ReadError::NotDiscovery)?;
         if found.issuer != issuer {
-            return Err(format!(
-                "the discovery document is of the issuer {:?}, and {issuer:?} is expected",
-                found.issuer
-            ));
+            return Err(ReadError::WrongIssuer {
+                found: found.issuer,
+                expected: issuer.to_owned(),
+            });
         }
-        let unreadable = |_| format!("jwks_uri is no URL: {:?}", found.jwks_uri);
-        found.jwks_uri.parse().map_err(unreadable)
+        Url::parse(&found.jwks_uri).map_err(|_| ReadError::NotUrl(found.jwks_uri))
     }
 
-    async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
-        let answer = self.http.get(url, HeaderMap::new()).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        if answer.status.as_u16() == 200 {
+    async fn get(&self, url: Url) -> Result<Vec<u8>, ReadError> {
+        let answer = self.http.get(url, HeaderMap::new()).await?;
+        if answer.status == StatusCode::OK {
             Ok(answer.body)
         } else {
-            Err(format!("the answer is {}", answer.status))
+            Err(ReadError::Status(answer.status))
         }
     }
 
@@ -165,13 +167,10 @@ impl KeyServer {
 #[async_trait]
 impl KeySource for KeyServer {
     fn current(&self) -> Option<Arc<KeySet>> {
-        self.snapshot
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.snapshot.load_full()
     }
 
     async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
-        self.read_again().await
+        self.refresh().await
     }
 }

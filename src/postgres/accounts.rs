@@ -1,4 +1,8 @@
-//! New accounts, with all that a sign-up makes in the version of Label Studio whose tables these are.
+//! Creates accounts, with every row that a sign-up creates in the installed version of Label
+//! Studio.
+//!
+//! An account is created completely or not at all: if the tables require a column that this release
+//! does not know, no account is created, and [`AccountsUnavailable`] says why.
 
 use super::connection::Connections;
 use super::statement::{Statement, sql};
@@ -6,7 +10,7 @@ use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::user::{Created, NewUser};
 
-/// What every version has, and `sql/create_user.sql` writes.
+/// Columns that every version has and `sql/create_user.sql` writes.
 const WRITTEN: &[(&str, &[&str])] = &[
     (
         "htx_user",
@@ -34,21 +38,38 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("authtoken_token", &["key", "created", "user_id"]),
 ];
 
-/// Columns of `htx_user` that only some versions have, and what a sign-up leaves in them.
-const FURTHER: &[(&str, &str)] = &[
+/// Columns of `htx_user` that only some versions have, with the value that a sign-up stores.
+const OPTIONAL: &[(&str, &str)] = &[
     // 1.9.1 to 1.10.0
     ("is_deleted", "false"),
     // since 1.21
     ("custom_hotkeys", "'{}'"),
 ];
 
-/// How an account is created in this version: `sql/create_user.sql`, with its further columns.
+/// The statement that creates an account: `sql/create_user.sql`, completed with the optional
+/// columns of this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {
     statement: String,
 }
 
-/// A column of one of the tables.
+/// Why no account can be created: every mismatch between the tables and this release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+pub struct AccountsUnavailable(Vec<Problem>);
+
+/// A column that prevents the creation of accounts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("the role may not write {0}")]
+    NotWritable(String),
+    #[error("{0} is required, but this release does not know it")]
+    Unknown(String),
+    #[error("{0} does not exist")]
+    Missing(String),
+}
+
+/// A row of `sql/columns.sql`.
 struct Column {
     relation: String,
     name: String,
@@ -57,9 +78,37 @@ struct Column {
     may_be_filled: bool,
 }
 
+impl Column {
+    fn is_written(&self) -> bool {
+        WRITTEN.iter().any(|(relation, names)| {
+            *relation == self.relation && names.contains(&self.name.as_str())
+        })
+    }
+
+    /// The name and value of an optional column.
+    fn optional(&self) -> Option<&'static (&'static str, &'static str)> {
+        let mut optional = OPTIONAL.iter();
+        optional.find(|(name, _)| self.relation == "htx_user" && *name == self.name)
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let place = format!("{}.{}", self.relation, self.name);
+        let is_known = self.is_written() || self.optional().is_some();
+        if is_known && !self.may_be_written || self.may_be_left_out && !self.may_be_filled {
+            Some(Problem::NotWritable(place))
+        } else if !is_known && !self.may_be_left_out {
+            Some(Problem::Unknown(place))
+        } else {
+            None
+        }
+    }
+}
+
 impl NewAccount {
-    /// Reads the columns. The inner error says why no account can be created.
-    pub(super) async fn read(connections: &Connections) -> Result<Result<Self, String>, Outage> {
+    /// Reads the columns of the tables. The inner error says why no account can be created.
+    pub(super) async fn read(
+        connections: &Connections,
+    ) -> Result<Result<Self, AccountsUnavailable>, Outage> {
         let rows = connections.query(sql!("columns"), &[]).await?;
         let column = |row: &tokio_postgres::Row| {
             Ok(Column {
@@ -78,42 +127,21 @@ impl NewAccount {
         Ok(Self::for_columns(&columns))
     }
 
-    /// An account is created whole or not at all: what the tables ask for and the gate doesn't know, it doesn't guess.
-    fn for_columns(columns: &[Column]) -> Result<Self, String> {
-        let mut problems = Vec::new();
-        let mut further = Vec::new();
-        for column in columns {
-            let place = format!("{}.{}", column.relation, column.name);
-            let optional = FURTHER
-                .iter()
-                .find(|(name, _)| column.relation == "htx_user" && *name == column.name);
-            let is_written = WRITTEN.iter().any(|(relation, names)| {
-                *relation == column.relation && names.contains(&column.name.as_str())
-            });
-            further.extend(optional);
-            if (is_written || optional.is_some()) && !column.may_be_written
-                || column.may_be_left_out && !column.may_be_filled
-            {
-                problems.push(format!("the role may not write {place}"));
-            } else if !is_written && optional.is_none() && !column.may_be_left_out {
-                problems.push(format!("{place} must be given and is not known"));
-            }
-        }
+    fn for_columns(columns: &[Column]) -> Result<Self, AccountsUnavailable> {
+        let mut problems: Vec<Problem> = columns.iter().filter_map(Column::problem).collect();
         for (relation, names) in WRITTEN {
-            let is_there = |name: &&&str| {
-                columns
-                    .iter()
-                    .any(|column| column.relation == *relation && column.name == **name)
-            };
-            for name in names.iter().filter(|name| !is_there(name)) {
-                problems.push(format!("{relation}.{name} is not there"));
+            for name in *names {
+                let mut found = columns.iter();
+                if !found.any(|column| column.relation == *relation && column.name == *name) {
+                    problems.push(Problem::Missing(format!("{relation}.{name}")));
+                }
             }
         }
         if !problems.is_empty() {
-            return Err(problems.join(", "));
+            return Err(AccountsUnavailable(problems));
         }
-        let further = further.into_iter();
-        let (names, values): (String, String) = further
+        let optional = columns.iter().filter_map(Column::optional);
+        let (names, values): (String, String) = optional
             .map(|(name, value)| (format!(", {name}"), format!(", {value}")))
             .unzip();
         let statement = sql!("create_user")
@@ -129,8 +157,8 @@ impl Postgres {
         let schema = self.schema().await?;
         let account = match &schema.accounts {
             Ok(account) => account,
-            Err(why) => {
-                tracing::error!(why, "no account can be created");
+            Err(error) => {
+                tracing::error!(%error, "cannot create an account");
                 return Ok(Created::NotPossible);
             }
         };
@@ -138,7 +166,7 @@ impl Postgres {
             name: "create_user",
             text: &account.statement,
         };
-        // Label Studio's sign-up takes what stands before the @.
+        // Label Studio's sign-up uses the local part of the address.
         let username = match person.profile.username.as_str() {
             "" => person.email.split('@').next().unwrap_or_default(),
             name => name,
@@ -151,7 +179,8 @@ impl Postgres {
         let flag = |name| row.try_get(name).map_err(|error| unexpected(&error));
         if !flag("has_organization")? {
             tracing::error!(
-                "no account can be created: Label Studio has no organization yet; somebody must sign up to it first"
+                "cannot create an account: Label Studio has no organization yet; sign up to Label Studio \
+                 once to create it"
             );
             return Ok(Created::NotPossible);
         }
@@ -187,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn further_columns_are_put_in_where_they_are() {
-        let plain = NewAccount::for_columns(&columns()).expect("all is known");
+    fn optional_columns_are_written_where_they_exist() {
+        let plain = NewAccount::for_columns(&columns()).expect("every column is known");
         assert!(!plain.statement.contains("is_deleted"));
         assert!(!plain.statement.contains("/*"));
         let mut with_more = columns();
         with_more.push(column("htx_user", "is_deleted", false, true));
         with_more.push(column("htx_user", "custom_hotkeys", true, true));
-        let account = NewAccount::for_columns(&with_more).expect("all is known");
+        let account = NewAccount::for_columns(&with_more).expect("every column is known");
         assert!(
             account
                 .statement
@@ -206,24 +235,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
-        let problem = |columns: &[Column]| NewAccount::for_columns(columns).expect_err("a problem");
+    fn unknown_required_columns_prevent_accounts() {
+        let problem = |columns: &[Column]| {
+            let error = NewAccount::for_columns(columns).expect_err("a problem");
+            error.to_string()
+        };
         let mut more = columns();
         more.push(column("htx_user", "shoe_size", false, true));
         assert_eq!(
             problem(&more),
-            "htx_user.shoe_size must be given and is not known"
+            "htx_user.shoe_size is required, but this release does not know it"
         );
         let mut fewer = columns();
         fewer.retain(|column| column.name != "avatar");
-        assert_eq!(problem(&fewer), "htx_user.avatar is not there");
+        assert_eq!(problem(&fewer), "htx_user.avatar does not exist");
         let mut forbidden = columns();
         forbidden[0].may_be_written = false;
         assert_eq!(
             problem(&forbidden),
             "the role may not write htx_user.password"
         );
-        // What may be left out may be new.
+        // An unknown column that may be left out is no problem.
         let mut nullable = columns();
         nullable.push(column("htx_user", "nickname", true, false));
         assert!(NewAccount::for_columns(&nullable).is_ok());

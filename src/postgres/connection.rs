@@ -1,4 +1,7 @@
-//! The pool: every wait has a limit, and what fails says why in the log, without its parameters.
+//! The connection pool.
+//!
+//! In: a statement with its parameters. Out: rows, or an outage. Every wait has a limit, and
+//! failures are logged without the parameters.
 
 use std::time::Duration;
 
@@ -13,17 +16,17 @@ use super::tls::{self, TlsError};
 use crate::gate::reason::Outage;
 use crate::settings::{Database, Tls};
 
-/// How much longer than the server's own limit a statement may take, before the network counts as gone.
+/// How long to wait beyond the server's own statement timeout before the connection counts as dead.
 const NETWORK_MARGIN: Duration = Duration::from_secs(1);
 
-/// Connections to Postgres.
+/// A pool of connections to Postgres.
 pub(super) struct Connections {
     pool: Pool,
     permits: Semaphore,
     deadline: Duration,
 }
 
-/// A statement, and the lock that it waits for.
+/// A statement, and an optional lock to take before it.
 struct Request<'a> {
     lock: Option<(Statement<'a>, &'a (dyn ToSql + Sync))>,
     statement: Statement<'a>,
@@ -37,7 +40,7 @@ impl Request<'_> {
             return connection.query(&statement, self.parameters).await;
         };
         let lock = connection.prepare_cached(lock.text).await?;
-        // All four are sent before the first answer is there. Where one fails, COMMIT rolls back.
+        // All four are pipelined in one round trip. If one fails, COMMIT rolls back.
         let keys = [key];
         let (begun, locked, rows, committed) = tokio::join!(
             connection.batch_execute("BEGIN"),
@@ -53,20 +56,21 @@ impl Request<'_> {
     }
 }
 
-/// What to do about a statement that failed.
+/// How a statement failed, which decides whether to retry it.
 enum Failure {
-    /// The connection was gone: another one may do. Every statement may be sent twice.
+    /// The connection is closed. Retry on another one.
     Disconnected,
-    /// Two logins crossed; one of them is to be tried again.
-    Crossed,
-    /// The statement was prepared for tables that have changed, or through a pooler that knows nothing of it.
+    /// A deadlock between two logins. Retry once.
+    Deadlock,
+    /// The prepared statement is invalid, because a table has changed or an external pooler
+    /// switched the connection. Prepare it again and retry once.
     Stale,
-    /// Nothing.
+    /// Do not retry.
     Final,
 }
 
 impl Connections {
-    /// A pool without a connection yet.
+    /// Creates the pool without connecting.
     pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
         let mut config = settings.config.clone();
         config.connect_timeout(*settings.limits.connect_timeout_ms);
@@ -104,7 +108,7 @@ impl Connections {
             })
             .runtime(Runtime::Tokio1)
             .build()
-            .expect("a runtime is named, and nothing else is asked for");
+            .expect("timeouts need a runtime, which is set");
         Ok(Self {
             pool,
             permits: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
@@ -112,7 +116,7 @@ impl Connections {
         })
     }
 
-    /// Sends a statement, which is prepared once a connection.
+    /// Sends a statement. It is prepared once per connection.
     pub(super) async fn query(
         &self,
         statement: Statement<'_>,
@@ -126,7 +130,7 @@ impl Connections {
         .await
     }
 
-    /// Sends a statement behind another one that takes a lock for `key`, in one transaction and in one round trip.
+    /// Takes a lock for `key` and then runs a statement, in one transaction and one round trip.
     pub(super) async fn query_behind_lock(
         &self,
         lock: Statement<'_>,
@@ -142,37 +146,37 @@ impl Connections {
         .await
     }
 
-    /// Sends a request, once more where the first attempt can't have been its own fault. That is safe, because each statement of
-    /// `sql/` does the same done twice as done once.
+    /// Sends a request, and retries it if the failure was not caused by the statement itself. A
+    /// retry is safe because every statement in `sql/` is idempotent.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
         let _permit = self.permits.try_acquire().map_err(|_| Outage::Overloaded)?;
         let mut again = true;
-        // A server that was restarted has closed every connection of the pool, and each tells so when it is used.
+        // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
             let connection = self.connection().await?;
             match self.attempt(connection, request).await {
                 Ok(rows) => return Ok(rows),
                 Err(Failure::Disconnected) => {}
-                Err(Failure::Crossed | Failure::Stale) if again => again = false,
-                Err(Failure::Crossed | Failure::Stale | Failure::Final) => break,
+                Err(Failure::Deadlock | Failure::Stale) if again => again = false,
+                Err(Failure::Deadlock | Failure::Stale | Failure::Final) => break,
             }
         }
         Err(Outage::DatabaseUnavailable)
     }
 
-    /// Runs statements that are not prepared, all or nothing.
+    /// Runs several statements in one implicit transaction, without preparing them.
     pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
         let connection = self.connection().await?;
         let done = connection.batch_execute(statements).await;
         done.map_err(|error| {
-            tracing::error!(error = %chain(&error), "the statements failed");
+            tracing::error!(error = %chain(&error), "statements failed");
             Outage::DatabaseUnavailable
         })
     }
 
     async fn connection(&self) -> Result<Object, Outage> {
         self.pool.get().await.map_err(|error| {
-            tracing::warn!(error = %chain(&error), "no connection to Postgres");
+            tracing::warn!(error = %chain(&error), "cannot connect to Postgres");
             Outage::DatabaseUnavailable
         })
     }
@@ -189,7 +193,7 @@ impl Connections {
             Ok(Err(error)) => error,
             Err(_) => {
                 tracing::warn!(statement = statement.name, "Postgres does not answer");
-                // Whatever state the connection is in, nobody else shall have it.
+                // The state of the connection is unknown, so it must not return to the pool.
                 drop(Object::take(connection));
                 return Err(Failure::Final);
             }
@@ -199,17 +203,17 @@ impl Connections {
             statement = statement.name,
             sqlstate = error.code().map_or("", SqlState::code),
             error = %chain(&error),
-            "a statement failed"
+            "statement failed"
         );
         match failure {
             Failure::Stale => connection.statement_cache.clear(),
             Failure::Disconnected => self.forget_dead_connections(),
-            Failure::Crossed | Failure::Final => {}
+            Failure::Deadlock | Failure::Final => {}
         }
         Err(failure)
     }
 
-    /// A server that was restarted has closed them all, and each would fail once.
+    /// A restarted server has closed all connections; each would fail once.
     fn forget_dead_connections(&self) {
         self.pool.retain(|connection, _| !connection.is_closed());
     }
@@ -221,7 +225,7 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
     }
     match error.code() {
         Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => Failure::Disconnected,
-        Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Crossed,
+        Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Deadlock,
         Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::FEATURE_NOT_SUPPORTED) => {
             Failure::Stale
         }
@@ -234,7 +238,8 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
-/// An error with its causes. Of what Postgres says, the message alone: its details may hold values.
+/// An error with its causes. Of a Postgres error only the message, because its details may contain
+/// values of rows.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut causes = vec![];
     let mut next = Some(error);
@@ -243,7 +248,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             Some(answer) => answer.message().to_owned(),
             None => error.to_string(),
         };
-        // Some errors repeat their cause, which follows anyway.
+        // Some errors repeat the text of their cause, which follows anyway.
         if let Some(text) = text.split(": ").next()
             && !causes.iter().any(|cause: &String| cause == text)
         {

@@ -1,4 +1,8 @@
-//! Adapter: Postgres, the only place that speaks SQL. Every statement is a file in `sql/`.
+//! Adapter: Label Studio's Postgres database.
+//!
+//! [`Postgres`] implements the gate's ports for users, sessions and API tokens; [`Recent`] adds a
+//! short-lived cache. This is the only module that uses SQL, and every statement is a file in
+//! `sql/`.
 
 mod accounts;
 mod connection;
@@ -17,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use moka::sync::Cache;
 
+pub use self::accounts::{AccountsUnavailable, NewAccount};
 use self::connection::Connections;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::Schema;
@@ -26,7 +31,7 @@ use crate::gate::Readiness;
 use crate::gate::reason::Outage;
 use crate::settings::Database;
 
-/// Users, sessions and API tokens of one Label Studio.
+/// The users, sessions and API tokens of one Label Studio.
 #[derive(Clone)]
 pub struct Postgres(Arc<Inner>);
 
@@ -36,11 +41,12 @@ struct Inner {
     session_policies: Cache<i32, Duration>,
 }
 
-/// How long the session policy of an organization is remembered: an administrator changes it once in a while.
+/// How long an organization's session policy is cached. Administrators rarely change it.
 const POLICY_TTL: Duration = Duration::from_secs(60);
 
 impl Postgres {
-    /// Makes the pool. Nothing is connected yet: the service starts without Postgres and finds it when it is there.
+    /// Creates the pool without connecting: the service starts without Postgres and connects once
+    /// it is up.
     pub fn connect(settings: &Database) -> Result<Self, TlsError> {
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(settings)?,
@@ -60,12 +66,12 @@ impl Postgres {
         row.try_get("now").map_err(|_| Outage::DatabaseUnavailable)
     }
 
-    /// What Label Studio's tables are like.
+    /// What Label Studio's tables look like.
     pub async fn schema(&self) -> Result<Arc<Schema>, Outage> {
         self.0.schema.get(&self.0.connections).await
     }
 
-    /// Makes the gate's own tables, and gives `role` the rights to them.
+    /// Creates the gate's own tables and grants `role` access to them.
     pub async fn migrate(&self, role: Option<&str>) -> Result<(), Outage> {
         let mut statements = sql!("gate_schema").text.to_owned();
         if let Some(role) = role {
@@ -93,8 +99,9 @@ impl Readiness for Postgres {
     }
 }
 
-/// A column that isn't as expected: the statement and the code don't fit each other, or the schema has changed.
+/// Reports a column of an unexpected type: the statement does not match the code, or the schema has
+/// changed.
 fn unexpected(error: &tokio_postgres::Error) -> Outage {
-    tracing::error!(%error, "a row is not as expected");
+    tracing::error!(%error, "unexpected row");
     Outage::DatabaseUnavailable
 }

@@ -1,4 +1,4 @@
-//! Sessions that have expired, and what the gate remembers of tokens that have: Label Studio never deletes the former.
+//! Deletes expired sessions, which Label Studio never deletes, and the gate's own expired rows.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 
-/// Between two batches others get their turn.
+/// Pause between two batches, so that other statements are not held up.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Postgres {
-    /// Deletes what has expired, in small batches; how many sessions there were. `None`: another gate is at it.
+    /// Deletes expired rows in small batches and returns the number of sessions. `None`: another
+    /// gate is already deleting them.
     pub async fn purge(&self) -> Result<Option<u64>, Outage> {
         let mut deleted = 0;
         loop {

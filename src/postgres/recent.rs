@@ -1,7 +1,8 @@
-//! Decorator: Postgres whose answers may be some seconds old.
+//! Decorator: Postgres with a cache of a few seconds.
 //!
-//! It remembers users, sessions and API credentials that it has found, each for `database.cache_seconds`, and never what it has not found.
-//! What is written through it is known at once. It also remembers whose session it was, so that both are read in one round trip.
+//! It caches the users, sessions and API credentials that it finds for `database.cache_seconds`,
+//! but never that something was not found. Writes through it update or invalidate the cache. It
+//! also remembers the owner of each session, so that session and user are read in one round trip.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,29 +21,30 @@ use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 use crate::settings::Database;
 
-/// How long it is remembered whose session it was. It only says which user to read beside it.
+/// How long an unused session's owner is remembered. It only tells which user to read along with
+/// the session, so it may be stale.
 const OWNER_TTI: Duration = Duration::from_secs(3600);
 
 /// Reads the primary key of a session's user from `session_data`.
 pub type OwnerOf = Box<dyn Fn(&str) -> Option<i32> + Send + Sync>;
 
-/// Postgres, with a memory of some seconds.
+/// Postgres with a cache of a few seconds.
 pub struct Recent {
     postgres: Postgres,
     owner_of: OwnerOf,
     users: Cache<Identity, Arc<UserRow>>,
-    /// `session_data` by the digest of the key: the key itself is a credential.
+    /// `session_data` by the digest of the key, because the key itself is a credential.
     sessions: Cache<[u8; 32], Arc<str>>,
-    /// Whose session it was.
+    /// The owners of sessions, by the digest of the key.
     owners: Cache<[u8; 32], i32>,
-    /// Whether a signed cookie's session has ended, and when.
+    /// When the session in a signed cookie ended; `None`: it has not.
     ends: Cache<SessionMark, Option<SystemTime>>,
     key_owners: Cache<[u8; 32], TokenOwner>,
     jwt_owners: Cache<[u8; 32], JwtOwner>,
 }
 
 impl Recent {
-    /// Remembers what `postgres` says, for as long as the settings allow; not at all where that is zero.
+    /// A cache in front of `postgres`. It is disabled if `database.cache_seconds` is zero.
     pub fn new(postgres: Postgres, settings: &Database, owner_of: OwnerOf) -> Self {
         let capacity = match *settings.limits.cache_seconds {
             Duration::ZERO => 0,
@@ -63,7 +65,7 @@ impl Recent {
         }
     }
 
-    /// Whoever has changed is remembered under several names.
+    /// Invalidates all users, because a changed user may be cached under several identities.
     fn forget_users(&self) {
         self.users.invalidate_all();
     }
@@ -214,7 +216,7 @@ impl ApiTokens for Recent {
     }
 }
 
-/// Under which a credential is remembered.
+/// The cache key of a credential.
 fn digest(credential: &str) -> [u8; 32] {
     Sha256::digest(credential.as_bytes()).into()
 }

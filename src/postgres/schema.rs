@@ -1,39 +1,46 @@
-//! What Label Studio's tables are like: one binary serves 1.7 to 1.23.
+//! The differences between the schemas of Label Studio 1.7 to 1.23, all of which one binary serves.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::accounts::NewAccount;
+use arc_swap::ArcSwapOption;
+
+use super::accounts::{AccountsUnavailable, NewAccount};
 use super::connection::Connections;
 use super::statement::{Statements, sql};
 use super::unexpected;
 use crate::gate::reason::Outage;
 
-/// What differs between the versions of Label Studio, as far as the gate needs it.
+/// The properties of Label Studio's tables that differ between versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
-    /// JWT API tokens, and the switches for both kinds (since 1.17).
+    /// JWT API tokens, and the switches for both kinds of tokens (since 1.17).
     pub has_jwt_tokens: bool,
-    /// Session policies by organization (since 1.20).
+    /// Session policies per organization (since 1.20).
     pub has_session_policy: bool,
     /// The gate's own tables (`label-studio-gate migrate`).
     pub has_own_tables: bool,
-    /// What a missing row of `jwt_auth_jwtsettings` means for legacy tokens; JWT tokens are the opposite.
+    /// Whether an organization without a row in `jwt_auth_jwtsettings` accepts legacy tokens. JWT
+    /// tokens are the opposite.
     pub legacy_tokens_by_default: bool,
     /// How accounts are created, or why they cannot be.
-    pub accounts: Result<NewAccount, String>,
+    pub accounts: Result<NewAccount, AccountsUnavailable>,
     pub(super) statements: Statements,
 }
 
-/// The schema, once it was read.
+/// The schema, once it has been read. Reading the cached value takes no lock.
 #[derive(Default)]
-pub(super) struct Known(Mutex<Option<Arc<Schema>>>);
+pub(super) struct Known(ArcSwapOption<Schema>);
 
 impl Known {
-    /// Reads it at the first time that Postgres is there.
+    /// The cached schema, or the one that Postgres has.
     ///
-    /// It doesn't change while Label Studio runs; after an upgrade of Label Studio the gate is restarted, as its role's grants are renewed.
+    /// It does not change while Label Studio runs. After an upgrade of Label Studio, the grants are
+    /// renewed and the gate is restarted.
+    ///
+    /// Concurrent first callers each read the schema. If they waited for one another, their
+    /// timeouts would add up while Postgres is down.
     pub(super) async fn get(&self, connections: &Connections) -> Result<Arc<Schema>, Outage> {
-        if let Some(schema) = self.lock().clone() {
+        if let Some(schema) = self.0.load_full() {
             return Ok(schema);
         }
         let schema = Arc::new(read(connections).await?);
@@ -43,12 +50,8 @@ impl Known {
             can_create_accounts = schema.accounts.is_ok(),
             "read the schema"
         );
-        *self.lock() = Some(schema.clone());
+        self.0.store(Some(schema.clone()));
         Ok(schema)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Schema>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,7 +64,8 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
     };
     if !column("is_label_studio")? {
         tracing::error!(
-            "this database holds no tables of Label Studio: has it migrated, and is this its database?"
+            "Label Studio's tables do not exist: check the database's name, and whether Label Studio has \
+             migrated"
         );
         return Err(Outage::DatabaseUnavailable);
     }
@@ -69,7 +73,7 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
     let has_own_tables = column("has_own_tables")?;
     if column("has_some_own_tables")? && !has_own_tables {
         tracing::error!(
-            "the gate's own tables are those of an earlier release: run label-studio-gate migrate again"
+            "the gate's own tables are from an earlier release: run label-studio-gate migrate again"
         );
     }
     Ok(Schema {

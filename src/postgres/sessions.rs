@@ -16,7 +16,7 @@ use crate::gate::session::{
 use crate::gate::user::UserRow;
 
 impl Postgres {
-    /// `session_data` of some sessions that have not expired.
+    /// The `session_data` of some sessions that have not expired.
     pub async fn recent_sessions(&self, now: SystemTime) -> Result<Vec<String>, Outage> {
         let statement = sql!("recent_sessions");
         let rows = self.query(statement, &[&now]).await?;
@@ -26,7 +26,7 @@ impl Postgres {
             .map_err(|error| unexpected(&error))
     }
 
-    /// The session with that key and the user `owner`, in one round trip.
+    /// Reads the session `key` and the user `owner` in one round trip.
     pub async fn load_with_owner(
         &self,
         key: &str,
@@ -55,7 +55,7 @@ fn data(row: &Row) -> Result<Arc<str>, Outage> {
     Ok(data.into())
 }
 
-/// What sorts behind every key that begins with `place`: the highest code point follows it.
+/// A text that sorts after every key with the prefix `place`: the highest code point follows it.
 fn behind(place: &str) -> String {
     format!("{place}\u{10ffff}")
 }

@@ -1,15 +1,14 @@
-//! The statements of `sql/`, each with the name of its file.
+//! The statements in `sql/`, compiled into the program.
 
 /// A statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statement<'t> {
-    /// Its file's name, for the log.
+    /// Name of its file, for the log.
     pub(super) name: &'static str,
-    /// Its text.
     pub(super) text: &'t str,
 }
 
-/// The statement in `sql/NAME.sql`, read when the crate is compiled.
+/// The statement in `sql/NAME.sql`, read at compile time.
 macro_rules! sql {
     ($name:literal) => {
         crate::postgres::statement::Statement {
@@ -21,7 +20,7 @@ macro_rules! sql {
 
 pub(super) use sql;
 
-/// A statement that is put together from parts, for the tables that are there.
+/// A statement assembled from `sql/parts`, for the tables that exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Composed {
     name: &'static str,
@@ -38,7 +37,7 @@ impl Composed {
             .text
             .replace("/* the user found */", sql!("parts/user").text)
             .replace("/* revoked at */", revoked_at);
-        // Without comments, whoever looks into pg_stat_activity sees the statement.
+        // pg_stat_activity cuts long statements off, so leave the comments out.
         let is_code = |line: &&str| !line.trim_start().starts_with("--");
         let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
         Self {
@@ -55,7 +54,8 @@ impl Composed {
     }
 }
 
-/// The statements that say whether something is revoked, which only the gate's own tables know.
+/// The statements that depend on whether the gate's own tables exist, because they check
+/// revocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statements {
     pub(super) user_by_id: Composed,

@@ -1,10 +1,10 @@
-//! Encrypted connections, in libpq's terms (PostgreSQL 15, §34.19.1).
+//! TLS for connections to Postgres, with the modes of libpq (PostgreSQL 15, §34.19.1).
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -13,36 +13,37 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::settings::Tls;
 use crate::trust::{self, TrustError};
 
-/// Why there can be no encrypted connection.
+/// Why connections cannot be encrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Nobody is trusted.
+    /// There are no trusted certificates.
     #[error("database.tls_ca_file: {0}")]
     Trust(#[from] TrustError),
-    /// rustls refuses.
-    #[error("TLS cannot be set up: {0}")]
-    Rustls(String),
+    /// rustls rejects the configuration.
+    #[error("database.tls: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// rustls rejects the trusted certificates.
+    #[error("database.tls_ca_file: {0}")]
+    Verifier(#[from] VerifierBuilderError),
 }
 
-/// A connector for that mode.
+/// A TLS connector for `mode`.
 pub(super) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsError::Rustls(error.to_string()))?;
+        .with_safe_default_protocol_versions()?;
     let config = match (mode, ca_file) {
         (Tls::Disable | Tls::Require, None) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth(),
-        // libpq: with a root certificate file, `require` verifies the chain and not the name.
+        // As in libpq: with a root certificate file, `require` verifies the chain but not the name.
         (Tls::Disable | Tls::Require, Some(file)) => {
             let chain = WebPkiServerVerifier::builder_with_provider(
                 Arc::new(trust::roots(Some(file))?),
                 provider,
             )
-            .build()
-            .map_err(|error| TlsError::Rustls(error.to_string()))?;
+            .build()?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyName(chain)))
@@ -56,7 +57,7 @@ pub(super) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsC
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// `require` without a root certificate file: encrypted, to whoever answers.
+/// `require` without a root certificate file: encrypts, but accepts any certificate.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -97,7 +98,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// The chain is verified, and the name is not.
+/// Verifies the certificate chain, but not the name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -115,7 +116,7 @@ impl ServerCertVerifier for AnyName {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // The name is looked at last, when the chain has proven good.
+            // rustls checks the name last, after the chain.
             Err(rustls::Error::InvalidCertificate(
                 NotValidForName | NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

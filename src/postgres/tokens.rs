@@ -9,18 +9,19 @@ use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
-/// How many characters of a key the index sees. How long the look-up takes may tell something of them; the rest, 32 hexadecimal digits of a
-/// usual key, is compared in constant time.
+/// How many characters of a key are looked up in the index. The duration of the lookup may leak
+/// them; the rest, 32 hexadecimal digits of a usual key, is compared in constant time.
 const INDEXED: usize = 8;
 
-/// `authtoken_token.key` holds forty characters; Label Studio makes forty and accepts others from `LABEL_STUDIO_USER_TOKEN`.
-const LONGEST_KEY: usize = 40;
+/// Maximum length of `authtoken_token.key`, in characters. Label Studio generates keys of this
+/// length and accepts others from `LABEL_STUDIO_USER_TOKEN`.
+const MAX_KEY: usize = 40;
 
 #[async_trait]
 impl ApiTokens for Postgres {
     async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
         let length = key.chars().count();
-        if length == 0 || length > LONGEST_KEY || key.contains('\0') {
+        if length == 0 || length > MAX_KEY || key.contains('\0') {
             return Ok(None);
         }
         let schema = self.schema().await?;
@@ -30,7 +31,7 @@ impl ApiTokens for Postgres {
             sql!("owner_of_key_before_1_17")
         };
         let from: String = key.chars().take(INDEXED).collect();
-        // The highest code point sorts behind whatever follows the prefix.
+        // The highest code point sorts after every key with the prefix.
         let to = format!("{from}\u{10ffff}");
         let legacy = schema.legacy_tokens_by_default;
         let rows = self

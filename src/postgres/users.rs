@@ -12,11 +12,12 @@ use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
 
-/// Label Studio's default for an organization without a row: eight days (`session_policy/models.py`).
+/// Label Studio's default for an organization without a policy: eight days
+/// (`session_policy/models.py`).
 const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
 
-/// Characters that `htx_user.first_name` and `last_name` hold.
-const LONGEST_NAME: usize = 256;
+/// Maximum length of `htx_user.first_name` and `last_name`, in characters.
+const MAX_NAME: usize = 256;
 
 #[async_trait]
 impl UserDirectory for Postgres {
@@ -53,7 +54,7 @@ impl UserDirectory for Postgres {
         _identity: &Identity,
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage> {
-        let cut = |name: &str| name.chars().take(LONGEST_NAME).collect::<String>();
+        let cut = |name: &str| name.chars().take(MAX_NAME).collect::<String>();
         let (first, last) = (cut(&profile.first_name), cut(&profile.last_name));
         let statement = sql!("update_names");
         self.query(statement, &[&user.id, &first, &last]).await?;
@@ -85,7 +86,7 @@ impl UserDirectory for Postgres {
 }
 
 impl Postgres {
-    /// The user in a row, and how long sessions of their organization live.
+    /// The user in `row`, with the maximum session age of their organization.
     pub(super) async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
         let mut user = user(row).map_err(|error| unexpected(&error))?;
         if let Some(organization) = user.active_organization_id {

@@ -1,12 +1,12 @@
-//! Warnings about settings that are valid and will hardly work.
+//! Warnings about settings that are valid but unlikely to work.
 
 use url::Url;
 
 use super::Settings;
 use crate::django::SameSite;
 
-/// Warns about pages of other sites, which can only show Label Studio in a frame if its session is
-/// `SameSite=None`.
+/// Warns about pages of other sites. They can show Label Studio in a frame only if its session
+/// cookie is `SameSite=None`.
 pub(super) fn frames(settings: &Settings) -> Vec<String> {
     let same_site = settings.session.cookie_samesite;
     let own = settings.label_studio.url.as_deref().and_then(site);

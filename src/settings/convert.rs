@@ -1,28 +1,52 @@
 //! Converts a value to the type that its setting declares. A variable holds text, and a file may
-//! do so, too: `"3600"` is a number, `"yes"` is true, `"a,b"` is a list.
+//! too: `"3600"` is a number, `"yes"` is true, `"a,b"` is a list.
 
 use serde_json::Value;
 
 use super::declaration::{Setting, accepts, choices, parts};
 
 impl Setting {
-    /// The value in the declared type; the error says what is accepted.
-    pub(super) fn convert(&self, given: &Value) -> Result<Value, String> {
-        convert(&self.schema, given).map_err(|refusal| match (refusal.found, self.secret) {
-            (Some(found), false) => format!("{}, and is {}", refusal.why, shown(&found)),
-            _ => refusal.why,
+    /// The value in the declared type. The error never contains a secret.
+    pub(super) fn convert(&self, given: &Value) -> Result<Value, Misfit> {
+        convert(&self.schema, given).map_err(|misfit| match misfit {
+            Misfit::Kind { accepted, .. } if self.secret => Misfit::SecretKind { accepted },
+            other => other,
         })
     }
 }
 
 /// Why a value is not accepted.
-struct Refusal {
-    why: String,
-    /// The value, or the item of a list.
-    found: Option<Value>,
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misfit {
+    /// Another type, another word, or a number out of range.
+    #[error("must be {accepted}, not {}", shown(.found))]
+    Kind {
+        accepted: String,
+        /// The value, or the item of a list.
+        found: Value,
+    },
+    /// The same for a secret, which is not shown.
+    #[error("must be {accepted}")]
+    SecretKind { accepted: String },
+    #[error("must not be empty")]
+    Empty,
+    #[error("is not JSON: {0}")]
+    NotJson(#[source] serde_json::Error),
+    /// The type of the field rejects the value.
+    #[error("{0}")]
+    Rejected(#[source] serde_json::Error),
 }
 
-fn convert(schema: &Value, given: &Value) -> Result<Value, Refusal> {
+impl Misfit {
+    fn kind(schema: &Value, found: Value) -> Self {
+        Self::Kind {
+            accepted: accepted(schema),
+            found,
+        }
+    }
+}
+
+fn convert(schema: &Value, given: &Value) -> Result<Value, Misfit> {
     let text = text_of(given);
     let words = choices(schema);
     let converted = match (given, text.as_deref()) {
@@ -39,16 +63,10 @@ fn convert(schema: &Value, given: &Value) -> Result<Value, Refusal> {
         (Value::Object(_), _) if accepts(schema, "object") => Some(given.clone()),
         _ => None,
     };
-    let converted = converted.ok_or_else(|| Refusal {
-        why: format!("must be {}", accepted(schema)),
-        found: Some(given.clone()),
-    })?;
+    let converted = converted.ok_or_else(|| Misfit::kind(schema, given.clone()))?;
     let is_empty = converted == "" || converted.as_array().is_some_and(Vec::is_empty);
     if is_empty && (schema["minLength"].is_number() || schema["minItems"].is_number()) {
-        return Err(Refusal {
-            why: "must not be empty".to_owned(),
-            found: None,
-        });
+        return Err(Misfit::Empty);
     }
     Ok(converted)
 }
@@ -73,7 +91,7 @@ fn flag(text: &str) -> Option<Value> {
     }
 }
 
-fn list(schema: &Value, items: &[Value]) -> Result<Value, Refusal> {
+fn list(schema: &Value, items: &[Value]) -> Result<Value, Misfit> {
     let Some(of_item) = parts(schema).find_map(|part| part.get("items")) else {
         return Ok(Value::Array(items.to_vec()));
     };
@@ -82,18 +100,11 @@ fn list(schema: &Value, items: &[Value]) -> Result<Value, Refusal> {
 }
 
 /// A list in a variable: JSON if its items are tables, otherwise texts separated by commas.
-fn split(schema: &Value, text: &str) -> Result<Value, Refusal> {
+fn split(schema: &Value, text: &str) -> Result<Value, Misfit> {
     if is_list_of_tables(schema) && !text.trim().is_empty() {
-        let json = serde_json::from_str(text).map_err(|error| Refusal {
-            why: format!("is not JSON: {error}"),
-            found: None,
-        })?;
-        return match json {
+        return match serde_json::from_str(text).map_err(Misfit::NotJson)? {
             Value::Array(items) => list(schema, &items),
-            other => Err(Refusal {
-                why: format!("must be {}", accepted(schema)),
-                found: Some(other),
-            }),
+            other => Err(Misfit::kind(schema, other)),
         };
     }
     let items = text.split(',').map(|item| Value::from(item.trim()));
@@ -139,7 +150,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The value in an error message: in quotation marks, whatever it is.
+/// The value in an error message, in quotation marks.
 fn shown(value: &Value) -> String {
     text_of(value).map_or_else(|| value.to_string(), |text| format!("{text:?}"))
 }

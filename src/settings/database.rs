@@ -1,4 +1,4 @@
-//! `[database]`: where Postgres is, as a URL or in parts, and the limits of its use.
+//! `[database]`: the connection to Postgres, as a URL or in parts, and its limits.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -138,7 +138,7 @@ impl Database {
         if section.tls_ca_file.is_some() && tls == Tls::Disable {
             input.refuse(
                 "database.tls_ca_file",
-                "is set, and the connection is not encrypted: set database.tls to require or \
+                "is set, but the connection is not encrypted: set database.tls to require or \
                  verify-full",
             );
         }

@@ -18,7 +18,7 @@ const PARTS: [&str; 5] = [
     "database.password",
 ];
 
-const SHAPE: &str = "must be a URL as tokio-postgres takes it: \
+const SHAPE: &str = "must be a URL in the form of tokio-postgres: \
      postgres://user:password@host:port/name, where %, /, ?, # and @ in the password are written \
      %25, %2F, %3F, %23 and %40";
 
@@ -85,7 +85,7 @@ impl SplitUrl {
             return None;
         }
         url.set_scheme("postgres").ok()?;
-        // libpq knows no fragment, so the '#' is part of a password.
+        // libpq has no fragments, so the '#' belongs to a password.
         if url.fragment().is_some() {
             return None;
         }
@@ -112,8 +112,8 @@ impl SplitUrl {
 
 /// Adds the parts that the URL leaves out, such as a password from a file. A part that contradicts
 /// the URL is an error, because it is unclear which is meant. Only a URL from a layer of higher
-/// precedence overrides it: the gate has a role of its own, and `POSTGRE_USER` in a shared `.env` is
-/// Label Studio's.
+/// precedence overrides it: the gate has a role of its own, and `POSTGRE_USER` in a shared `.env`
+/// is Label Studio's.
 fn complete(input: &mut Input, section: &DatabaseSection, config: &mut tokio_postgres::Config) {
     for name in PARTS {
         if overridden(input, name) {

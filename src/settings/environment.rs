@@ -17,7 +17,7 @@ pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
             input.give(&setting.name, text.into(), Layer::Own, &origin);
             continue;
         }
-        // A compose file passes variables on that nobody set: an empty alias does not count.
+        // Compose files pass unset variables on as empty text, so an empty alias does not count.
         let mut aliases = setting.aliases.iter();
         let alias = aliases.find_map(|alias| {
             look_up(setting, alias, environment, input).filter(|(text, _)| !text.is_empty())
@@ -27,7 +27,7 @@ pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
         }
     }
     let known = known_variables();
-    // The variables of the demo and of the tests are not for the service.
+    // The demo and the tests have variables of their own.
     let others = |name: &str| name.starts_with("GATE_DEMO_") || name.starts_with("GATE_TEST_");
     for name in environment.keys().filter(|name| name.starts_with("GATE_")) {
         if !others(name) && !known.contains(name) {
@@ -38,9 +38,9 @@ pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
     }
 }
 
-/// Warnings about variables that look like the plugin's and are not. They are not errors, because
-/// other software may read them.
-pub(super) fn misspelt(environment: &BTreeMap<String, String>) -> Vec<String> {
+/// Warnings about variables that look like the plugin's but are unknown. They are not errors,
+/// because other software may read them.
+pub(super) fn misspelled(environment: &BTreeMap<String, String>) -> Vec<String> {
     let known = known_variables();
     let is_plugins = |name: &str| PLUGIN_PREFIXES.iter().any(|it| name.starts_with(it));
     let unknown = environment.keys();
@@ -98,7 +98,7 @@ fn look_up(
         return value;
     }
     match std::fs::read_to_string(file) {
-        // Editors end a file with a line feed, which is not part of the secret.
+        // Editors end files with a line feed, which is not part of the secret.
         Ok(text) => {
             let line = text.strip_suffix('\n').unwrap_or(&text);
             let line = line.strip_suffix('\r').unwrap_or(line);

@@ -1,4 +1,4 @@
-//! The operator's file.
+//! The settings file.
 
 use std::path::Path;
 
@@ -16,7 +16,8 @@ pub(super) fn read(file: &Path, input: &mut Input) -> Result<(), SettingError> {
     let text = std::fs::read_to_string(file);
     let text = text.map_err(|error| failed(format!("cannot be read: {error}")))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        // The parser's message quotes the line, which may hold a secret: only the place is shown.
+        // The parser's message quotes the line, which may contain a secret, so only its position is
+        // shown.
         let place = error.span().map_or(0, |span| span.start);
         let before = text.get(..place).unwrap_or_default();
         let line = before.split('\n').count();
@@ -32,8 +33,8 @@ pub(super) fn read(file: &Path, input: &mut Input) -> Result<(), SettingError> {
     Ok(())
 }
 
-/// Adds a setting, or the settings of a section. An unknown name is an error: most often it is a
-/// misspelling, and then what was meant is not in force.
+/// Adds a setting, or the settings of a section. An unknown name is an error, because it is usually
+/// a misspelling, and the intended setting would not take effect.
 fn give(name: &str, value: Value, origin: &str, input: &mut Input) {
     if Setting::find(name).is_some() {
         input.give(name, value, Layer::File, origin);
@@ -60,7 +61,7 @@ fn give(name: &str, value: Value, origin: &str, input: &mut Input) {
     }
 }
 
-/// TOML has dates, which JSON writes as text; numbers that JSON lacks are text too.
+/// Converts TOML to JSON. Dates, and numbers that JSON lacks, become text.
 fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),

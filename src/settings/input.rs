@@ -1,4 +1,4 @@
-//! What was given: values with the places that they come from, and everything that is wrong.
+//! The values that were given, with their origins, and the errors found so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
@@ -6,12 +6,12 @@ use std::fmt::{Display, Write as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::convert::as_text;
+use super::convert::{Misfit, as_text};
 use super::declaration::Setting;
 use super::environment::nearest;
 use super::{SettingError, SettingErrors};
 
-/// Kinds of places that values come from. Later ones take precedence.
+/// The sources of values. Later ones take precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Layer {
     /// The declaration.
@@ -42,7 +42,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Adds a value, which takes precedence over those added before.
+    /// Adds a value. It replaces an earlier value of the same setting.
     pub(super) fn give(&mut self, name: &str, value: Value, layer: Layer, origin: &str) {
         let given = Given {
             value,
@@ -55,7 +55,7 @@ impl Input {
     /// Reports that the value of a setting cannot be used. `name` may lead into a table:
     /// `external.issuers[0].secret`.
     pub(super) fn refuse(&mut self, name: &str, why: impl Display) {
-        // The default stands in for an unusable value. What is wrong with it is not a mistake.
+        // An unusable value was replaced by the default, and an error about it already reported.
         if self.unusable.contains(name) {
             return;
         }
@@ -84,14 +84,14 @@ impl Input {
     pub(super) fn read<T: DeserializeOwned>(&mut self, settings: &[Setting]) -> T {
         let given = |name: &str| self.given.get(name).map(|given| &given.value);
         let (read, misfits) = deserialize(settings, given);
-        for (name, why) in misfits {
-            self.refuse(&name, why);
+        for (name, misfit) in misfits {
+            self.refuse(&name, misfit);
             self.unusable.insert(name);
         }
         read
     }
 
-    /// Reads a table of a list. The default is used for a value that does not fit.
+    /// Reads one table of a list. The default is used for a value that does not fit.
     pub(super) fn read_table<T: DeserializeOwned>(
         &mut self,
         prefix: &str,
@@ -107,8 +107,8 @@ impl Input {
             }
         }
         let (read, misfits) = deserialize(settings, |name| table.get(name));
-        for (name, why) in misfits {
-            self.refuse(&format!("{prefix}.{name}"), why);
+        for (name, misfit) in misfits {
+            self.refuse(&format!("{prefix}.{name}"), misfit);
         }
         read
     }
@@ -136,7 +136,7 @@ impl Input {
 fn deserialize<'v, T: DeserializeOwned>(
     settings: &[Setting],
     given: impl Fn(&str) -> Option<&'v Value>,
-) -> (T, Vec<(String, String)>) {
+) -> (T, Vec<(String, Misfit)>) {
     let mut tree = Value::Null;
     for setting in settings {
         *place(&mut tree, &setting.name) = setting.default.clone();
@@ -149,13 +149,13 @@ fn deserialize<'v, T: DeserializeOwned>(
         let misfit = match setting.convert(value) {
             Ok(value) => {
                 *place(&mut tree, &setting.name) = value;
-                T::deserialize(&tree).err().map(|error| error.to_string())
+                T::deserialize(&tree).err().map(Misfit::Rejected)
             }
-            Err(why) => Some(why),
+            Err(misfit) => Some(misfit),
         };
-        if let Some(why) = misfit {
+        if let Some(misfit) = misfit {
             *place(&mut tree, &setting.name) = setting.default.clone();
-            misfits.push((setting.name.clone(), why));
+            misfits.push((setting.name.clone(), misfit));
         }
     }
     let read =

@@ -1,4 +1,4 @@
-//! `[label_studio]`: what Label Studio runs with, and which of its keys are not safe to use.
+//! `[label_studio]`: Label Studio's own settings, and the check for weak keys.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use serde::Deserialize;
 use super::input::Input;
 use super::types::Secret;
 
-/// What Label Studio runs with. Both services need the same values.
+/// Label Studio's own settings. Both services need the same values.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LabelStudio {
     /// Label Studio's `SECRET_KEY`. Required, and the same value in both services.
     #[schemars(extend("x-env" = ["SECRET_KEY"]))]
     pub secret_key: Secret,
-    /// Public URL of Label Studio. Addresses that lead back begin with its origin (empty: with that
-    /// of the request), its path is where Label Studio is published, and `check-config` tells
-    /// whether sessions can work in a frame.
+    /// Public URL of Label Studio. URLs that lead back start with its origin (empty: the origin of
+    /// the request), its path is where Label Studio is published, and `check-config` uses it to
+    /// tell whether sessions can work in a frame.
     #[schemars(extend("x-env" = ["LABEL_STUDIO_HOST", "HEARTEX_HOST"]))]
     pub url: Option<String>,
     /// Previous values of `SECRET_KEY`: tokens signed with them are still accepted.
@@ -25,7 +25,7 @@ pub struct LabelStudio {
     pub secret_key_fallbacks: Vec<Secret>,
 }
 
-/// The `SECRET_KEY` of every Label Studio before 1.8.2. It is in the public source code.
+/// The `SECRET_KEY` of every Label Studio before 1.8.2, which is in the public source code.
 const PUBLIC_CONSTANT: &str = "$(fefwefwef13;LFK{P!)@#*!)kdsjfWF2l+i5e3t(8a1n";
 
 /// Shortest acceptable key in bytes: HS256 needs 256 bits (RFC 7518 §3.2).
@@ -49,8 +49,8 @@ impl LabelStudio {
             input.refuse(
                 "label_studio.secret_key_fallbacks",
                 format!(
-                    "holds a key that protects nothing: shorter than {SHORTEST_KEY} bytes, or the \
-                     constant of Label Studio before 1.8.2"
+                    "contains a weak key: one that is shorter than {SHORTEST_KEY} bytes, or the \
+                     public constant of Label Studio before 1.8.2"
                 ),
             );
         }
@@ -66,23 +66,23 @@ fn weakness(key: &str) -> Option<String> {
     }
     if key == PUBLIC_CONSTANT {
         return Some(
-            "is the constant of Label Studio before 1.8.2, which everybody knows: upgrade Label \
-             Studio and set a SECRET_KEY of your own"
+            "is the constant of Label Studio before 1.8.2, which is public: upgrade Label Studio \
+             and set your own SECRET_KEY"
                 .to_owned(),
         );
     }
     if key.starts_with('$') {
         return Some(
-            "starts with '$': Label Studio takes that for the name of a variable and makes a \
-             random key at each start"
+            "starts with '$', which Label Studio takes for the name of a variable: it then \
+             generates a random key at each start"
                 .to_owned(),
         );
     }
     if key.len() < SHORTEST_KEY {
         return Some(format!(
-            "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2)"
+            "is shorter than {SHORTEST_KEY} bytes, the minimum for HS256 (RFC 7518 §3.2)"
         ));
     }
     let distinct: BTreeSet<char> = key.chars().collect();
-    (distinct.len() < 5).then(|| "holds fewer than 5 different characters".to_owned())
+    (distinct.len() < 5).then(|| "contains fewer than 5 different characters".to_owned())
 }

@@ -15,8 +15,8 @@
 //!
 //! Everything else is derived from that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error
 //! messages, `config/default.toml`, `config/schema.json` and `docs/settings.md`
-//! (`UPDATE_DOCS=1 cargo test settings` writes them). The method `check` or `new` of a section holds
-//! the rules about several settings.
+//! (`UPDATE_DOCS=1 cargo test settings` writes them). The method `check` or `new` of a section
+//! holds the rules about several settings.
 //!
 //! The environment is a parameter. An unknown name is an error, in the file and among the variables
 //! that begin with `GATE_`.
@@ -96,7 +96,7 @@ pub struct Settings {
     pub http: Http,
     /// What is logged, and in which format.
     pub log: Log,
-    /// What Label Studio runs with.
+    /// Label Studio's own settings.
     pub label_studio: LabelStudio,
     /// Label Studio's database.
     pub database: Database,
@@ -117,7 +117,7 @@ pub struct Settings {
     /// Rules for every request.
     pub policy: Policies,
     in_force: String,
-    misspelt: Vec<String>,
+    misspelled: Vec<String>,
 }
 
 impl Settings {
@@ -125,8 +125,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong. If the file cannot be read, only that: without it, nearly every
-    /// setting would be reported.
+    /// All errors. If the file cannot be read, only that is reported, because without the file
+    /// nearly every setting would be wrong.
     pub fn load(
         file: Option<&Path>,
         environment: &BTreeMap<String, String>,
@@ -143,7 +143,7 @@ impl Settings {
             return Err(input.errors);
         }
         settings.in_force = input.describe();
-        settings.misspelt = environment::misspelt(environment);
+        settings.misspelled = environment::misspelled(environment);
         Ok(settings)
     }
 
@@ -172,14 +172,14 @@ impl Settings {
             session,
             token_issue: sections.token_issue,
             in_force: String::new(),
-            misspelt: Vec::new(),
+            misspelled: Vec::new(),
         }
     }
 
-    /// Warnings about settings that are valid and hardly meant: misspelt variables of the plugin,
-    /// and sessions that browsers will not send in a frame.
+    /// Warnings about settings that are valid but rarely intended: misspelled variables of the
+    /// plugin, and sessions that browsers do not send in a frame.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.misspelt.clone();
+        let mut warnings = self.misspelled.clone();
         warnings.extend(advice::frames(self));
         warnings
     }

@@ -43,7 +43,7 @@ pub(super) struct PolicySection {
 enum AnonymousNames {
     /// Label Studio decides.
     Pass,
-    /// It is answered 401 unless it has a live session.
+    /// The answer is 401, unless the request has a live session.
     Require,
 }
 
@@ -51,8 +51,8 @@ enum AnonymousNames {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum CrossSiteRule {
-    /// Refused if they come from another site and the browser added a credential; with `SameSite=None`
-    /// sessions, also if they come from another origin of the same site.
+    /// Refused if they come from another site and the browser added a credential; with
+    /// `SameSite=None` sessions, also if they come from another origin of the same site.
     Auto,
     /// Refused.
     Refuse,

@@ -1,4 +1,4 @@
-//! Every name works, every error is told, and no secret is.
+//! Tests of the settings: names, errors with their origin, and secrets that stay hidden.
 
 mod database;
 mod documents;
@@ -73,11 +73,11 @@ fn all_errors_are_reported_at_once_with_their_origin() {
         ("GATE_DATABASE_TLS", "prefer"),
     ]);
     for expected in [
-        "session.cookie_age: must be a whole number from 60 to 315360000, and is \"two weeks\" (set in SESSION_COOKIE_AGE)",
+        "session.cookie_age: must be a whole number from 60 to 315360000, not \"two weeks\" (set in SESSION_COOKIE_AGE)",
         "http.listen: must be an address and a port",
         "GATE_HTTP_LISTNE: is not a setting (in the environment); did you mean GATE_HTTP_LISTEN?",
-        "session.cookie_secure: must be true or false, and is \"maybe\"",
-        "database.tls: must be \"disable\" or \"require\" or \"verify-full\", and is \"prefer\"",
+        "session.cookie_secure: must be true or false, not \"maybe\"",
+        "database.tls: must be \"disable\" or \"require\" or \"verify-full\", not \"prefer\"",
     ] {
         assert!(told.contains(expected), "{expected}\nis not in\n{told}");
     }
@@ -85,7 +85,7 @@ fn all_errors_are_reported_at_once_with_their_origin() {
 }
 
 #[test]
-fn a_misspelt_log_level_is_refused() {
+fn a_misspelled_log_level_is_refused() {
     for level in [
         "info",
         "OFF",
@@ -98,7 +98,7 @@ fn a_misspelt_log_level_is_refused() {
     for level in ["", "inof", "warning", "info,hyper=wran", "info,"] {
         let told = errors(&[("GATE_LOG_LEVEL", level)]);
         let expected = format!(
-            "log.level: must be off, error, warn, info, debug or trace, or directives as info,label_studio_gate=debug, and is {level:?}"
+            "log.level: must be off, error, warn, info, debug or trace, or directives as info,label_studio_gate=debug, not {level:?}"
         );
         assert!(told.contains(&expected), "{told}");
     }

@@ -32,7 +32,7 @@ pub struct Token {
     /// Name of the query parameter that carries a token.
     #[schemars(extend("default" = "token", "x-env" = ["JWT_SSO_TOKEN_PARAM"]))]
     pub parameter: ParameterName,
-    /// Longer tokens are refused without reading them; bytes.
+    /// Maximum size of a token, in bytes. Longer tokens are refused unread.
     #[schemars(range(min = 256, max = 131_072), extend("default" = 16_384))]
     pub max_length: usize,
     /// How often a token may be used.

@@ -1,4 +1,4 @@
-//! Types of settings that say more than `String` and `u64`.
+//! Types of settings that validate their value.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
@@ -88,7 +88,16 @@ impl JsonSchema for Secret {
     }
 }
 
-/// Declares types that are written as text: name, inner type, what is accepted, and how it is parsed.
+/// A text that is not accepted for its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be {accepted}, not {found:?}")]
+pub struct NotAccepted {
+    accepted: &'static str,
+    found: String,
+}
+
+/// Declares types that are written as text: name, inner type, what is accepted, and how it is
+/// parsed.
 macro_rules! text_types {
     ($($(#[$doc:meta])* $name:ident($inner:ty): $accepted:literal, $parse:expr;)*) => {$(
         $(#[$doc])*
@@ -97,12 +106,14 @@ macro_rules! text_types {
         pub struct $name(#[schemars(with = "String")] $inner);
 
         impl TryFrom<String> for $name {
-            type Error = String;
+            type Error = NotAccepted;
 
-            fn try_from(text: String) -> Result<Self, String> {
+            fn try_from(text: String) -> Result<Self, NotAccepted> {
                 let parse: fn(&str) -> Option<$inner> = $parse;
-                let refused = || format!("must be {}, and is {text:?}", $accepted);
-                parse(&text).map(Self).ok_or_else(refused)
+                parse(&text).map(Self).ok_or(NotAccepted {
+                    accepted: $accepted,
+                    found: text,
+                })
             }
         }
 
@@ -161,7 +172,7 @@ text_types! {
     /// Directives of `tracing_subscriber::EnvFilter`.
     LogFilter(String): "off, error, warn, info, debug or trace, or directives as \
         info,label_studio_gate=debug",
-        |text| owned(text, !is_misspelt(text) && EnvFilter::builder().parse(text).is_ok());
+        |text| owned(text, !is_misspelled(text) && EnvFilter::builder().parse(text).is_ok());
 }
 
 fn owned(text: &str, accepted: bool) -> Option<String> {
@@ -173,9 +184,9 @@ fn http_url(text: &str) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-/// `EnvFilter` reads a word that is not a level as the name of a module, so a misspelt level would
-/// silence the log. An empty word would mean the level `error`.
-fn is_misspelt(filter: &str) -> bool {
+/// `EnvFilter` reads a word that is not a level as the name of a module, so a misspelled level
+/// would silence the log. An empty word would mean the level `error`.
+fn is_misspelled(filter: &str) -> bool {
     filter.split(',').any(|word| {
         word.is_empty() || (!word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err())
     })

@@ -1,5 +1,10 @@
-//! The composition root: puts the modules together from the settings.
+//! The composition root: builds the service from the settings.
+//!
+//! Only this module sees all others. It is also where the clock, random bytes and the environment
+//! come from; everything else takes them as parameters.
 
+mod cookies;
+mod error;
 mod serving;
 mod wiring;
 
@@ -11,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::dev::Server;
 use actix_web::web;
 
+pub use self::error::{ListenError, ServiceError, WiringError};
 use self::serving::{Listeners, warn_about_untrusted_proxies};
 use self::wiring::label_studio_url;
 pub(crate) use self::wiring::{Backend, Serving, application_api, gate, issuer, key_server};
@@ -22,7 +28,7 @@ use crate::postgres::Postgres;
 use crate::settings::Settings;
 use crate::telemetry::Losses;
 
-/// The service, bound to its addresses.
+/// The service with its listeners bound.
 pub struct Application {
     servers: Vec<Server>,
     port: u16,
@@ -31,8 +37,8 @@ pub struct Application {
 }
 
 impl Application {
-    /// Binds the addresses and starts the workers. Postgres need not be there yet.
-    pub async fn build(settings: Settings) -> Result<Self, String> {
+    /// Binds the listeners and starts the workers. Postgres need not be up yet.
+    pub async fn build(settings: Settings) -> Result<Self, ServiceError> {
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
@@ -58,32 +64,35 @@ impl Application {
         actix_web::rt::spawn(losses.report(self.metrics.clone()));
     }
 
-    /// The port it is bound to; of use where the settings say 0.
+    /// The port of the public listener, for settings that ask for port 0.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The port of the checks, health and metrics, where they have one of their own.
+    /// The port of the internal listener (checks, health, metrics), if there is one.
     pub const fn internal_port(&self) -> Option<u16> {
         self.internal_port
     }
 
-    /// Serves until SIGTERM, which lets open requests finish, or SIGINT. Each server listens to the signals itself.
-    pub async fn run_until_stopped(self) -> Result<(), String> {
+    /// Serves until SIGTERM, which lets open requests finish, or SIGINT. Each server handles the
+    /// signals itself.
+    pub async fn run_until_stopped(self) -> Result<(), ServiceError> {
         let servers = self.servers.into_iter().map(actix_web::rt::spawn);
         let mut outcome = Ok(());
         for server in servers.collect::<Vec<_>>() {
-            let ended = server.await.map_err(|error| error.to_string());
-            let ended = ended.and_then(|ended| ended.map_err(|error| error.to_string()));
+            let ended = match server.await {
+                Ok(ended) => ended.map_err(ServiceError::from),
+                Err(error) => Err(error.into()),
+            };
             outcome = outcome.and(ended);
         }
         tracing::info!("stopped");
-        outcome.map_err(|error| format!("the server failed: {error}"))
+        outcome
     }
 }
 
-/// What the routes share.
-fn state(settings: &Settings) -> Result<State, String> {
+/// The state that the routes share.
+fn state(settings: &Settings) -> Result<State, WiringError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = unix_seconds_f64(clock.now());
     let backend = Backend::connect(settings)?;
@@ -116,30 +125,33 @@ fn state(settings: &Settings) -> Result<State, String> {
     })
 }
 
-/// Deletes what has expired, now and then. Gates that start together don't do it together.
+/// Deletes expired rows periodically. The jitter spreads gates that started at the same time.
 async fn purge(backend: Postgres, every: Duration) {
     loop {
         let jitter = u32::from(SystemEntropy.sixteen()[0]);
         tokio::time::sleep(every + every * jitter / 1024).await;
         match backend.purge().await {
             Ok(Some(sessions)) => tracing::info!(sessions, "deleted expired sessions"),
-            Ok(None) => tracing::debug!("another gate deletes expired sessions"),
-            Err(outage) => tracing::warn!("expired sessions were not deleted: {outage}"),
+            Ok(None) => tracing::debug!("another gate is deleting expired sessions"),
+            Err(outage) => tracing::warn!("could not delete expired sessions: {outage}"),
         }
     }
 }
 
-/// The clock of the machine.
+/// The system clock.
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "here the time comes in")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the composition root reads the clock"
+    )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 }
 
-/// Random bytes of the operating system.
+/// Random bytes from the operating system.
 pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
@@ -150,16 +162,16 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// The process environment, as far as it is text.
+/// The process environment, without variables that are not UTF-8.
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// Chooses the cryptography for tokens and for TLS. Without a choice jsonwebtoken panics at its first use.
+/// Selects the cryptography for tokens and TLS. Without it, jsonwebtoken panics on first use.
 pub fn install_crypto() {
-    // Each fails only where one is installed already.
+    // Each fails only if a provider is already installed.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

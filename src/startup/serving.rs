@@ -7,29 +7,30 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
+use super::error::ListenError;
 use crate::http::{self, Proxy, State, Surface};
 use crate::settings::types::Network;
 use crate::settings::{self, Settings};
 
-/// How long the head of a connection's first request may take. Proxies send it in one piece.
+/// Time limit for the head of a connection's first request. Proxies send it in one piece.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection that is being closed waits for its peer.
+/// How long to wait for the peer when closing a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bound, and not yet serving.
+/// Bound listeners that do not serve yet.
 pub(super) struct Listeners {
     public: TcpListener,
     internal: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds what the settings say. systemd hands over the public listener only.
-    pub(super) fn bind(settings: &settings::Http) -> Result<Self, String> {
-        let handed = ListenFd::from_env()
+    /// Binds the configured addresses. With socket activation, systemd passes the public listener.
+    pub(super) fn bind(settings: &settings::Http) -> Result<Self, ListenError> {
+        let inherited = ListenFd::from_env()
             .take_tcp_listener(0)
-            .map_err(|error| format!("the socket that systemd hands over: {error}"))?;
+            .map_err(ListenError::Inherited)?;
         Ok(Self {
-            public: match handed {
+            public: match inherited {
                 Some(listener) => listener,
                 None => bind("http.listen", *settings.listen)?,
             },
@@ -39,23 +40,23 @@ impl Listeners {
         })
     }
 
-    pub(super) fn public_address(&self) -> Result<SocketAddr, String> {
+    pub(super) fn public_address(&self) -> Result<SocketAddr, ListenError> {
         address("http.listen", &self.public)
     }
 
-    pub(super) fn internal_address(&self) -> Result<Option<SocketAddr>, String> {
+    pub(super) fn internal_address(&self) -> Result<Option<SocketAddr>, ListenError> {
         let internal = self.internal.as_ref();
         internal
             .map(|listener| address("http.internal_listen", listener))
             .transpose()
     }
 
-    /// Starts the workers: one server that has every route, or two that share them.
+    /// Starts the workers: one server with every route, or two that split them.
     pub(super) fn serve(
         self,
         settings: &Settings,
         state: &web::Data<State>,
-    ) -> Result<Vec<Server>, String> {
+    ) -> Result<Vec<Server>, ListenError> {
         match self.internal {
             None => Ok(vec![serve(
                 settings,
@@ -71,14 +72,18 @@ impl Listeners {
     }
 }
 
-fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| format!("{name}: cannot bind {address}: {error}"))
+fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).map_err(|source| ListenError::Bind {
+        setting,
+        address,
+        source,
+    })
 }
 
-fn address(name: &str, listener: &TcpListener) -> Result<SocketAddr, String> {
+fn address(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, ListenError> {
     listener
         .local_addr()
-        .map_err(|error| format!("{name}: {error}"))
+        .map_err(|source| ListenError::Address { setting, source })
 }
 
 fn serve(
@@ -86,7 +91,7 @@ fn serve(
     state: &web::Data<State>,
     listener: TcpListener,
     surface: Surface,
-) -> Result<Server, String> {
+) -> Result<Server, ListenError> {
     let limits = &settings.http;
     let (state, proxies) = (state.clone(), proxies(&limits.proxies));
     let app = move || App::new().configure(http::routes(state.clone(), surface, &proxies));
@@ -99,9 +104,7 @@ fn serve(
     if limits.workers > 0 {
         server = server.workers(limits.workers);
     }
-    let server = server
-        .listen(listener)
-        .map_err(|error| format!("http: {error}"))?;
+    let server = server.listen(listener).map_err(ListenError::Serve)?;
     Ok(server.run())
 }
 
@@ -116,7 +119,8 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
     named.iter().map(kind).collect()
 }
 
-/// What is allowed and will hardly be meant: proxies on other machines can reach the service, and the word of none of them counts.
+/// Warns about a configuration that is valid but rarely intended: proxies on other machines can
+/// reach the service, but none of them is trusted.
 pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
     let mut addresses = [Some(&settings.listen), settings.internal_listen.as_ref()]
         .into_iter()
@@ -126,7 +130,8 @@ pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
         && !settings.trusted_proxies.iter().any(is_remote)
     {
         tracing::warn!(
-            "http.trusted_proxies names no other machine: whoever comes through a proxy there has the proxy's address"
+            "http.trusted_proxies names no other machine: the peer address of every request through a \
+             proxy on another machine is the proxy's; add the proxy's address"
         );
     }
 }

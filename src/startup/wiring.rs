@@ -1,12 +1,14 @@
-//! The gate with its methods, from the settings.
+//! Builds the gate, the token issuer and their adapters from the settings.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::SystemEntropy;
+use super::cookies::{session_cookie, token_cookie};
+use super::error::WiringError;
 use crate::application_api::ApplicationApi;
-use crate::django::{CookieAttributes, SameSite, SessionCodec};
+use crate::django::SessionCodec;
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::credential::CredentialSources;
@@ -25,24 +27,24 @@ use crate::keys::{KeyServer, Refresh};
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
-/// Whether the gate answers for long, so that keys are worth reading again in the background.
+/// Whether the gate runs as a service, which refreshes published keys in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Serving {
     Yes,
     No,
 }
 
-/// Postgres, as it is now and as it was some seconds ago.
+/// Postgres, directly and behind a cache of a few seconds.
 pub(crate) struct Backend {
     pub(crate) postgres: Postgres,
     recent: Arc<Recent>,
 }
 
 impl Backend {
-    /// Nothing is connected yet: the service starts without Postgres and finds it when it is there.
-    pub(crate) fn connect(settings: &Settings) -> Result<Self, String> {
-        let postgres =
-            Postgres::connect(&settings.database).map_err(|error| format!("database: {error}"))?;
+    /// Creates the pool without connecting: the service starts without Postgres and connects once
+    /// it is up.
+    pub(crate) fn connect(settings: &Settings) -> Result<Self, WiringError> {
+        let postgres = Postgres::connect(&settings.database)?;
         let codec = SessionCodec::new(&settings.label_studio.secret_key);
         let owner_of = move |data: &str| codec.decode_row(data).ok()?.user_id();
         let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
@@ -72,7 +74,7 @@ pub(crate) fn gate(
     backend: &Backend,
     clock: Arc<dyn Clock>,
     serving: Serving,
-) -> Result<Gate, String> {
+) -> Result<Gate, WiringError> {
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
@@ -104,7 +106,6 @@ pub(crate) fn gate(
     })
 }
 
-/// Issues tokens.
 pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Clock>) -> TokenIssuer {
     let policy = IssuePolicy {
         lifetime: *settings.token_issue.expires_in,
@@ -135,7 +136,8 @@ fn api_authenticator(settings: &Settings, tokens: Arc<dyn ApiTokens>) -> ApiAuth
     )
 }
 
-/// What the token route believes: a personal access token lives for 200 years, so that its revocation counts at once.
+/// API tokens for the token route. Personal access tokens are valid for 200 years, so their
+/// revocation takes effect at once: they are never read from the cache.
 struct IssuersTokens {
     recent: Arc<Recent>,
     current: Postgres,
@@ -152,13 +154,13 @@ impl ApiTokens for IssuersTokens {
     }
 }
 
-/// Where browsers reach Label Studio.
+/// The public URL of Label Studio.
 pub(super) fn label_studio_url(settings: &Settings) -> Option<url::Url> {
     let url = settings.label_studio.url.as_deref()?;
     url::Url::parse(url).ok()
 }
 
-/// The path of that address, without a slash at its end.
+/// The path of the public URL, without a trailing slash.
 fn label_studio_path(settings: &Settings) -> String {
     let url = label_studio_url(settings);
     url.map_or_else(String::new, |url| {
@@ -166,7 +168,11 @@ fn label_studio_path(settings: &Settings) -> String {
     })
 }
 
-fn verifier(settings: &Settings, backend: &Backend, serving: Serving) -> Result<Verifier, String> {
+fn verifier(
+    settings: &Settings,
+    backend: &Backend,
+    serving: Serving,
+) -> Result<Verifier, WiringError> {
     let secret_key = &settings.label_studio.secret_key;
     let former = &settings.label_studio.former_secret_keys();
     let native = &settings.native;
@@ -197,7 +203,7 @@ fn external(
     settings: &Settings,
     issuer: &settings::Issuer,
     serving: Serving,
-) -> Result<Issuer, String> {
+) -> Result<Issuer, WiringError> {
     let keys = match &issuer.keys {
         IssuerKeys::Configured(keys) => Keys::Configured(keys.clone()),
         IssuerKeys::Served(place) => {
@@ -215,10 +221,10 @@ fn external(
 pub(crate) fn key_server(
     settings: &Settings,
     place: &settings::KeyPlace,
-) -> Result<Arc<KeyServer>, String> {
+) -> Result<Arc<KeyServer>, WiringError> {
     let key_server = &settings.key_server;
     let limits = key_server.limits(place.allow_http);
-    let http = HttpClient::new(&limits).map_err(|error| format!("key_server.ca_file: {error}"))?;
+    let http = HttpClient::new(&limits).map_err(WiringError::KeyServer)?;
     let refresh = Refresh {
         every: *key_server.refresh_seconds,
         cooldown: *key_server.cooldown_seconds,
@@ -228,52 +234,23 @@ pub(crate) fn key_server(
 }
 
 /// Method 3.
-fn application_session(settings: &settings::ClientSession) -> Result<ApplicationSession, String> {
+fn application_session(
+    settings: &settings::ClientSession,
+) -> Result<ApplicationSession, WiringError> {
     let api = application_api(settings)?;
     Ok(ApplicationSession::new(Arc::new(api), settings.mapping()))
 }
 
-pub(crate) fn application_api(client: &settings::ClientSession) -> Result<ApplicationApi, String> {
-    let http =
-        HttpClient::new(&client.limits()).map_err(|e| format!("client_session.ca_file: {e}"))?;
-    ApplicationApi::new(
-        client.verify_url.clone(),
-        &client.settings.verify_secret,
-        client.settings.cookie_name.to_string(),
-        *client.settings.cache_ttl_seconds,
+pub(crate) fn application_api(
+    session: &settings::ClientSession,
+) -> Result<ApplicationApi, WiringError> {
+    let http = HttpClient::new(&session.limits()).map_err(WiringError::ApplicationApi)?;
+    let api = ApplicationApi::new(
+        session.verify_url.clone(),
+        &session.settings.verify_secret,
+        session.settings.cookie_name.to_string(),
+        *session.settings.cache_ttl_seconds,
         http,
-    )
-    .map_err(|why| format!("client_session.verify_secret: {why}"))
-}
-
-fn session_cookie(session: &settings::Session) -> CookieAttributes {
-    CookieAttributes {
-        name: session.cookie_name.to_string(),
-        domain: session.cookie_domain.as_deref().cloned(),
-        path: session.cookie_path.to_string(),
-        same_site: session.cookie_samesite,
-        secure: session.cookie_secure,
-        http_only: session.cookie_httponly,
-        partitioned: session.cookie_partitioned,
-    }
-}
-
-/// The token's cookie as it is deleted. In a frame of another site browsers heed no deletion that could not have set the cookie
-/// there, and they take `SameSite=None` and `Partitioned` with `Secure` only.
-fn token_cookie(settings: &Settings) -> Option<CookieAttributes> {
-    let token = &settings.token;
-    let same_site = token.cookie_same_site(&settings.session);
-    let partitioned = token.is_partitioned(&settings.session);
-    token.cookie.as_deref().map(|name| CookieAttributes {
-        secure: partitioned
-            || same_site == SameSite::None
-            || name.starts_with("__Secure-")
-            || name.starts_with("__Host-"),
-        name: name.clone(),
-        domain: token.cookie_domain.as_deref().cloned(),
-        path: token.cookie_path.to_string(),
-        same_site,
-        http_only: true,
-        partitioned,
-    })
+    )?;
+    Ok(api)
 }

@@ -1,4 +1,4 @@
-//! The log: one line an event, for people or as JSON, on standard error.
+//! The log: one line per event, as text or JSON.
 
 mod output;
 
@@ -8,16 +8,16 @@ use tracing_subscriber::fmt::MakeWriter;
 
 pub use self::output::{LogOutput, Losses};
 
-/// How a line is written.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Text for a terminal.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A subscriber that writes what passes `filter` to `sink`.
+/// A subscriber that writes the events that pass `filter` to `sink`.
 pub fn subscriber<W>(
     format: Format,
     filter: EnvFilter,

@@ -1,7 +1,7 @@
 //! Reads the settings of the `label-studio-sso` plugin from the syntax of a `settings.py` and
 //! writes them as the configuration of label-studio-gate, with notes about what is left to do.
 //!
-//! It is a crate of its own because a migration happens once: the service has no parser of Python.
+//! It is a separate crate because a migration happens once, and the service needs no Python parser.
 
 mod python;
 
@@ -12,21 +12,22 @@ use label_studio_gate::settings::{Setting, Settings};
 
 use self::python::{Assignment, Literal};
 
-/// Reads `source`, the text of the file `name`, and writes the gate's settings file.
+/// Converts `source`, the text of the file `name`, to the gate's settings file.
 ///
-/// Values count as they are if their environment variables are unset. `environment` is what the
-/// gate would run with; the result is checked against it. Secrets are not printed, because people
-/// show configurations that they migrate.
+/// Environment variables in the file count as unset. The result is checked together with
+/// `environment`, the variables that the gate would run with. Secrets are not printed, because
+/// people share the configurations that they migrate.
 ///
 /// # Errors
 ///
-/// The line that is not Python 3.
+/// The file and the line that is not Python 3.
 pub fn configuration(
     name: &str,
     source: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<String, String> {
-    let file = python::read(source).map_err(|why| format!("{name} {why}"))?;
+    let file = python::read(source)
+        .map_err(|error| format!("{name} is not Python 3: see line {}", error.line))?;
     let recognized = recognize(&file.assignments);
     let mut text = format!(
         "# Settings of label-studio-gate, read from {name}. No Python was run, and environment\n\
@@ -72,7 +73,7 @@ fn recognize(assignments: &[Assignment]) -> Vec<Recognized<'_>> {
         .collect()
 }
 
-/// A line for everything that only the plugin needs.
+/// A note for every line that only the plugin needs.
 fn to_delete(file: &python::File) -> Vec<String> {
     let mentions = (file.mentions.iter()).map(|it| (it.line, format!("{:?}", it.text)));
     let assignments = file.assignments.iter();
@@ -109,7 +110,7 @@ fn write_sections(text: &mut String, recognized: &[Recognized<'_>]) {
     }
 }
 
-/// When the value is another one.
+/// The conditions under which the value differs.
 fn caveat(found: &Recognized<'_>) -> String {
     let variables = found.assignment.value.as_ref().map(|it| &it.variables);
     let other = variables
@@ -133,7 +134,7 @@ fn caveat(found: &Recognized<'_>) -> String {
 /// The value in TOML; `None`: there is none.
 fn toml(found: &Recognized<'_>) -> Option<String> {
     match &found.assignment.value.as_ref()?.literal {
-        // The plugin ignores cookies then.
+        // With None, the plugin ignores cookies.
         Literal::None if found.setting.name == "token.cookie" => Some("\"\"".to_owned()),
         literal => toml_of(literal),
     }
@@ -145,7 +146,7 @@ fn toml_of(literal: &Literal) -> Option<String> {
         Literal::Bool(flag) => flag.to_string(),
         Literal::Int(number) => number.to_string(),
         Literal::Float(number) => number.to_string(),
-        // JSON's escapes are TOML's (TOML 1.0, "Basic strings").
+        // TOML has the same escapes as JSON (TOML 1.0, "Basic strings").
         Literal::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
         Literal::List(items) => {
             let items: Option<Vec<String>> = items.iter().map(toml_of).collect();
@@ -202,7 +203,7 @@ fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<Strin
         .map(|found| {
             let (line, alias) = (found.assignment.line, found.alias);
             let name = &found.setting.name;
-            format!("line {line}: {alias} is computed: write its value as {name}")
+            format!("line {line}: {alias} is computed: set {name} to its value")
         })
         .collect();
     let is_known = |name| Setting::all().iter().any(|it| it.aliases.contains(name));
@@ -211,13 +212,13 @@ fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<Strin
         .filter(|it| is_of_plugin(&it.name) && !is_known(&it.name));
     notes.extend(unknown.map(|it| {
         let (line, name) = (it.line, &it.name);
-        format!("line {line}: {name} is not a setting that the gate knows")
+        format!("line {line}: {name} is unknown to the gate")
     }));
     notes
 }
 
-/// Errors or warnings about the values, including secrets in the file. The environment completes
-/// them.
+/// The gate's errors or warnings about the values, including secrets in the file, together with
+/// the environment.
 fn verdict(recognized: &[Recognized<'_>], environment: &BTreeMap<String, String>) -> Vec<String> {
     let mut variables = environment.clone();
     for found in recognized {

@@ -1,6 +1,7 @@
 //! `label-studio-gate-import settings.py > gate.toml`
 //!
-//! Exit status: 0; 1 if the file cannot be read; 64 for wrong usage (`EX_USAGE` of `sysexits.h`).
+//! Exit status: 0 for success, 1 if the file cannot be read, 64 for wrong usage (`EX_USAGE` of
+//! `sysexits.h`).
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A whole file, and the gate's opinion of the result.
+//! Imports a whole file and loads the result in the gate.
 
 use super::*;
 
@@ -49,8 +49,8 @@ create_users = true  # SSO_AUTO_CREATE_USERS, line 16; only under a condition th
 #   line 10: JWT_SSO_SESSION_VERIFY_SECRET comes from the variable VERIFY: give the gate its value as JWT_SSO_SESSION_VERIFY_SECRET, or in a file that JWT_SSO_SESSION_VERIFY_SECRET_FILE names
 
 # To do by hand:
-#   line 9: JWT_SSO_FIRST_NAME_CLAIM is computed: write its value as external.first_name_claim
-#   line 12: JWT_SSO_OTHER is not a setting that the gate knows
+#   line 9: JWT_SSO_FIRST_NAME_CLAIM is computed: set external.first_name_claim to its value
+#   line 12: JWT_SSO_OTHER is unknown to the gate
 
 # To delete from settings.py:
 #   line 2: "label_studio_sso"
@@ -69,7 +69,7 @@ create_users = true  # SSO_AUTO_CREATE_USERS, line 16; only under a condition th
 #   line 16: SSO_AUTO_CREATE_USERS
 
 # What the gate says about these settings:
-#   external.secret: is shorter than 32 bytes, the least for HS256 (RFC 7518 §3.2): such a secret can be guessed from one token (set in JWT_SSO_SECRET)
+#   external.secret: is shorter than 32 bytes, the minimum for HS256 (RFC 7518 §3.2): a short secret can be guessed from one token (set in JWT_SSO_SECRET)
 "#
     );
     assert!(!text.contains("too-short"));

@@ -1,4 +1,4 @@
-//! The program, from a `settings.py` to a file that the gate accepts.
+//! Runs the program on a `settings.py` and loads its output in the gate.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};

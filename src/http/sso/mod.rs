@@ -1,6 +1,10 @@
-//! `/sso/…`: whole answers to a browser, where the check answers a proxy. Signing in with a token, signing out, and the pages that people see.
+//! `/sso/…`: signing in with a token, signing out, and the pages that users see.
+//!
+//! In: a request that a proxy forwards to the gate. Out: a complete answer to the browser: a
+//! redirect with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.
 
 mod page;
+mod sign_in;
 mod texts;
 
 use actix_web::http::StatusCode;
@@ -9,14 +13,13 @@ use actix_web::http::header::{
     WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 
 use self::page::Page;
+pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::extract::Proxy;
 use super::{State, extract};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted, Outage, Reason};
-use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,137 +28,15 @@ const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 /// Where users are sent.
 #[derive(Debug, Clone, Default)]
 pub struct Redirects {
-    /// Where they sign in: a URL of the application.
+    /// Sign-in page of the host application.
     pub sign_in: Option<url::Url>,
-    /// The parameter of that URL that says where they came from.
+    /// The parameter that tells the sign-in page where the user came from.
     pub return_parameter: String,
-    /// Where they are when they have signed out; a page of the gate's own without one.
+    /// Where `/sso/logout` leads; `None`: a page of the gate.
     pub signed_out: Option<String>,
-    /// Where browsers reach Label Studio: the origin of addresses that lead back. Without it that of the request is taken, which the proxy
-    /// has to vouch for.
+    /// Public URL of Label Studio, whose origin is used for URLs that lead back. `None`: the origin
+    /// of the request is used, which the proxy must have checked.
     pub label_studio: Option<url::Url>,
-}
-
-/// What `/sso/login` is given, in the query or as a form.
-#[derive(Deserialize)]
-pub(super) struct Login {
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    next: String,
-}
-
-/// `GET /sso/login?token=…&next=…`
-pub(super) async fn login_by_link(
-    request: HttpRequest,
-    login: Result<web::Query<Login>, actix_web::Error>,
-    state: web::Data<State>,
-) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Query::into_inner), &state).await
-}
-
-/// `POST /sso/login`
-pub(super) async fn login_by_form(
-    request: HttpRequest,
-    login: Result<web::Form<Login>, actix_web::Error>,
-    state: web::Data<State>,
-) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Form::into_inner), &state).await
-}
-
-async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) -> HttpResponse {
-    match login {
-        Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
-        None => show(
-            state,
-            request,
-            Page::LinkExpired,
-            Denied::RequestMalformed.into(),
-        ),
-    }
-}
-
-/// A page was asked for with a token in its address: the browser is sent to the same address without it.
-pub(super) async fn login_by_address(
-    request: HttpRequest,
-    state: web::Data<State>,
-) -> HttpResponse {
-    let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return show(
-            &state,
-            &request,
-            Page::NotAllowed,
-            Denied::RequestMalformed.into(),
-        );
-    };
-    let Some((token, next)) = state.gate.token_in(uri) else {
-        return show(&state, &request, Page::LinkExpired, Granted::NoToken.into());
-    };
-    sign_in(&state, &request, &token, local_path(&next)).await
-}
-
-async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
-    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
-        return show(
-            state,
-            request,
-            Page::LinkExpired,
-            Denied::RequestMalformed.into(),
-        );
-    };
-    let verdict = state.gate.sign_in(token, &subrequest).await;
-    let reason = match &verdict {
-        Ok(grant) => grant.reason(),
-        Err(rejection) => rejection.reason(),
-    };
-    state.metrics.count_sign_in(reason);
-    let admits = || state.logs_refusal_of(request);
-    match verdict {
-        Ok(grant) => {
-            let path = subrequest.path();
-            let signed_in = match grant.login() {
-                Some(login) => {
-                    let (user_id, method) = (login.user_id, login.method.as_str());
-                    tracing::info!(reason = reason.code(), user_id, method, path, "signed in");
-                    true
-                }
-                // Whoever comes back to an old link and is still signed in goes on.
-                None => {
-                    if admits() {
-                        tracing::info!(reason = reason.code(), path, "token not accepted");
-                    }
-                    is_signed_in(state, &subrequest).await
-                }
-            };
-            let cookies = grant.cookies();
-            let cookies = [&cookies.session, &cookies.token_deletion];
-            let mut response = match signed_in {
-                true => see_other(next),
-                false => show(state, request, Page::LinkExpired, reason),
-            };
-            for cookie in cookies.into_iter().flatten() {
-                append_cookie(&mut response, cookie);
-            }
-            response
-        }
-        Err(Rejection::SignInRequired(_)) => {
-            if admits() {
-                tracing::info!(reason = reason.code(), "token not accepted");
-            }
-            show(state, request, Page::LinkExpired, reason)
-        }
-        Err(Rejection::Denial(denial)) => {
-            if admits() {
-                tracing::warn!(reason = reason.code(), "refused");
-            }
-            show(state, request, Page::of_denial(denial.reason()), reason)
-        }
-        Err(Rejection::Outage(outage)) => unavailable(state, request, outage),
-    }
-}
-
-async fn is_signed_in(state: &State, subrequest: &Subrequest<'_>) -> bool {
-    matches!(state.gate.has_living_session(subrequest).await, Ok(true))
 }
 
 /// `GET /sso/logout`, `POST /sso/logout`
@@ -175,8 +56,8 @@ pub(super) async fn logout(request: HttpRequest, state: web::Data<State>) -> Htt
         }
         Ok(Some(cookies)) => {
             tracing::info!("signed out");
-            let there = state.redirects.signed_out.as_deref();
-            let mut response = see_other(there.unwrap_or("/sso/signed-out"));
+            let location = state.redirects.signed_out.as_deref();
+            let mut response = see_other(location.unwrap_or("/sso/signed-out"));
             for cookie in cookies {
                 append_cookie(&mut response, &cookie);
             }
@@ -191,29 +72,30 @@ pub(super) async fn signed_out(request: HttpRequest, state: web::Data<State>) ->
     show(&state, &request, Page::SignedOut, Granted::NoToken.into())
 }
 
-/// What nginx shows where the check answered 401: pages are sent to the application's sign-in, everything else gets 401.
+/// What nginx shows after a 401 from the check: pages redirect to the host application's sign-in
+/// page, other requests get 401.
 pub(super) async fn sign_in_required(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> HttpResponse {
-    let reason = reason_of_the_check(&request).unwrap_or(Reason::SignInRequired);
+    let reason = reason_of_check(&request).unwrap_or(Reason::SignInRequired);
     match (&state.redirects.sign_in, is_page_request(&request)) {
         (Some(url), true) => see_other(sign_in_url(&state, Proxy::Nginx, &request, url).as_str()),
         _ => show(&state, &request, Page::SignInRequired, reason),
     }
 }
 
-/// What nginx shows where the check answered 403.
+/// What nginx shows after a 403 from the check.
 pub(super) async fn refused(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    let denied = match reason_of_the_check(&request) {
+    let denied = match reason_of_check(&request) {
         Some(Reason::Denied(denied)) => denied,
         _ => Denied::RequestMalformed,
     };
     show(&state, &request, Page::of_denial(denied), denied.into())
 }
 
-/// What the visitor sees where a proxy hands the check's own answer on. Its status is that of the check, so that pages are sent to the application's
-/// sign-in by themselves.
+/// The answer for a proxy that passes the auth response through to the browser. It keeps the status
+/// of the check, so the page itself redirects to the host application's sign-in page.
 pub(super) fn rejected(
     state: &State,
     proxy: Proxy,
@@ -234,18 +116,18 @@ pub(super) fn rejected(
     }
 }
 
-/// The application's sign-in, which leads back.
+/// The URL of the sign-in page, with the return address as a parameter.
 fn sign_in_url(state: &State, proxy: Proxy, request: &HttpRequest, url: &url::Url) -> url::Url {
     let mut url = url.clone();
-    if let Some(back) = way_back(state, proxy, request) {
+    if let Some(back) = return_url(state, proxy, request) {
         url.query_pairs_mut()
             .append_pair(&state.redirects.return_parameter, &back);
     }
     url
 }
 
-/// The address that was asked for, without a token in it.
-fn way_back(state: &State, proxy: Proxy, request: &HttpRequest) -> Option<String> {
+/// The requested URL without the token.
+fn return_url(state: &State, proxy: Proxy, request: &HttpRequest) -> Option<String> {
     let uri = extract::original_uri(proxy, request)?;
     let path = state
         .gate
@@ -263,13 +145,13 @@ fn way_back(state: &State, proxy: Proxy, request: &HttpRequest) -> Option<String
     Some(format!("{scheme}://{host}{path}"))
 }
 
-/// What the check said, as nginx hands it on.
-fn reason_of_the_check(request: &HttpRequest) -> Option<Reason> {
+/// The reason of the check, which nginx passes on.
+fn reason_of_check(request: &HttpRequest) -> Option<Reason> {
     let code = request.headers().get(X_GATE_REASON)?.to_str().ok()?;
     Reason::from_code(code)
 }
 
-/// Whether a person waits for a page, and not a script for data.
+/// Whether a browser requests a page, not a script data.
 fn is_page_request(request: &HttpRequest) -> bool {
     let accept = request.headers().get(ACCEPT);
     accept
@@ -282,12 +164,13 @@ fn unavailable(state: &State, request: &HttpRequest, outage: Outage) -> HttpResp
     show(state, request, Page::Unavailable, outage.into())
 }
 
-/// A page for people, JSON for everything else. Both carry an id by which the log line of the proxy can be found.
+/// A page for browsers, JSON for other requests. Both contain the request ID, which finds the
+/// proxy's log line.
 fn show(state: &State, request: &HttpRequest, page: Page, reason: Reason) -> HttpResponse {
     show_with(state, request, page, reason, None)
 }
 
-/// The same, with a page that goes on to `next` by itself.
+/// Like [`show`], with a page that redirects to `next`.
 fn show_with(
     state: &State,
     request: &HttpRequest,
@@ -316,7 +199,7 @@ fn show_with(
         .body(page.html(language, &id, next))
 }
 
-/// nginx' `$request_id`, or one of our own.
+/// nginx's `$request_id`, or a random ID.
 fn request_id(state: &State, request: &HttpRequest) -> String {
     let given = request.headers().get(X_REQUEST_ID);
     let given = given
@@ -325,10 +208,11 @@ fn request_id(state: &State, request: &HttpRequest) -> String {
     given.map_or_else(|| state.entropy.hex(), str::to_owned)
 }
 
-/// 303: whatever the method was, the next one is GET. The address that had the token is not told to anybody.
-fn see_other(there: &str) -> HttpResponse {
+/// Redirects with 303, so the next request is GET whatever the method was. `no-referrer` keeps the
+/// URL with the token from other sites.
+fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther()
-        .insert_header((LOCATION, there))
+        .insert_header((LOCATION, location))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .finish()

@@ -1,4 +1,5 @@
-//! The pages that users see: small, in English or Korean, and readable in a frame. They hold no secret and run no script.
+//! The pages that users see, in English or Korean. They fit into a frame, contain no secret and run
+//! no script.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -9,22 +10,22 @@ use serde_json::{Value, json};
 use super::texts::{Language, Text};
 use crate::gate::reason::{Denied, Reason};
 
-/// What a page says.
+/// A page, by its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {
-    /// The token is not acceptable.
+    /// The token is not accepted.
     LinkExpired,
-    /// The user may not come in.
+    /// The user has no access.
     NoAccess,
-    /// The request itself is refused.
+    /// The request is refused for every user.
     NotAllowed,
-    /// Somebody must be signed in.
+    /// The user must sign in.
     SignInRequired,
-    /// Another site may have led here: the visitor has to say that they want to sign out.
+    /// The request may come from another site, so the user must confirm the sign-out.
     ConfirmSignOut,
     /// The session has ended.
     SignedOut,
-    /// It cannot be said now.
+    /// The gate cannot decide now.
     Unavailable,
 }
 
@@ -36,11 +37,11 @@ struct Html<'a> {
     text: Text,
     request_label: &'a str,
     request_id: &'a str,
-    /// Where the page goes on by itself.
+    /// Where the page redirects automatically.
     next: Option<&'a str>,
 }
 
-/// The language that the visitor likes best of those there are (RFC 9110 §12.5.4); English where they like none.
+/// The available language that the user prefers (RFC 9110 §12.5.4), or English.
 pub(super) fn language(request: &HttpRequest) -> Language {
     let Ok(accepted) = AcceptLanguage::parse(request) else {
         return Language::English;
@@ -53,8 +54,8 @@ pub(super) fn language(request: &HttpRequest) -> Language {
         })
     };
     let accepted_languages = accepted.ranked();
-    let mut liked = accepted_languages.iter().filter_map(primary);
-    liked
+    let mut preferred = accepted_languages.iter().filter_map(primary);
+    preferred
         .find_map(|code| {
             let mut known = Language::ALL.into_iter();
             known.find(|language| language.texts().code == code && !refused(code))
@@ -68,7 +69,7 @@ fn primary(preference: &Preference<actix_web::http::header::LanguageTag>) -> Opt
 }
 
 impl Page {
-    /// What is said to whom the check answered 403.
+    /// The page for a check that was answered 403.
     pub(super) const fn of_denial(reason: Denied) -> Self {
         match reason {
             Denied::CrossSiteRequest | Denied::RequestMalformed => Self::NotAllowed,
@@ -89,8 +90,9 @@ impl Page {
         }
     }
 
-    /// Nothing is loaded and nothing runs; who may frame a page is not restricted, since Label Studio itself is framed. The page with a button is
-    /// not framed by other sites, where somebody could be made to press it.
+    /// The policy allows no loading and no scripts. Any site may frame the pages, because Label
+    /// Studio itself is framed, except for the page with a button: a framing site could trick the
+    /// user into pressing it.
     pub(super) const fn content_security_policy(self) -> &'static str {
         match self {
             Self::ConfirmSignOut => {
@@ -107,8 +109,8 @@ impl Page {
         }
     }
 
-    /// Whether the address of the page is told to others. A form that is posted under "no-referrer" hides its origin (Fetch, "append a request
-    /// `Origin` header"), so that it could not be told from one of another site.
+    /// The page with a form is not `no-referrer`: such a form would be posted without its origin
+    /// (Fetch, "append a request `Origin` header") and look like one from another site.
     pub(super) const fn referrer_policy(self) -> &'static str {
         match self {
             Self::ConfirmSignOut => "same-origin",
@@ -121,7 +123,7 @@ impl Page {
         }
     }
 
-    /// The page itself. The template escapes what is put in.
+    /// The HTML of the page. The template escapes every value.
     pub(super) fn html(
         self,
         language: Language,
@@ -136,7 +138,7 @@ impl Page {
             request_id,
             next: next.map(url::Url::as_str),
         };
-        html.render().expect("a String takes everything")
+        html.render().expect("writing to a String does not fail")
     }
 
     pub(super) fn json(self, reason: Reason, id: &str) -> Value {
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_is_the_one_that_weighs_more() {
+    fn the_language_with_the_highest_weight_is_chosen() {
         for (header, expected) in [
             (None, Language::English),
             (Some("ko"), Language::Korean),
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_is_escaped() {
+    fn values_are_escaped() {
         let next = url::Url::parse("https://app.test/?a=1&b=\"><script>'").expect("a URL");
         let html = Page::SignInRequired.html(Language::English, "<i>", Some(&next));
         assert!(

@@ -1,28 +1,28 @@
-//! What the pages say: one table for each language.
+//! The texts of the pages, one table per language.
 
 use super::page::Page;
 
-/// The languages that there are.
+/// The available languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     English,
     Korean,
 }
 
-/// The words of one page.
+/// The texts of one page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
     pub(super) title: &'static str,
     pub(super) body: &'static str,
-    /// What the button says, on a page that has one.
+    /// Label of the button, on a page that has one.
     pub(super) button: Option<&'static str>,
 }
 
-/// The words of one language.
+/// The texts of one language.
 pub(super) struct Texts {
     /// `lang` in HTML, and the primary subtag of `Accept-Language`.
     pub(super) code: &'static str,
-    /// What stands before the id of the request.
+    /// Label of the request ID.
     pub(super) request: &'static str,
     link_expired: Text,
     no_access: Text,
@@ -101,10 +101,10 @@ const KOREAN: Texts = Texts {
 };
 
 impl Language {
-    /// Every language, the one for everybody else first.
+    /// Every language; the default comes first.
     pub(super) const ALL: [Self; 2] = [Self::English, Self::Korean];
 
-    /// Its words.
+    /// The texts in this language.
     pub(super) const fn texts(self) -> &'static Texts {
         match self {
             Self::English => &ENGLISH,
@@ -114,7 +114,7 @@ impl Language {
 }
 
 impl Texts {
-    /// The words of that page.
+    /// The texts of `page`.
     pub(super) const fn of(&self, page: Page) -> Text {
         match page {
             Page::LinkExpired => self.link_expired,

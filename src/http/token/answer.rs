@@ -1,4 +1,4 @@
-//! Everything that the token route answers: the plugin's answers to the letter, and four that it does not know
+//! The answers of the token route: the plugin's answers, word for word, and four of the gate's own
 //! (`docs/decisions/0004-token-route-answers.md`).
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::gate::issue::IssueError;
 use crate::gate::reason::{Denied, Outage};
 
-/// Everything that the route answers.
+/// An answer of the token route.
 pub(in crate::http) enum Answer {
     Token { token: String, expires_in: u64 },
     InvalidJson,
@@ -61,13 +61,15 @@ impl Answer {
             Self::AuthenticationRequired => json!({"error": "Authentication required"}),
             Self::InvalidApiToken => json!({"error": "Invalid API token"}),
             Self::LegacyTokensDisabled => json!({"error": concat!(
-                "Legacy API tokens are switched off for this organization. Use a personal access token of Label Studio as ",
-                "'Authorization: Bearer <token>', switch legacy tokens on under Organization > API Tokens Settings, ",
-                "or set token_issue.legacy_api_tokens to 'allow' in the gate."
+                "Legacy API tokens are switched off for this organization. Use a personal access token of ",
+                "Label Studio as 'Authorization: Bearer <token>', enable legacy tokens under ",
+                "Organization > API Tokens Settings, or set token_issue.legacy_api_tokens to 'allow' ",
+                "in the gate."
             )}),
             Self::JwtTokensDisabled => json!({"error": concat!(
-                "Personal access tokens are switched off for this organization. Use a legacy API token as ",
-                "'Authorization: Token <token>', or switch them on under Organization > API Tokens Settings."
+                "Personal access tokens are switched off for this organization. Use a legacy API ",
+                "token as 'Authorization: Token <token>', or enable personal access tokens under ",
+                "Organization > API Tokens Settings."
             )}),
             Self::AdminRequired => json!({"error": "Admin privileges required"}),
             Self::NoSuchUser { reason, email } => {

@@ -1,4 +1,8 @@
-//! `POST /api/sso/token`: a drop-in for the plugin's route, answer for answer.
+//! `POST /api/sso/token`: issues tokens to administrators, as a drop-in replacement for the
+//! plugin's route.
+//!
+//! In: an administrator's API token and the email address of a user. Out: a token for that user, or
+//! one of the answers in [`Answer`].
 
 mod answer;
 
@@ -14,7 +18,7 @@ use super::{State, extract};
 use crate::gate::issue::{Admin, IssueError, TokenIssuer};
 use crate::gate::verify::ApiCredential;
 
-/// An e-mail address has at most 254 bytes; nothing that is sent here has reason to be larger than this.
+/// Maximum size of a body. An email address has at most 254 bytes.
 const BODY_LIMIT: usize = 16 * 1024;
 
 /// The route's state.
@@ -24,7 +28,7 @@ pub struct TokenRoute {
 }
 
 impl TokenRoute {
-    /// Issues with `issuer`, as often as `limits` allow.
+    /// Issues tokens with `issuer`, within `limits`.
     pub fn new(issuer: TokenIssuer, limits: RateLimits) -> Self {
         Self {
             issuer,
@@ -33,7 +37,7 @@ impl TokenRoute {
     }
 }
 
-/// What the caller shows: `Authorization` alone, as in the plugin.
+/// The caller's credential: `Authorization` only, as in the plugin.
 fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
     extract::authorization(request.headers()).ok_or(Answer::AuthenticationRequired)
 }
@@ -92,24 +96,24 @@ pub(super) async fn admin(request: &HttpRequest, state: &State) -> Result<Admin,
     })
 }
 
-/// What a wrong credential is answered: 401, or 429 once its caller has been wrong too often.
+/// The answer to a wrong credential: 401, or 429 after too many of them from one network.
 fn wrong_credential(state: &State, caller: PeerAddress) -> Answer {
     match state.token.limiter.count_failure(caller, Instant::now()) {
         Ok(()) => Answer::InvalidApiToken,
-        Err(too_often) => {
-            if too_often.first {
+        Err(exceeded) => {
+            if exceeded.first {
                 tracing::warn!(%caller, "too many wrong API tokens");
             }
-            Answer::TooMany(too_often.wait)
+            Answer::TooMany(exceeded.wait)
         }
     }
 }
 
-/// The address in `{"email": "…"}`. The `Content-Type` doesn't matter, as in the plugin.
+/// The address in `{"email": "…"}`. As in the plugin, the `Content-Type` does not matter.
 pub(super) fn email(body: &[u8]) -> Result<String, Answer> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => match object.get("email") {
-            // Postgres has no NUL in a text.
+            // Postgres does not accept NUL in text.
             Some(Value::String(email)) if !email.is_empty() && !email.contains('\0') => {
                 Ok(email.clone())
             }
@@ -119,7 +123,7 @@ pub(super) fn email(body: &[u8]) -> Result<String, Answer> {
     }
 }
 
-/// How large a body may be.
+/// The size limit for bodies.
 pub(super) fn body_limit() -> web::PayloadConfig {
     web::PayloadConfig::new(BODY_LIMIT)
 }

@@ -146,8 +146,8 @@ impl IssuerTable {
         if is_served && settings.audience.is_empty() {
             place.refuse(
                 "audience",
-                "is required with jwks_url and discovery: their owner signs tokens for other \
-                 applications too",
+                "is required with jwks_url and discovery, because the provider signs tokens for \
+                 other applications too",
             );
         }
         Some(Issuer {

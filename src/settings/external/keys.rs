@@ -29,7 +29,8 @@ impl IssuerTable {
         shared.extend((!previous.is_empty()).then(|| previous.to_owned()));
         let listed = secrets(&settings.public_key);
         let mut public = texts(place, "public_key", listed, &self.public_key_file)?;
-        // PyJWT takes a public key where it takes a secret, and the plugin has one setting for both.
+        // PyJWT takes a public key where it takes a secret, and the plugin has one setting for
+        // both.
         if allowed.first().is_some_and(|one| !is_hmac(*one)) {
             public.append(&mut shared);
         }
@@ -42,8 +43,8 @@ impl IssuerTable {
         if sources.iter().filter(|is_set| **is_set).count() > 1 {
             place.refuse(
                 "secret",
-                "one of secret, public_key, jwks_url and discovery, and not several: make another \
-                 issuer of the second",
+                "only one of secret, public_key, jwks_url and discovery may be set: configure the \
+                 second as another issuer",
             );
             return None;
         }
@@ -72,8 +73,8 @@ impl IssuerSettings {
         for name in &self.algorithms {
             let Ok(algorithm) = name.parse() else {
                 let why = format!(
-                    "must be of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, \
-                     ES256, ES384 and EdDSA, and is {name:?}"
+                    "must be HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
+                     ES384 or EdDSA, not {name:?}"
                 );
                 place.refuse("algorithms", why);
                 return None;
@@ -84,7 +85,7 @@ impl IssuerSettings {
             .windows(2)
             .any(|two| two[0].family() != two[1].family())
         {
-            let why = "must be of one family: a key is good for one kind of algorithm";
+            let why = "must be of one family, because a key works with one family only";
             place.refuse("algorithms", why);
             return None;
         }
@@ -107,7 +108,7 @@ impl IssuerSettings {
         if allowed.iter().any(|one| is_hmac(*one)) {
             place.refuse(
                 "algorithms",
-                "must be for public keys with jwks_url and discovery: a published secret is none",
+                "must be for public keys with jwks_url and discovery: a published secret is no secret",
             );
             return None;
         }
@@ -132,7 +133,7 @@ impl IssuerSettings {
                 None
             }
             _ => {
-                place.refuse(field, format!("must be a URL, and is {text:?}"));
+                place.refuse(field, format!("must be a URL, not {text:?}"));
                 None
             }
         }
@@ -174,12 +175,12 @@ fn shared_keys(place: &mut Place<'_>, secrets: &[String], allowed: &[Algorithm])
     let secret_key = place.label_studio.secret_key.expose_secret();
     let any = |is_bad: &dyn Fn(&str) -> bool| secrets.iter().any(|secret| is_bad(secret));
     let why = if any(&|secret| secret == secret_key) {
-        "is Label Studio's SECRET_KEY: whoever issues tokens with it could make sessions of their \
-         own"
-        .to_owned()
+        "is Label Studio's SECRET_KEY: an issuer that knows it could forge sessions; use another \
+         secret"
+            .to_owned()
     } else if any(&|secret| secret.len() < SHORTEST_KEY) {
         format!(
-            "is shorter than {SHORTEST_KEY} bytes, the least for HS256 (RFC 7518 §3.2): such a \
+            "is shorter than {SHORTEST_KEY} bytes, the minimum for HS256 (RFC 7518 §3.2): a short \
              secret can be guessed from one token"
         )
     } else if any(&|secret| secret.contains("-----BEGIN ")) {

@@ -1,4 +1,4 @@
-//! Where Postgres is, by a URL, in parts, or both.
+//! The connection to Postgres by URL, in parts, or both.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn parts_that_contradict_the_url_are_refused() {
     }
 }
 
-/// One `.env` serves both services: Label Studio's role stands in its parts, the gate's in its URL.
+/// One `.env` serves both services: the parts name Label Studio's role, the URL names the gate's.
 #[test]
 fn the_gates_url_overrides_the_parts_of_label_studio() {
     let url = ("GATE_DATABASE_URL", "postgres://gate:p@h/n");
@@ -42,7 +42,7 @@ fn the_gates_url_overrides_the_parts_of_label_studio() {
     assert_eq!(config.get_user(), Some("gate"));
     assert_eq!(config.get_password(), Some(&b"p"[..]));
     assert_eq!(config.get_ports(), [5432]);
-    // Nor does it borrow the owner's password.
+    // The gate must not use the owner's password either.
     let url = ("GATE_DATABASE_URL", "postgres://gate@h/n");
     assert_eq!(self::config(&[url, owner[1]]).get_password(), None);
     let told = errors(&[url, ("GATE_DATABASE_USER", "other")]);
@@ -114,7 +114,7 @@ fn a_url_that_cannot_be_used_is_refused_without_showing_it() {
         "postgres://u:hunter2@h/n?sslmode=verify-ca",
         "postgres://u:hunter2@h/n?sslrootcert=/ca.pem",
         "postgres://u:hunter2@h/n?hunter2=1",
-        // A password that is not encoded.
+        // Passwords that are not percent-encoded.
         "postgres://u:hunter2#@h/n",
         "postgres://u:1#hunter2@h/n",
         "postgres://u:hunter2/@h/n",
@@ -182,7 +182,7 @@ fn certificates_without_encryption_are_refused() {
     let ca = ("GATE_DATABASE_TLS_CA_FILE", "/ca.pem");
     let told = errors(&[ca]);
     assert!(
-        told.contains("database.tls_ca_file: is set, and the connection is not encrypted"),
+        told.contains("database.tls_ca_file: is set, but the connection is not encrypted"),
         "{told}"
     );
     let url = ("DATABASE_URL", "postgres://u:p@h/n?sslmode=disable");

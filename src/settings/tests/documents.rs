@@ -1,4 +1,4 @@
-//! The documents that are generated from the declarations. `UPDATE_DOCS=1` writes them.
+//! Generates documents from the declarations. `UPDATE_DOCS=1` writes them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use super::*;
 use crate::settings::convert::as_text;
 use crate::settings::declaration::choices;
 
-/// Columns of `config/default.toml`.
+/// Line width of `config/default.toml`.
 const WIDTH: usize = 100;
 
 /// A section: its name, its documentation, and its settings.
@@ -65,7 +65,7 @@ fn documentation(setting: &Setting) -> Vec<String> {
     lines
 }
 
-/// A comment in TOML, where Markdown's marks are of no use.
+/// A comment in TOML, without Markdown.
 fn comment(paragraph: &str, indentation: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in paragraph.replace('`', "").split(' ') {
@@ -79,7 +79,7 @@ fn comment(paragraph: &str, indentation: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// JSON's texts, numbers and booleans are TOML's, too. TOML has no null.
+/// The value in TOML, which writes text, numbers and booleans like JSON but has no null.
 fn toml(value: &Value) -> String {
     match value {
         Value::Null => String::from("\"\""),
@@ -166,8 +166,8 @@ fn the_table_of_settings_is_up_to_date() {
     crate::documents::compare("docs/settings.md", &table);
 }
 
-/// For editors: nothing is required, an empty text stands for "not set", a list may be text, and
-/// unknown names are marked.
+/// Adapts the schema for editors: nothing is required, empty text means "not set", a list may be
+/// text, and unknown names are errors.
 fn for_editors(schema: &mut Schema) {
     for keyword in ["required", "format", "x-env", "x-secret"] {
         schema.remove(keyword);
@@ -184,7 +184,7 @@ fn for_editors(schema: &mut Schema) {
     if let Some(kind) = kind {
         schema.insert("type".to_owned(), kind);
     }
-    // A choice that is called as a boolean can be written as one.
+    // A choice named like a boolean may be written as one.
     if let Some(flag) = schema
         .get("const")
         .and_then(|it| it.as_str()?.parse::<bool>().ok())
@@ -210,7 +210,6 @@ fn the_schema_for_editors_is_up_to_date() {
     crate::documents::compare("config/schema.json", &text);
 }
 
-/// What a declaration needs, with the name of the setting that lacks it.
 #[test]
 fn every_declaration_is_complete() {
     let mut variables = BTreeSet::new();
@@ -222,8 +221,8 @@ fn every_declaration_is_complete() {
         if !setting.secret {
             let converted = setting.convert(&as_text(&setting.default).into());
             assert_eq!(
-                converted.as_ref(),
-                Ok(&setting.default),
+                converted.as_ref().ok(),
+                Some(&setting.default),
                 "{name} needs a default"
             );
         }

@@ -1,4 +1,4 @@
-//! What comes from files: the operator's settings, and secrets.
+//! Settings and secrets from files.
 
 use secrecy::ExposeSecret as _;
 
@@ -33,7 +33,7 @@ fn unknown_names_in_the_file_are_errors() {
 }
 
 #[test]
-fn a_syntax_error_in_the_file_shows_its_place_and_no_text() {
+fn a_syntax_error_in_the_file_shows_its_position_but_no_text() {
     for (text, place) in [
         (
             "[label_studio]\nsecret_key = hunter2\n",
@@ -82,9 +82,9 @@ fn a_value_of_the_wrong_type_is_reported_once() {
         format!("database: must be a section: [database] (set in {path})"),
         format!("empty: is not a setting (in {path})"),
         format!("label_studio.secret_key: must be text (set in {path})"),
-        format!("log.format: must be \"human\" or \"json\", and is \"2026-01-01\" (set in {path})"),
+        format!("log.format: must be \"human\" or \"json\", not \"2026-01-01\" (set in {path})"),
         format!(
-            "session.cookie_age: must be a whole number from 60 to 315360000, and is [\"x\"] (set in {path})"
+            "session.cookie_age: must be a whole number from 60 to 315360000, not [\"x\"] (set in {path})"
         ),
         format!("surprise: is not a setting (in {path})"),
     ];

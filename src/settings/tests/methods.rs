@@ -1,10 +1,10 @@
-//! What is wrong with issuers and with the client's API.
+//! Rules for issuers and the host application's API.
 
 use super::*;
 
 const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
-/// Settings, and what must be told about them.
+/// Settings, and the expected error about them.
 #[test]
 fn unsafe_issuers_are_refused_with_the_reason() {
     let public = public_key();
@@ -35,7 +35,7 @@ fn unsafe_issuers_are_refused_with_the_reason() {
         ),
         (
             &[("JWT_SSO_SECRET", SHARED), ("JWT_SSO_ALGORITHM", "none")],
-            "external.algorithms: must be of HS256, ",
+            "external.algorithms: must be HS256, ",
         ),
         (
             &[
@@ -60,7 +60,7 @@ fn unsafe_issuers_are_refused_with_the_reason() {
                 ("GATE_EXTERNAL_PUBLIC_KEY", &public),
                 ("JWT_SSO_SECRET", SHARED),
             ],
-            "external.secret: one of secret, public_key, jwks_url and discovery",
+            "external.secret: only one of secret, public_key, jwks_url and discovery",
         ),
         (
             &[
@@ -105,7 +105,7 @@ fn unsafe_issuers_are_refused_with_the_reason() {
         ),
         (
             &[("SECRET_KEY_FALLBACKS", "short")],
-            "label_studio.secret_key_fallbacks: holds a key that protects nothing",
+            "label_studio.secret_key_fallbacks: contains a weak key",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", "{")],
@@ -131,7 +131,7 @@ fn unsafe_issuers_are_refused_with_the_reason() {
                 "GATE_EXTERNAL_ISSUERS",
                 r#"[{"secret": "x", "leeway_seconds": "301"}]"#,
             )],
-            "external.issuers[0].leeway_seconds: must be a whole number from 0 to 300, and is \"301\"",
+            "external.issuers[0].leeway_seconds: must be a whole number from 0 to 300, not \"301\"",
         ),
         (
             &[("GATE_EXTERNAL_ISSUERS", r#"["keycloak"]"#)],
@@ -216,7 +216,7 @@ fn an_application_cookie_that_would_be_overwritten_is_refused() {
         all.extend(more);
         all
     };
-    // The guide's own examples: one name, one domain, one path.
+    // The guide's own examples: the same name, domain and path.
     for same in [
         &[][..],
         &[("SESSION_COOKIE_DOMAIN", ".company.com")],
@@ -266,7 +266,7 @@ fn the_application_api_needs_a_url_and_a_secret() {
     }
 }
 
-/// The public suffix list tells sites apart: `co.kr` and `github.io` belong to nobody.
+/// Sites are separated by the public suffix list: `co.kr` and `github.io` are public suffixes.
 #[test]
 fn hosts_below_a_public_suffix_are_different_sites() {
     for (label_studio, application, warned) in [

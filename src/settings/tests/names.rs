@@ -1,9 +1,10 @@
-//! Every variable by which a setting is known, and which one counts.
+//! The environment variables of each setting, and their precedence.
 
 use super::*;
 use crate::settings::declaration::{accepts, choices};
 
-/// The names that Label Studio, the plugin and the guide use, a row a line: variable, value, and what it must come to.
+/// The names that Label Studio, the plugin and the guide use. Each line has the variable, its
+/// value, and the expected result.
 #[test]
 fn every_alias_works() {
     type Read = fn(&Settings) -> String;
@@ -176,7 +177,7 @@ fn every_alias_works() {
 
 const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
-/// The guide's reference of settings for methods 1 and 3, name by name.
+/// Every name in the guide's reference for methods 1 and 3.
 #[test]
 fn every_name_in_the_reference_of_the_guide_works() {
     type Read = fn(&Settings) -> String;
@@ -310,7 +311,7 @@ fn every_name_in_the_reference_of_the_guide_works() {
     assert_eq!(defaults.settings.cache_ttl_seconds.as_secs(), 300);
     assert_eq!(defaults.limits().timeout.as_secs(), 5);
     assert!(defaults.mapping().admission.create);
-    // Users may be able to choose their names: only an operator can say that they are not.
+    // Users may be able to choose their usernames; only an operator knows whether they can.
     assert_eq!(defaults.mapping().username_claim, None);
     assert!(load(&[]).client_session.is_none() && load(&[]).external.issuers.is_empty());
 }
@@ -339,7 +340,7 @@ fn every_setting_has_a_variable_of_its_own_and_its_default_is_accepted_there() {
     }
 }
 
-/// An accepted value, as far as possible another one for each variable.
+/// An accepted value, different for each variable where possible.
 fn sample(setting: &Setting, variable: &str) -> String {
     let schema = &setting.schema;
     if let Some(choice) = choices(schema).first() {
@@ -415,14 +416,14 @@ fn own_variables_override_aliases_and_aliases_override_the_file() {
     assert_eq!(name(&[]), "of_the_file");
     assert_eq!(name(&[alias]), "of_the_alias");
     assert_eq!(name(&[alias, ("GATE_SESSION_COOKIE_NAME", "own")]), "own");
-    // docker compose passes variables on that nobody set.
+    // docker compose passes unset variables on as empty text.
     assert_eq!(name(&[("SESSION_COOKIE_NAME", "")]), "of_the_file");
 }
 
 #[test]
-fn misspelt_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
+fn misspelled_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
     let warnings = |name: &str| load(&[(name, "1")]).warnings();
-    for (misspelt, meant) in [
+    for (misspelled, meant) in [
         ("JWT_SSO_COOKIE_NMAE", "; did you mean JWT_SSO_COOKIE_NAME?"),
         (
             "JWT_SSO_SECRETS_FILE",
@@ -431,18 +432,18 @@ fn misspelt_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
         ("SSO_TOKEN_EXPIRES", "; did you mean SSO_TOKEN_EXPIRY?"),
         ("JWT_SSO_X", ""),
     ] {
-        let expected = format!("{misspelt}: is not a setting (in the environment){meant}");
-        assert_eq!(warnings(misspelt), [expected]);
+        let expected = format!("{misspelled}: is not a setting (in the environment){meant}");
+        assert_eq!(warnings(misspelled), [expected]);
     }
-    // Known ones, and those of other software.
+    // Known variables, and those of other software.
     for name in ["SSO_AUTO_CREATE_USERS", "JWT_SECRET", "SSO_PROVIDER"] {
         assert_eq!(warnings(name), [""; 0]);
     }
 }
 
-/// The environment holds text; the file may hold the type itself.
+/// The environment holds text; the file may hold typed values.
 #[test]
-fn a_value_of_the_environment_is_read_as_the_same_value_of_the_file() {
+fn values_from_the_environment_and_the_file_are_read_alike() {
     for (setting, in_file, in_environment) in [
         ("session.cookie_age", "3600", " 3600 "),
         ("session.cookie_secure", "true", "Yes"),

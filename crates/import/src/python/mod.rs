@@ -1,4 +1,4 @@
-//! Reads the assignments of a Python file from its syntax. Nothing of it is run.
+//! Reads the assignments of a Python file from its syntax, without running it.
 
 mod value;
 
@@ -15,33 +15,38 @@ pub(crate) use self::value::{Literal, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
     pub(crate) name: String,
-    /// From 1.
+    /// Counted from 1.
     pub(crate) line: usize,
-    /// `None`: only running the file would tell.
+    /// `None`: the value is computed at run time.
     pub(crate) value: Option<Value>,
     /// Inside an `if`, a `try` or the like.
     pub(crate) conditional: bool,
 }
 
-/// A text that begins with `label_studio_sso`: an entry that registers the plugin.
+/// A string that begins with `label_studio_sso`, which registers the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mention {
     pub(crate) line: usize,
     pub(crate) text: String,
 }
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct File {
     pub(crate) assignments: Vec<Assignment>,
     pub(crate) mentions: Vec<Mention>,
 }
 
-/// Reads a file; the error tells the line that is not Python 3.
-pub(crate) fn read(source: &str) -> Result<File, String> {
-    let parsed = ruff_python_parser::parse_module(source).map_err(|error| {
-        let line = line(source, error.location.start());
-        format!("is not Python 3: see line {line}")
+/// A line that is not Python 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    pub(crate) line: usize,
+}
+
+/// Reads a file.
+pub(crate) fn read(source: &str) -> Result<File, SyntaxError> {
+    let parsed = ruff_python_parser::parse_module(source).map_err(|error| SyntaxError {
+        line: line(source, error.location.start()),
     })?;
     let body = &parsed.syntax().body;
     let mut assignments = Assignments {
@@ -67,7 +72,7 @@ fn line(source: &str, offset: TextSize) -> usize {
     before.matches('\n').count() + 1
 }
 
-/// Collects the assignments of the module itself, in order, with the values known so far.
+/// Collects the module-level assignments in order, with the values known so far.
 struct Assignments<'s> {
     source: &'s str,
     known: BTreeMap<String, Value>,
@@ -78,7 +83,7 @@ struct Assignments<'s> {
 impl<'a> StatementVisitor<'a> for Assignments<'_> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
         match statement {
-            // Their names are not the module's.
+            // Their names are not module-level.
             Stmt::FunctionDef(_) | Stmt::ClassDef(_) => {}
             Stmt::Assign(assign) => {
                 for target in &assign.targets {
@@ -191,8 +196,7 @@ INSTALLED_APPS += ['label_studio_sso']
             ("A = 'a\n", 1),
             ("print 'Python 2'\n", 1),
         ] {
-            let told = format!("is not Python 3: see line {line}");
-            assert_eq!(read(source).err(), Some(told), "{source}");
+            assert_eq!(read(source).err(), Some(SyntaxError { line }), "{source}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The value of an expression, as far as it can be told without running it.
+//! Evaluates expressions, as far as that is possible without running the file.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use ruff_python_ast::{
     BoolOp, CmpOp, Expr, ExprCall, ExprCompare, ExprSubscript, Number, Operator, UnaryOp,
 };
 
-/// A value that the file contains.
+/// A constant value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
     None,
@@ -31,7 +31,7 @@ impl Literal {
     }
 }
 
-/// The value of an expression if its environment variables are unset, and the names of those.
+/// The value of an expression with its environment variables unset, and their names.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
     pub(crate) literal: Literal,
@@ -66,7 +66,7 @@ impl From<Literal> for Value {
 /// The values of the names that were assigned before.
 type Known = BTreeMap<String, Value>;
 
-/// `None`: only running the file would tell.
+/// Evaluates an expression. `None`: the value is computed at run time.
 pub(super) fn evaluate(expression: &Expr, known: &Known) -> Option<Value> {
     match expression {
         Expr::NoneLiteral(_) => Some(Literal::None.into()),
@@ -211,7 +211,7 @@ fn dotted(expression: &Expr) -> Option<String> {
     }
 }
 
-/// The functions that settings files read variables with: those of Python, Label Studio, environs,
+/// Whether a function reads an environment variable: those of Python, Label Studio, environs,
 /// django-environ and decouple.
 fn reads_environment(function: &str) -> bool {
     matches!(
