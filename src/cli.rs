@@ -58,8 +58,8 @@ enum Configured {
     Serve,
     /// Check everything that a login needs, and say how to fix what is wrong
     Doctor,
-    /// Create the gate's own tables, needed by token.use = "once"; connect as a role that may
-    /// create a schema
+    /// Create the gate's own tables, needed by token.use = "once" and to revoke tokens and signed
+    /// cookies; connect as a role that may create a schema
     Migrate {
         /// Role of the service, which is granted access to the tables
         #[arg(long, value_name = "ROLE")]

@@ -45,7 +45,6 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "sha2",
             "spki",
             "std::net",
-            "url",
             "uuid",
         ],
     ),
@@ -53,6 +52,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         "postgres",
         &["gate", "settings", "trust"],
         &[
+            "arc_swap",
             "async_trait",
             "deadpool_postgres",
             "moka",
@@ -69,6 +69,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         "keys",
         &["gate", "http_client", "settings"],
         &[
+            "arc_swap",
             "async_trait",
             "jsonwebtoken",
             "reqwest",
