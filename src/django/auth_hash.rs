@@ -25,11 +25,7 @@ impl AuthHasher {
     pub fn hash(&self, password: &str) -> String {
         let mut mac = self.0.clone();
         mac.update(password.as_bytes());
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::encode(mac.finalize().into_bytes())
     }
 
     /// Whether `hash` belongs to this password column. Compares in constant time.

@@ -65,7 +65,7 @@ fn signing_primitives_match_django() {
                 text(case, "secret").as_bytes(),
                 text(case, "value").as_bytes(),
             );
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(digest);
             assert_eq!(hex, text(case, "hex"), "{case}");
             sha256 += 1;
         }

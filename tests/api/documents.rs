@@ -149,3 +149,23 @@ fn every_link_has_a_target() {
     }
     assert!(followed > 50, "{followed}");
 }
+
+#[test]
+fn security_names_tests_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let text = file("SECURITY.md");
+    let names = text.split('`').filter(|name| {
+        let (place, _) = name.split_once('/').unwrap_or_default();
+        matches!(place, "api" | "e2e") && name.is_ascii() && !name.contains([' ', '…'])
+    });
+    let mut found = 0;
+    for name in names {
+        let path = root.join(name);
+        assert!(
+            path.is_dir() || path.with_extension("rs").is_file(),
+            "SECURITY.md names {name}, which is not in tests/"
+        );
+        found += 1;
+    }
+    assert!(found >= 15, "{found} tests are named");
+}

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &[
             "base64",
             "flate2",
+            "hex",
             "hmac",
             "httpdate",
             "secrecy",
