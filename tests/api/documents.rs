@@ -152,7 +152,7 @@ fn every_link_has_a_target() {
 
 #[test]
 fn security_names_tests_that_exist() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let tests = root().join("tests");
     let text = file("SECURITY.md");
     let names = text.split('`').filter(|name| {
         let (place, _) = name.split_once('/').unwrap_or_default();
@@ -160,7 +160,7 @@ fn security_names_tests_that_exist() {
     });
     let mut found = 0;
     for name in names {
-        let path = root.join(name);
+        let path = tests.join(name);
         assert!(
             path.is_dir() || path.with_extension("rs").is_file(),
             "SECURITY.md names {name}, which is not in tests/"
