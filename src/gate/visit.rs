@@ -6,6 +6,7 @@
 
 mod cookies;
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -27,7 +28,7 @@ pub(super) struct Visit<'v> {
     gate: &'v Gate,
     subrequest: &'v Subrequest<'v>,
     cookies: SessionCookies<'v>,
-    peer_digest: [u8; 32],
+    peer_digest: OnceLock<[u8; 32]>,
     now: SystemTime,
 }
 
@@ -69,7 +70,7 @@ impl<'v> Visit<'v> {
             gate,
             subrequest,
             cookies,
-            peer_digest: gate.peer_digest(subrequest),
+            peer_digest: OnceLock::new(),
             now,
         })
     }
@@ -180,7 +181,7 @@ impl<'v> Visit<'v> {
         freshness: Freshness,
     ) -> Result<Opened, Outage> {
         let sender = Sender {
-            peer: &self.peer_digest,
+            peer: self.peer_digest(),
             now: self.now,
             freshness,
         };
@@ -298,18 +299,18 @@ impl<'v> Visit<'v> {
             .collect())
     }
 
+    /// A digest that identifies the peer, the same for the whole visit. An unknown address gets a
+    /// random one that matches no other. Computed on first use, because most requests open no
+    /// session.
+    fn peer_digest(&self) -> &[u8; 32] {
+        self.peer_digest
+            .get_or_init(|| match self.subrequest.peer() {
+                Some(address) => Sha256::digest(address.as_bytes()).into(),
+                None => Sha256::digest(self.gate.entropy.sixteen()).into(),
+            })
+    }
+
     fn deny(&self, reason: Denied) -> Rejection {
         Rejection::Denial(Denial::new(reason, self.token_deletion()))
-    }
-}
-
-impl Gate {
-    /// A digest that identifies the peer. An unknown address gets a random one that matches no
-    /// other.
-    fn peer_digest(&self, subrequest: &Subrequest<'_>) -> [u8; 32] {
-        match subrequest.peer() {
-            Some(address) => Sha256::digest(address.as_bytes()).into(),
-            None => Sha256::digest(self.entropy.sixteen()).into(),
-        }
     }
 }
