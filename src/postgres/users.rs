@@ -58,16 +58,7 @@ impl UserDirectory for Postgres {
         let (first, last) = (cut(&profile.first_name), cut(&profile.last_name));
         let statement = sql!("update_names");
         self.query(statement, &[&user.id, &first, &last]).await?;
-        let mut renamed = user.clone();
-        for (new, name) in [
-            (&profile.first_name, &mut renamed.first_name),
-            (&profile.last_name, &mut renamed.last_name),
-        ] {
-            if !new.is_empty() {
-                name.clone_from(new);
-            }
-        }
-        Ok(Arc::new(renamed))
+        Ok(Arc::new(user.renamed(profile)))
     }
 
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {

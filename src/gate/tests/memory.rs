@@ -83,15 +83,7 @@ impl UserDirectory for Memory {
         _identity: &Identity,
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage> {
-        let mut row = user.clone();
-        for (new, name) in [
-            (&profile.first_name, &mut row.first_name),
-            (&profile.last_name, &mut row.last_name),
-        ] {
-            if !new.is_empty() {
-                name.clone_from(new);
-            }
-        }
+        let row = user.renamed(profile);
         let mut users = self.stored.users.lock().expect("lock");
         users.insert(row.id, row.clone());
         Ok(Arc::new(row))

@@ -121,6 +121,18 @@ pub struct UserRow {
     pub revoked_at: Option<SystemTime>,
 }
 
+impl UserRow {
+    /// The row with the first and last name from `profile`. A name that it doesn't state stays.
+    pub fn renamed(&self, profile: &Profile) -> Self {
+        let either = |new: &str, old: &str| if new.is_empty() { old } else { new }.to_owned();
+        Self {
+            first_name: either(&profile.first_name, &self.first_name),
+            last_name: either(&profile.last_name, &self.last_name),
+            ..self.clone()
+        }
+    }
+}
+
 /// Omits the e-mail address, the names and the password hash.
 impl std::fmt::Debug for UserRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
