@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::extract::Proxy;
-use super::{State, extract, respond, sso};
+use super::{Snapshot, State, extract, respond, sso};
 use crate::gate::reason::{Denied, Granted, Reason};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Grant, Rejection};
@@ -14,11 +14,9 @@ use crate::gate::verdict::{Grant, Rejection};
 /// The check for a kind of proxy. It accepts any method, because some proxies forward the original
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
-    web::to(
-        move |request: HttpRequest, state: web::Data<State>| async move {
-            answer(&state, proxy, &request).await
-        },
-    )
+    web::to(move |request: HttpRequest, state: Snapshot| async move {
+        answer(&state, proxy, &request).await
+    })
 }
 
 async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpResponse {

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
-use super::{State, only};
+use super::{Snapshot, only};
 
 /// The routes for health and metrics.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -25,7 +25,7 @@ async fn live() -> HttpResponse {
 }
 
 /// The service can answer checks.
-async fn ready(state: web::Data<State>) -> HttpResponse {
+async fn ready(state: Snapshot) -> HttpResponse {
     match state.backend.ready().await {
         Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
         Err(outage) => HttpResponse::ServiceUnavailable()
@@ -34,7 +34,7 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
 }
 
 /// Metrics in Prometheus' text format (OpenMetrics 1.0).
-async fn metrics(state: web::Data<State>) -> HttpResponse {
+async fn metrics(state: Snapshot) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.encode())

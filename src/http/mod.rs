@@ -8,6 +8,7 @@
 //! `request_target` rejects ambiguous paths.
 
 mod auth;
+mod current;
 mod extract;
 mod health;
 mod limiter;
@@ -29,6 +30,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use serde_json::json;
 
+pub use self::current::Current;
+use self::current::Snapshot;
 pub use self::extract::Proxy;
 pub use self::limiter::RateLimits;
 pub use self::peer_address::TrustedProxies;
@@ -42,7 +45,7 @@ use crate::metrics::Metrics;
 /// Size limit for a form, which holds a token and a URL.
 const FORM_LIMIT: usize = 160 * 1024;
 
-/// The state that the routes share.
+/// The state that the routes share. A reload replaces it as a whole ([`Current`]).
 pub struct State {
     /// Decides about requests.
     pub gate: Gate,
@@ -85,7 +88,7 @@ pub enum Surface {
 
 /// The routes of a surface, with the checks for `proxies`.
 pub fn routes(
-    state: web::Data<State>,
+    current: web::Data<Current>,
     surface: Surface,
     proxies: &[Proxy],
 ) -> impl FnOnce(&mut web::ServiceConfig) {
@@ -104,7 +107,7 @@ pub fn routes(
         Surface::Everything | Surface::Public => guarded.configure(public),
     };
     move |config| {
-        config.app_data(state).service(guarded);
+        config.app_data(current).service(guarded);
     }
 }
 

@@ -8,23 +8,23 @@
 //! The path after `/auth/envoy/` is Label Studio's and may be anything: only Envoy sends requests
 //! there, and the route exists only if `http.proxies` names Envoy.
 
+use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
 
 use super::extract::ENVOY_PREFIX;
-use super::{State, respond};
+use super::{Snapshot, respond};
 
 /// Middleware: passes requests with a canonical target on, and answers 400 to others.
 pub(super) async fn canonical(
-    state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if is_canonical(request.uri().path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
+    let state = Snapshot::take(request.request())?;
     let peer = state.trusted_proxies.peer_address(request.request());
     if state.refusals.admits(peer) {
         tracing::warn!(%peer, "refused: the request target is not canonical");

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::State;
 use super::token::{self, Answer};
+use super::{Snapshot, State};
 use crate::gate::issue::IssueError;
 use crate::gate::reason::Denied;
 use crate::gate::{Ended, RevokeError, Revoked};
@@ -14,7 +14,7 @@ use crate::gate::{Ended, RevokeError, Revoked};
 pub(super) async fn revoke(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: web::Data<State>,
+    state: Snapshot,
 ) -> HttpResponse {
     match answer(&request, body, &state).await {
         Ok(response) => response,

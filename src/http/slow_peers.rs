@@ -15,22 +15,24 @@ use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpResponse};
 use futures_core::Stream as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{FORM_LIMIT, State};
+use super::{FORM_LIMIT, Snapshot};
 
 /// Middleware: receives the body within `http.body_timeout_seconds`.
 pub(super) async fn cut_off(
-    state: web::Data<State>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let state = Snapshot::take(request.request())?;
     let keeps_connection = state.trusted_proxies.sent(request.request());
+    let limit = state.body_timeout;
+    drop(state);
     let mut payload = request.take_payload();
-    let mut response = match timeout(state.body_timeout, receive(&mut payload)).await {
+    let mut response = match timeout(limit, receive(&mut payload)).await {
         Ok(Ok(Received::All(body))) => {
             request.set_payload(Payload::from(body));
             next.call(request).await?.map_into_boxed_body()

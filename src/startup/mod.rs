@@ -22,7 +22,7 @@ use self::wiring::label_studio_url;
 pub(crate) use self::wiring::{Backend, Serving, application_api, gate, issuer, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
-use crate::http::{self, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
+use crate::http::{self, Current, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
@@ -42,7 +42,9 @@ impl Application {
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
-        let state = web::Data::new(state(&settings)?);
+        let state = state(&settings)?;
+        let metrics = state.metrics.clone();
+        let current = web::Data::new(Current::new(state));
         tracing::info!(
             %address,
             internal = internal.map(tracing::field::display),
@@ -52,10 +54,10 @@ impl Application {
         );
         warn_about_untrusted_proxies(&settings.http);
         Ok(Self {
-            servers: listeners.serve(&settings, &state)?,
+            servers: listeners.serve(&settings, &current)?,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
-            metrics: state.metrics.clone(),
+            metrics,
         })
     }
 

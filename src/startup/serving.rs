@@ -8,7 +8,7 @@ use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
 
 use super::error::ListenError;
-use crate::http::{self, Proxy, State, Surface};
+use crate::http::{self, Current, Proxy, Surface};
 use crate::settings::types::Network;
 use crate::settings::{self, Settings};
 
@@ -55,18 +55,18 @@ impl Listeners {
     pub(super) fn serve(
         self,
         settings: &Settings,
-        state: &web::Data<State>,
+        current: &web::Data<Current>,
     ) -> Result<Vec<Server>, ListenError> {
         match self.internal {
             None => Ok(vec![serve(
                 settings,
-                state,
+                current,
                 self.public,
                 Surface::Everything,
             )?]),
             Some(internal) => Ok(vec![
-                serve(settings, state, self.public, Surface::Public)?,
-                serve(settings, state, internal, Surface::Internal)?,
+                serve(settings, current, self.public, Surface::Public)?,
+                serve(settings, current, internal, Surface::Internal)?,
             ]),
         }
     }
@@ -88,13 +88,13 @@ fn address(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, 
 
 fn serve(
     settings: &Settings,
-    state: &web::Data<State>,
+    current: &web::Data<Current>,
     listener: TcpListener,
     surface: Surface,
 ) -> Result<Server, ListenError> {
     let limits = &settings.http;
-    let (state, proxies) = (state.clone(), proxies(&limits.proxies));
-    let app = move || App::new().configure(http::routes(state.clone(), surface, &proxies));
+    let (current, proxies) = (current.clone(), proxies(&limits.proxies));
+    let app = move || App::new().configure(http::routes(current.clone(), surface, &proxies));
     let mut server = HttpServer::new(app)
         .keep_alive(*limits.keep_alive_seconds)
         .client_request_timeout(HEAD_TIMEOUT)

@@ -101,6 +101,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["gate", "metrics"],
         &[
             "actix_web",
+            "arc_swap",
             "askama",
             "futures_core",
             "governor",

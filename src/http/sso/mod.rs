@@ -12,12 +12,12 @@ use actix_web::http::header::{
     ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
     WWW_AUTHENTICATE,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 
 use self::page::Page;
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::extract::Proxy;
-use super::{State, extract};
+use super::{Snapshot, State, extract};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted, Outage, Reason};
 use crate::gate::verdict::Rejection;
@@ -40,7 +40,7 @@ pub struct Redirects {
 }
 
 /// `GET /sso/logout`, `POST /sso/logout`
-pub(super) async fn logout(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpResponse {
     let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
         return show(
             &state,
@@ -68,16 +68,13 @@ pub(super) async fn logout(request: HttpRequest, state: web::Data<State>) -> Htt
 }
 
 /// `GET /sso/signed-out`: where `/sso/logout` leads when nothing else is configured.
-pub(super) async fn signed_out(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn signed_out(request: HttpRequest, state: Snapshot) -> HttpResponse {
     show(&state, &request, Page::SignedOut, Granted::NoToken.into())
 }
 
 /// What nginx shows after a 401 from the check: pages redirect to the host application's sign-in
 /// page, other requests get 401.
-pub(super) async fn sign_in_required(
-    request: HttpRequest,
-    state: web::Data<State>,
-) -> HttpResponse {
+pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> HttpResponse {
     let reason = reason_of_check(&request).unwrap_or(Reason::SignInRequired);
     match (&state.redirects.sign_in, is_page_request(&request)) {
         (Some(url), true) => see_other(sign_in_url(&state, Proxy::Nginx, &request, url).as_str()),
@@ -86,7 +83,7 @@ pub(super) async fn sign_in_required(
 }
 
 /// What nginx shows after a 403 from the check.
-pub(super) async fn refused(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+pub(super) async fn refused(request: HttpRequest, state: Snapshot) -> HttpResponse {
     let denied = match reason_of_check(&request) {
         Some(Reason::Denied(denied)) => denied,
         _ => Denied::RequestMalformed,

@@ -13,7 +13,7 @@ use crate::gate::reason::{Denied, Granted};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::{Grant, Rejection};
 use crate::http::extract::Proxy;
-use crate::http::{State, extract};
+use crate::http::{Snapshot, State, extract};
 
 /// The parameters of `/sso/login`, in the query or in a form.
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ pub(in crate::http) struct Login {
 pub(in crate::http) async fn login_by_link(
     request: HttpRequest,
     login: Result<web::Query<Login>, actix_web::Error>,
-    state: web::Data<State>,
+    state: Snapshot,
 ) -> HttpResponse {
     login_with(&request, login.ok().map(web::Query::into_inner), &state).await
 }
@@ -37,7 +37,7 @@ pub(in crate::http) async fn login_by_link(
 pub(in crate::http) async fn login_by_form(
     request: HttpRequest,
     login: Result<web::Form<Login>, actix_web::Error>,
-    state: web::Data<State>,
+    state: Snapshot,
 ) -> HttpResponse {
     login_with(&request, login.ok().map(web::Form::into_inner), &state).await
 }
@@ -57,7 +57,7 @@ async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) 
 /// A page whose URL contains a token: signs in and redirects to the same URL without the token.
 pub(in crate::http) async fn login_by_address(
     request: HttpRequest,
-    state: web::Data<State>,
+    state: Snapshot,
 ) -> HttpResponse {
     let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
         return show(

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub(super) use self::answer::Answer;
 use super::limiter::{Limiter, RateLimits};
 use super::peer_address::PeerAddress;
-use super::{State, extract};
+use super::{Snapshot, State, extract};
 use crate::gate::issue::{Admin, IssueError, TokenIssuer};
 use crate::gate::verify::ApiCredential;
 
@@ -46,7 +46,7 @@ fn credential(request: &HttpRequest) -> Result<ApiCredential<'_>, Answer> {
 pub(super) async fn issue(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
-    state: web::Data<State>,
+    state: Snapshot,
 ) -> HttpResponse {
     let answer = match answer(&request, body, &state).await {
         Ok(answer) | Err(answer) => answer,

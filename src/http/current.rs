@@ -1,0 +1,60 @@
+//! The state in force, and the snapshot of it that a request works with.
+//!
+//! A reload replaces the state as a whole. A handler takes a [`Snapshot`] when it begins and decides
+//! with that until it has answered, so no request sees half of one configuration and half of
+//! another. A state is dropped when the last request that uses it has been answered.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::error::ErrorInternalServerError;
+use actix_web::{Error, FromRequest, HttpRequest, web};
+use arc_swap::ArcSwap;
+
+use super::State;
+
+/// The state in force.
+pub struct Current(ArcSwap<State>);
+
+/// The state that one request works with, from its beginning to its end.
+pub(super) struct Snapshot(Arc<State>);
+
+impl Current {
+    /// Begins with `state`.
+    pub fn new(state: State) -> Self {
+        Self(ArcSwap::from_pointee(state))
+    }
+
+    /// Replaces the state. Requests that have begun keep the previous one.
+    pub fn replace(&self, state: State) {
+        self.0.store(Arc::new(state));
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl Snapshot {
+    /// The state in force when this is called.
+    pub(super) fn take(request: &HttpRequest) -> Result<Self, Error> {
+        let current = request.app_data::<web::Data<Current>>();
+        let snapshot = current.map(|current| Self(current.0.load_full()));
+        snapshot.ok_or_else(|| ErrorInternalServerError("the routes have no state"))
+    }
+}
+
+impl FromRequest for Snapshot {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::take(request))
+    }
+}
