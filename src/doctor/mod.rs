@@ -22,9 +22,6 @@ pub enum CheckError {
     /// A setting names something that cannot be used.
     #[error(transparent)]
     Wiring(#[from] WiringError),
-    /// The public URL is not a URL.
-    #[error("label_studio.url: {0}")]
-    PublicUrl(#[from] url::ParseError),
     /// There are no trusted certificates for the public URL.
     #[error("label_studio.url: {0}")]
     Trust(#[from] TrustError),

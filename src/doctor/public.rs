@@ -23,8 +23,7 @@ pub(super) async fn check(report: &mut Report, settings: &Settings) -> Result<()
             .note("label_studio.url is not set: did not check what visitors see at the public URL");
         return Ok(());
     };
-    let base = Url::parse(url)?;
-    let visitor = Visitor::new(base)?;
+    let visitor = Visitor::new(url.clone())?;
     match visitor.get(WHOAMI).await {
         Ok(answer) => anonymous_visit(report, settings.policy.gate.anonymous, &answer),
         Err(error) => {

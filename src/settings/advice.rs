@@ -1,30 +1,101 @@
 //! Warnings about settings that are valid but unlikely to work.
+//!
+//! In: all settings. Out: a [`Warning`] for each combination that browsers or proxies will not
+//! accept. They are logged at start and shown by `check-config` and `doctor`.
+
+mod cookies;
+
+use std::fmt;
 
 use url::Url;
 
 use super::Settings;
+use super::types::Network;
 use crate::django::SameSite;
 
-/// Warns about pages of other sites. They can show Label Studio in a frame only if its session
-/// cookie is `SameSite=None`.
-pub(super) fn frames(settings: &Settings) -> Vec<String> {
+/// A warning about settings that are valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What is unlikely to work.
+    pub what: String,
+    /// What to do about it; empty if the first text says so.
+    pub cure: String,
+    /// Whether nobody can log in with these settings.
+    pub prevents_logins: bool,
+}
+
+impl Warning {
+    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            cure: cure.into(),
+            prevents_logins: false,
+        }
+    }
+
+    fn preventing_logins(self) -> Self {
+        Self {
+            prevents_logins: true,
+            ..self
+        }
+    }
+}
+
+impl From<String> for Warning {
+    fn from(what: String) -> Self {
+        Self::new(what, "")
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.cure.as_str() {
+            "" => Ok(()),
+            cure => write!(f, ": {cure}"),
+        }
+    }
+}
+
+/// All warnings.
+pub(super) fn warnings(settings: &Settings) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = settings
+        .misspelled
+        .iter()
+        .cloned()
+        .map(Warning::from)
+        .collect();
+    warnings.extend(frames(settings));
+    warnings.extend(cookies::warnings(settings));
+    warnings.extend(untrusted_proxies(settings));
+    warnings
+}
+
+/// Pages of other sites can show Label Studio in a frame only if its session cookie is
+/// `SameSite=None`.
+fn frames(settings: &Settings) -> Vec<Warning> {
     let same_site = settings.session.cookie_samesite;
     let own = settings.label_studio.url.as_deref().and_then(site);
     let (Some(own), true) = (own, same_site != SameSite::None) else {
         return Vec::new();
     };
     let applications = settings.policy.gate.allowed_origins.iter();
+    let applications = applications.map(String::as_str);
     let sign_in = settings.policy.sign_in.as_ref().map(Url::as_str);
     applications
-        .map(String::as_str)
         .chain(sign_in)
-        .filter(|page| site(page).is_some_and(|site| site != own))
+        .filter(|page| {
+            let page = Url::parse(page).ok();
+            page.as_ref().and_then(site).is_some_and(|site| site != own)
+        })
         .map(|page| {
-            format!(
-                "{page} and Label Studio are different sites: in a frame of that page, browsers do \
-                 not send a session with SameSite={same_site:?}. Use HTTPS with \
-                 SESSION_COOKIE_SAMESITE=None and SESSION_COOKIE_SECURE=1, or put both behind one \
-                 proxy (nginx/environments)"
+            Warning::new(
+                format!(
+                    "{page} and Label Studio are different sites: in a frame of that page, \
+                     browsers do not send a session with SameSite={same_site:?}"
+                ),
+                "use HTTPS with SESSION_COOKIE_SAMESITE=None and SESSION_COOKIE_SECURE=1, or put \
+                 both behind one proxy (nginx/environments)",
             )
         })
         .collect()
@@ -32,11 +103,27 @@ pub(super) fn frames(settings: &Settings) -> Vec<String> {
 
 /// The site of a URL: its scheme, and the registrable domain of its host (HTML, "schemelessly same
 /// site"; <https://publicsuffix.org>). An address or a public suffix is a site of its own.
-fn site(url: &str) -> Option<(String, String)> {
-    let url = Url::parse(url).ok()?;
+fn site(url: &Url) -> Option<(String, String)> {
     let domain = match url.host()? {
         url::Host::Domain(name) => psl::domain_str(name).unwrap_or(name).to_owned(),
         address => address.to_string(),
     };
     Some((url.scheme().to_owned(), domain))
+}
+
+/// Proxies on other machines can reach the service, but none of them is trusted.
+fn untrusted_proxies(settings: &Settings) -> Option<Warning> {
+    let http = &settings.http;
+    let mut addresses = [Some(&http.listen), http.internal_listen.as_ref()]
+        .into_iter()
+        .flatten();
+    let is_remote = |network: &Network| !network.addr().is_loopback();
+    let is_exposed = addresses.any(|address| !address.ip().is_loopback());
+    (is_exposed && !http.trusted_proxies.iter().any(is_remote)).then(|| {
+        Warning::new(
+            "http.trusted_proxies names no other machine: the peer address of every request \
+             through a proxy on another machine is the proxy's",
+            "add the proxy's address",
+        )
+    })
 }

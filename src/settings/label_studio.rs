@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::input::Input;
-use super::types::Secret;
+use super::types::{PublicUrl, Secret};
 
 /// Label Studio's own settings. Both services need the same values.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,11 +15,11 @@ pub struct LabelStudio {
     /// Label Studio's `SECRET_KEY`. Required, and the same value in both services.
     #[schemars(extend("x-env" = ["SECRET_KEY"]))]
     pub secret_key: Secret,
-    /// Public URL of Label Studio. URLs that lead back start with its origin (empty: the origin of
-    /// the request), its path is where Label Studio is published, and `check-config` uses it to
-    /// tell whether sessions can work in a frame.
+    /// Public URL of Label Studio, as browsers see it. URLs that lead back start with its origin
+    /// (empty: the origin of the request), its path is where Label Studio is published, warnings
+    /// compare the cookies with it, and `doctor` tries it.
     #[schemars(extend("x-env" = ["LABEL_STUDIO_HOST", "HEARTEX_HOST"]))]
-    pub url: Option<String>,
+    pub url: Option<PublicUrl>,
     /// Previous values of `SECRET_KEY`: tokens signed with them are still accepted.
     #[schemars(extend("x-env" = ["SECRET_KEY_FALLBACKS"]))]
     pub secret_key_fallbacks: Vec<Secret>,

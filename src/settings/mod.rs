@@ -51,6 +51,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::advice::Warning;
 use self::client_session::ClientSessionSection;
 pub use self::client_session::{ClientSession, ClientSessionSettings};
 use self::database::DatabaseSection;
@@ -177,11 +178,9 @@ impl Settings {
     }
 
     /// Warnings about settings that are valid but rarely intended: misspelled variables of the
-    /// plugin, and sessions that browsers do not send in a frame.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.misspelled.clone();
-        warnings.extend(advice::frames(self));
-        warnings
+    /// plugin, cookies that browsers reject or do not send, and proxies that are not trusted.
+    pub fn warnings(&self) -> Vec<Warning> {
+        advice::warnings(self)
     }
 
     /// A line for each setting: its value, and where it comes from. Secrets are `set` or `unset`.

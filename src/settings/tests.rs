@@ -1,5 +1,6 @@
 //! Tests of the settings: names, errors with their origin, and secrets that stay hidden.
 
+mod cookies;
 mod database;
 mod documents;
 mod file;
@@ -24,6 +25,12 @@ fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn load(variables: &[(&str, &str)]) -> Settings {
     Settings::load(None, &environment(variables)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The warnings as `check-config` shows them.
+fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
+    let warnings = load(variables).warnings();
+    warnings.iter().map(ToString::to_string).collect()
 }
 
 fn errors(variables: &[(&str, &str)]) -> String {

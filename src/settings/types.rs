@@ -158,6 +158,16 @@ text_types! {
     };
     /// An absolute URL.
     HttpUrl(Url): "a URL that begins with http:// or https://", http_url;
+    /// The URL of Label Studio as browsers see it, possibly with a path.
+    PublicUrl(Url): "a URL that begins with http:// or https://, without user, query or fragment, \
+        as https://label-studio.example.com", |text| {
+        http_url(text).filter(|url| {
+            url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        })
+    };
     /// Where a browser is sent: an absolute URL, or a path on Label Studio's own host.
     Destination(String): "a URL that begins with http:// or https://, or a path",
         |text| owned(text, http_url(text).is_some() || local_path(text) == text);

@@ -17,8 +17,7 @@ use actix_web::dev::Server;
 use actix_web::web;
 
 pub use self::error::{ListenError, ServiceError, WiringError};
-use self::serving::{Listeners, warn_about_untrusted_proxies};
-use self::wiring::label_studio_url;
+use self::serving::Listeners;
 pub(crate) use self::wiring::{Backend, Serving, application_api, gate, issuer, key_server};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
@@ -52,7 +51,6 @@ impl Application {
             engine = ?settings.session.engine,
             "started"
         );
-        warn_about_untrusted_proxies(&settings.http);
         Ok(Self {
             servers: listeners.serve(&settings, &current)?,
             port: address.port(),
@@ -116,7 +114,7 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
             sign_in: settings.policy.sign_in.clone(),
             return_parameter: settings.policy.return_parameter.clone(),
             signed_out: settings.policy.signed_out.clone(),
-            label_studio: label_studio_url(settings),
+            label_studio: settings.label_studio.url.as_deref().cloned(),
         },
         trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
         refusals: RefusalLog::new(metrics.clone()),

@@ -9,7 +9,6 @@ use listenfd::ListenFd;
 
 use super::error::ListenError;
 use crate::http::{self, Current, Proxy, Surface};
-use crate::settings::types::Network;
 use crate::settings::{self, Settings};
 
 /// Time limit for the head of a connection's first request. Proxies send it in one piece.
@@ -117,21 +116,4 @@ fn proxies(named: &[settings::Proxy]) -> Vec<Proxy> {
         settings::Proxy::Envoy => Proxy::Envoy,
     };
     named.iter().map(kind).collect()
-}
-
-/// Warns about a configuration that is valid but rarely intended: proxies on other machines can
-/// reach the service, but none of them is trusted.
-pub(super) fn warn_about_untrusted_proxies(settings: &settings::Http) {
-    let mut addresses = [Some(&settings.listen), settings.internal_listen.as_ref()]
-        .into_iter()
-        .flatten();
-    let is_remote = |network: &Network| !network.addr().is_loopback();
-    if addresses.any(|address| !address.ip().is_loopback())
-        && !settings.trusted_proxies.iter().any(is_remote)
-    {
-        tracing::warn!(
-            "http.trusted_proxies names no other machine: the peer address of every request through a \
-             proxy on another machine is the proxy's; add the proxy's address"
-        );
-    }
 }

@@ -154,15 +154,9 @@ impl ApiTokens for IssuersTokens {
     }
 }
 
-/// The public URL of Label Studio.
-pub(super) fn label_studio_url(settings: &Settings) -> Option<url::Url> {
-    let url = settings.label_studio.url.as_deref()?;
-    url::Url::parse(url).ok()
-}
-
 /// The path of the public URL, without a trailing slash.
 fn label_studio_path(settings: &Settings) -> String {
-    let url = label_studio_url(settings);
+    let url = settings.label_studio.url.as_deref();
     url.map_or_else(String::new, |url| {
         url.path().trim_end_matches('/').to_owned()
     })

@@ -100,3 +100,24 @@ fn listening_to_other_machines_without_trusting_a_proxy_there_warns() {
     let said = started_with(&[("GATE_HTTP_LISTEN", "127.0.0.1:0"), verbose]);
     assert!(!said.contains(WARNING), "{said}");
 }
+
+#[test]
+fn the_warnings_of_check_config_are_logged_at_start_too() {
+    let variables = [
+        ("LABEL_STUDIO_HOST", "https://ls.example.com"),
+        ("SESSION_COOKIE_DOMAIN", "other.example.org"),
+        ("JWT_SSO_COOKIE_NMAE", "ls_auth_token"),
+        ("GATE_HTTP_LISTEN", "0.0.0.0:0"),
+        ("GATE_LOG_LEVEL", "info"),
+    ];
+    let shown = said(&gate_with(&["check-config"], &variables));
+    let warnings = shown
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: "));
+    let warnings: Vec<&str> = warnings.collect();
+    assert_eq!(warnings.len(), 3, "{shown}");
+    let log = started_with(&variables);
+    for warning in warnings {
+        assert!(log.contains(warning), "{warning} is not in {log}");
+    }
+}

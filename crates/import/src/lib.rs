@@ -228,7 +228,10 @@ fn verdict(recognized: &[Recognized<'_>], environment: &BTreeMap<String, String>
         }
     }
     match Settings::load(None, &variables) {
-        Ok(settings) => settings.warnings(),
+        Ok(settings) => {
+            let warnings = settings.warnings();
+            warnings.iter().map(ToString::to_string).collect()
+        }
         Err(errors) => {
             let errors = errors.to_string();
             errors

@@ -278,11 +278,10 @@ fn hosts_below_a_public_suffix_are_different_sites() {
         ("http://10.0.0.7", "http://10.0.0.8", true),
         ("http://[::1]:8080", "http://[::1]:3000", false),
     ] {
-        let warnings = load(&[
+        let warnings = warnings(&[
             ("LABEL_STUDIO_HOST", label_studio),
             ("CORS_ALLOWED_ORIGINS", application),
-        ])
-        .warnings();
+        ]);
         assert_eq!(
             warnings.len(),
             usize::from(warned),
@@ -294,9 +293,9 @@ fn hosts_below_a_public_suffix_are_different_sites() {
 #[test]
 fn frames_that_cannot_work_are_warned_about() {
     let with = |more: &[(&'static str, &'static str)]| {
-        let mut all = vec![("LABEL_STUDIO_HOST", "http://labelstudio.com")];
-        all.extend(more);
-        load(&all).warnings()
+        let host = [("LABEL_STUDIO_HOST", "http://labelstudio.com")];
+        let all: Vec<_> = host.iter().chain(more).copied().collect();
+        warnings(&all)
     };
     for (application, warned) in [
         ("http://client.com", true),
@@ -311,14 +310,16 @@ fn frames_that_cannot_work_are_warned_about() {
         with(&[("GATE_POLICY_SIGN_IN_URL", "http://client.com/login")]).len(),
         1
     );
+    // The same variable again: the later one counts.
     let none = [
+        ("LABEL_STUDIO_HOST", "https://labelstudio.com"),
         ("CORS_ALLOWED_ORIGINS", "https://client.com"),
         ("SESSION_COOKIE_SAMESITE", "None"),
         ("SESSION_COOKIE_SECURE", "1"),
     ];
     assert_eq!(with(&none), [""; 0]);
     assert_eq!(
-        load(&[("CORS_ALLOWED_ORIGINS", "http://client.com")]).warnings(),
+        warnings(&[("CORS_ALLOWED_ORIGINS", "http://client.com")]),
         [""; 0]
     );
 }

@@ -359,7 +359,9 @@ fn sample(setting: &Setting, variable: &str) -> String {
             format!("{SECRET}-{variable}")
         }
         "external.algorithms" => "HS512".to_owned(),
-        "client_session.verify_url" => format!("http://{}/", variable.replace('_', "-")),
+        "client_session.verify_url" | "label_studio.url" => {
+            format!("http://{}/", variable.replace('_', "-"))
+        }
         "policy.allowed_origins" => "https://app.example.com".to_owned(),
         "session.engine" => "signed_cookies".to_owned(),
         "session.cookie_path" | "token.cookie_path" => format!("/{variable}"),
@@ -422,7 +424,7 @@ fn own_variables_override_aliases_and_aliases_override_the_file() {
 
 #[test]
 fn misspelled_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
-    let warnings = |name: &str| load(&[(name, "1")]).warnings();
+    let warnings = |name: &str| warnings(&[(name, "1")]);
     for (misspelled, meant) in [
         ("JWT_SSO_COOKIE_NMAE", "; did you mean JWT_SSO_COOKIE_NAME?"),
         (
