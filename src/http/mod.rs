@@ -36,7 +36,7 @@ pub use self::extract::Proxy;
 pub use self::limiter::RateLimits;
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
-pub use self::sso::Redirects;
+pub use self::sso::{Pages, Redirects};
 pub use self::token::TokenRoute;
 use crate::gate::entropy::Entropy;
 use crate::gate::{Gate, Readiness};
@@ -53,6 +53,8 @@ pub struct State {
     pub token: TokenRoute,
     /// Where users are sent.
     pub redirects: Redirects,
+    /// What the operator decides about the pages.
+    pub pages: Pages,
     /// The proxies whose `X-Real-IP` is trusted.
     pub trusted_proxies: TrustedProxies,
     /// Limits the log lines about refusals.

@@ -37,6 +37,7 @@ mod key_server;
 mod label_studio;
 mod log;
 mod native;
+mod pages;
 mod policy;
 mod session;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use self::key_server::KeyServerSettings;
 pub use self::label_studio::LabelStudio;
 pub use self::log::{Log, LogFormat};
 pub use self::native::Native;
+pub use self::pages::Pages;
 pub use self::policy::Policies;
 use self::policy::{PolicySection, PurgeSection};
 pub use self::session::Session;
@@ -87,6 +89,7 @@ struct Sections {
     session: Session,
     token_issue: TokenIssue,
     policy: PolicySection,
+    pages: Pages,
     purge: PurgeSection,
 }
 
@@ -117,6 +120,8 @@ pub struct Settings {
     pub token_issue: TokenIssue,
     /// Rules for every request.
     pub policy: Policies,
+    /// The pages for users.
+    pub pages: Pages,
     in_force: String,
     misspelled: Vec<String>,
 }
@@ -169,6 +174,7 @@ impl Settings {
             native: sections.native,
             client_session: ClientSession::new(sections.client_session, input, &session),
             policy: Policies::new(&sections.policy, &sections.purge, &session),
+            pages: sections.pages,
             label_studio,
             session,
             token_issue: sections.token_issue,

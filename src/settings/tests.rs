@@ -6,6 +6,7 @@ mod documents;
 mod file;
 mod methods;
 mod names;
+mod pages;
 
 use std::io::Write as _;
 

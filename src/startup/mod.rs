@@ -116,6 +116,7 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
             signed_out: settings.policy.signed_out.clone(),
             label_studio: settings.label_studio.url.as_deref().cloned(),
         },
+        pages: pages(settings),
         trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
         refusals: RefusalLog::new(metrics.clone()),
         body_timeout: *settings.http.body_timeout_seconds,
@@ -123,6 +124,15 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
         backend: Arc::new(backend.postgres),
         metrics,
     })
+}
+
+/// What the operator decides about the pages.
+fn pages(settings: &Settings) -> http::Pages {
+    let ancestors = settings.pages.frame_ancestors.iter();
+    http::Pages {
+        frame_ancestors: ancestors.map(|site| site.to_string()).collect(),
+        trusted_origins: settings.policy.gate.allowed_origins.clone(),
+    }
 }
 
 /// Deletes expired rows periodically. The jitter spreads gates that started at the same time.

@@ -213,3 +213,44 @@ async fn pages_are_sent_to_the_applications_sign_in_with_the_way_back() {
     assert!(answer.header("WWW-Authenticate").is_some());
     assert_eq!(answer.json()["reason"], "sign_in_required");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_decides_who_may_frame_the_pages() {
+    let world = World::new(&[]).await;
+    let framed = world.gate(&[
+        (
+            "GATE_PAGES_FRAME_ANCESTORS",
+            "self, https://App.example.com/, https://*.example.org:8443",
+        ),
+        ("CORS_ALLOWED_ORIGINS", "https://trusted.example.com"),
+    ]);
+    let frame_ancestors = async |gate: &crate::app::TestApp, path: &str| {
+        let browser = world.browser().before(gate);
+        let answer = browser
+            .with_header("Sec-Fetch-Site", "cross-site")
+            .visit("GET", path, "")
+            .await;
+        let policy = answer.header("Content-Security-Policy").unwrap();
+        let directive = policy
+            .split("; ")
+            .find_map(|it| it.strip_prefix("frame-ancestors "));
+        directive.map(str::to_owned)
+    };
+    for page in ["/sso/login", "/sso/signed-out"] {
+        assert_eq!(frame_ancestors(&world.app, page).await, None, "{page}");
+        let expected = "'self' https://app.example.com https://*.example.org:8443";
+        assert_eq!(
+            frame_ancestors(&framed, page).await.as_deref(),
+            Some(expected),
+            "{page}"
+        );
+    }
+    // A framing site could trick the user into pressing the button.
+    let own = frame_ancestors(&world.app, "/sso/logout").await;
+    assert_eq!(own.as_deref(), Some("'self'"));
+    let trusted = frame_ancestors(&framed, "/sso/logout").await;
+    assert_eq!(
+        trusted.as_deref(),
+        Some("'self' https://trusted.example.com")
+    );
+}

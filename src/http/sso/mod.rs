@@ -15,6 +15,7 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::page::Page;
+pub use self::page::Pages;
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::extract::Proxy;
 use super::{Snapshot, State, extract};
@@ -190,7 +191,10 @@ fn show_with(
     let language = page::language(request);
     response
         .insert_header((REFERRER_POLICY, page.referrer_policy()))
-        .insert_header(("Content-Security-Policy", page.content_security_policy()))
+        .insert_header((
+            "Content-Security-Policy",
+            page.content_security_policy(&state.pages),
+        ))
         .insert_header(("Content-Language", language.texts().code))
         .content_type("text/html; charset=utf-8")
         .body(page.html(language, &id, next))

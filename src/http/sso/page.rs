@@ -29,6 +29,15 @@ pub(super) enum Page {
     Unavailable,
 }
 
+/// What the operator decides about the pages.
+#[derive(Debug, Clone, Default)]
+pub struct Pages {
+    /// Sites that may show the pages in a frame, as sources of `frame-ancestors`. Empty: any site.
+    pub frame_ancestors: Vec<String>,
+    /// Origins that are trusted like Label Studio's own (`policy.allowed_origins`).
+    pub trusted_origins: Vec<String>,
+}
+
 /// `page.html`
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -90,23 +99,29 @@ impl Page {
         }
     }
 
-    /// The policy allows no loading and no scripts. Any site may frame the pages, because Label
-    /// Studio itself is framed, except for the page with a button: a framing site could trick the
-    /// user into pressing it.
-    pub(super) const fn content_security_policy(self) -> &'static str {
-        match self {
-            Self::ConfirmSignOut => {
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-            }
+    /// The policy allows no loading and no scripts. The operator decides who may frame the pages;
+    /// by default any site, because Label Studio itself is framed. The page with a button is for
+    /// trusted origins only: a framing site could trick the user into pressing it.
+    pub(super) fn content_security_policy(self, pages: &Pages) -> String {
+        let (form, own, ancestors) = match self {
+            Self::ConfirmSignOut => ("'self'", Some("'self'"), &pages.trusted_origins),
             Self::LinkExpired
             | Self::NoAccess
             | Self::NotAllowed
             | Self::SignInRequired
             | Self::SignedOut
-            | Self::Unavailable => {
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-            }
+            | Self::Unavailable => ("'none'", None, &pages.frame_ancestors),
+        };
+        let ancestors = own.into_iter().chain(ancestors.iter().map(String::as_str));
+        let ancestors: Vec<&str> = ancestors.collect();
+        let mut policy = format!(
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action {form}"
+        );
+        if !ancestors.is_empty() {
+            policy.push_str("; frame-ancestors ");
+            policy.push_str(&ancestors.join(" "));
         }
+        policy
     }
 
     /// The page with a form is not `no-referrer`: such a form would be posted without its origin
