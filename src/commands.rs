@@ -55,8 +55,8 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
     let backend = connect(settings)?;
     let clock = Arc::new(SystemClock);
-    let gate =
-        startup::gate(settings, &backend, clock, Serving::No).map_err(|error| error.to_string())?;
+    let assembled = startup::gate(settings, &backend, clock, Serving::No);
+    let gate = assembled.map_err(|error| error.to_string())?.gate;
     match gate.inspect(token).await {
         Ok(Inspected::Known { user, method }) => Ok(format!(
             "accepted ({}): logs in user {} ({})",

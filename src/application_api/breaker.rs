@@ -31,6 +31,9 @@ struct State {
 }
 
 impl Breaker {
+    /// Every state.
+    pub(super) const STATES: [&str; 3] = ["closed", "half_open", "open"];
+
     /// Whether a request may be sent. While half-open, the first caller sends the trial request and
     /// the breaker is open for the others.
     pub(super) fn allows(&self) -> bool {
@@ -42,6 +45,16 @@ impl Breaker {
                 true
             }
             None => true,
+        }
+    }
+
+    /// Its state, as one of [`Self::STATES`].
+    pub(super) fn state(&self) -> &'static str {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.open_until {
+            None => "closed",
+            Some(until) if Instant::now() < until => "open",
+            Some(_) => "half_open",
         }
     }
 
@@ -84,7 +97,9 @@ mod tests {
             breaker.failed();
         }
         assert!(!breaker.allows());
+        assert_eq!(breaker.state(), "open");
         tokio::time::advance(PAUSE).await;
+        assert_eq!(breaker.state(), "half_open");
         assert!(breaker.allows(), "the trial request");
         assert!(!breaker.allows(), "only one");
         breaker.failed();
@@ -93,6 +108,7 @@ mod tests {
         tokio::time::advance(PAUSE).await;
         assert!(breaker.allows());
         breaker.succeeded();
+        assert_eq!(breaker.state(), "closed");
         assert!(breaker.allows() && breaker.allows());
     }
 

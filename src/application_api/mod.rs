@@ -9,8 +9,9 @@
 
 mod answer;
 mod breaker;
+mod measures;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use moka::future::Cache;
@@ -22,9 +23,12 @@ use tokio::sync::Semaphore;
 
 pub use self::answer::Verdict;
 use self::breaker::Breaker;
+use self::measures::Measures;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, Person};
 use crate::http_client::{HttpClient, NoAnswer};
+use crate::metrics::family::CLIENT_API_BREAKER;
+use crate::metrics::{Page, Source};
 
 /// Header with the secret that proves to the API that the gate is asking.
 const X_VERIFY_TOKEN: HeaderName = HeaderName::from_static("x-verify-token");
@@ -60,6 +64,7 @@ pub struct ApplicationApi {
     refusals: Cache<Key, ()>,
     breaker: Breaker,
     permits: Semaphore,
+    measures: Measures,
 }
 
 /// The secret contains a character that an HTTP header cannot hold.
@@ -95,6 +100,7 @@ impl ApplicationApi {
             refusals: cache(MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
             breaker: Breaker::default(),
             permits: Semaphore::new(MAX_REQUESTS),
+            measures: Measures::default(),
         })
     }
 
@@ -105,7 +111,10 @@ impl ApplicationApi {
         };
         header.set_sensitive(true);
         let permit = self.permits.try_acquire();
-        let _permit = permit.map_err(|_| NoPerson::Outage(Outage::Overloaded))?;
+        let _permit = permit.map_err(|_| {
+            self.measures.shed.increment();
+            NoPerson::Outage(Outage::Overloaded)
+        })?;
         if !self.breaker.allows() {
             return Err(NoPerson::Outage(Outage::ApplicationApiUnavailable));
         }
@@ -113,6 +122,7 @@ impl ApplicationApi {
         headers.insert(COOKIE, header);
         headers.insert(X_VERIFY_TOKEN, self.secret.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let begun = Instant::now();
         let verdict = match self.http.get(self.url.clone(), headers).await {
             Ok(answer) => Verdict::of(answer.status.as_u16(), &answer.body),
             Err(why @ NoAnswer::Failed(_)) => Verdict::Failed(why.to_string()),
@@ -120,6 +130,7 @@ impl ApplicationApi {
                 Verdict::Unusable(why.to_string())
             }
         };
+        self.measures.observe(&verdict, begun.elapsed());
         self.conclude(key, verdict).await
     }
 
@@ -162,8 +173,12 @@ impl ApplicationSessions for ApplicationApi {
             return Ok(None);
         }
         let key = digest(cookie);
-        if self.refusals.get(&key).await.is_some() {
+        let refusal = self.refusals.get(&key).await;
+        if self.measures.refusals.count(refusal).is_some() {
             return Ok(None);
+        }
+        if let Some(person) = self.measures.people.count(self.people.get(&key).await) {
+            return Ok(Some(person));
         }
         let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
         match person.map_err(|why| *why) {
@@ -177,6 +192,16 @@ impl ApplicationSessions for ApplicationApi {
         let key = digest(cookie);
         self.people.invalidate(&key).await;
         self.refusals.invalidate(&key).await;
+    }
+}
+
+impl Source for ApplicationApi {
+    fn report(&self, page: &mut Page) {
+        self.measures.report(page);
+        let (people, refusals) = (self.people.entry_count(), self.refusals.entry_count());
+        (self.measures.people).report(page, "application_sessions", people);
+        (self.measures.refusals).report(page, "application_refusals", refusals);
+        page.state(&CLIENT_API_BREAKER, &Breaker::STATES, self.breaker.state());
     }
 }
 

@@ -3,6 +3,8 @@
 //! In: a subrequest from a proxy. Out: the gate's verdict in that proxy's terms, a log line, and a
 //! count in the metrics.
 
+use std::time::Instant;
+
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::extract::Proxy;
@@ -20,6 +22,7 @@ pub(super) fn check(proxy: Proxy) -> Route {
 }
 
 async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpResponse {
+    let begun = Instant::now();
     let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
     let verdict = match &subrequest {
         Some(subrequest) => state.gate.decide(subrequest).await,
@@ -31,10 +34,7 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
         Ok(grant) => log_grant(grant, path, admits),
         Err(rejection) => log_rejection(rejection, path, admits),
     }
-    state.metrics.count_check(match &verdict {
-        Ok(grant) => grant.reason(),
-        Err(rejection) => rejection.reason(),
-    });
+    state.metrics.count_check(&verdict, begun.elapsed());
     match verdict {
         Ok(grant) => {
             let own = subrequest

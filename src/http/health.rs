@@ -37,5 +37,5 @@ async fn ready(state: Snapshot) -> HttpResponse {
 async fn metrics(state: Snapshot) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(state.metrics.encode())
+        .body(state.metrics.encode(&state.sources))
 }

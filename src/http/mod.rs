@@ -40,7 +40,7 @@ pub use self::sso::{Pages, Redirects};
 pub use self::token::TokenRoute;
 use crate::gate::entropy::Entropy;
 use crate::gate::{Gate, Readiness};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Source};
 
 /// Size limit for a form, which holds a token and a URL.
 const FORM_LIMIT: usize = 160 * 1024;
@@ -67,6 +67,8 @@ pub struct State {
     pub backend: Arc<dyn Readiness>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The components that tell their own metrics.
+    pub sources: Vec<Arc<dyn Source>>,
 }
 
 impl State {

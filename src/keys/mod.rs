@@ -8,6 +8,7 @@
 //! server is down, the snapshot stays as it is.
 
 mod error;
+mod measures;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 pub use self::error::ReadError;
+use self::measures::Measures;
+pub use self::measures::Named;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{KeySet, KeySource};
 use crate::http_client::HttpClient;
@@ -42,6 +45,9 @@ pub struct KeyServer {
     refresh: Refresh,
     http: HttpClient,
     snapshot: ArcSwapOption<KeySet>,
+    /// When the snapshot was read.
+    read_at: ArcSwapOption<Instant>,
+    measures: Measures,
     last: tokio::sync::Mutex<Option<Attempt>>,
 }
 
@@ -72,6 +78,8 @@ impl KeyServer {
             refresh,
             http,
             snapshot: ArcSwapOption::empty(),
+            read_at: ArcSwapOption::empty(),
+            measures: Measures::default(),
             last: tokio::sync::Mutex::new(None),
         })
     }
@@ -100,11 +108,14 @@ impl KeyServer {
             let known = self.current().filter(|_| attempt.succeeded);
             return known.ok_or(Outage::KeyServerUnavailable);
         }
+        let begun = Instant::now();
         let read = self.read().await.map(Arc::new);
+        self.measures.observe(read.is_ok(), begun.elapsed());
         match &read {
             Ok(keys) => {
                 tracing::debug!(server = %self.host(), keys = keys.len(), "read the keys");
                 self.snapshot.store(Some(keys.clone()));
+                self.read_at.store(Some(Arc::new(Instant::now())));
             }
             Err(error) => {
                 tracing::error!(server = %self.host(), %error, "could not read the issuer's keys");

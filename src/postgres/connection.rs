@@ -3,17 +3,22 @@
 //! In: a statement with its parameters. Out: rows, or an outage. Every wait has a limit, and
 //! failures are logged without the parameters.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
+};
 use tokio::sync::Semaphore;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
+use super::measures::{Measures, PoolFailure, StatementFailure};
 use super::statement::Statement;
 use super::tls::{self, TlsError};
 use crate::gate::reason::Outage;
+use crate::metrics::{Page, Source};
 use crate::settings::{Database, Tls};
 
 /// How long to wait beyond the server's own statement timeout before the connection counts as dead.
@@ -24,6 +29,7 @@ pub(super) struct Connections {
     pool: Pool,
     permits: Semaphore,
     deadline: Duration,
+    measures: Measures,
 }
 
 /// A statement, and an optional lock to take before it.
@@ -67,6 +73,18 @@ enum Failure {
     Stale,
     /// Do not retry.
     Final,
+}
+
+impl Failure {
+    /// What it is counted as.
+    const fn kind(&self) -> StatementFailure {
+        match self {
+            Self::Disconnected => StatementFailure::Disconnected,
+            Self::Deadlock => StatementFailure::Deadlock,
+            Self::Stale => StatementFailure::Stale,
+            Self::Final => StatementFailure::Rejected,
+        }
+    }
 }
 
 impl Connections {
@@ -113,6 +131,7 @@ impl Connections {
             pool,
             permits: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
             deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
+            measures: Measures::default(),
         })
     }
 
@@ -149,7 +168,10 @@ impl Connections {
     /// Sends a request, and retries it if the failure was not caused by the statement itself. A
     /// retry is safe because every statement in `sql/` is idempotent.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
-        let _permit = self.permits.try_acquire().map_err(|_| Outage::Overloaded)?;
+        let _permit = self.permits.try_acquire().map_err(|_| {
+            self.measures.count_shed();
+            Outage::Overloaded
+        })?;
         let mut again = true;
         // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
@@ -175,7 +197,14 @@ impl Connections {
     }
 
     async fn connection(&self) -> Result<Object, Outage> {
-        self.pool.get().await.map_err(|error| {
+        let begun = Instant::now();
+        let connection = self.pool.get().await;
+        self.measures.observe_wait(begun.elapsed());
+        connection.map_err(|error| {
+            self.measures.count_pool_failure(match error {
+                PoolError::Timeout(TimeoutType::Wait) => PoolFailure::Timeout,
+                _ => PoolFailure::Unreachable,
+            });
             tracing::warn!(error = %chain(&error), "cannot connect to Postgres");
             Outage::DatabaseUnavailable
         })
@@ -188,10 +217,16 @@ impl Connections {
     ) -> Result<Vec<Row>, Failure> {
         let statement = request.statement;
         let work = request.run(&connection);
-        let error = match tokio::time::timeout(self.deadline, work).await {
+        let begun = Instant::now();
+        let done = tokio::time::timeout(self.deadline, work).await;
+        self.measures
+            .observe_statement(statement.name, begun.elapsed());
+        let error = match done {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => error,
             Err(_) => {
+                let failure = StatementFailure::Timeout;
+                self.measures.count_statement_failure(failure);
                 tracing::warn!(statement = statement.name, "Postgres does not answer");
                 // The state of the connection is unknown, so it must not return to the pool.
                 drop(Object::take(connection));
@@ -205,6 +240,7 @@ impl Connections {
             error = %chain(&error),
             "statement failed"
         );
+        self.measures.count_statement_failure(failure.kind());
         match failure {
             Failure::Stale => connection.statement_cache.clear(),
             Failure::Disconnected => self.forget_dead_connections(),
@@ -216,6 +252,12 @@ impl Connections {
     /// A restarted server has closed all connections; each would fail once.
     fn forget_dead_connections(&self) {
         self.pool.retain(|connection, _| !connection.is_closed());
+    }
+}
+
+impl Source for Connections {
+    fn report(&self, page: &mut Page) {
+        self.measures.report(page, &self.pool.status());
     }
 }
 

@@ -5,7 +5,9 @@
 //! `sql/`.
 
 mod accounts;
+mod cache;
 mod connection;
+mod measures;
 mod purge;
 mod recent;
 mod schema;
@@ -19,9 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use moka::sync::Cache;
 
 pub use self::accounts::{AccountsUnavailable, NewAccount};
+use self::cache::{Cache, Keep};
 use self::connection::Connections;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::Schema;
@@ -29,6 +31,7 @@ use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 use crate::gate::Readiness;
 use crate::gate::reason::Outage;
+use crate::metrics::{Page, Source};
 use crate::settings::Database;
 
 /// The users, sessions and API tokens of one Label Studio.
@@ -51,10 +54,11 @@ impl Postgres {
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
-            session_policies: Cache::builder()
-                .max_capacity(settings.limits.cache_capacity)
-                .time_to_live(POLICY_TTL)
-                .build(),
+            session_policies: Cache::new(
+                "session_policies",
+                settings.limits.cache_capacity,
+                Keep::For(POLICY_TTL),
+            ),
         })))
     }
 
@@ -96,6 +100,13 @@ impl Readiness for Postgres {
     async fn ready(&self) -> Result<(), Outage> {
         self.server_time().await?;
         self.schema().await.map(|_| ())
+    }
+}
+
+impl Source for Postgres {
+    fn report(&self, page: &mut Page) {
+        self.0.connections.report(page);
+        self.0.session_policies.report(page);
     }
 }
 

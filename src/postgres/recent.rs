@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::Postgres;
+use super::cache::{Cache, Keep};
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
@@ -19,6 +19,7 @@ use crate::gate::session::{
 };
 use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
+use crate::metrics::{Page, Source};
 use crate::settings::Database;
 
 /// How long an unused session's owner is remembered. It only tells which user to read along with
@@ -50,18 +51,16 @@ impl Recent {
             Duration::ZERO => 0,
             _ => settings.limits.cache_capacity,
         };
+        let keep = Keep::For(*settings.limits.cache_seconds);
         Self {
             postgres,
             owner_of,
-            users: cache(capacity, *settings.limits.cache_seconds),
-            sessions: cache(capacity, *settings.limits.cache_seconds),
-            owners: Cache::builder()
-                .max_capacity(capacity)
-                .time_to_idle(OWNER_TTI)
-                .build(),
-            ends: cache(capacity, *settings.limits.cache_seconds),
-            key_owners: cache(capacity, *settings.limits.cache_seconds),
-            jwt_owners: cache(capacity, *settings.limits.cache_seconds),
+            users: Cache::new("users", capacity, keep),
+            sessions: Cache::new("sessions", capacity, keep),
+            owners: Cache::new("session_owners", capacity, Keep::Unused(OWNER_TTI)),
+            ends: Cache::new("session_ends", capacity, keep),
+            key_owners: Cache::new("api_keys", capacity, keep),
+            jwt_owners: Cache::new("api_jwts", capacity, keep),
         }
     }
 
@@ -71,15 +70,20 @@ impl Recent {
     }
 }
 
-fn cache<K, V>(capacity: u64, ttl: Duration) -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder()
-        .max_capacity(capacity)
-        .time_to_live(ttl)
-        .build()
+impl Source for Recent {
+    fn report(&self, page: &mut Page) {
+        let caches: [&dyn Source; 6] = [
+            &self.users,
+            &self.sessions,
+            &self.owners,
+            &self.ends,
+            &self.key_owners,
+            &self.jwt_owners,
+        ];
+        for cache in caches {
+            cache.report(page);
+        }
+    }
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 //! Only this module sees all others. It is also where the clock, random bytes and the environment
 //! come from; everything else takes them as parameters.
 
+mod configuration;
 mod cookies;
 mod error;
 mod serving;
@@ -18,7 +19,9 @@ use actix_web::web;
 
 pub use self::error::{ListenError, ServiceError, WiringError};
 use self::serving::Listeners;
-pub(crate) use self::wiring::{Backend, Serving, application_api, gate, issuer, key_server};
+pub(crate) use self::wiring::{
+    Assembled, Backend, Serving, application_api, gate, issuer, key_server,
+};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
 use crate::http::{self, Current, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
@@ -101,8 +104,9 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
     if let Some(every) = settings.policy.purge_every {
         actix_web::rt::spawn(purge(backend.postgres.clone(), every));
     }
+    let Assembled { gate, sources } = gate(settings, &backend, clock.clone(), Serving::Yes)?;
     Ok(State {
-        gate: gate(settings, &backend, clock.clone(), Serving::Yes)?,
+        gate,
         token: TokenRoute::new(
             issuer(settings, &backend, clock),
             RateLimits {
@@ -123,6 +127,7 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),
         metrics,
+        sources,
     })
 }
 

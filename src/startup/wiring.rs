@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::SystemEntropy;
+use super::configuration::Configuration;
 use super::cookies::{session_cookie, token_cookie};
 use super::error::WiringError;
 use crate::application_api::ApplicationApi;
@@ -23,7 +24,8 @@ use crate::gate::verify::{
     Verifier,
 };
 use crate::http_client::HttpClient;
-use crate::keys::{KeyServer, Refresh};
+use crate::keys::{self, KeyServer, Refresh};
+use crate::metrics::Source;
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
@@ -69,12 +71,25 @@ impl Backend {
     }
 }
 
+/// The gate, and what its components tell when they are scraped.
+pub(crate) struct Assembled {
+    pub(crate) gate: Gate,
+    pub(crate) sources: Sources,
+}
+
+pub(crate) type Sources = Vec<Arc<dyn Source>>;
+
 pub(crate) fn gate(
     settings: &Settings,
     backend: &Backend,
     clock: Arc<dyn Clock>,
     serving: Serving,
-) -> Result<Gate, WiringError> {
+) -> Result<Assembled, WiringError> {
+    let mut sources: Sources = vec![
+        Arc::new(Configuration::of(settings)),
+        Arc::new(backend.postgres.clone()),
+        backend.recent.clone(),
+    ];
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
@@ -86,7 +101,7 @@ pub(crate) fn gate(
     };
     let application = settings.client_session.as_ref();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    Ok(Gate {
+    let gate = Gate {
         sources: CredentialSources {
             cookie: settings.token.cookie.as_deref().cloned(),
             parameter: settings.token.parameter.to_string(),
@@ -97,13 +112,14 @@ pub(crate) fn gate(
             label_studio_path: label_studio_path(settings),
             ..settings.policy.gate.clone()
         },
-        verifier: verifier(settings, backend, serving)?,
+        verifier: verifier(settings, backend, serving, &mut sources)?,
         api: api_authenticator(settings, backend.recent.clone()),
         users: backend.users(),
         sessions: Sessions::new(backend.sessions(), policy, secret_key, entropy.clone()),
         clock,
         entropy,
-    })
+    };
+    Ok(Assembled { gate, sources })
 }
 
 pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Clock>) -> TokenIssuer {
@@ -166,6 +182,7 @@ fn verifier(
     settings: &Settings,
     backend: &Backend,
     serving: Serving,
+    sources: &mut Sources,
 ) -> Result<Verifier, WiringError> {
     let secret_key = &settings.label_studio.secret_key;
     let former = &settings.label_studio.former_secret_keys();
@@ -173,7 +190,7 @@ fn verifier(
     let issuers = settings.external.issuers.iter();
     Ok(Verifier {
         issuers: issuers
-            .map(|issuer| external(settings, issuer, serving))
+            .map(|issuer| external(settings, issuer, serving, sources))
             .collect::<Result<_, _>>()?,
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
@@ -186,7 +203,7 @@ fn verifier(
         application_session: settings
             .client_session
             .as_ref()
-            .map(application_session)
+            .map(|session| application_session(session, sources))
             .transpose()?,
         max_length: settings.token.max_length,
     })
@@ -197,6 +214,7 @@ fn external(
     settings: &Settings,
     issuer: &settings::Issuer,
     serving: Serving,
+    sources: &mut Sources,
 ) -> Result<Issuer, WiringError> {
     let keys = match &issuer.keys {
         IssuerKeys::Configured(keys) => Keys::Configured(keys.clone()),
@@ -205,6 +223,10 @@ fn external(
             if serving == Serving::Yes {
                 actix_web::rt::spawn(KeyServer::keep_fresh(Arc::downgrade(&server)));
             }
+            sources.push(Arc::new(keys::Named {
+                issuer: issuer.name.clone(),
+                server: server.clone(),
+            }));
             Keys::Served(server)
         }
     };
@@ -230,9 +252,11 @@ pub(crate) fn key_server(
 /// Method 3.
 fn application_session(
     settings: &settings::ClientSession,
+    sources: &mut Sources,
 ) -> Result<ApplicationSession, WiringError> {
-    let api = application_api(settings)?;
-    Ok(ApplicationSession::new(Arc::new(api), settings.mapping()))
+    let api = Arc::new(application_api(settings)?);
+    sources.push(api.clone());
+    Ok(ApplicationSession::new(api, settings.mapping()))
 }
 
 pub(crate) fn application_api(

@@ -211,9 +211,9 @@ async fn health_and_metrics_tell_what_the_gate_does() {
     Browser::of(app).get("/").await.expect(200, "no_token");
     let metrics = app.get("/metrics").await;
     for line in [
-        "{reason=\"session_opened\"} 1\n",
-        "{reason=\"no_token\"} 1\n",
-        "{reason=\"token_expired\"} 0\n",
+        "checks_total{reason=\"session_opened\",method=\"native\"} 1\n",
+        "checks_total{reason=\"no_token\",method=\"none\"} 1\n",
+        "checks_total{reason=\"token_expired\",method=\"none\"} 0\n",
     ] {
         metrics.expect_text(line);
     }

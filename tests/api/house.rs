@@ -51,7 +51,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "postgres",
-        &["gate", "settings", "trust"],
+        &["gate", "metrics", "settings", "trust"],
         &[
             "arc_swap",
             "async_trait",
@@ -68,7 +68,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "keys",
-        &["gate", "http_client", "settings"],
+        &["gate", "http_client", "metrics", "settings"],
         &[
             "arc_swap",
             "async_trait",
@@ -82,7 +82,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "application_api",
-        &["gate", "http_client"],
+        &["gate", "http_client", "metrics"],
         &[
             "async_trait",
             "moka",
@@ -140,7 +140,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["metrics"],
         &["tokio", "tracing", "tracing_appender", "tracing_subscriber"],
     ),
-    ("metrics", &["gate"], &["prometheus_client"]),
+    ("metrics", &["gate"], &[]),
 ];
 
 /// These put the service together, and may use everything.

@@ -21,6 +21,7 @@ mod host_application;
 mod house;
 mod issuers;
 mod log_output;
+mod metrics;
 mod names;
 mod outages;
 mod policy;

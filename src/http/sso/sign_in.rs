@@ -3,6 +3,8 @@
 //! In: a token and the page to open afterwards. Out: a redirect to that page with a session cookie,
 //! or a page that says why the token was not accepted.
 
+use std::time::Instant;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
@@ -78,11 +80,9 @@ async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) 
         let reason = Denied::RequestMalformed.into();
         return show(state, request, Page::LinkExpired, reason);
     };
+    let begun = Instant::now();
     let verdict = state.gate.sign_in(token, &subrequest).await;
-    state.metrics.count_sign_in(match &verdict {
-        Ok(grant) => grant.reason(),
-        Err(rejection) => rejection.reason(),
-    });
+    state.metrics.count_sign_in(&verdict, begun.elapsed());
     match verdict {
         Ok(grant) => granted(state, request, &grant, &subrequest, next).await,
         Err(rejection) => rejected(state, request, &rejection),

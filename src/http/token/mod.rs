@@ -48,13 +48,13 @@ pub(super) async fn issue(
     body: Result<web::Bytes, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
+    let begun = Instant::now();
     let answer = match answer(&request, body, &state).await {
         Ok(answer) | Err(answer) => answer,
     };
     let response = answer.respond();
-    state
-        .metrics
-        .count_token_request(response.status().as_u16());
+    let status = response.status().as_u16();
+    state.metrics.count_token_request(status, begun.elapsed());
     response
 }
 
