@@ -3,6 +3,7 @@
 //! In: the settings and a connection to Postgres. Out: a [`Report`] with one finding per check; a
 //! failed check comes with what to do about it. The checks change nothing in the database.
 
+mod addresses;
 mod database;
 mod public;
 mod report;
@@ -36,6 +37,7 @@ pub async fn check(
     let mut report = Report::default();
     report.ok("settings");
     database::check(&mut report, settings, backend, now).await;
+    addresses::check(&mut report, backend).await;
     services::check(&mut report, settings).await?;
     public::check(&mut report, settings).await?;
     Ok(report)

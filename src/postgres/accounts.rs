@@ -166,6 +166,8 @@ impl Postgres {
             name: "create_user",
             text: &account.statement,
         };
+        // The statement looks for the address in any case.
+        let _turn = self.0.folded_lookup.turn().await?;
         // Label Studio's sign-up uses the local part of the address.
         let username = match person.profile.username.as_str() {
             "" => person.email.split('@').next().unwrap_or_default(),

@@ -7,6 +7,7 @@
 mod accounts;
 mod cache;
 mod connection;
+mod folded;
 mod measures;
 mod purge;
 mod recent;
@@ -25,6 +26,8 @@ use async_trait::async_trait;
 pub use self::accounts::{AccountsUnavailable, NewAccount};
 use self::cache::{Cache, Keep};
 use self::connection::Connections;
+pub use self::folded::AddressLookup;
+use self::folded::FoldedLookup;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::Schema;
 use self::statement::{Statement, sql};
@@ -41,6 +44,7 @@ pub struct Postgres(Arc<Inner>);
 struct Inner {
     connections: Connections,
     schema: schema::Known,
+    folded_lookup: FoldedLookup,
     session_policies: Cache<i32, Duration>,
 }
 
@@ -54,6 +58,7 @@ impl Postgres {
         Ok(Self(Arc::new(Inner {
             connections: Connections::new(settings)?,
             schema: schema::Known::default(),
+            folded_lookup: FoldedLookup::new(&settings.limits),
             session_policies: Cache::new(
                 "session_policies",
                 settings.limits.cache_capacity,

@@ -60,6 +60,7 @@ impl Composed {
 pub(super) struct Statements {
     pub(super) user_by_id: Composed,
     pub(super) user_by_email: Composed,
+    pub(super) user_by_folded_email: Composed,
     pub(super) user_by_username: Composed,
     pub(super) session_with_owner: Composed,
     pub(super) record_login: Composed,
@@ -72,6 +73,7 @@ impl Statements {
         Self {
             user_by_id: of(sql!("user_by_id")),
             user_by_email: of(sql!("user_by_email")),
+            user_by_folded_email: of(sql!("user_by_folded_email")),
             user_by_username: of(sql!("user_by_username")),
             session_with_owner: of(sql!("session_with_owner")),
             record_login: of(sql!("record_login")),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::statement::sql;
+use super::statement::{Statements, sql};
 use super::{Postgres, unexpected};
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
@@ -29,19 +29,13 @@ impl UserDirectory for Postgres {
                 let statement = statements.user_by_id.statement();
                 self.query(statement, &[id]).await?
             }
-            Identity::Email(email) => {
-                let statement = statements.user_by_email.statement();
-                self.query(statement, &[email]).await?
-            }
+            Identity::Email(email) => return self.find_by_email(email, statements).await,
             Identity::Username(name) => {
                 let statement = statements.user_by_username.statement();
                 self.query(statement, &[name]).await?
             }
         };
-        match rows.first() {
-            Some(row) => Ok(Some(Arc::new(self.user(row).await?))),
-            None => Ok(None),
-        }
+        self.first(&rows).await
     }
 
     async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
@@ -77,6 +71,37 @@ impl UserDirectory for Postgres {
 }
 
 impl Postgres {
+    /// The user with exactly this address; otherwise the one whose address differs only in the case
+    /// of ASCII letters, if there is only one.
+    async fn find_by_email(
+        &self,
+        email: &str,
+        statements: &Statements,
+    ) -> Result<Option<Arc<UserRow>>, Outage> {
+        let folded = email.to_ascii_lowercase();
+        let statement = statements.user_by_email.statement();
+        let rows = self.query(statement, &[&email, &folded]).await?;
+        let stored = self.first(&rows).await?;
+        if stored.as_ref().is_some_and(|user| user.email == email) {
+            return Ok(stored);
+        }
+        let look_up = async {
+            let statement = statements.user_by_folded_email.statement();
+            let rows = self.query(statement, &[&folded]).await?;
+            self.first(&rows).await
+        };
+        let lookup = &self.0.folded_lookup;
+        lookup.find(&folded, stored.is_some(), look_up).await
+    }
+
+    /// The user in the first row, if there is one.
+    async fn first(&self, rows: &[Row]) -> Result<Option<Arc<UserRow>>, Outage> {
+        match rows.first() {
+            Some(row) => Ok(Some(Arc::new(self.user(row).await?))),
+            None => Ok(None),
+        }
+    }
+
     /// The user in `row`, with the maximum session age of their organization.
     pub(super) async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
         let mut user = user(row).map_err(|error| unexpected(&error))?;

@@ -34,5 +34,6 @@ mod support;
 mod texts;
 mod tls;
 mod tokens;
+mod unknown_addresses;
 mod users;
 mod world;

@@ -1,0 +1,129 @@
+//! The look-up of an address in any case, which scans the table of users unless its owner made the
+//! index of `sql/indexes.sql`.
+//!
+//! In: an address whose ASCII letters are in lower case, and the look-up. Out: its answer. There is
+//! one look-up per address at a time, all of them together use a small part of the pool, and an
+//! address that names nobody is remembered for seconds. What is remembered only refuses: a user is
+//! always read.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::statement::sql;
+use super::{Postgres, unexpected};
+use crate::gate::reason::Outage;
+use crate::gate::user::UserRow;
+use crate::settings::DatabaseLimits;
+
+/// An address that names nobody is remembered for `database.cache_seconds`, but not longer than
+/// this.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The part of the pool that the look-ups may use: one connection in so many, at least one.
+const SHARE: usize = 8;
+
+/// The limits of the look-ups, and the addresses that recently named nobody.
+pub(super) struct FoldedLookup {
+    /// By the digest of the address, so that an entry is small.
+    nobody: Cache<[u8; 32], ()>,
+    slots: Semaphore,
+    patience: Duration,
+}
+
+/// An answer that is not remembered. Those who wait for the same look-up share it.
+enum Unremembered {
+    Found(Arc<UserRow>),
+    Outage(Outage),
+}
+
+impl FoldedLookup {
+    pub(super) fn new(limits: &DatabaseLimits) -> Self {
+        let capacity = match *limits.cache_seconds {
+            Duration::ZERO => 0,
+            _ => limits.cache_capacity,
+        };
+        Self {
+            nobody: Cache::builder()
+                .max_capacity(capacity)
+                .time_to_live(LONGEST.min(*limits.cache_seconds))
+                .build(),
+            slots: Semaphore::new((limits.pool_size / SHARE).max(1)),
+            patience: *limits.wait_timeout_ms,
+        }
+    }
+
+    /// A turn for a statement that may scan the table of users.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Outage> {
+        let turn = tokio::time::timeout(self.patience, self.slots.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(Outage::Overloaded)
+    }
+
+    /// The user that `look_up` finds for this address. `is_stored`: a user has exactly this address
+    /// now, so that an earlier answer does not count.
+    pub(super) async fn find<F>(
+        &self,
+        address: &str,
+        is_stored: bool,
+        look_up: F,
+    ) -> Result<Option<Arc<UserRow>>, Outage>
+    where
+        F: Future<Output = Result<Option<Arc<UserRow>>, Outage>>,
+    {
+        let key = Sha256::digest(address.as_bytes()).into();
+        if is_stored {
+            self.nobody.invalidate(&key).await;
+        }
+        let look_up = async {
+            let _turn = self.turn().await.map_err(Unremembered::Outage)?;
+            match look_up.await {
+                Ok(None) => Ok(()),
+                Ok(Some(user)) => Err(Unremembered::Found(user)),
+                Err(outage) => Err(Unremembered::Outage(outage)),
+            }
+        };
+        match self.nobody.try_get_with(key, look_up).await {
+            Ok(()) => Ok(None),
+            Err(answer) => match &*answer {
+                Unremembered::Found(user) => Ok(Some(user.clone())),
+                Unremembered::Outage(outage) => Err(*outage),
+            },
+        }
+    }
+}
+
+/// What looking up an unknown address costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressLookup {
+    /// About how many users there are.
+    pub users: i64,
+    /// Whether there is an index for it.
+    pub has_index: bool,
+    /// How long one took.
+    pub duration: Duration,
+}
+
+impl Postgres {
+    /// Looks up an address that no user has.
+    pub async fn address_lookup(&self) -> Result<AddressLookup, Outage> {
+        let rows = self.query(sql!("users_and_index"), &[]).await?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let schema = self.schema().await?;
+        let statement = schema.statements.user_by_folded_email.statement();
+        // The first time, the statement is prepared.
+        self.query(statement, &[&""]).await?;
+        let _turn = self.0.folded_lookup.turn().await?;
+        let start = Instant::now();
+        self.query(statement, &[&""]).await?;
+        Ok(AddressLookup {
+            users: row.try_get("users").map_err(|error| unexpected(&error))?,
+            has_index: row
+                .try_get("has_index")
+                .map_err(|error| unexpected(&error))?,
+            duration: start.elapsed(),
+        })
+    }
+}
