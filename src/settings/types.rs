@@ -177,6 +177,10 @@ text_types! {
     FrameAncestor(String):
         "self, an origin as https://app.example.com, or its subdomains as https://*.example.com",
         frame_ancestor;
+    /// A logo, as a source of `<img>` that CSP can name.
+    LogoUrl(String): "a URL that begins with https://, or a path, as /static/logo.svg", logo_url;
+    /// Where users get help.
+    SupportUrl(Url): "mailto:help@example.com, or a URL that begins with https://", support_url;
     /// A path, or everything below one.
     OpenPath(PathRule): "a path, as /health, or as /static/* for everything below",
         PathRule::parse;
@@ -201,6 +205,31 @@ fn web_origin(text: &str) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:/[]".contains(&b);
     let accepted = origin == text.trim_end_matches('/').to_ascii_lowercase();
     (accepted && origin.bytes().all(plain)).then_some(origin)
+}
+
+fn logo_url(text: &str) -> Option<String> {
+    if text.starts_with('/') {
+        return (text != "/" && local_path(text) == text).then(|| text.to_owned());
+    }
+    let url = https_url(text)?;
+    let origin = web_origin(&url.origin().ascii_serialization())?;
+    (!origin.contains('[')).then(|| url.into())
+}
+
+fn support_url(text: &str) -> Option<Url> {
+    let is_address = |url: &Url| {
+        let parts = url.path().split_once('@');
+        url.scheme() == "mailto"
+            && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+    };
+    https_url(text).or_else(|| Url::parse(text).ok().filter(is_address))
+}
+
+/// Without a user name or password, which a page would show to everybody.
+fn https_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let public = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "https" && public).then_some(url)
 }
 
 /// CSP has no notation for IPv6 addresses (CSP 3 §2.3.1, `host-part`).

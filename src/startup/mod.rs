@@ -135,6 +135,9 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
 fn pages(settings: &Settings) -> http::Pages {
     let ancestors = settings.pages.frame_ancestors.iter();
     http::Pages {
+        name: settings.pages.name.clone(),
+        logo: settings.pages.logo_url.as_deref().cloned(),
+        support: settings.pages.support_url.as_deref().cloned(),
         frame_ancestors: ancestors.map(|site| site.to_string()).collect(),
         trusted_origins: settings.policy.gate.allowed_origins.clone(),
     }

@@ -254,3 +254,183 @@ async fn the_operator_decides_who_may_frame_the_pages() {
         Some("'self' https://trusted.example.com")
     );
 }
+
+/// What a page tells the page around it: the message, and to whom.
+fn message(page: &str) -> Option<(serde_json::Value, String)> {
+    let attribute = |name: &str| {
+        let (_, value) = page.split_once(&format!("{name}=\""))?;
+        let value = value.split('"').next()?.replace("&#34;", "\"");
+        Some(value.replace("&#38;", "&"))
+    };
+    let message = serde_json::from_str(&attribute("data-message")?).unwrap();
+    Some((message, attribute("data-origins")?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_tell_allowed_origins_what_they_say() {
+    let applications = "https://app.example.com, https://other.example.com:8443";
+    let world = World::new(&[REQUIRE, ("CORS_ALLOWED_ORIGINS", applications)]).await;
+    let claims = with(claims(world.ann.id), &json!({"exp": now() - 1}));
+    let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);
+    let unknown = native(NO_SUCH_USER);
+    let id = "0123456789abcdef0123456789abcdef";
+    let browser = || {
+        let browser = world.browser().with_header("X-Request-Id", id);
+        browser.with_header("X-Original-URI", "/projects/5?tab=2&token=a.b.c")
+    };
+    let form = format!("token={expired}&next=/projects/7");
+    let login = ("POST", "/sso/login", form.as_str());
+    let (sign_in, refused) = ("/auth/nginx/sign-in", "/auth/nginx/refused");
+    let unknown_user = format!("/sso/login?token={unknown}");
+    for ((method, page, form), checked, kind, reason, path) in [
+        (
+            login,
+            "",
+            "link_expired",
+            "token_expired",
+            json!("/projects/7"),
+        ),
+        (
+            ("GET", "/sso/login", ""),
+            "",
+            "link_expired",
+            "token_malformed",
+            json!("/"),
+        ),
+        (
+            ("GET", unknown_user.as_str(), ""),
+            "",
+            "access_denied",
+            "user_unknown",
+            json!("/"),
+        ),
+        (
+            ("GET", "/sso/signed-out", ""),
+            "",
+            "signed_out",
+            "no_token",
+            json!(null),
+        ),
+        (
+            ("GET", sign_in, ""),
+            "sign_in_required",
+            "sign_in_required",
+            "sign_in_required",
+            json!("/projects/5?tab=2"),
+        ),
+        (
+            ("GET", sign_in, ""),
+            "token_used",
+            "link_expired",
+            "token_used",
+            json!("/projects/5?tab=2"),
+        ),
+        (
+            ("GET", refused, ""),
+            "user_inactive",
+            "access_denied",
+            "user_inactive",
+            json!("/projects/5?tab=2"),
+        ),
+        (
+            ("GET", refused, ""),
+            "cross_site_request",
+            "request_refused",
+            "cross_site_request",
+            json!("/projects/5?tab=2"),
+        ),
+    ] {
+        let browser = browser().with_header("X-Gate-Reason", checked);
+        let answer = browser.visit(method, page, form).await;
+        let (message, origins) = message(&answer.body).unwrap();
+        let expected = json!({
+            "source": "label-studio-gate", "version": 1, "type": kind, "reason": reason,
+            "request_id": id, "path": path,
+        });
+        assert_eq!(message, expected, "{page} {checked}");
+        assert_eq!(
+            origins,
+            "https://app.example.com https://other.example.com:8443"
+        );
+        let policy = answer.header("Content-Security-Policy").unwrap();
+        assert!(policy.contains("; script-src 'sha256-"), "{policy}");
+    }
+    // The user has to answer first.
+    let confirm = browser().with_header("Sec-Fetch-Site", "cross-site");
+    let answer = confirm.visit("GET", "/sso/logout", "").await;
+    assert_eq!(message(&answer.expect_status(200).body), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_allowed_origins_no_page_runs_a_script() {
+    let world = World::new(&[]).await;
+    for page in ["/sso/login", "/sso/signed-out", "/auth/nginx/refused"] {
+        let answer = world.browser().visit("GET", page, "").await;
+        assert!(!answer.body.contains("<script"), "{}", answer.body);
+        let policy = answer.header("Content-Security-Policy").unwrap();
+        assert!(!policy.contains("script-src"), "{policy}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_tells_the_page_around_it_before_it_is_redirected() {
+    let sign_in = ("GATE_POLICY_SIGN_IN_URL", "https://app.example.com/login");
+    let world = World::new(&[REQUIRE, sign_in]).await;
+    let embedding = world.gate(&[
+        REQUIRE,
+        sign_in,
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com"),
+    ]);
+    let visit = async |gate: &crate::app::TestApp, destination: &str, reason: &str| {
+        let headers = [
+            ("Accept", "text/html"),
+            ("Host", "ls.example.com"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Original-URI", "/projects/"),
+            ("X-Gate-Reason", reason),
+            ("Sec-Fetch-Dest", destination),
+        ];
+        gate.send("GET", "/auth/nginx/sign-in", &headers, "").await
+    };
+    let location = "https://app.example.com/login?next=https%3A%2F%2Fls.example.com%2Fprojects%2F";
+    for (gate, destination) in [(&world.app, "iframe"), (&embedding, "document")] {
+        let answer = visit(gate, destination, "token_expired").await;
+        answer.expect_redirect(location);
+    }
+    let answer = visit(&embedding, "iframe", "token_expired").await;
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={location}\">");
+    answer.expect(401, "token_expired").expect_text(&refresh);
+    assert!(message(&answer.body).is_some());
+    // Where a fresh token changes nothing, that would be a loop: the page has a link instead.
+    for gate in [&world.app, &embedding] {
+        let answer = visit(gate, "document", "token_claim_refused").await;
+        answer
+            .expect(401, "token_claim_refused")
+            .expect_text("Sign in again</a>");
+        assert!(!answer.body.contains("http-equiv"), "{}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_is_named_on_every_page() {
+    let world = World::new(&[
+        ("GATE_PAGES_NAME", "Example <Research>"),
+        ("GATE_PAGES_LOGO_URL", "https://cdn.example.com/logo.svg"),
+        ("GATE_PAGES_SUPPORT_URL", "mailto:help@example.com"),
+    ])
+    .await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let browser = world.browser().with_header("X-Request-Id", id);
+    let answer = browser.visit("GET", "/sso/login", "").await;
+    answer
+        .expect_text("<span>Example &#60;Research&#62;</span>")
+        .expect_text("<img src=\"https://cdn.example.com/logo.svg\" alt=\"\">")
+        .expect_text(&format!(
+            "href=\"mailto:help@example.com?subject=Label%20Studio:%20{id}\""
+        ));
+    let policy = answer.header("Content-Security-Policy").unwrap();
+    assert!(
+        policy.contains("; img-src https://cdn.example.com;"),
+        "{policy}"
+    );
+}

@@ -4,6 +4,7 @@
 //! snapshots.
 
 use label_studio_gate::doctor;
+use label_studio_gate::gate::reason::Reason;
 use label_studio_gate::postgres::Postgres;
 
 use crate::app::settings;
@@ -73,8 +74,40 @@ async fn the_pages_in_both_languages() {
                 .with_header("Sec-Fetch-Site", "cross-site")
                 .with_header("X-Request-Id", "0123456789abcdef0123456789abcdef");
             let answer = browser.visit("GET", &path, "").await;
-            insta::assert_snapshot!(format!("page_{page}_{language}"), answer.body);
+            // The same on every page.
+            let (before, rest) = answer.body.split_once("<style>").unwrap();
+            let (_, after) = rest.split_once("</style>").unwrap();
+            let text = format!("{before}<style>[style]</style>{after}");
+            insta::assert_snapshot!(format!("page_{page}_{language}"), text);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_users_are_told_for_each_reason() {
+    let world = World::new(&[]).await;
+    for language in ["en", "ko"] {
+        let mut told = String::new();
+        for reason in Reason::all() {
+            let page = match reason {
+                Reason::CredentialError(_) | Reason::SignInRequired => "/auth/nginx/sign-in",
+                Reason::Denied(_) => "/auth/nginx/refused",
+                Reason::Granted(_) | Reason::Outage(_) => continue,
+            };
+            let browser = world
+                .browser()
+                .with_header("Accept-Language", language)
+                .with_header("X-Original-URI", "/projects/")
+                .with_header("X-Gate-Reason", reason.code());
+            let answer = browser.visit("GET", page, "").await;
+            let text = |start: &str, end: &str| {
+                let (_, text) = answer.body.split_once(start).unwrap();
+                text.split(end).next().unwrap().replace("&#39;", "'")
+            };
+            let (title, advice) = (text("<h1>", "</h1>"), text("<p>", "</p>"));
+            told += &format!("{}\n    {title}\n    {advice}\n", reason.code());
+        }
+        insta::assert_snapshot!(format!("told_{language}"), told);
     }
 }
 

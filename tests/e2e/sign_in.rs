@@ -146,7 +146,7 @@ async fn a_page_with_a_token_in_its_address_signs_in_and_redirects_without_it() 
             (
                 "eyJhbGciOiJIUzI1NiJ9.e30.c2ln".to_owned(),
                 401,
-                "This link has expired",
+                "This link could not be verified",
             ),
             (native(999_999), 403, "have access to this Label Studio"),
         ] {

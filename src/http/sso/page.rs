@@ -1,209 +1,241 @@
-//! The pages that users see, in English or Korean. They fit into a frame, contain no secret and run
-//! no script.
+//! The pages that users see, and which reason leads to which.
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AcceptLanguage, Header as _, Preference};
-use askama::Template;
-use serde_json::{Value, json};
 
-use super::texts::{Language, Text};
-use crate::gate::reason::{Denied, Reason};
+use crate::gate::reason::{CredentialError, Denied, Outage, Reason};
 
-/// A page, by its message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Page {
-    /// The token is not accepted.
+/// Declares the pages and the list of all.
+macro_rules! pages {
+    ($($(#[doc = $doc:literal])+ $page:ident,)+) => {
+        /// A page: what happened, and what the user can do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Page {
+            $($(#[doc = $doc])+ $page,)+
+        }
+
+        impl Page {
+            /// Every page.
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$page,)+];
+        }
+    };
+}
+
+pages! {
+    /// The token has expired.
     LinkExpired,
-    /// The user has no access.
-    NoAccess,
-    /// The request is refused for every user.
-    NotAllowed,
+    /// The token was for one use.
+    LinkUsed,
+    /// The token was withdrawn.
+    LinkRevoked,
+    /// The clocks of the issuer and the gate differ.
+    LinkTooEarly,
+    /// There is no complete token.
+    LinkIncomplete,
+    /// The token can't be verified, or doesn't contain what it must.
+    LinkUnverified,
+    /// The issuer hasn't verified the user's e-mail address.
+    EmailUnconfirmed,
+    /// The user has none of the required roles or groups.
+    RoleMissing,
+    /// The organization doesn't accept API tokens of this kind.
+    ApiTokensDisabled,
+    /// The gate accepts no tokens.
+    NoMethod,
     /// The user must sign in.
     SignInRequired,
+    /// The user has no account.
+    UserUnknown,
+    /// The user's account is inactive.
+    UserInactive,
+    /// The user was removed from the organization.
+    UserRemoved,
+    /// The user is an administrator, and this issuer must not sign in administrators.
+    UserPrivileged,
+    /// The user's account could not be created.
+    UserNotCreated,
+    /// Another site made the browser send the request.
+    Blocked,
+    /// The request can't be parsed.
+    NotUnderstood,
     /// The request may come from another site, so the user must confirm the sign-out.
     ConfirmSignOut,
     /// The session has ended.
     SignedOut,
-    /// The gate cannot decide now.
+    /// The database or a key server is unreachable.
+    Unavailable,
+    /// The host application doesn't answer.
+    ApplicationUnavailable,
+    /// Too many requests are waiting.
+    Overloaded,
+}
+
+/// What an embedding page is told (`docs/embedding.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    /// The token was not accepted. A fresh one may be.
+    LinkExpired,
+    /// The request carried no token and no valid session.
+    SignInRequired,
+    /// The user has signed out.
+    SignedOut,
+    /// The user has no access. A fresh token changes nothing.
+    AccessDenied,
+    /// The request is refused for every user.
+    RequestRefused,
+    /// The gate can't decide now.
     Unavailable,
 }
 
-/// What the operator decides about the pages.
-#[derive(Debug, Clone, Default)]
-pub struct Pages {
-    /// Sites that may show the pages in a frame, as sources of `frame-ancestors`. Empty: any site.
-    pub frame_ancestors: Vec<String>,
-    /// Origins that are trusted like Label Studio's own (`policy.allowed_origins`).
-    pub trusted_origins: Vec<String>,
-}
-
-/// `page.html`
-#[derive(Template)]
-#[template(path = "page.html")]
-struct Html<'a> {
-    language: &'a str,
-    text: Text,
-    request_label: &'a str,
-    request_id: &'a str,
-    /// Where the page redirects automatically.
-    next: Option<&'a str>,
-}
-
-/// The available language that the user prefers (RFC 9110 §12.5.4), or English.
-pub(super) fn language(request: &HttpRequest) -> Language {
-    let Ok(accepted) = AcceptLanguage::parse(request) else {
-        return Language::English;
-    };
-    let refused = |code: &str| {
-        let mut ranges = accepted.iter();
-        ranges.any(|range| {
-            range.quality == actix_web::http::header::Quality::ZERO
-                && primary(&range.item) == Some(code)
-        })
-    };
-    let accepted_languages = accepted.ranked();
-    let mut preferred = accepted_languages.iter().filter_map(primary);
-    preferred
-        .find_map(|code| {
-            let mut known = Language::ALL.into_iter();
-            known.find(|language| language.texts().code == code && !refused(code))
-        })
-        .unwrap_or(Language::English)
-}
-
-/// The primary subtag, without script and region.
-fn primary(preference: &Preference<actix_web::http::header::LanguageTag>) -> Option<&str> {
-    preference.item().map(|tag| tag.primary_language())
+impl Message {
+    /// Its `type`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::LinkExpired => "link_expired",
+            Self::SignInRequired => "sign_in_required",
+            Self::SignedOut => "signed_out",
+            Self::AccessDenied => "access_denied",
+            Self::RequestRefused => "request_refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 impl Page {
-    /// The page for a check that was answered 403.
-    pub(super) const fn of_denial(reason: Denied) -> Self {
+    /// The page for a reason that a request does not pass.
+    pub(super) const fn of(reason: Reason) -> Self {
         match reason {
-            Denied::CrossSiteRequest | Denied::RequestMalformed => Self::NotAllowed,
-            Denied::UserUnknown
-            | Denied::UserInactive
-            | Denied::UserRemoved
-            | Denied::UserPrivileged
-            | Denied::UserNotCreated => Self::NoAccess,
+            Reason::CredentialError(error) => Self::of_credential(error),
+            Reason::Granted(_) | Reason::SignInRequired => Self::SignInRequired,
+            Reason::Denied(denied) => Self::of_denial(denied),
+            Reason::Outage(outage) => Self::of_outage(outage),
+        }
+    }
+
+    const fn of_credential(error: CredentialError) -> Self {
+        match error {
+            CredentialError::TokenExpired => Self::LinkExpired,
+            CredentialError::TokenUsed => Self::LinkUsed,
+            CredentialError::TokenRevoked => Self::LinkRevoked,
+            CredentialError::TokenNotYetValid => Self::LinkTooEarly,
+            CredentialError::TokenMalformed => Self::LinkIncomplete,
+            CredentialError::TokenHeaderRefused
+            | CredentialError::TokenAlgorithmRefused
+            | CredentialError::TokenSignatureInvalid
+            | CredentialError::TokenKeyUnknown
+            | CredentialError::TokenIssuerRefused
+            | CredentialError::TokenAudienceRefused
+            | CredentialError::TokenLifetimeTooLong
+            | CredentialError::TokenClaimMissing
+            | CredentialError::TokenClaimInvalid => Self::LinkUnverified,
+            CredentialError::TokenClaimRefused => Self::RoleMissing,
+            CredentialError::TokenEmailUnverified => Self::EmailUnconfirmed,
+            CredentialError::ApiTokensDisabled => Self::ApiTokensDisabled,
+            CredentialError::NoMethod => Self::NoMethod,
+            CredentialError::ApplicationSessionUnknown => Self::SignInRequired,
+        }
+    }
+
+    const fn of_denial(denied: Denied) -> Self {
+        match denied {
+            Denied::UserUnknown => Self::UserUnknown,
+            Denied::UserInactive => Self::UserInactive,
+            Denied::UserRemoved => Self::UserRemoved,
+            Denied::UserPrivileged => Self::UserPrivileged,
+            Denied::UserNotCreated => Self::UserNotCreated,
+            Denied::CrossSiteRequest => Self::Blocked,
+            Denied::RequestMalformed => Self::NotUnderstood,
+        }
+    }
+
+    const fn of_outage(outage: Outage) -> Self {
+        match outage {
+            Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => Self::Unavailable,
+            Outage::ApplicationApiUnavailable => Self::ApplicationUnavailable,
+            Outage::Overloaded => Self::Overloaded,
         }
     }
 
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::LinkExpired | Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::NoAccess | Self::NotAllowed => StatusCode::FORBIDDEN,
-            Self::SignedOut | Self::ConfirmSignOut => StatusCode::OK,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// The policy allows no loading and no scripts. The operator decides who may frame the pages;
-    /// by default any site, because Label Studio itself is framed. The page with a button is for
-    /// trusted origins only: a framing site could trick the user into pressing it.
-    pub(super) fn content_security_policy(self, pages: &Pages) -> String {
-        let (form, own, ancestors) = match self {
-            Self::ConfirmSignOut => ("'self'", Some("'self'"), &pages.trusted_origins),
             Self::LinkExpired
-            | Self::NoAccess
-            | Self::NotAllowed
-            | Self::SignInRequired
-            | Self::SignedOut
-            | Self::Unavailable => ("'none'", None, &pages.frame_ancestors),
-        };
-        let ancestors = own.into_iter().chain(ancestors.iter().map(String::as_str));
-        let ancestors: Vec<&str> = ancestors.collect();
-        let mut policy = format!(
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action {form}"
-        );
-        if !ancestors.is_empty() {
-            policy.push_str("; frame-ancestors ");
-            policy.push_str(&ancestors.join(" "));
-        }
-        policy
-    }
-
-    /// The page with a form is not `no-referrer`: such a form would be posted without its origin
-    /// (Fetch, "append a request `Origin` header") and look like one from another site.
-    pub(super) const fn referrer_policy(self) -> &'static str {
-        match self {
-            Self::ConfirmSignOut => "same-origin",
-            Self::LinkExpired
-            | Self::NoAccess
-            | Self::NotAllowed
-            | Self::SignInRequired
-            | Self::SignedOut
-            | Self::Unavailable => "no-referrer",
-        }
-    }
-
-    /// The HTML of the page. The template escapes every value.
-    pub(super) fn html(
-        self,
-        language: Language,
-        request_id: &str,
-        next: Option<&url::Url>,
-    ) -> String {
-        let texts = language.texts();
-        let html = Html {
-            language: texts.code,
-            text: texts.of(self),
-            request_label: texts.request,
-            request_id,
-            next: next.map(url::Url::as_str),
-        };
-        html.render().expect("writing to a String does not fail")
-    }
-
-    pub(super) fn json(self, reason: Reason, id: &str) -> Value {
-        let title = Language::English.texts().of(self).title;
-        json!({"error": title, "reason": reason.code(), "request_id": id})
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn the_language_with_the_highest_weight_is_chosen() {
-        for (header, expected) in [
-            (None, Language::English),
-            (Some("ko"), Language::Korean),
-            (
-                Some("ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7"),
-                Language::Korean,
-            ),
-            (Some("en-US,en;q=0.9,ko;q=0.8"), Language::English),
-            (Some("de, ko;q=0.5"), Language::Korean),
-            (Some("fr"), Language::English),
-            (Some("*"), Language::English),
-            (Some("ko;q=0, en;q=0"), Language::English),
-            (Some("ko;q=much"), Language::English),
-            (Some(""), Language::English),
-        ] {
-            let mut request = TestRequest::get();
-            if let Some(header) = header {
-                request = request.insert_header(("Accept-Language", header));
+            | Self::LinkUsed
+            | Self::LinkRevoked
+            | Self::LinkTooEarly
+            | Self::LinkIncomplete
+            | Self::LinkUnverified
+            | Self::EmailUnconfirmed
+            | Self::RoleMissing
+            | Self::ApiTokensDisabled
+            | Self::NoMethod
+            | Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            Self::UserUnknown
+            | Self::UserInactive
+            | Self::UserRemoved
+            | Self::UserPrivileged
+            | Self::UserNotCreated
+            | Self::Blocked
+            | Self::NotUnderstood => StatusCode::FORBIDDEN,
+            Self::ConfirmSignOut | Self::SignedOut => StatusCode::OK,
+            Self::Unavailable | Self::ApplicationUnavailable | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            assert_eq!(language(&request.to_http_request()), expected, "{header:?}");
         }
     }
 
-    #[test]
-    fn values_are_escaped() {
-        let next = url::Url::parse("https://app.test/?a=1&b=\"><script>'").expect("a URL");
-        let html = Page::SignInRequired.html(Language::English, "<i>", Some(&next));
-        assert!(
-            !html.contains("<script>") && !html.contains("<i>"),
-            "{html}"
-        );
-        assert!(
-            html.contains("https://app.test/?a=1&#38;b=%22%3E%3Cscript%3E"),
-            "{html}"
-        );
+    /// What an embedding page is told; `None`: nothing, because the user has to answer first.
+    pub(super) const fn message(self) -> Option<Message> {
+        match self {
+            Self::LinkExpired
+            | Self::LinkUsed
+            | Self::LinkRevoked
+            | Self::LinkTooEarly
+            | Self::LinkIncomplete
+            | Self::LinkUnverified => Some(Message::LinkExpired),
+            Self::SignInRequired => Some(Message::SignInRequired),
+            Self::EmailUnconfirmed
+            | Self::RoleMissing
+            | Self::ApiTokensDisabled
+            | Self::NoMethod
+            | Self::UserUnknown
+            | Self::UserInactive
+            | Self::UserRemoved
+            | Self::UserPrivileged
+            | Self::UserNotCreated => Some(Message::AccessDenied),
+            Self::Blocked | Self::NotUnderstood => Some(Message::RequestRefused),
+            Self::SignedOut => Some(Message::SignedOut),
+            Self::Unavailable | Self::ApplicationUnavailable | Self::Overloaded => {
+                Some(Message::Unavailable)
+            }
+            Self::ConfirmSignOut => None,
+        }
+    }
+
+    /// Whether a user who is not signed in is sent to the sign-in page without being asked. If a
+    /// fresh token changes nothing, that would be a loop.
+    pub(super) const fn leads_to_sign_in(self) -> bool {
+        matches!(
+            self.message(),
+            Some(Message::LinkExpired | Message::SignInRequired)
+        )
+    }
+
+    /// Whether signing in again may help, so that the page links to the sign-in page.
+    pub(super) const fn offers_sign_in(self) -> bool {
+        self.leads_to_sign_in()
+            || matches!(
+                self,
+                Self::EmailUnconfirmed | Self::RoleMissing | Self::SignedOut
+            )
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub(super) const fn offers_retry(self) -> bool {
+        matches!(self.message(), Some(Message::Unavailable))
+    }
+
+    /// Whether the page is about a problem, which an administrator may have to look into.
+    pub(super) const fn is_problem(self) -> bool {
+        !matches!(self, Self::ConfirmSignOut | Self::SignedOut)
     }
 }

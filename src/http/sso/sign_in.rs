@@ -9,7 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::page::Page;
-use super::{append_cookie, see_other, show, unavailable};
+use super::show::Notice;
+use super::{append_cookie, see_other, unavailable};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted};
 use crate::gate::subrequest::Subrequest;
@@ -47,12 +48,7 @@ pub(in crate::http) async fn login_by_form(
 async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) -> HttpResponse {
     match login {
         Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
-        None => show(
-            state,
-            request,
-            Page::LinkExpired,
-            Denied::RequestMalformed.into(),
-        ),
+        None => Notice::new(state, request).show(Page::LinkIncomplete, Denied::RequestMalformed),
     }
 }
 
@@ -62,35 +58,31 @@ pub(in crate::http) async fn login_by_address(
     state: Snapshot,
 ) -> HttpResponse {
     let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return show(
-            &state,
-            &request,
-            Page::NotAllowed,
-            Denied::RequestMalformed.into(),
-        );
+        return Notice::new(&state, &request).because(Denied::RequestMalformed);
     };
     let Some((token, next)) = state.gate.token_in(uri) else {
-        return show(&state, &request, Page::LinkExpired, Granted::NoToken.into());
+        return Notice::new(&state, &request).show(Page::LinkIncomplete, Granted::NoToken);
     };
     sign_in(&state, &request, &token, local_path(&next)).await
 }
 
 async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
+    let notice = Notice::new(state, request).about(next);
     let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
-        let reason = Denied::RequestMalformed.into();
-        return show(state, request, Page::LinkExpired, reason);
+        return notice.show(Page::LinkIncomplete, Denied::RequestMalformed);
     };
     let begun = Instant::now();
     let verdict = state.gate.sign_in(token, &subrequest).await;
     state.metrics.count_sign_in(&verdict, begun.elapsed());
     match verdict {
-        Ok(grant) => granted(state, request, &grant, &subrequest, next).await,
-        Err(rejection) => rejected(state, request, &rejection),
+        Ok(grant) => granted(state, &notice, request, &grant, &subrequest, next).await,
+        Err(rejection) => rejected(state, &notice, request, &rejection),
     }
 }
 
 async fn granted(
     state: &State,
+    notice: &Notice<'_>,
     request: &HttpRequest,
     grant: &Grant,
     subrequest: &Subrequest<'_>,
@@ -113,7 +105,7 @@ async fn granted(
     };
     let mut response = match is_signed_in {
         true => see_other(next),
-        false => show(state, request, Page::LinkExpired, reason),
+        false => notice.because(reason),
     };
     let cookies = grant.cookies();
     let cookies = [&cookies.session, &cookies.token_deletion];
@@ -123,21 +115,26 @@ async fn granted(
     response
 }
 
-fn rejected(state: &State, request: &HttpRequest, rejection: &Rejection) -> HttpResponse {
+fn rejected(
+    state: &State,
+    notice: &Notice<'_>,
+    request: &HttpRequest,
+    rejection: &Rejection,
+) -> HttpResponse {
     let reason = rejection.reason();
     match rejection {
         Rejection::SignInRequired(_) => {
             if state.logs_refusal_of(request) {
                 tracing::info!(reason = reason.code(), "token rejected");
             }
-            show(state, request, Page::LinkExpired, reason)
+            notice.because(reason)
         }
-        Rejection::Denial(denial) => {
+        Rejection::Denial(_) => {
             if state.logs_refusal_of(request) {
                 tracing::warn!(reason = reason.code(), "refused");
             }
-            show(state, request, Page::of_denial(denial.reason()), reason)
+            notice.because(reason)
         }
-        Rejection::Outage(outage) => unavailable(state, request, *outage),
+        Rejection::Outage(outage) => unavailable(notice, *outage),
     }
 }

@@ -47,3 +47,43 @@ fn characters_that_mean_something_in_a_header_are_no_part_of_an_origin() {
         );
     }
 }
+
+#[test]
+fn a_logo_is_a_public_https_url_or_a_path() {
+    for (text, accepted) in [
+        ("https://cdn.example.com/logo;1.svg?x=1", true),
+        ("/static/logo.svg", true),
+        ("http://cdn.example.com/logo.svg", false),
+        ("//cdn.example.com/logo.svg", false),
+        ("/\\cdn.example.com/logo.svg", false),
+        ("https://user:secret@cdn.example.com/logo.svg", false),
+        ("https://a;script-src/logo.svg", false),
+        ("https://[::1]/logo.svg", false),
+        ("data:image/svg+xml,<svg/>", false),
+        ("javascript:alert(1)", false),
+        ("logo.svg", false),
+    ] {
+        let variables = environment(&[("GATE_PAGES_LOGO_URL", text)]);
+        let settings = Settings::load(None, &variables);
+        assert_eq!(settings.is_ok(), accepted, "{text}");
+    }
+}
+
+#[test]
+fn the_support_address_is_an_email_address_or_an_https_url() {
+    for (text, accepted) in [
+        ("mailto:help@example.com", true),
+        ("mailto:help@example.com?subject=Label%20Studio", true),
+        ("https://help.example.com/label-studio", true),
+        ("help@example.com", false),
+        ("mailto:help", false),
+        ("mailto:@example.com", false),
+        ("http://help.example.com/", false),
+        ("javascript:alert(1)", false),
+        ("tel:+4912345", false),
+    ] {
+        let variables = environment(&[("GATE_PAGES_SUPPORT_URL", text)]);
+        let settings = Settings::load(None, &variables);
+        assert_eq!(settings.is_ok(), accepted, "{text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! English.
+
+use super::{Labels, Text};
+use crate::http::sso::page::Page;
+
+pub(super) const LABELS: Labels = Labels {
+    sign_in: "Sign in",
+    sign_in_again: "Sign in again",
+    try_again: "Try again",
+    sign_out: "Sign out",
+    support: "Contact support",
+    request: "Request",
+    reason: "Reason",
+};
+
+pub(super) const fn text(page: Page) -> Text {
+    match page {
+        Page::LinkExpired => Text::new(
+            "This link has expired",
+            "Go back to the application you came from and open Label Studio from there again.",
+        ),
+        Page::LinkUsed => Text::new(
+            "This link has already been used",
+            "Each link works once. Go back to the application you came from and open Label Studio from there again.",
+        ),
+        Page::LinkRevoked => Text::new(
+            "This link is no longer valid",
+            "It was withdrawn after it had been created. Go back to the application you came from and open Label Studio from there again.",
+        ),
+        Page::LinkTooEarly => Text::new(
+            "This link is not valid yet",
+            "Wait a minute, then open Label Studio from your application again. If this keeps happening, tell your administrator that the servers' clocks differ.",
+        ),
+        Page::LinkIncomplete => Text::new(
+            "This link is incomplete",
+            "If you copied it, copy all of it. Otherwise go back to the application you came from and open Label Studio from there again.",
+        ),
+        Page::LinkUnverified => Text::new(
+            "This link could not be verified",
+            "Go back to the application you came from and open Label Studio from there again. If this keeps happening, give your administrator the request number below.",
+        ),
+        Page::EmailUnconfirmed => Text::new(
+            "Your email address is not confirmed",
+            "Confirm it where you sign in: look for the message that asks you to. Then open Label Studio again.",
+        ),
+        Page::RoleMissing => Text::new(
+            "You don't have access to this Label Studio",
+            "Your account lacks the role or group that is required. Ask your administrator for it, then sign in again.",
+        ),
+        Page::ApiTokensDisabled => Text::new(
+            "This token is not accepted",
+            "Your organization has switched off API tokens of this kind. Ask your Label Studio administrator how to sign in.",
+        ),
+        Page::NoMethod => Text::new(
+            "Signing in with a link is not set up",
+            "Tell your Label Studio administrator.",
+        ),
+        Page::SignInRequired => Text::new(
+            "Sign in required",
+            "Sign in to the application that Label Studio is part of, and open Label Studio from there.",
+        ),
+        Page::UserUnknown => Text::new(
+            "You don't have access to this Label Studio",
+            "There is no account for you. Ask your Label Studio administrator to invite you.",
+        ),
+        Page::UserInactive => Text::new(
+            "Your account is deactivated",
+            "Ask your Label Studio administrator to activate it.",
+        ),
+        Page::UserRemoved => Text::new(
+            "You are no longer a member of this organization",
+            "Ask your Label Studio administrator to invite you again.",
+        ),
+        Page::UserPrivileged => Text::new(
+            "Administrators can't sign in this way",
+            "Your account has administrator rights in Label Studio, and this application may not sign in such accounts. Sign in to Label Studio with your password, or ask your Label Studio administrator.",
+        ),
+        Page::UserNotCreated => Text::new(
+            "Your account could not be created",
+            "Tell your Label Studio administrator, and give them the request number below.",
+        ),
+        Page::Blocked => Text::new(
+            "This request was blocked",
+            "It came from a page that isn't allowed to act on your behalf. Open Label Studio directly. If the page belongs to your application, tell your administrator.",
+        ),
+        Page::NotUnderstood => Text::new(
+            "This request could not be understood",
+            "Check the address, or go back and try again. If this keeps happening, give your administrator the request number below.",
+        ),
+        Page::ConfirmSignOut => Text::new(
+            "Sign out of Label Studio?",
+            "You followed a link from another site. Select the button to end your session.",
+        ),
+        Page::SignedOut => Text::new("You are signed out", "Your Label Studio session has ended."),
+        Page::Unavailable => Text::new(
+            "Sign-in is temporarily unavailable",
+            "Try again in a moment. If this keeps happening, tell your administrator.",
+        ),
+        Page::ApplicationUnavailable => Text::new(
+            "Sign-in is temporarily unavailable",
+            "The application that Label Studio is part of does not answer. Try again in a moment. If this keeps happening, tell your administrator.",
+        ),
+        Page::Overloaded => Text::new(
+            "Sign-in is busy",
+            "Too many people are signing in at the moment. Try again in a few seconds.",
+        ),
+    }
+}

@@ -1,0 +1,108 @@
+//! Korean.
+
+use super::{Labels, Text};
+use crate::http::sso::page::Page;
+
+pub(super) const LABELS: Labels = Labels {
+    sign_in: "로그인",
+    sign_in_again: "다시 로그인",
+    try_again: "다시 시도",
+    sign_out: "로그아웃",
+    support: "지원팀에 문의",
+    request: "요청 번호",
+    reason: "사유",
+};
+
+pub(super) const fn text(page: Page) -> Text {
+    match page {
+        Page::LinkExpired => Text::new(
+            "링크가 만료되었습니다",
+            "원래 애플리케이션으로 돌아가서 Label Studio를 다시 열어 주세요.",
+        ),
+        Page::LinkUsed => Text::new(
+            "이미 사용한 링크입니다",
+            "링크는 한 번만 사용할 수 있습니다. 원래 애플리케이션으로 돌아가서 Label Studio를 다시 열어 주세요.",
+        ),
+        Page::LinkRevoked => Text::new(
+            "더 이상 유효하지 않은 링크입니다",
+            "링크가 만들어진 뒤에 취소되었습니다. 원래 애플리케이션으로 돌아가서 Label Studio를 다시 열어 주세요.",
+        ),
+        Page::LinkTooEarly => Text::new(
+            "아직 유효하지 않은 링크입니다",
+            "1분 정도 기다린 뒤 애플리케이션에서 Label Studio를 다시 열어 주세요. 문제가 계속되면 서버들의 시계가 서로 다르다고 관리자에게 알려 주세요.",
+        ),
+        Page::LinkIncomplete => Text::new(
+            "링크가 완전하지 않습니다",
+            "링크를 복사했다면 전체를 복사했는지 확인해 주세요. 그렇지 않으면 원래 애플리케이션으로 돌아가서 Label Studio를 다시 열어 주세요.",
+        ),
+        Page::LinkUnverified => Text::new(
+            "링크를 확인할 수 없습니다",
+            "원래 애플리케이션으로 돌아가서 Label Studio를 다시 열어 주세요. 문제가 계속되면 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::EmailUnconfirmed => Text::new(
+            "이메일 주소가 확인되지 않았습니다",
+            "로그인 서비스에서 받은 확인 메일로 주소를 확인한 뒤 Label Studio를 다시 열어 주세요.",
+        ),
+        Page::RoleMissing => Text::new(
+            "이 Label Studio에 접근할 권한이 없습니다",
+            "계정에 필요한 역할이나 그룹이 없습니다. 관리자에게 요청한 뒤 다시 로그인해 주세요.",
+        ),
+        Page::ApiTokensDisabled => Text::new(
+            "사용할 수 없는 토큰입니다",
+            "조직에서 이 종류의 API 토큰을 사용하지 않도록 설정했습니다. 로그인 방법을 Label Studio 관리자에게 문의해 주세요.",
+        ),
+        Page::NoMethod => Text::new(
+            "링크 로그인이 설정되어 있지 않습니다",
+            "Label Studio 관리자에게 알려 주세요.",
+        ),
+        Page::SignInRequired => Text::new(
+            "로그인이 필요합니다",
+            "애플리케이션에 로그인한 뒤 Label Studio를 열어 주세요.",
+        ),
+        Page::UserUnknown => Text::new(
+            "이 Label Studio에 접근할 권한이 없습니다",
+            "등록된 계정이 없습니다. Label Studio 관리자에게 초대를 요청해 주세요.",
+        ),
+        Page::UserInactive => Text::new(
+            "비활성화된 계정입니다",
+            "Label Studio 관리자에게 계정 활성화를 요청해 주세요.",
+        ),
+        Page::UserRemoved => Text::new(
+            "더 이상 이 조직의 구성원이 아닙니다",
+            "Label Studio 관리자에게 다시 초대해 달라고 요청해 주세요.",
+        ),
+        Page::UserPrivileged => Text::new(
+            "관리자 계정은 이 방법으로 로그인할 수 없습니다",
+            "이 애플리케이션은 Label Studio 관리자 권한이 있는 계정으로 로그인할 수 없습니다. 비밀번호로 Label Studio에 로그인하거나 Label Studio 관리자에게 문의해 주세요.",
+        ),
+        Page::UserNotCreated => Text::new(
+            "계정을 만들 수 없습니다",
+            "아래 요청 번호를 Label Studio 관리자에게 알려 주세요.",
+        ),
+        Page::Blocked => Text::new(
+            "요청이 차단되었습니다",
+            "사용자를 대신해 작업할 권한이 없는 페이지에서 보낸 요청입니다. Label Studio를 직접 열어 주세요. 사용 중인 애플리케이션의 페이지라면 관리자에게 알려 주세요.",
+        ),
+        Page::NotUnderstood => Text::new(
+            "요청을 이해할 수 없습니다",
+            "주소를 확인하거나 이전 페이지로 돌아가 다시 시도해 주세요. 문제가 계속되면 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::ConfirmSignOut => Text::new(
+            "Label Studio에서 로그아웃할까요?",
+            "다른 사이트의 링크를 통해 들어오셨습니다. 버튼을 누르면 세션이 종료됩니다.",
+        ),
+        Page::SignedOut => Text::new("로그아웃되었습니다", "Label Studio 세션이 종료되었습니다."),
+        Page::Unavailable => Text::new(
+            "지금은 로그인할 수 없습니다",
+            "잠시 후 다시 시도해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
+        Page::ApplicationUnavailable => Text::new(
+            "지금은 로그인할 수 없습니다",
+            "연결된 애플리케이션이 응답하지 않습니다. 잠시 후 다시 시도해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
+        Page::Overloaded => Text::new(
+            "로그인 요청이 많습니다",
+            "지금 로그인하는 사용자가 너무 많습니다. 몇 초 후 다시 시도해 주세요.",
+        ),
+    }
+}
