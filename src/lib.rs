@@ -17,6 +17,7 @@
 pub mod application_api;
 pub mod cli;
 mod commands;
+pub mod deadline;
 pub mod django;
 pub mod doctor;
 #[cfg(test)]

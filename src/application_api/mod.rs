@@ -4,6 +4,8 @@
 //! nothing if nobody is signed in, or an outage.
 //!
 //! - Parallel requests with the same cookie share one request to the API; its answer is cached.
+//! - A request to the API is a task of its own: if nobody waits for it any more, its answer is
+//!   cached and counted all the same.
 //! - After repeated failures the circuit breaker opens, and requests fail immediately.
 //! - Made-up cookies neither count as failures of the API nor evict the sessions of real users.
 
@@ -11,6 +13,7 @@ mod answer;
 mod breaker;
 mod measures;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -20,10 +23,12 @@ use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, Invali
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 pub use self::answer::Verdict;
-use self::breaker::Breaker;
+use self::breaker::{Breaker, Permit};
 use self::measures::Measures;
+use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, Person};
 use crate::http_client::{HttpClient, NoAnswer};
@@ -55,7 +60,9 @@ const MAX_COOKIE: usize = 4096;
 type Key = [u8; 32];
 
 /// A client for the host application's API.
-pub struct ApplicationApi {
+pub struct ApplicationApi(Arc<Api>);
+
+struct Api {
     url: Url,
     secret: HeaderValue,
     cookie_name: String,
@@ -91,7 +98,7 @@ impl ApplicationApi {
     ) -> Result<Self, InvalidSecret> {
         let mut secret = HeaderValue::from_str(secret.expose_secret())?;
         secret.set_sensitive(true);
-        Ok(Self {
+        Ok(Self(Arc::new(Api {
             url,
             secret,
             cookie_name,
@@ -101,7 +108,15 @@ impl ApplicationApi {
             breaker: Breaker::default(),
             permits: Semaphore::new(MAX_REQUESTS),
             measures: Measures::default(),
-        })
+        })))
+    }
+}
+
+impl Api {
+    /// The user with this cookie, from the cache or from the API.
+    async fn person(&self, key: Key, cookie: &str) -> Result<Person, NoPerson> {
+        let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
+        person.map_err(|why| *why)
     }
 
     async fn ask(&self, key: Key, cookie: &str) -> Result<Person, NoPerson> {
@@ -115,9 +130,9 @@ impl ApplicationApi {
             self.measures.shed.increment();
             NoPerson::Outage(Outage::Overloaded)
         })?;
-        if !self.breaker.allows() {
+        let Some(request) = self.breaker.permit() else {
             return Err(NoPerson::Outage(Outage::ApplicationApiUnavailable));
-        }
+        };
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, header);
         headers.insert(X_VERIFY_TOKEN, self.secret.clone());
@@ -131,28 +146,33 @@ impl ApplicationApi {
             }
         };
         self.measures.observe(&verdict, begun.elapsed());
-        self.conclude(key, verdict).await
+        self.conclude(key, request, verdict).await
     }
 
     /// Updates the circuit breaker and caches refusals. The cache that called [`Self::ask`] stores
     /// users itself.
-    async fn conclude(&self, key: Key, verdict: Verdict) -> Result<Person, NoPerson> {
+    async fn conclude(
+        &self,
+        key: Key,
+        request: Permit<'_>,
+        verdict: Verdict,
+    ) -> Result<Person, NoPerson> {
         let why = match verdict {
             Verdict::Somebody(person) => {
-                self.breaker.succeeded();
+                request.succeeded();
                 return Ok(person);
             }
             Verdict::Nobody => {
-                self.breaker.succeeded();
+                request.succeeded();
                 self.refusals.insert(key, ()).await;
                 return Err(NoPerson::Nobody);
             }
             Verdict::Unusable(why) => {
-                self.breaker.succeeded();
+                request.succeeded();
                 why
             }
             Verdict::Failed(why) => {
-                self.breaker.failed();
+                request.failed();
                 why
             }
         };
@@ -169,39 +189,46 @@ fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Ke
 #[async_trait]
 impl ApplicationSessions for ApplicationApi {
     async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage> {
-        if self.cookie_name.len() + cookie.len() > MAX_COOKIE {
+        let api = &self.0;
+        if api.cookie_name.len() + cookie.len() > MAX_COOKIE {
             return Ok(None);
         }
         let key = digest(cookie);
-        let refusal = self.refusals.get(&key).await;
-        if self.measures.refusals.count(refusal).is_some() {
+        let refusal = api.refusals.get(&key).await;
+        if api.measures.refusals.count(refusal).is_some() {
             return Ok(None);
         }
-        if let Some(person) = self.measures.people.count(self.people.get(&key).await) {
+        if let Some(person) = api.measures.people.count(api.people.get(&key).await) {
             return Ok(Some(person));
         }
-        let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
-        match person.map_err(|why| *why) {
-            Ok(person) => Ok(Some(person)),
-            Err(NoPerson::Nobody) => Ok(None),
-            Err(NoPerson::Outage(outage)) => Err(outage),
+        let (api, cookie) = (api.clone(), cookie.to_owned());
+        let asked = async move { api.person(key, &cookie).await };
+        let asked = tokio::spawn(asked.in_current_span());
+        let outage = Outage::ApplicationApiUnavailable;
+        // Without an answer, the session in Label Studio may do.
+        match deadline::wait_with_alternative(outage, asked).await? {
+            Ok(Ok(person)) => Ok(Some(person)),
+            Ok(Err(NoPerson::Nobody)) => Ok(None),
+            Ok(Err(NoPerson::Outage(outage))) => Err(outage),
+            Err(_) => Err(outage),
         }
     }
 
     async fn forget(&self, cookie: &str) {
         let key = digest(cookie);
-        self.people.invalidate(&key).await;
-        self.refusals.invalidate(&key).await;
+        self.0.people.invalidate(&key).await;
+        self.0.refusals.invalidate(&key).await;
     }
 }
 
 impl Source for ApplicationApi {
     fn report(&self, page: &mut Page) {
-        self.measures.report(page);
-        let (people, refusals) = (self.people.entry_count(), self.refusals.entry_count());
-        (self.measures.people).report(page, "application_sessions", people);
-        (self.measures.refusals).report(page, "application_refusals", refusals);
-        page.state(&CLIENT_API_BREAKER, &Breaker::STATES, self.breaker.state());
+        let api = &self.0;
+        api.measures.report(page);
+        let (people, refusals) = (api.people.entry_count(), api.refusals.entry_count());
+        (api.measures.people).report(page, "application_sessions", people);
+        (api.measures.refusals).report(page, "application_refusals", refusals);
+        page.state(&CLIENT_API_BREAKER, &Breaker::STATES, api.breaker.state());
     }
 }
 
@@ -233,12 +260,15 @@ mod tests {
     #[tokio::test]
     async fn made_up_cookies_do_not_evict_cached_users() {
         let api = api();
-        api.people.insert(digest("of-ann"), Person::default()).await;
+        api.0
+            .people
+            .insert(digest("of-ann"), Person::default())
+            .await;
         for n in 0..3 * MAX_REFUSALS {
-            api.refusals.insert(digest(&n.to_string()), ()).await;
+            api.0.refusals.insert(digest(&n.to_string()), ()).await;
         }
-        api.refusals.run_pending_tasks().await;
-        assert!(api.refusals.entry_count() <= MAX_REFUSALS);
+        api.0.refusals.run_pending_tasks().await;
+        assert!(api.0.refusals.entry_count() <= MAX_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Some(Person::default())));
         assert_eq!(
             api.person("of-bob").await,

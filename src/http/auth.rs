@@ -25,7 +25,7 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
     let begun = Instant::now();
     let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
     let verdict = match &subrequest {
-        Some(subrequest) => state.gate.decide(subrequest).await,
+        Some(subrequest) => state.decided(state.gate.decide(subrequest)).await,
         None => Err(Rejection::malformed()),
     };
     let path = subrequest.as_ref().map(Subrequest::path);
@@ -45,7 +45,7 @@ async fn answer(state: &State, proxy: Proxy, request: &HttpRequest) -> HttpRespo
         Err(rejection) => {
             let response = match respond::passes_rejections(proxy) {
                 true => sso::rejected(state, proxy, request, &rejection),
-                false => respond::rejected(&rejection),
+                false => respond::rejected(state, &rejection),
             };
             respond::without_token(proxy, response, &rejection)
         }

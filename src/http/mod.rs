@@ -38,7 +38,9 @@ pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
 pub use self::sso::{Pages, Redirects};
 pub use self::token::TokenRoute;
+use crate::deadline::decide_within;
 use crate::gate::entropy::Entropy;
+use crate::gate::reason::Outage;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::{Metrics, Source};
 
@@ -59,6 +61,8 @@ pub struct State {
     pub trusted_proxies: TrustedProxies,
     /// Limits the log lines about refusals.
     pub refusals: RefusalLog,
+    /// Time limit for a decision.
+    pub decision_timeout: Duration,
     /// Time limit for receiving a request's body.
     pub body_timeout: Duration,
     /// Random bytes for request IDs.
@@ -72,6 +76,20 @@ pub struct State {
 }
 
 impl State {
+    /// Makes a decision within the time limit.
+    async fn decided<T, E: From<Outage>>(
+        &self,
+        decision: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        decide_within(self.decision_timeout, decision).await
+    }
+
+    /// When to try again after an outage, in seconds (RFC 9110 §10.2.3). Random, so that the
+    /// requests refused in one moment do not return in one moment.
+    fn retry_after(&self) -> u64 {
+        1 + u64::from(self.entropy.sixteen()[0] % 3)
+    }
+
     /// Whether the peer's log limit allows a line about this refusal.
     fn logs_refusal_of(&self, request: &HttpRequest) -> bool {
         let peer = self.trusted_proxies.peer_address(request);

@@ -2,13 +2,16 @@
 //!
 //! In: a grant or a rejection. Out: a response in the terms of that kind of proxy. A grant is 200,
 //! never 204, because Envoy and ingress-nginx's keepalive path accept nothing else. nginx passes
-//! 401 and 403 on and turns other errors into 500.
+//! 401 and 403 on and turns other errors into 500; the shipped files make a 503 of that.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    COOKIE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
+use super::State;
 use super::extract::Proxy;
 use crate::gate::reason::{Denied, Reason};
 use crate::gate::verdict::{Grant, Rejection};
@@ -73,7 +76,7 @@ pub(super) const fn passes_rejections(proxy: Proxy) -> bool {
 }
 
 /// The answer to a rejected request.
-pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
+pub(super) fn rejected(state: &State, rejection: &Rejection) -> HttpResponse {
     let status = match rejection {
         Rejection::Denial(_) => StatusCode::FORBIDDEN,
         Rejection::SignInRequired(_) => StatusCode::UNAUTHORIZED,
@@ -82,6 +85,9 @@ pub(super) fn rejected(rejection: &Rejection) -> HttpResponse {
     let mut response = start(status, rejection.reason());
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((WWW_AUTHENTICATE, challenge(rejection.reason())));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((RETRY_AFTER, state.retry_after()));
     }
     response.finish()
 }

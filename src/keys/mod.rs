@@ -5,12 +5,14 @@
 //!
 //! The snapshot is refreshed in the background. A token with an unknown `kid` triggers a refresh at
 //! once, but no more often than the cooldown allows, because anybody can make up a `kid`. If the
-//! server is down, the snapshot stays as it is.
+//! server is down, the snapshot stays as it is, and the server is asked again after short, growing
+//! pauses (`schedule`).
 
 mod error;
 mod measures;
+mod schedule;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -19,24 +21,21 @@ use jsonwebtoken::Algorithm;
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
+use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub use self::error::ReadError;
 use self::measures::Measures;
 pub use self::measures::Named;
+use self::schedule::Attempt;
+pub use self::schedule::Refresh;
+use crate::deadline;
+use crate::gate::entropy::Entropy;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{KeySet, KeySource};
 use crate::http_client::HttpClient;
 use crate::settings::KeyLocation;
-
-/// When keys are refreshed.
-#[derive(Debug, Clone, Copy)]
-pub struct Refresh {
-    /// Interval of the background refresh.
-    pub every: Duration,
-    /// Minimum time between two attempts.
-    pub cooldown: Duration,
-}
 
 /// The keys of one issuer.
 pub struct KeyServer {
@@ -44,18 +43,17 @@ pub struct KeyServer {
     allowed: Vec<Algorithm>,
     refresh: Refresh,
     http: HttpClient,
+    entropy: Arc<dyn Entropy>,
     snapshot: ArcSwapOption<KeySet>,
     /// When the snapshot was read.
     read_at: ArcSwapOption<Instant>,
     measures: Measures,
-    last: tokio::sync::Mutex<Option<Attempt>>,
-}
-
-/// The last request to the server.
-#[derive(Clone, Copy)]
-struct Attempt {
-    at: Instant,
-    succeeded: bool,
+    last: Mutex<Option<Attempt>>,
+    /// Held while the server is asked.
+    turn: tokio::sync::Mutex<()>,
+    /// Tells the background task that a token's attempt failed.
+    failed: Arc<Notify>,
+    this: Weak<Self>,
 }
 
 #[derive(Deserialize)]
@@ -71,62 +69,124 @@ impl KeyServer {
         allowed: Vec<Algorithm>,
         refresh: Refresh,
         http: HttpClient,
+        entropy: Arc<dyn Entropy>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             location,
             allowed,
             refresh,
             http,
+            entropy,
             snapshot: ArcSwapOption::empty(),
             read_at: ArcSwapOption::empty(),
             measures: Measures::default(),
-            last: tokio::sync::Mutex::new(None),
+            last: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            failed: Arc::default(),
+            this: this.clone(),
         })
     }
 
     /// Refreshes the keys periodically until the server is dropped. Spawn it as a task.
-    pub async fn keep_fresh(server: std::sync::Weak<Self>) {
+    pub async fn keep_fresh(server: Weak<Self>) {
         loop {
             let Some(this) = server.upgrade() else {
                 return;
             };
-            let pause = match this.refresh().await {
-                Ok(_) => this.refresh.every,
-                Err(_) => this.refresh.cooldown,
-            };
+            let (failed, wait) = (this.failed.clone(), this.background_wait());
             drop(this);
-            tokio::time::sleep(pause).await;
+            let is_due = tokio::select! {
+                () = tokio::time::sleep(wait) => true,
+                () = failed.notified() => false,
+            };
+            if is_due && let Some(this) = server.upgrade() {
+                // The outcome is in the snapshot and in the log.
+                let _ = this.refresh(Refresh::background_pause).await;
+            }
         }
     }
 
-    /// Reads the keys unless the cooldown is running. Concurrent callers share one request.
-    async fn refresh(&self) -> Result<Arc<KeySet>, Outage> {
-        let mut last = self.last.lock().await;
-        if let Some(attempt) = *last
-            && attempt.at.elapsed() < self.refresh.cooldown
-        {
-            let known = self.current().filter(|_| attempt.succeeded);
-            return known.ok_or(Outage::KeyServerUnavailable);
+    /// Consecutive failed attempts to read the keys. 0: the last one succeeded, or there was none.
+    pub fn failures(&self) -> u32 {
+        self.last_attempt().map_or(0, |attempt| attempt.failures)
+    }
+
+    /// The time until the background task asks the server again. The jitter spreads gates that lost
+    /// it at the same time.
+    fn background_wait(&self) -> Duration {
+        let Some(attempt) = self.last_attempt() else {
+            return Duration::ZERO;
+        };
+        let pause = self.refresh.background_pause(attempt);
+        let jitter = pause * u32::from(self.entropy.sixteen()[0]) / 1024;
+        (attempt.at + pause + jitter).saturating_duration_since(Instant::now())
+    }
+
+    fn last_attempt(&self) -> Option<Attempt> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last attempt's result, if it is not older than `pause` says.
+    fn settled(
+        &self,
+        pause: fn(&Refresh, Attempt) -> Duration,
+    ) -> Option<Result<Arc<KeySet>, Outage>> {
+        let attempt = self.last_attempt()?;
+        if attempt.at.elapsed() >= pause(&self.refresh, attempt) {
+            return None;
         }
+        let known = self.current().filter(|_| attempt.failures == 0);
+        Some(known.ok_or(Outage::KeyServerUnavailable))
+    }
+
+    /// Reads the keys, unless the last attempt is not older than `pause` says. Concurrent callers
+    /// share one attempt.
+    async fn refresh(
+        &self,
+        pause: fn(&Refresh, Attempt) -> Duration,
+    ) -> Result<Arc<KeySet>, Outage> {
+        let _turn = self.turn.lock().await;
+        if let Some(settled) = self.settled(pause) {
+            return settled;
+        }
+        let failures = self.failures();
         let begun = Instant::now();
         let read = self.read().await.map(Arc::new);
         self.measures.observe(read.is_ok(), begun.elapsed());
-        match &read {
-            Ok(keys) => {
-                tracing::debug!(server = %self.host(), keys = keys.len(), "read the keys");
-                self.snapshot.store(Some(keys.clone()));
-                self.read_at.store(Some(Arc::new(Instant::now())));
-            }
-            Err(error) => {
-                tracing::error!(server = %self.host(), %error, "could not read the issuer's keys");
-            }
+        if let Ok(keys) = &read {
+            self.snapshot.store(Some(keys.clone()));
+            self.read_at.store(Some(Arc::new(Instant::now())));
         }
-        // After the snapshot, so that a caller who gets the lock next sees both.
-        *last = Some(Attempt {
+        let failures = self.report(&read, failures);
+        // After the snapshot, so that a caller who sees the attempt sees both.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Attempt {
             at: Instant::now(),
-            succeeded: read.is_ok(),
+            failures,
         });
         read.map_err(|_| Outage::KeyServerUnavailable)
+    }
+
+    /// Logs an attempt after `failures` failed ones, and counts it. Failures are logged ever more
+    /// rarely: the 1st, 2nd, 4th, 8th, …
+    fn report(&self, read: &Result<Arc<KeySet>, ReadError>, failures: u32) -> u32 {
+        let server = self.host();
+        match read {
+            Ok(keys) if failures > 0 => {
+                tracing::info!(server, keys = keys.len(), "read the issuer's keys again");
+                0
+            }
+            Ok(keys) => {
+                tracing::debug!(server, keys = keys.len(), "read the keys");
+                0
+            }
+            Err(error) => {
+                let failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    tracing::error!(server, %error, failures, "could not read the issuer's keys");
+                }
+                failures
+            }
+        }
     }
 
     async fn read(&self) -> Result<KeySet, ReadError> {
@@ -181,7 +241,25 @@ impl KeySource for KeyServer {
         self.snapshot.load_full()
     }
 
+    /// The attempt is a task of its own, so that it goes on if the request that triggered it does not
+    /// wait for it.
     async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
-        self.refresh().await
+        if let Some(settled) = self.settled(Refresh::token_pause) {
+            return settled;
+        }
+        let this = self.this.upgrade().ok_or(Outage::KeyServerUnavailable)?;
+        let attempt = async move {
+            let read = this.refresh(Refresh::token_pause).await;
+            if read.is_err() {
+                this.failed.notify_one();
+            }
+            read
+        };
+        let (outage, attempt) = (
+            Outage::KeyServerUnavailable,
+            tokio::spawn(attempt.in_current_span()),
+        );
+        let read = deadline::wait_for(outage, attempt).await?;
+        read.map_err(|_| outage)?
     }
 }

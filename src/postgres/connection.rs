@@ -1,22 +1,22 @@
 //! The connection pool.
 //!
 //! In: a statement with its parameters. Out: rows, or an outage. Every wait has a limit, and
-//! failures are logged without the parameters.
+//! failures are logged without the parameters. A request may be given up at any time: what it sent
+//! is one transaction, and its connection returns to the pool once the server has answered.
 
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-    Timeouts,
-};
-use tokio::sync::Semaphore;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
-use super::measures::{Measures, PoolFailure, StatementFailure};
+use super::busy::Busy;
+use super::measures::{Measures, StatementFailure};
+use super::queue::Queue;
 use super::statement::Statement;
 use super::tls::{self, TlsError};
+use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Source};
 use crate::settings::{Database, Tls};
@@ -27,7 +27,7 @@ const NETWORK_MARGIN: Duration = Duration::from_secs(1);
 /// A pool of connections to Postgres.
 pub(super) struct Connections {
     pool: Pool,
-    permits: Semaphore,
+    queue: Queue,
     deadline: Duration,
     measures: Measures,
 }
@@ -129,7 +129,7 @@ impl Connections {
             .expect("timeouts need a runtime, which is set");
         Ok(Self {
             pool,
-            permits: Semaphore::new(settings.limits.pool_size + settings.limits.queue),
+            queue: Queue::new(&settings.limits),
             deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
             measures: Measures::default(),
         })
@@ -168,20 +168,28 @@ impl Connections {
     /// Sends a request, and retries it if the failure was not caused by the statement itself. A
     /// retry is safe because every statement in `sql/` is idempotent.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
-        let _permit = self.permits.try_acquire().map_err(|_| {
-            self.measures.count_shed();
-            Outage::Overloaded
-        })?;
+        let mut begun = Instant::now();
+        let place = self.queue.enter(&self.measures).await;
+        let _place = place.inspect_err(|_| self.measures.observe_wait(begun.elapsed()))?;
         let mut again = true;
         // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
-            let connection = self.connection().await?;
-            match self.attempt(connection, request).await {
-                Ok(rows) => return Ok(rows),
+            let connection = self.connection().await;
+            self.measures.observe_wait(begun.elapsed());
+            let connection = connection?;
+            let attempt = self.attempt(connection, request);
+            let attempt = deadline::wait_for(Outage::DatabaseUnavailable, attempt).await;
+            let failure = StatementFailure::Timeout;
+            match attempt.inspect_err(|_| self.measures.count_statement_failure(failure))? {
+                Ok(rows) => {
+                    self.queue.answered();
+                    return Ok(rows);
+                }
                 Err(Failure::Disconnected) => {}
                 Err(Failure::Deadlock | Failure::Stale) if again => again = false,
                 Err(Failure::Deadlock | Failure::Stale | Failure::Final) => break,
             }
+            begun = Instant::now();
         }
         Err(Outage::DatabaseUnavailable)
     }
@@ -197,17 +205,7 @@ impl Connections {
     }
 
     async fn connection(&self) -> Result<Object, Outage> {
-        let begun = Instant::now();
-        let connection = self.pool.get().await;
-        self.measures.observe_wait(begun.elapsed());
-        connection.map_err(|error| {
-            self.measures.count_pool_failure(match error {
-                PoolError::Timeout(TimeoutType::Wait) => PoolFailure::Timeout,
-                _ => PoolFailure::Unreachable,
-            });
-            tracing::warn!(error = %chain(&error), "cannot connect to Postgres");
-            Outage::DatabaseUnavailable
-        })
+        self.queue.connection(&self.pool, &self.measures).await
     }
 
     async fn attempt(
@@ -216,11 +214,13 @@ impl Connections {
         request: &Request<'_>,
     ) -> Result<Vec<Row>, Failure> {
         let statement = request.statement;
-        let work = request.run(&connection);
+        let busy = Busy::new(connection, self.deadline);
         let begun = Instant::now();
+        let work = request.run(busy.connection());
         let done = tokio::time::timeout(self.deadline, work).await;
         self.measures
             .observe_statement(statement.name, begun.elapsed());
+        let connection = busy.finish();
         let error = match done {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => error,
@@ -257,7 +257,9 @@ impl Connections {
 
 impl Source for Connections {
     fn report(&self, page: &mut Page) {
-        self.measures.report(page, &self.pool.status());
+        let pool = self.pool.status();
+        let waiting = self.queue.waiting(&pool);
+        self.measures.report(page, &pool, waiting);
     }
 }
 
@@ -282,7 +284,7 @@ fn classify(error: &tokio_postgres::Error) -> Failure {
 
 /// An error with its causes. Of a Postgres error only the message, because its details may contain
 /// values of rows.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut causes = vec![];
     let mut next = Some(error);
     while let Some(error) = next {

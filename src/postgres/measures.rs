@@ -97,8 +97,8 @@ impl Measures {
         self.shed.increment();
     }
 
-    /// `pool` is the state of the pool now.
-    pub(super) fn report(&self, page: &mut Page, pool: &Status) {
+    /// `pool` is the state of the pool now, and `waiting` the number of requests in the queue.
+    pub(super) fn report(&self, page: &mut Page, pool: &Status, waiting: usize) {
         for (name, durations) in STATEMENTS.iter().zip(&self.statements) {
             page.histogram_if_used(&family::STATEMENT_DURATION, &[name], durations);
         }
@@ -114,7 +114,7 @@ impl Measures {
         page.gauge(&family::POOL_CONNECTIONS, &["in_use"], number(in_use));
         page.gauge(&family::POOL_CONNECTIONS, &["idle"], number(pool.available));
         page.gauge(&family::POOL_LIMIT, &[], number(pool.max_size));
-        page.gauge(&family::POOL_WAITING, &[], number(pool.waiting));
+        page.gauge(&family::POOL_WAITING, &[], number(waiting));
     }
 }
 

@@ -5,11 +5,13 @@
 //! `sql/`.
 
 mod accounts;
+mod busy;
 mod cache;
 mod connection;
 mod folded;
 mod measures;
 mod purge;
+mod queue;
 mod recent;
 mod schema;
 mod sessions;

@@ -69,9 +69,10 @@ pub struct DatabaseLimits {
     #[schemars(range(min = 1, max = 1000), extend("default" = 16))]
     pub pool_size: usize,
     /// How many requests may wait for a connection. Beyond that, the answer is 503 at once.
-    #[schemars(range(max = 100_000), extend("default" = 256))]
+    #[schemars(range(max = 100_000), extend("default" = 10_000))]
     pub queue: usize,
-    /// How long a request waits for a connection.
+    /// How long a request waits for a connection. Then the answer is 503, `overloaded` if the
+    /// database answers other requests.
     #[schemars(range(min = 1, max = 60_000), extend("default" = 2000))]
     pub wait_timeout_ms: Milliseconds,
     /// Time limit for connecting.

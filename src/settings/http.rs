@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::types::{Address, Network, Seconds};
+use super::types::{Address, Milliseconds, Network, Seconds};
 
 /// The service's own listeners and their limits.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,11 @@ pub struct Http {
     /// A second address, which alone serves checks, health and metrics, so that the public routes
     /// can be exposed without them. Empty: `http.listen` serves everything.
     pub internal_listen: Option<Address>,
+    /// Time limit for a decision: waiting for a connection, statements, key server and host
+    /// application together. Then the answer is 503. The proxy's own limit should be a little longer,
+    /// so that it asks another gate only if this one does not answer.
+    #[schemars(range(min = 100, max = 60_000), extend("default" = 3000))]
+    pub decision_timeout_ms: Milliseconds,
     /// Time limit for receiving a request's body.
     #[schemars(range(min = 1, max = 300), extend("default" = 10))]
     pub body_timeout_seconds: Seconds,

@@ -14,7 +14,8 @@ pub struct KeyServerSettings {
     /// How often keys are refreshed in the background.
     #[schemars(range(min = 10, max = 86_400), extend("default" = 600))]
     pub refresh_seconds: Seconds,
-    /// A token with an unknown `kid` triggers a refresh, but not sooner than this after the last.
+    /// A token with an unknown `kid` triggers a refresh, but not sooner than this after the last
+    /// successful one. After a failure, the server is asked again within 5 seconds.
     #[schemars(range(min = 1, max = 3600), extend("default" = 30))]
     pub cooldown_seconds: Seconds,
     /// Time limit for a request.

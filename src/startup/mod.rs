@@ -123,6 +123,7 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
         pages: pages(settings),
         trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
         refusals: RefusalLog::new(metrics.clone()),
+        decision_timeout: *settings.http.decision_timeout_ms,
         body_timeout: *settings.http.body_timeout_seconds,
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use listenfd::ListenFd;
+use socket2::SockRef;
 
 use super::error::ListenError;
 use crate::http::{self, Current, Proxy, Surface};
@@ -30,7 +31,10 @@ impl Listeners {
             .map_err(ListenError::Inherited)?;
         Ok(Self {
             public: match inherited {
-                Some(listener) => listener,
+                Some(listener) => {
+                    widen(&listener).map_err(ListenError::Inherited)?;
+                    listener
+                }
                 None => bind("http.listen", *settings.listen)?,
             },
             internal: (settings.internal_listen.as_deref())
@@ -72,11 +76,22 @@ impl Listeners {
 }
 
 fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).map_err(|source| ListenError::Bind {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        widen(&listener)?;
+        Ok(listener)
+    });
+    listener.map_err(|source| ListenError::Bind {
         setting,
         address,
         source,
     })
+}
+
+/// Lets the kernel keep as many connections waiting as the system allows (Linux:
+/// `net.core.somaxconn`). The standard library asks for 128, and what comes beyond that in one
+/// moment is dropped and tries again after a second. Calling listen(2) again changes only this.
+fn widen(listener: &TcpListener) -> std::io::Result<()> {
+    SockRef::from(listener).listen(i32::MAX)
 }
 
 fn address(setting: &'static str, listener: &TcpListener) -> Result<SocketAddr, ListenError> {

@@ -246,7 +246,8 @@ pub(crate) fn key_server(
         cooldown: *key_server.cooldown_seconds,
     };
     let (location, allowed) = (place.location.clone(), place.allowed.clone());
-    Ok(KeyServer::new(location, allowed, refresh, http))
+    let entropy = Arc::new(SystemEntropy);
+    Ok(KeyServer::new(location, allowed, refresh, http, entropy))
 }
 
 /// Method 3.

@@ -94,6 +94,25 @@ impl TestDatabase {
         id
     }
 
+    /// Further users without a name, as many as a test wants. Returns their IDs.
+    pub async fn crowd(&self, size: usize, organization: i32) -> Vec<i32> {
+        let insert = format!(
+            "WITH crowd AS (
+                 INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined,
+                                       last_activity, activity_at, phone, avatar, active_organization_id)
+                 SELECT '!unusable', false, '', 'crowd' || n || '@example.com', '', '', false, true, now(), now(), now(), '', '', {organization}
+                   FROM generate_series(1, {size}) AS n
+                 RETURNING id
+             ), members AS (
+                 INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id)
+                 SELECT now(), now(), {organization}, id FROM crowd
+             )
+             SELECT string_agg(id::text, ' ') FROM crowd"
+        );
+        let ids = self.text(&insert).await;
+        ids.split(' ').map(|id| id.parse().unwrap()).collect()
+    }
+
     /// An active member of `organization` with an unusable password.
     pub async fn user(&self, email: &str, organization: i32) -> i32 {
         let insert = format!(

@@ -51,7 +51,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "postgres",
-        &["gate", "metrics", "settings", "trust"],
+        &["deadline", "gate", "metrics", "settings", "trust"],
         &[
             "arc_swap",
             "async_trait",
@@ -68,7 +68,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "keys",
-        &["gate", "http_client", "metrics", "settings"],
+        &["deadline", "gate", "http_client", "metrics", "settings"],
         &[
             "arc_swap",
             "async_trait",
@@ -82,7 +82,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "application_api",
-        &["gate", "http_client", "metrics"],
+        &["deadline", "gate", "http_client", "metrics"],
         &[
             "async_trait",
             "moka",
@@ -98,7 +98,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("trust", &[], &["rustls", "rustls_native_certs"]),
     (
         "http",
-        &["gate", "metrics"],
+        &["deadline", "gate", "metrics"],
         &[
             "actix_web",
             "arc_swap",
@@ -143,6 +143,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["tokio", "tracing", "tracing_appender", "tracing_subscriber"],
     ),
     ("metrics", &["gate"], &[]),
+    ("deadline", &["gate"], &["tokio", "tracing"]),
 ];
 
 /// These put the service together, and may use everything.

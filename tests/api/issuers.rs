@@ -220,6 +220,71 @@ async fn a_wrong_answer_of_a_key_server_is_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_read_soon_after_a_key_server_that_was_down_at_start_is_up() {
+    let world = World::new(&[]).await;
+    let signer = Signer::new("now");
+    let server = Stub::start(|_| Reply::of(503, ""));
+    let url = server.url("/keys");
+    let mut settings = published_at(&url);
+    // The pauses are short even if the cooldown is not.
+    settings[4].1 = "600";
+    let app = world.gate(&settings);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = server.asked();
+    assert!(
+        (3..=6).contains(&asked),
+        "{asked} attempts in three seconds"
+    );
+    for _ in 0..20 {
+        let answer = login(&app, &signer.token("x")).await;
+        answer.expect(503, "key_server_unavailable");
+    }
+    assert!(
+        server.asked() <= asked + 2,
+        "a token may trigger one attempt"
+    );
+
+    // Back: the background task reads the keys, although no token asks for them.
+    let jwks = keys(&[&signer]);
+    let before = server.asked();
+    server.now(move |_| jwks.clone());
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.asked() == before {
+        assert!(Instant::now() < until, "the server is not asked again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    login(&app, &signer.token("x")).await.expect_status(200);
+    assert_eq!(server.asked(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_finds_a_key_server_that_is_back_before_the_next_pause_ends() {
+    let world = World::new(&[]).await;
+    let (known, unknown) = (Signer::new("known"), Signer::new("unknown"));
+    let jwks = keys(&[&known]);
+    let server = Stub::start(move |_| jwks.clone());
+    let url = server.url("/keys");
+    let mut settings = published_at(&url);
+    settings[4].1 = "2";
+    let app = world.gate(&settings);
+    login(&app, &known.token("x")).await.expect_status(200);
+
+    // The keys are rotated while the server is down.
+    server.now(|_| Reply::of(503, ""));
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let answer = login(&app, &unknown.token("x")).await;
+    answer.expect(503, "key_server_unavailable");
+    let jwks = keys(&[&unknown]);
+    server.now(move |_| jwks.clone());
+    let until = Instant::now() + Duration::from_secs(10);
+    while login(&app, &unknown.token("x")).await.status == 503 {
+        assert!(Instant::now() < until, "the new key is not found");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_discovery_document_counts_only_for_its_own_issuer() {
     let world = World::new(&[]).await;
     let signer = Signer::new("now");

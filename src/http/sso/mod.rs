@@ -46,7 +46,7 @@ pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpRespons
     let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
         return notice.because(Denied::RequestMalformed);
     };
-    match state.gate.sign_out(&subrequest).await {
+    match state.decided(state.gate.sign_out(&subrequest)).await {
         Ok(None) => notice.show(Page::ConfirmSignOut, Denied::CrossSiteRequest),
         Ok(Some(cookies)) => {
             tracing::info!("signed out");

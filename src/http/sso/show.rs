@@ -5,7 +5,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -80,6 +80,9 @@ impl<'r> Notice<'r> {
             .insert_header((X_GATE_REASON, HeaderValue::from_static(reason.code())))
             .insert_header((X_REQUEST_ID, id.as_str()))
             .insert_header((CACHE_CONTROL, "no-store"));
+        if page.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, state.retry_after()));
+        }
         if page.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, respond::challenge(reason)));
         }

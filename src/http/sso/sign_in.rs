@@ -72,7 +72,7 @@ async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) 
         return notice.show(Page::LinkIncomplete, Denied::RequestMalformed);
     };
     let begun = Instant::now();
-    let verdict = state.gate.sign_in(token, &subrequest).await;
+    let verdict = state.decided(state.gate.sign_in(token, &subrequest)).await;
     state.metrics.count_sign_in(&verdict, begun.elapsed());
     match verdict {
         Ok(grant) => granted(state, &notice, request, &grant, &subrequest, next).await,
@@ -100,7 +100,8 @@ async fn granted(
             if state.logs_refusal_of(request) {
                 tracing::info!(reason = reason.code(), path, "token rejected");
             }
-            matches!(state.gate.has_living_session(subrequest).await, Ok(true))
+            let living = state.decided(state.gate.has_living_session(subrequest));
+            matches!(living.await, Ok(true))
         }
     };
     let mut response = match is_signed_in {

@@ -67,7 +67,8 @@ async fn answer(
     let limiter = &state.token.limiter;
     limiter.may_issue(&admin).map_err(Answer::TooMany)?;
     let email = email(&body.map_err(|_| Answer::InvalidJson)?)?;
-    match state.token.issuer.issue(&admin, &email).await {
+    let issued = state.decided(state.token.issuer.issue(&admin, &email));
+    match issued.await {
         Ok(issued) => {
             tracing::info!(
                 user_id = issued.user_id,
@@ -87,8 +88,8 @@ async fn answer(
 /// The administrator whose API token the request carries.
 pub(super) async fn admin(request: &HttpRequest, state: &State) -> Result<Admin, Answer> {
     let credential = credential(request)?;
-    let admin = state.token.issuer.authenticate(credential).await;
-    admin.map_err(|error| match error {
+    let admin = state.decided(state.token.issuer.authenticate(credential));
+    admin.await.map_err(|error| match error {
         IssueError::InvalidCredential => {
             wrong_credential(state, state.trusted_proxies.peer_address(request))
         }

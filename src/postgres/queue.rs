@@ -1,0 +1,129 @@
+//! The queue in front of the pool.
+//!
+//! In: a request for a connection. Out: a connection, or an outage that says whether there are too
+//! many requests or the database stands still.
+//!
+//! The number of waiting requests is limited, and so is each one's time. A decision that has used
+//! the database before does not queue again: under overload, every decision would otherwise wait
+//! for its first statement and be given up while it waits for its second.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool, PoolError, Status, TimeoutType};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::connection::chain;
+use super::measures::{Measures, PoolFailure};
+use crate::deadline;
+use crate::gate::reason::Outage;
+use crate::settings::DatabaseLimits;
+
+/// Who gets a connection next.
+pub(super) struct Queue {
+    /// One for each request that waits for a connection or has one.
+    places: Semaphore,
+    capacity: usize,
+    /// One for each connection that decisions may use for their first statement.
+    turns: Semaphore,
+    limit: Duration,
+    started: Instant,
+    /// When the server last answered a statement, in milliseconds since `started`.
+    answered: AtomicU64,
+}
+
+/// A place in the queue, until dropped.
+pub(super) struct Place<'a> {
+    _place: SemaphorePermit<'a>,
+    _turn: Option<SemaphorePermit<'a>>,
+}
+
+impl Queue {
+    pub(super) fn new(limits: &DatabaseLimits) -> Self {
+        let capacity = limits.pool_size + limits.queue;
+        Self {
+            places: Semaphore::new(capacity),
+            capacity,
+            turns: Semaphore::new(limits.pool_size),
+            limit: *limits.wait_timeout_ms,
+            started: Instant::now(),
+            answered: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits for a turn. A full queue is an outage at once.
+    pub(super) async fn enter(&self, measures: &Measures) -> Result<Place<'_>, Outage> {
+        let place = self.places.try_acquire().map_err(|_| {
+            measures.count_shed();
+            Outage::Overloaded
+        })?;
+        let turn = match deadline::continues_in_database() {
+            true => None,
+            false => Some(self.turn(measures).await?),
+        };
+        Ok(Place {
+            _place: place,
+            _turn: turn,
+        })
+    }
+
+    async fn turn(&self, measures: &Measures) -> Result<SemaphorePermit<'_>, Outage> {
+        let begun = self.now();
+        let turn = tokio::time::timeout(self.limit, self.turns.acquire());
+        let waited = deadline::wait_for(Outage::Overloaded, turn).await;
+        match waited {
+            Ok(Ok(Ok(turn))) => Ok(turn),
+            _ => Err(self.given_up(begun, measures)),
+        }
+    }
+
+    /// A connection for a request with a place.
+    pub(super) async fn connection(
+        &self,
+        pool: &Pool,
+        measures: &Measures,
+    ) -> Result<Object, Outage> {
+        let begun = self.now();
+        match deadline::wait_for(Outage::DatabaseUnavailable, pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Timeout(TimeoutType::Wait))) | Err(_) => {
+                Err(self.given_up(begun, measures))
+            }
+            Ok(Err(error)) => {
+                measures.count_pool_failure(PoolFailure::Unreachable);
+                tracing::warn!(error = %chain(&error), "cannot connect to Postgres");
+                Err(Outage::DatabaseUnavailable)
+            }
+        }
+    }
+
+    /// Records that the server answered a statement.
+    pub(super) fn answered(&self) {
+        self.answered.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The number of requests that wait for a connection.
+    pub(super) fn waiting(&self, pool: &Status) -> usize {
+        let in_use = pool.size.saturating_sub(pool.available);
+        let held = self.capacity - self.places.available_permits();
+        held.saturating_sub(in_use)
+    }
+
+    /// Why a wait that began at `begun` was in vain: the server has answered others in its second
+    /// half, or nobody.
+    fn given_up(&self, begun: u64, measures: &Measures) -> Outage {
+        measures.count_pool_failure(PoolFailure::Timeout);
+        let half_time = begun.midpoint(self.now());
+        if self.answered.load(Ordering::Relaxed) < half_time {
+            tracing::warn!("Postgres answers on none of the connections");
+            Outage::DatabaseUnavailable
+        } else {
+            Outage::Overloaded
+        }
+    }
+}
