@@ -30,5 +30,5 @@ WITH home AS (
     INSERT INTO authtoken_token (key, created, user_id)
     SELECT left(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 40), now(), id FROM person
 )
-SELECT home.id IS NOT NULL AS has_organization, EXISTS (SELECT FROM person) AS created
+SELECT home.id IS NOT NULL AS has_organization, (SELECT id FROM person) AS created
   FROM home

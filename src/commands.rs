@@ -1,5 +1,7 @@
 //! The commands other than `serve`. Each returns the text to print, or why it failed.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use crate::doctor;
 use crate::gate::Inspected;
 use crate::gate::clock::Clock as _;
 use crate::gate::issue::IssueError;
+use crate::gate::witness::{Change, Witness};
 use crate::settings::Settings;
 use crate::startup::{self, Backend, Serving, SystemClock};
 
@@ -44,20 +47,22 @@ pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
 pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<String, String> {
     let backend = connect(settings)?;
     let issuer = startup::issuer(settings, &backend, Arc::new(SystemClock));
-    match issuer.issue_as_operator(email).await {
+    match issuer.issue_as_operator(email, &Steps::default()).await {
         Ok(issued) => Ok(issued.token),
-        Err(IssueError::User(reason)) => Err(format!("{email}: {}", reason.explanation())),
+        Err(IssueError::User { reason, .. }) => Err(format!("{email}: {}", reason.explanation())),
         Err(error) => Err(format!("could not issue a token: {error:?}")),
     }
 }
 
-/// `inspect`: tells whether a token would be accepted, and why.
+/// `inspect`: tells whether a token would be accepted, and why: which methods and keys were tried,
+/// what they expect, and what the token holds.
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
     let backend = connect(settings)?;
     let clock = Arc::new(SystemClock);
     let assembled = startup::gate(settings, &backend, clock, Serving::No);
     let gate = assembled.map_err(|error| error.to_string())?.gate;
-    match gate.inspect(token).await {
+    let steps = Steps::default();
+    let finding = match gate.inspect(token, &steps).await {
         Ok(Inspected::Known { user, method }) => Ok(format!(
             "accepted ({}): logs in user {} ({})",
             method.as_str(),
@@ -72,6 +77,34 @@ pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, 
             Err(format!("{}: {}", reason.code(), reason.explanation()))
         }
         Err(outage) => Err(format!("cannot check the token: {outage}")),
+    };
+    let explained = |headline| format!("{headline}{steps}");
+    finding.map(explained).map_err(explained)
+}
+
+/// What the gate did for a command.
+#[derive(Default)]
+struct Steps(RefCell<Vec<String>>);
+
+impl Witness for Steps {
+    fn wants_steps(&self) -> bool {
+        true
+    }
+
+    fn step(&self, step: fmt::Arguments<'_>) {
+        self.0.borrow_mut().push(step.to_string());
+    }
+
+    fn changed(&self, change: Change) {
+        self.step(format_args!("{change:?}"));
+    }
+}
+
+/// A line for each step.
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = self.0.borrow();
+        steps.iter().try_for_each(|step| write!(f, "\n  {step}"))
     }
 }
 

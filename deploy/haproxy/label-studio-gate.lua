@@ -24,6 +24,7 @@ core.register_action("label_studio_gate", { "http-req" }, function(txn)
         ["x-forwarded-host"] = { first(request, "host") },
         ["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" },
         ["x-real-ip"] = { txn.f:src() },
+        ["x-request-id"] = { first(request, "x-request-id") },
     }
     for _, name in ipairs(passed) do
         local values = request[name]

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use label_studio_gate::gate::identity::{Claimant, Identity};
 use label_studio_gate::gate::verify::{AUDIENCE, Compact, ISSUER, Native, VerifiedClaims};
+use label_studio_gate::gate::witness::Steps;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ fn native() -> Native {
 fn verify(token: &str) -> Option<VerifiedClaims> {
     let token = Compact::parse(token).ok()?;
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-    native().verify(&token, now).ok()
+    native().verify(&token, now, Steps::unheard()).ok()
 }
 
 /// A token of exactly these parts, with the HMAC that belongs to them.

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::subrequest::Subrequest;
+use super::witness::Steps;
 
 /// Where requests carry credentials.
 #[derive(Debug, Clone)]
@@ -44,6 +45,39 @@ impl std::fmt::Debug for Credential<'_> {
 }
 
 impl<'r> Credential<'r> {
+    /// Tells where [`find`](Self::find) looks, and what is there.
+    pub fn note_sources(
+        subrequest: &Subrequest<'_>,
+        sources: &CredentialSources,
+        steps: Steps<'_>,
+    ) {
+        if !steps.are_wanted() {
+            return;
+        }
+        let found = |there| if there { "found" } else { "none" };
+        let has_cookie = |name| found(subrequest.cookies().contains(name));
+        if let Some(name) = &sources.cookie {
+            let found = has_cookie(name);
+            steps.note(format_args!("looked for a token in cookie {name}: {found}"));
+        }
+        let name = &sources.parameter;
+        let given = subrequest.query().and_then(|query| parameter(query, name));
+        let found = match given {
+            None => "none",
+            Some(value) if has_jwt_shape(&value) => "found",
+            Some(_) => "something else",
+        };
+        steps.note(format_args!(
+            "looked for a token in parameter {name}: {found}"
+        ));
+        if let Some(name) = &sources.application_cookie {
+            let found = has_cookie(name);
+            steps.note(format_args!(
+                "looked for a session in cookie {name}: {found}"
+            ));
+        }
+    }
+
     /// Finds the request's credentials, in the order in which they are tried.
     pub fn find(
         subrequest: &'r Subrequest<'_>,

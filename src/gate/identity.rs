@@ -4,6 +4,8 @@
 //! the issuer may do for them. Afterwards, the identity has the type of the column it is compared
 //! with.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::reason::CredentialError;
@@ -21,6 +23,15 @@ pub enum Identity {
     Email(String),
     /// `username`, compared exactly. It never admits staff or superusers (`ActiveUser::admit`).
     Username(String),
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Email(text) | Self::Username(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Which claims describe a user, and what the issuer may do for one.

@@ -9,6 +9,7 @@ use super::identity::Claimant;
 use super::reason::{CredentialError, Denied, Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verify::{Method, Unverified};
+use super::witness::{Cut, Steps, Witness};
 
 /// What a token would do.
 #[derive(Debug)]
@@ -30,10 +31,12 @@ pub enum Inspected {
 }
 
 impl Gate {
-    /// Tells what `token` would do.
-    pub async fn inspect(&self, token: &str) -> Result<Inspected, Outage> {
+    /// Tells what `token` would do, and `witness` how that is found out: which methods and keys are
+    /// tried, what they expect and what the token holds.
+    pub async fn inspect(&self, token: &str, witness: &dyn Witness) -> Result<Inspected, Outage> {
         let credential = Credential::Token(token.into());
-        let claims = match self.verifier.verify(&credential, self.clock.now()).await {
+        let now = self.clock.now();
+        let claims = match self.verifier.verify(&credential, now, witness).await {
             Ok(claims) => claims,
             Err(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
                 return Ok(Inspected::Refused(why.into()));
@@ -47,16 +50,20 @@ impl Gate {
         let would_create = std::mem::take(&mut claimant.admission.create);
         claimant.admission.update_names = false;
         let method = claims.method();
-        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Current).await;
+        let (identity, steps) = (claimant.identity.to_string(), Steps::new(witness, "user"));
+        steps.note(format_args!("the claims name {}", Cut(&identity)));
+        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Current, witness).await;
         Ok(match user {
             Ok(user) if user.has_revoked(claims.issued_at()) => {
                 Inspected::Refused(CredentialError::TokenRevoked.into())
             }
             Ok(user) => Inspected::Known { user, method },
-            Err(NotAdmitted::Refused(Denied::UserUnknown)) if would_create => {
+            Err(NotAdmitted::Refused { reason, .. })
+                if reason == Denied::UserUnknown && would_create =>
+            {
                 Inspected::New { method }
             }
-            Err(NotAdmitted::Refused(why)) => Inspected::Refused(why.into()),
+            Err(NotAdmitted::Refused { reason, .. }) => Inspected::Refused(reason.into()),
             Err(NotAdmitted::Outage(outage)) => return Err(outage),
         })
     }

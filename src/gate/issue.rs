@@ -18,6 +18,7 @@ use super::identity::{Claimant, Identity};
 use super::reason::{CredentialError, Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use super::verify::{AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, TokenOwner, Unverified};
+use super::witness::{Steps, Witness};
 
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +26,29 @@ pub enum IssueError {
     /// The API token is unknown, expired, revoked or disabled, or its owner is inactive.
     InvalidCredential,
     /// The API token is valid, but the organization doesn't accept legacy tokens.
-    LegacyTokensDisabled,
+    LegacyTokensDisabled {
+        /// The API token's owner: primary key in `htx_user`.
+        caller_id: i32,
+    },
     /// The API token is valid, but the organization doesn't accept personal access tokens.
     JwtTokensDisabled,
     /// The API token's owner is not an administrator.
-    NotAdmin,
+    NotAdmin {
+        /// The API token's owner: primary key in `htx_user`.
+        caller_id: i32,
+    },
     /// The user is a superuser, and the administrator is not.
-    NotSuperuser,
+    NotSuperuser {
+        /// The user: primary key in `htx_user`.
+        user_id: i32,
+    },
     /// The user may not sign in: unknown, inactive or removed.
-    User(Denied),
+    User {
+        /// Why not.
+        reason: Denied,
+        /// Primary key in `htx_user`, if such a user exists.
+        user_id: Option<i32>,
+    },
     /// The gate can't decide now.
     Outage(Outage),
 }
@@ -136,13 +151,20 @@ impl TokenIssuer {
     }
 
     /// Verifies that the caller is an active administrator.
-    pub async fn authenticate(&self, credential: ApiCredential<'_>) -> Result<Admin, IssueError> {
+    pub async fn authenticate(
+        &self,
+        credential: ApiCredential<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Admin, IssueError> {
+        let steps = Steps::new(witness, "API token");
         let owner = match credential {
             ApiCredential::Key(key) => self.owner_of_key(key).await?,
-            ApiCredential::Jwt(token) => self.owner_of_jwt(token).await?,
+            ApiCredential::Jwt(token) => self.owner_of_jwt(token, steps).await?,
             ApiCredential::Unreadable => return Err(IssueError::InvalidCredential),
         };
-        Admin::of(&owner, self.policy.staff_for_superusers).ok_or(IssueError::NotAdmin)
+        Admin::of(&owner, self.policy.staff_for_superusers).ok_or(IssueError::NotAdmin {
+            caller_id: owner.user_id,
+        })
     }
 
     async fn owner_of_key(&self, key: &str) -> Result<TokenOwner, IssueError> {
@@ -153,46 +175,63 @@ impl TokenIssuer {
         if owner.legacy_tokens_enabled || self.policy.legacy_always {
             Ok(owner)
         } else {
-            Err(IssueError::LegacyTokensDisabled)
+            Err(IssueError::LegacyTokensDisabled {
+                caller_id: owner.user_id,
+            })
         }
     }
 
-    async fn owner_of_jwt(&self, token: &str) -> Result<TokenOwner, IssueError> {
-        match self.api.owner_of_any_jwt(token, self.clock.now()).await {
+    async fn owner_of_jwt(&self, token: &str, steps: Steps<'_>) -> Result<TokenOwner, IssueError> {
+        let now = self.clock.now();
+        match self.api.owner_of_any_jwt(token, now, steps).await {
             Ok(Some(owner)) if owner.is_active => Ok(owner),
             Err(Unverified::Refused(CredentialError::ApiTokensDisabled)) => {
                 Err(IssueError::JwtTokensDisabled)
             }
             Err(Unverified::Outage(outage)) => Err(outage.into()),
-            Ok(_) | Err(Unverified::Unrecognized(_) | Unverified::Refused(_)) => {
+            Ok(_) => {
+                steps.note(format_args!("its owner is unknown or inactive"));
+                Err(IssueError::InvalidCredential)
+            }
+            Err(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
+                steps.note(format_args!("{}", why.code()));
                 Err(IssueError::InvalidCredential)
             }
         }
     }
 
     /// Issues a token for the user with this e-mail address.
-    pub async fn issue(&self, by: &Admin, email: &str) -> Result<Issued, IssueError> {
-        let user = self.user(email).await?;
+    pub async fn issue(
+        &self,
+        by: &Admin,
+        email: &str,
+        witness: &dyn Witness,
+    ) -> Result<Issued, IssueError> {
+        let user = self.user(email, witness).await?;
         if !by.may_act_on(user.is_superuser()) {
-            return Err(IssueError::NotSuperuser);
+            return Err(IssueError::NotSuperuser { user_id: user.id() });
         }
         Ok(self.sign(&user, self.clock.now()))
     }
 
     /// Issues a token from the command line, without an [`Admin`]: an operator holds `SECRET_KEY`
     /// and could sign any token anyway.
-    pub async fn issue_as_operator(&self, email: &str) -> Result<Issued, IssueError> {
-        let user = self.user(email).await?;
+    pub async fn issue_as_operator(
+        &self,
+        email: &str,
+        witness: &dyn Witness,
+    ) -> Result<Issued, IssueError> {
+        let user = self.user(email, witness).await?;
         Ok(self.sign(&user, self.clock.now()))
     }
 
-    async fn user(&self, email: &str) -> Result<ActiveUser, IssueError> {
+    async fn user(&self, email: &str, witness: &dyn Witness) -> Result<ActiveUser, IssueError> {
         let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
         claimant.admission.create = self.policy.create_users;
-        ActiveUser::resolve(&self.users, &claimant, Freshness::Recent)
+        ActiveUser::resolve(&self.users, &claimant, Freshness::Recent, witness)
             .await
             .map_err(|error| match error {
-                NotAdmitted::Refused(reason) => IssueError::User(reason),
+                NotAdmitted::Refused { reason, user_id } => IssueError::User { reason, user_id },
                 NotAdmitted::Outage(outage) => IssueError::Outage(outage),
             })
     }

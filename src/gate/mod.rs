@@ -27,6 +27,7 @@ pub mod user;
 pub mod verdict;
 pub mod verify;
 mod visit;
+pub mod witness;
 
 use std::sync::Arc;
 
@@ -38,14 +39,15 @@ use self::entropy::Entropy;
 use self::identity::{Claimant, Identity};
 pub use self::inspection::Inspected;
 use self::policy::{Anonymous, Policy};
-use self::reason::{Granted, Outage};
+use self::reason::Outage;
 pub use self::revocation::{Ended, RevokeError, Revoked};
 use self::session::Sessions;
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, Users};
-use self::verdict::{Grant, Rejection};
+use self::verdict::{Grant, Rejection, Whom};
 use self::verify::{ApiAuthenticator, Verifier};
 use self::visit::Visit;
+use self::witness::{Steps, Witness};
 use crate::django::CookieAttributes;
 
 /// Whether the gate's dependencies are available.
@@ -84,40 +86,54 @@ impl Gate {
     /// request with an unacceptable credential is treated as if it had none, and its token is
     /// removed. Only a valid credential can lead to a refusal, because of its user. The first
     /// acceptable credential decides.
-    pub async fn decide(&self, subrequest: &Subrequest<'_>) -> Result<Grant, Rejection> {
+    pub async fn decide(
+        &self,
+        subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Grant, Rejection> {
         if let Some(exempt) = self.policy.exempts(subrequest) {
             return Ok(Grant::untouched(exempt));
         }
-        if self.is_api_call(subrequest).await? {
-            return Ok(Grant::untouched(Granted::ApiCredential));
+        if let Some(caller) = self.api_call(subrequest, witness).await? {
+            return Ok(Grant::of_api_call(caller));
         }
-        let visit = Visit::begin(self, subrequest).await?;
+        let visit = Visit::begin(self, subrequest, witness).await?;
         visit.refuse_cross_site()?;
         let verdict = visit.log_in_with(visit.credentials()).await;
         visit.record_logout(verdict.is_ok()).await?;
         verdict
     }
 
-    /// Whether the request carries a credential of Label Studio's API, which Label Studio prefers
-    /// over a session.
+    /// The caller, if the request carries a credential of Label Studio's API, which Label Studio
+    /// prefers over a session.
     ///
     /// If the policy requires a signed-in user, the gate verifies that credential itself. Otherwise
     /// a made-up credential would give access to pages that don't check it, such as the sign-up
     /// page.
-    async fn is_api_call(&self, subrequest: &Subrequest<'_>) -> Result<bool, Outage> {
+    async fn api_call(
+        &self,
+        subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Option<Whom>, Outage> {
         let Some(credential) = subrequest.api_credential() else {
-            return Ok(false);
+            return Ok(None);
         };
         if self.policy.anonymous == Anonymous::Pass {
-            return Ok(true);
+            return Ok(Some(Whom::default()));
         }
-        let Some(id) = self.api.api_user(credential, self.clock.now()).await? else {
-            return Ok(false);
+        let steps = Steps::new(witness, "API credential");
+        let Some(id) = self
+            .api
+            .api_user(credential, self.clock.now(), steps)
+            .await?
+        else {
+            steps.note(format_args!("Label Studio would reject it"));
+            return Ok(None);
         };
         let claimant = Claimant::of(Identity::Id(id));
-        match ActiveUser::resolve(&self.users, &claimant, Freshness::Recent).await {
-            Ok(_) => Ok(true),
-            Err(NotAdmitted::Refused(_)) => Ok(false),
+        match ActiveUser::resolve(&self.users, &claimant, Freshness::Recent, witness).await {
+            Ok(_) => Ok(Some(Whom::user(id))),
+            Err(NotAdmitted::Refused { .. }) => Ok(None),
             Err(NotAdmitted::Outage(outage)) => Err(outage),
         }
     }

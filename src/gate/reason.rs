@@ -32,11 +32,17 @@ macro_rules! reasons {
             }
         }
 
-        impl From<$name> for Reason {
+    };
+}
+
+/// Makes the reasons of an outcome reasons for a decision about a request.
+macro_rules! outcomes {
+    ($($name:ident),+) => {
+        $(impl From<$name> for Reason {
             fn from(reason: $name) -> Self {
                 Self::$name(reason)
             }
-        }
+        })+
     };
 }
 
@@ -149,6 +155,35 @@ reasons! {
         ApplicationApiUnavailable = "client_api_unavailable",
         /// Too many requests are already waiting.
         Overloaded = "overloaded",
+    }
+}
+
+outcomes!(Granted, CredentialError, Denied, Outage);
+
+reasons! {
+    /// Why a call to the token route or to the revocation route is declined, if not for a reason in
+    /// [`Denied`] or [`Outage`].
+    Declined {
+        /// The call carries no API token.
+        NoApiToken = "no_api_token",
+        /// The API token is unknown, expired or revoked, or its owner is inactive.
+        ApiTokenInvalid = "api_token_invalid",
+        /// The API token is a legacy token, which the organization doesn't accept.
+        LegacyTokensDisabled = "legacy_tokens_disabled",
+        /// The API token is a personal access token, which the organization doesn't accept.
+        JwtTokensDisabled = "jwt_tokens_disabled",
+        /// The API token's owner is not an administrator.
+        NotAdmin = "not_admin",
+        /// The user is a superuser, and the API token's owner is not.
+        NotSuperuser = "not_superuser",
+        /// The administrator requested too many tokens, or too many wrong API tokens came from this
+        /// network.
+        TooManyRequests = "too_many_requests",
+        /// The body is not JSON with an e-mail address.
+        BodyInvalid = "body_invalid",
+        /// The user's sessions are signed cookies, and the user has a password, so only changing
+        /// it ends them.
+        UserHasPassword = "user_has_password",
     }
 }
 
@@ -268,6 +303,17 @@ mod tests {
         crate::documents::compare("docs/reasons.md", &table);
     }
 
+    /// The table in `docs/log.md` is generated from the codes. `UPDATE_DOCS=1` writes it.
+    #[test]
+    fn reasons_of_declined_calls_are_documented() {
+        let mut table = String::from("| reason | meaning |\n|---|---|\n");
+        for declined in Declined::ALL {
+            let (code, meaning) = (declined.code(), declined.explanation());
+            let _ = writeln!(table, "| `{code}` | {meaning} |");
+        }
+        crate::documents::compare_part("docs/log.md", "declined calls", &table);
+    }
+
     #[test]
     fn codes_are_distinct_and_map_back_to_their_reason() {
         for (n, reason) in Reason::all().enumerate() {
@@ -275,5 +321,8 @@ mod tests {
             assert_eq!(Reason::from_code(reason.code()), Some(reason));
         }
         assert_eq!(Reason::all().count(), Reason::COUNT);
+        for declined in Declined::ALL {
+            assert_eq!(Reason::from_code(declined.code()), None, "{declined:?}");
+        }
     }
 }

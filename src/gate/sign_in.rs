@@ -10,6 +10,7 @@ use super::reason::{Denied, Outage};
 use super::subrequest::Subrequest;
 use super::verdict::{Denial, Grant, Rejection};
 use super::visit::Visit;
+use super::witness::Witness;
 
 impl Gate {
     /// Logs in with `token` alone, for a request that carries it in a different place than an auth
@@ -21,12 +22,13 @@ impl Gate {
         &self,
         token: &str,
         subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
     ) -> Result<Grant, Rejection> {
         if !self.policy.may_sign_in(subrequest) {
-            let denial = Denial::new(Denied::CrossSiteRequest, None);
+            let denial = Denial::of_request(Denied::CrossSiteRequest, None);
             return Err(Rejection::Denial(denial));
         }
-        let visit = Visit::begin(self, subrequest).await?;
+        let visit = Visit::begin(self, subrequest, witness).await?;
         visit
             .log_in_with(std::iter::once(Credential::Token(token.into())))
             .await
@@ -42,17 +44,22 @@ impl Gate {
     pub async fn sign_out(
         &self,
         subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
     ) -> Result<Option<Vec<String>>, Outage> {
         if !self.policy.may_sign_out(subrequest) {
             return Ok(None);
         }
-        let visit = Visit::begin(self, subrequest).await?;
+        let visit = Visit::begin(self, subrequest, witness).await?;
         visit.sign_out().await.map(Some)
     }
 
     /// Whether the request carries the session of a signed-in user.
-    pub async fn has_living_session(&self, subrequest: &Subrequest<'_>) -> Result<bool, Outage> {
-        let visit = Visit::begin(self, subrequest).await?;
-        visit.is_signed_in().await
+    pub async fn has_living_session(
+        &self,
+        subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
+    ) -> Result<bool, Outage> {
+        let visit = Visit::begin(self, subrequest, witness).await?;
+        Ok(visit.signed_in_user().await?.is_some())
     }
 }

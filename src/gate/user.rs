@@ -14,25 +14,44 @@ pub use self::directory::{Created, Freshness, NewUser, UserDirectory, UserRow, U
 use super::clock::unix_seconds_f64;
 use super::identity::{Claimant, Identity, is_email_address};
 use super::reason::{Denied, Outage};
+use super::witness::{Change, Witness};
 
 /// Why there is no [`ActiveUser`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAdmitted {
     /// The user may not sign in.
-    Refused(Denied),
+    Refused {
+        /// Why not.
+        reason: Denied,
+        /// Primary key in `htx_user`, if such a user exists.
+        user_id: Option<i32>,
+    },
     /// The gate can't decide now.
     Outage(Outage),
-}
-
-impl From<Denied> for NotAdmitted {
-    fn from(reason: Denied) -> Self {
-        Self::Refused(reason)
-    }
 }
 
 impl From<Outage> for NotAdmitted {
     fn from(outage: Outage) -> Self {
         Self::Outage(outage)
+    }
+}
+
+/// Why a row admits no user.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// There is none.
+    Unknown,
+    /// The user with this primary key may not sign in.
+    Known(Denied, i32),
+}
+
+impl From<Refusal> for NotAdmitted {
+    fn from(refusal: Refusal) -> Self {
+        let (reason, user_id) = match refusal {
+            Refusal::Unknown => (Denied::UserUnknown, None),
+            Refusal::Known(reason, id) => (reason, Some(id)),
+        };
+        Self::Refused { reason, user_id }
     }
 }
 
@@ -48,6 +67,7 @@ impl ActiveUser {
         users: &Users,
         claimant: &Claimant,
         freshness: Freshness,
+        witness: &dyn Witness,
     ) -> Result<Self, NotAdmitted> {
         let identity = &claimant.identity;
         let row = users.find(identity, freshness).await?;
@@ -60,30 +80,39 @@ impl ActiveUser {
         };
         match user {
             Ok(user) => Ok(user.with_current_names(users, claimant).await),
-            Err(Denied::UserUnknown) => Self::create(users, claimant).await,
-            Err(reason) => Err(reason.into()),
+            Err(Refusal::Unknown) => Self::create(users, claimant, witness).await,
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
     /// Creates an account if the issuer may do that.
-    async fn create(users: &Users, claimant: &Claimant) -> Result<Self, NotAdmitted> {
+    async fn create(
+        users: &Users,
+        claimant: &Claimant,
+        witness: &dyn Witness,
+    ) -> Result<Self, NotAdmitted> {
         let email = match &claimant.identity {
             Identity::Email(email) if claimant.admission.create && is_email_address(email) => email,
-            _ => return Err(Denied::UserUnknown.into()),
+            _ => return Err(Refusal::Unknown.into()),
         };
         let new_user = NewUser {
             email: email.to_ascii_lowercase(),
             profile: claimant.profile.clone(),
         };
         match users.recent.create(&new_user).await? {
-            Created::NotPossible => Err(Denied::UserNotCreated.into()),
-            Created::Yes => {
-                // Several users may have this address in different cases. Then none was created,
-                // and the look-up finds none.
-                let row = users.current.find(&claimant.identity).await?;
-                Ok(Self::admit(row, claimant)?)
+            Created::NotPossible => {
+                return Err(NotAdmitted::Refused {
+                    reason: Denied::UserNotCreated,
+                    user_id: None,
+                });
             }
+            Created::Now { user_id } => witness.changed(Change::AccountCreated { user_id }),
+            Created::Before => {}
         }
+        // Several users may have this address in different cases. Then none was created, and the
+        // look-up finds none.
+        let row = users.current.find(&claimant.identity).await?;
+        Ok(Self::admit(row, claimant)?)
     }
 
     /// The user with the issuer's names. A failure to update the names never blocks the sign-in.
@@ -106,16 +135,22 @@ impl ActiveUser {
     ///
     /// A username never admits staff or superusers: unlike an address it is not unique, and many
     /// issuers let users choose theirs.
-    fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Denied> {
+    fn admit(row: Option<Arc<UserRow>>, claimant: &Claimant) -> Result<Self, Refusal> {
         let by_username = matches!(claimant.identity, Identity::Username(_));
         let may_be_privileged = claimant.admission.privileged && !by_username;
-        match row {
-            None => Err(Denied::UserUnknown),
-            Some(row) if !row.is_active => Err(Denied::UserInactive),
-            Some(row) if row.removed_from_organization => Err(Denied::UserRemoved),
-            Some(row) if row.is_privileged && !may_be_privileged => Err(Denied::UserPrivileged),
-            Some(row) => Ok(Self(row)),
-        }
+        let Some(row) = row else {
+            return Err(Refusal::Unknown);
+        };
+        let reason = if !row.is_active {
+            Denied::UserInactive
+        } else if row.removed_from_organization {
+            Denied::UserRemoved
+        } else if row.is_privileged && !may_be_privileged {
+            Denied::UserPrivileged
+        } else {
+            return Ok(Self(row));
+        };
+        Err(Refusal::Known(reason, row.id))
     }
 
     /// Primary key.

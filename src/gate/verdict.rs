@@ -16,7 +16,29 @@ use super::verify::Method;
 pub struct Grant {
     reason: Reason,
     login: Option<Login>,
+    whom: Whom,
     cookies: Cookies,
+}
+
+/// Whom a decision concerns, as far as the gate knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whom {
+    /// The method that verified a credential.
+    pub method: Option<Method>,
+    /// Primary key in `htx_user`.
+    pub user_id: Option<i32>,
+    /// The address, username or primary key that a verified credential names, if no user has it.
+    pub identity: Option<String>,
+}
+
+impl Whom {
+    /// A known user.
+    pub fn user(user_id: i32) -> Self {
+        Self {
+            user_id: Some(user_id),
+            ..Self::default()
+        }
+    }
 }
 
 /// The user that this request logged in.
@@ -55,12 +77,22 @@ impl std::fmt::Debug for Cookies {
 impl Grant {
     /// The request passes unchanged.
     pub(super) fn untouched(reason: Granted) -> Self {
-        Self::without_login(reason, Cookies::default())
+        Self::without_login(reason, Whom::default(), Cookies::default())
+    }
+
+    /// The request passes unchanged, with a credential of Label Studio's API.
+    pub(super) fn of_api_call(caller: Whom) -> Self {
+        Self::without_login(Granted::ApiCredential, caller, Cookies::default())
     }
 
     /// The request passes without a login. If it carried a token, the token is removed.
-    pub(super) fn without_login(reason: impl Into<Reason>, cookies: Cookies) -> Self {
-        Self::new(reason.into(), None, cookies)
+    pub(super) fn without_login(reason: impl Into<Reason>, whom: Whom, cookies: Cookies) -> Self {
+        Self {
+            reason: reason.into(),
+            login: None,
+            whom,
+            cookies,
+        }
     }
 
     /// The request passes as `user`.
@@ -75,14 +107,13 @@ impl Grant {
             email: user.email().to_owned(),
             method,
         };
-        Self::new(reason.into(), Some(login), cookies)
-    }
-
-    /// The only constructor.
-    const fn new(reason: Reason, login: Option<Login>, cookies: Cookies) -> Self {
         Self {
-            reason,
-            login,
+            reason: reason.into(),
+            whom: Whom {
+                method: Some(method),
+                ..Whom::user(login.user_id)
+            },
+            login: Some(login),
             cookies,
         }
     }
@@ -95,6 +126,11 @@ impl Grant {
     /// The user, if this request logged one in.
     pub const fn login(&self) -> Option<&Login> {
         self.login.as_ref()
+    }
+
+    /// Whom the decision concerns.
+    pub const fn whom(&self) -> &Whom {
+        &self.whom
     }
 
     /// The cookies to send.
@@ -117,7 +153,7 @@ pub enum Rejection {
 impl Rejection {
     /// The request can't be parsed, so it is refused (GHSA-68wm-pfjf-wqp6).
     pub const fn malformed() -> Self {
-        Self::Denial(Denial::new(Denied::RequestMalformed, None))
+        Self::Denial(Denial::of_request(Denied::RequestMalformed, None))
     }
 
     /// The reason.
@@ -126,6 +162,15 @@ impl Rejection {
             Self::Denial(denial) => denial.reason.into(),
             Self::SignInRequired(required) => required.reason(),
             Self::Outage(outage) => (*outage).into(),
+        }
+    }
+
+    /// Whom the decision concerns; `None` for an outage.
+    pub const fn whom(&self) -> Option<&Whom> {
+        match self {
+            Self::Denial(denial) => Some(&denial.whom),
+            Self::SignInRequired(required) => Some(&required.whom),
+            Self::Outage(_) => None,
         }
     }
 
@@ -152,15 +197,32 @@ impl From<Outage> for Rejection {
 #[derive(Debug)]
 pub struct Denial {
     reason: Denied,
+    whom: Whom,
     token_deletion: Option<String>,
 }
 
 impl Denial {
-    pub(super) const fn new(reason: Denied, token_deletion: Option<String>) -> Self {
+    /// Refused because of its user.
+    pub(super) const fn of_user(
+        reason: Denied,
+        whom: Whom,
+        token_deletion: Option<String>,
+    ) -> Self {
         Self {
             reason,
+            whom,
             token_deletion,
         }
+    }
+
+    /// Refused for every user.
+    pub(super) const fn of_request(reason: Denied, token_deletion: Option<String>) -> Self {
+        let whom = Whom {
+            method: None,
+            user_id: None,
+            identity: None,
+        };
+        Self::of_user(reason, whom, token_deletion)
     }
 
     /// The reason.
@@ -173,18 +235,21 @@ impl Denial {
 #[derive(Debug)]
 pub struct SignInRequired {
     refused: Option<CredentialError>,
+    whom: Whom,
     token_deletion: Option<String>,
 }
 
 impl SignInRequired {
     /// `refused` is the reason why the request's credential is unacceptable; `None` if it carries
-    /// none.
+    /// none. `whom` is whom that credential names.
     pub(super) const fn new(
         refused: Option<CredentialError>,
+        whom: Whom,
         token_deletion: Option<String>,
     ) -> Self {
         Self {
             refused,
+            whom,
             token_deletion,
         }
     }

@@ -20,13 +20,15 @@ use super::reason::{CredentialError, Denied, Granted, Outage};
 use super::session::{Opened, Sender};
 use super::subrequest::Subrequest;
 use super::user::{ActiveUser, Freshness, NotAdmitted};
-use super::verdict::{Denial, Grant, Rejection, SignInRequired};
+use super::verdict::{Denial, Grant, Rejection, SignInRequired, Whom};
 use super::verify::{Unverified, VerifiedClaims};
+use super::witness::{Change, Cut, Steps, Witness};
 
 /// One request.
 pub(super) struct Visit<'v> {
     gate: &'v Gate,
     subrequest: &'v Subrequest<'v>,
+    witness: &'v dyn Witness,
     cookies: SessionCookies<'v>,
     peer_digest: OnceLock<[u8; 32]>,
     now: SystemTime,
@@ -36,8 +38,10 @@ pub(super) struct Visit<'v> {
 enum NoLogin {
     /// It proves nothing. The next credential may.
     Unverified(Unverified),
-    /// The request is rejected, whatever other credentials it carries.
-    Rejected(Rejection),
+    /// It is valid, and its user may not sign in. Other credentials don't matter.
+    Denied(Denied),
+    /// The gate can't decide.
+    Outage(Outage),
 }
 
 impl From<Unverified> for NoLogin {
@@ -54,7 +58,7 @@ impl From<CredentialError> for NoLogin {
 
 impl From<Outage> for NoLogin {
     fn from(outage: Outage) -> Self {
-        Self::Rejected(outage.into())
+        Self::Outage(outage)
     }
 }
 
@@ -63,12 +67,14 @@ impl<'v> Visit<'v> {
     pub(super) async fn begin(
         gate: &'v Gate,
         subrequest: &'v Subrequest<'v>,
+        witness: &'v dyn Witness,
     ) -> Result<Self, Outage> {
         let now = gate.clock.now();
         let cookies = SessionCookies::of(subrequest, gate, now).await?;
         Ok(Self {
             gate,
             subrequest,
+            witness,
             cookies,
             peer_digest: OnceLock::new(),
             now,
@@ -83,13 +89,18 @@ impl<'v> Visit<'v> {
         let ambient = self.cookies.has_session() || has_token_cookie;
         let policy = &self.gate.policy;
         match policy.refuses_cross_site(self.subrequest, ambient) {
-            true => Err(self.deny(Denied::CrossSiteRequest)),
+            true => {
+                let denial = Denial::of_request(Denied::CrossSiteRequest, self.token_deletion());
+                Err(Rejection::Denial(denial))
+            }
             false => Ok(()),
         }
     }
 
     /// Stage 2: the request's credentials, in the order in which they are tried.
     pub(super) fn credentials(&self) -> impl Iterator<Item = Credential<'v>> + use<'v> {
+        let steps = Steps::new(self.witness, "request");
+        Credential::note_sources(self.subrequest, &self.gate.sources, steps);
         Credential::find(
             self.subrequest,
             &self.gate.sources,
@@ -105,28 +116,38 @@ impl<'v> Visit<'v> {
     ) -> Result<Grant, Rejection> {
         let mut first_failure = None;
         for credential in credentials {
-            match self.log_in(&credential).await {
+            let mut whom = Whom::default();
+            match self.log_in(&credential, &mut whom).await {
                 Ok(grant) => return Ok(grant),
-                Err(NoLogin::Rejected(rejection)) => return Err(rejection),
+                Err(NoLogin::Denied(reason)) => {
+                    let denial = Denial::of_user(reason, whom, self.token_deletion());
+                    return Err(Rejection::Denial(denial));
+                }
+                Err(NoLogin::Outage(outage)) => return Err(outage.into()),
                 // The first credential has precedence, so report its reason.
-                Err(NoLogin::Unverified(why)) => first_failure = first_failure.or(Some(why)),
+                Err(NoLogin::Unverified(why)) => {
+                    first_failure = first_failure.or(Some((why, whom)));
+                }
             }
         }
         match first_failure {
             None => self.proceed(None).await,
-            Some(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
-                self.proceed(Some(why)).await
+            Some((Unverified::Unrecognized(why) | Unverified::Refused(why), whom)) => {
+                self.proceed(Some((why, whom))).await
             }
-            Some(Unverified::Outage(outage)) => self.proceed_despite(outage).await,
+            Some((Unverified::Outage(outage), _)) => self.proceed_despite(outage).await,
         }
     }
 
-    /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict.
-    async fn log_in(&self, credential: &Credential<'_>) -> Result<Grant, NoLogin> {
-        let claims = self.gate.verifier.verify(credential, self.now).await?;
+    /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `whom` is filled
+    /// in as far as the stages get.
+    async fn log_in(&self, credential: &Credential<'_>, whom: &mut Whom) -> Result<Grant, NoLogin> {
+        let verifier = &self.gate.verifier;
+        let claims = verifier.verify(credential, self.now, self.witness).await?;
+        whom.method = Some(claims.method());
         let claimant = Claimant::from_claims(&claims)?;
         for freshness in self.freshness(&claims) {
-            let user = self.find_user(&claimant, &claims, freshness).await?;
+            let user = self.find_user(&claimant, &claims, freshness, whom).await?;
             let session = self.open_session(&user, &claims, freshness).await?;
             if let Some(grant) = self.grant(session, &user, &claims)? {
                 return Ok(grant);
@@ -157,14 +178,23 @@ impl<'v> Visit<'v> {
         claimant: &Claimant,
         claims: &VerifiedClaims,
         freshness: Freshness,
+        whom: &mut Whom,
     ) -> Result<ActiveUser, NoLogin> {
-        let user = match ActiveUser::resolve(&self.gate.users, claimant, freshness).await {
+        let (users, steps) = (&self.gate.users, Steps::new(self.witness, "user"));
+        let user = match ActiveUser::resolve(users, claimant, freshness, self.witness).await {
             Ok(user) => user,
-            Err(NotAdmitted::Refused(reason)) => {
-                return Err(NoLogin::Rejected(self.deny(reason)));
+            Err(NotAdmitted::Refused { reason, user_id }) => {
+                let identity = claimant.identity.to_string();
+                let code = reason.code();
+                steps.note(format_args!("the claims name {}: {code}", Cut(&identity)));
+                whom.identity = Some(identity).filter(|_| user_id.is_none());
+                whom.user_id = user_id;
+                return Err(NoLogin::Denied(reason));
             }
             Err(NotAdmitted::Outage(outage)) => return Err(outage.into()),
         };
+        whom.user_id = Some(user.id());
+        steps.note(format_args!("the claims name user {}", user.id()));
         // Only tokens can be revoked: the host application confirms its session on every request.
         let is_token = claims.expires().is_some();
         if is_token && user.has_revoked(claims.issued_at()) {
@@ -213,23 +243,29 @@ impl<'v> Visit<'v> {
 
     /// The verdict when no credential is acceptable: the request passes without it if the policy
     /// allows unauthenticated requests or the session is valid.
-    async fn proceed(&self, refused: Option<CredentialError>) -> Result<Grant, Rejection> {
-        let granted = match self.gate.policy.anonymous {
+    async fn proceed(&self, refused: Option<(CredentialError, Whom)>) -> Result<Grant, Rejection> {
+        let (granted, session) = match self.gate.policy.anonymous {
             Anonymous::Pass if refused.is_none() && !self.cookies.ambiguous => {
                 return Ok(Grant::untouched(Granted::NoToken));
             }
-            Anonymous::Pass => Granted::NoToken,
-            Anonymous::Require if self.is_signed_in().await? => Granted::SessionValid,
-            Anonymous::Require => {
-                let required = SignInRequired::new(refused, self.token_deletion());
-                return Err(Rejection::SignInRequired(required));
-            }
+            Anonymous::Pass => (Granted::NoToken, Whom::default()),
+            Anonymous::Require => match self.signed_in_user().await? {
+                Some(id) => (Granted::SessionValid, Whom::user(id)),
+                None => return Err(self.require_sign_in(refused)),
+            },
         };
         let cookies = self.cookies_without_token();
         Ok(match refused {
-            None => Grant::without_login(granted, cookies),
-            Some(why) => Grant::without_login(why, cookies),
+            None => Grant::without_login(granted, session, cookies),
+            Some((why, whom)) => Grant::without_login(why, whom, cookies),
         })
+    }
+
+    fn require_sign_in(&self, refused: Option<(CredentialError, Whom)>) -> Rejection {
+        let (why, whom) = refused.unzip();
+        let deletion = self.token_deletion();
+        let required = SignInRequired::new(why, whom.unwrap_or_default(), deletion);
+        Rejection::SignInRequired(required)
     }
 
     /// The verdict when a credential can't be verified because of an outage.
@@ -241,30 +277,44 @@ impl<'v> Visit<'v> {
             Outage::ApplicationApiUnavailable | Outage::Overloaded => true,
             Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => false,
         };
-        if session_suffices && self.is_signed_in().await? {
-            let cookies = self.cookies_without_token();
-            return Ok(Grant::without_login(Granted::SessionKeptUnasked, cookies));
+        if session_suffices && let Some(id) = self.signed_in_user().await? {
+            let (kept, whom) = (Granted::SessionKeptUnasked, Whom::user(id));
+            return Ok(Grant::without_login(
+                kept,
+                whom,
+                self.cookies_without_token(),
+            ));
         }
         Err(outage.into())
     }
 
-    /// Whether Label Studio would accept the request's session cookie.
-    pub(super) async fn is_signed_in(&self) -> Result<bool, Outage> {
+    /// The user whom Label Studio would recognize by the request's session cookie.
+    pub(super) async fn signed_in_user(&self) -> Result<Option<i32>, Outage> {
         let (sessions, now) = (&self.gate.sessions, self.now);
+        let steps = Steps::new(self.witness, "session");
         let Some(value) = self.cookies.label_studio else {
-            return Ok(false);
+            steps.note(format_args!("no cookie {}", sessions.cookie_name()));
+            return Ok(None);
         };
         let session = sessions.read(value, now, Freshness::Recent).await?;
         let owned = session.and_then(|session| session.user_id().map(|id| (session, id)));
         let Some((session, id)) = owned else {
-            return Ok(false);
+            steps.note(format_args!(
+                "of nobody, or of another Label Studio, or ended"
+            ));
+            return Ok(None);
         };
         let claimant = Claimant::of(Identity::Id(id));
-        match ActiveUser::resolve(&self.gate.users, &claimant, Freshness::Recent).await {
-            Ok(user) => Ok(sessions.is_alive_for(&session, &user, now)),
-            Err(NotAdmitted::Refused(_)) => Ok(false),
-            Err(NotAdmitted::Outage(outage)) => Err(outage),
-        }
+        let users = &self.gate.users;
+        let alive =
+            match ActiveUser::resolve(users, &claimant, Freshness::Recent, self.witness).await {
+                Ok(user) => sessions.is_alive_for(&session, &user, now),
+                Err(NotAdmitted::Refused { .. }) => false,
+                Err(NotAdmitted::Outage(outage)) => return Err(outage),
+            };
+        let state = if alive { "valid" } else { "no longer valid" };
+        steps.note(format_args!("of user {id}, {state}"));
+        Ok(alive.then_some(id))
     }
 
     /// Records the end of the session if the request is Label Studio's own "Log out".
@@ -274,6 +324,10 @@ impl<'v> Visit<'v> {
         let sessions = &self.gate.sessions;
         match self.cookies.label_studio {
             Some(session) if self.gate.policy.is_label_studio_logout(self.subrequest) => {
+                // Whose session it was is for the audit trail only, so an outage doesn't matter.
+                if let Ok(user) = self.owner_of_session().await {
+                    self.note_sign_out(user);
+                }
                 match reaches_label_studio {
                     true => sessions.end_by_label_studio(session, self.now).await,
                     false => sessions.end(session, self.now).await,
@@ -286,7 +340,9 @@ impl<'v> Visit<'v> {
     /// Ends the request's session. Returns the `Set-Cookie` values that delete its cookies.
     pub(super) async fn sign_out(&self) -> Result<Vec<String>, Outage> {
         if let Some(session) = self.cookies.label_studio {
+            let owner = self.owner_of_session().await?;
             self.gate.sessions.end(session, self.now).await?;
+            self.note_sign_out(owner);
         }
         // A user who also signed out of the host application must not return by a cached answer.
         let application = &self.gate.verifier.application_session;
@@ -310,7 +366,19 @@ impl<'v> Visit<'v> {
             })
     }
 
-    fn deny(&self, reason: Denied) -> Rejection {
-        Rejection::Denial(Denial::new(reason, self.token_deletion()))
+    /// Whose session the request carries.
+    async fn owner_of_session(&self) -> Result<Option<i32>, Outage> {
+        let Some(value) = self.cookies.label_studio else {
+            return Ok(None);
+        };
+        let sessions = &self.gate.sessions;
+        let session = sessions.read(value, self.now, Freshness::Recent).await?;
+        Ok(session.and_then(|session| session.user_id()))
+    }
+
+    fn note_sign_out(&self, owner: Option<i32>) {
+        if let Some(user_id) = owner {
+            self.witness.changed(Change::SignedOut { user_id });
+        }
     }
 }

@@ -31,14 +31,6 @@ pub(super) struct Limiter {
     failures: PerNetwork,
 }
 
-/// The limit for wrong credentials is exceeded.
-pub(super) struct LimitExceeded {
-    /// How long to wait before the next attempt.
-    pub(super) wait: Duration,
-    /// Whether this is the first excess within the minute.
-    pub(super) first: bool,
-}
-
 impl Limiter {
     pub(super) fn new(limits: RateLimits) -> Self {
         Self {
@@ -60,22 +52,15 @@ impl Limiter {
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 
-    /// Counts a wrong credential. The error says that the limit is exceeded.
-    pub(super) fn count_failure(
-        &self,
-        caller: PeerAddress,
-        now: Instant,
-    ) -> Result<(), LimitExceeded> {
+    /// Counts a wrong credential. The error says how long to wait, because the limit is exceeded.
+    pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), Duration> {
         let Some(most) = self.max_failures.map(NonZeroU32::get) else {
             return Ok(());
         };
         let count = self.failures.count(caller.network(), now);
         match count.events {
             events if events <= most => Ok(()),
-            events => Err(LimitExceeded {
-                wait: count.left,
-                first: events == most + 1,
-            }),
+            _ => Err(count.left),
         }
     }
 }

@@ -8,9 +8,12 @@
 //! `request_target` rejects ambiguous paths.
 
 mod auth;
+mod context;
 mod current;
+mod event;
 mod extract;
 mod health;
+mod journal;
 mod limiter;
 mod peer_address;
 mod per_network;
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
-use actix_web::{HttpRequest, HttpResponse, Route, web};
+use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
 
 pub use self::current::Current;
@@ -88,12 +91,6 @@ impl State {
     /// requests refused in one moment do not return in one moment.
     fn retry_after(&self) -> u64 {
         1 + u64::from(self.entropy.sixteen()[0] % 3)
-    }
-
-    /// Whether the peer's log limit allows a line about this refusal.
-    fn logs_refusal_of(&self, request: &HttpRequest) -> bool {
-        let peer = self.trusted_proxies.peer_address(request);
-        self.refusals.admits(peer)
     }
 }
 

@@ -87,6 +87,13 @@ impl PeerAddress {
     }
 }
 
+#[cfg(test)]
+impl PeerAddress {
+    pub(super) fn for_tests(address: &str) -> Self {
+        Self(address.parse().expect("an address"))
+    }
+}
+
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

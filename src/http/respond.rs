@@ -12,6 +12,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
 use super::State;
+use super::context::{RequestContext, X_REQUEST_ID};
 use super::extract::Proxy;
 use crate::gate::reason::{Denied, Reason};
 use crate::gate::verdict::{Grant, Rejection};
@@ -26,7 +27,12 @@ const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
 
 /// The answer to a granted request. `own` is the request's `Cookie` header, which some proxies drop
 /// if the answer has none.
-pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
+pub(super) fn granted(
+    proxy: Proxy,
+    context: &RequestContext<'_>,
+    grant: &Grant,
+    own: &[u8],
+) -> HttpResponse {
     let mut response = start(StatusCode::OK, grant.reason());
     if let Some(login) = grant.login() {
         response.insert_header((X_GATE_USER_ID, login.user_id));
@@ -57,6 +63,10 @@ pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
                 append(&mut response, SET_COOKIE, Some(cookie));
             }
         }
+    }
+    // Traefik gives requests no ID, and copies the gate's onto the request.
+    if proxy == Proxy::Traefik {
+        response.insert_header((X_REQUEST_ID, context.id()));
     }
     let mut response = response.finish();
     // With auth-keepalive, ingress-nginx sends the check from Lua, which looks headers up by their

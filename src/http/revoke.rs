@@ -4,10 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::token::{self, Answer};
-use super::{Snapshot, State};
+use super::Snapshot;
+use super::context::RequestContext;
+use super::event::Event;
+use super::journal::Entry;
+use super::token::{Answer, Call};
 use crate::gate::issue::IssueError;
-use crate::gate::reason::Denied;
+use crate::gate::reason::{Declined, Denied};
 use crate::gate::{Ended, RevokeError, Revoked};
 
 /// `POST /api/sso/revoke`
@@ -16,51 +19,58 @@ pub(super) async fn revoke(
     body: Result<web::Bytes, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    match answer(&request, body, &state).await {
-        Ok(response) => response,
-        Err(answer) => answer.respond(),
+    let context = RequestContext::new(&request, &state);
+    let mut call = Call::default();
+    match revoked(&context, body, &mut call).await {
+        Ok(revoked) => {
+            context.record(&entry(&call, &revoked));
+            respond(&revoked)
+        }
+        Err(answer) => {
+            context.record(&call.entry_of_answer(&answer, Event::RevocationRefused));
+            answer.respond()
+        }
     }
 }
 
-async fn answer(
-    request: &HttpRequest,
+async fn revoked(
+    context: &RequestContext<'_>,
     body: Result<web::Bytes, actix_web::Error>,
-    state: &State,
-) -> Result<HttpResponse, Answer> {
-    let admin = token::admin(request, state).await?;
-    let admin_id = admin.user_id();
-    let email = token::email(&body.map_err(|_| Answer::InvalidJson)?)?;
-    let revoked = state.gate.revoke(&admin, &email).await.map_err(|error| {
-        let error = match error {
-            RevokeError::UserUnknown => IssueError::User(Denied::UserUnknown),
-            RevokeError::NotSuperuser { user_id } => {
-                tracing::warn!(
-                    user_id,
-                    admin_id,
-                    "revocation refused: only a superuser may revoke a superuser's sessions"
-                );
-                IssueError::NotSuperuser
-            }
-            RevokeError::Outage(outage) => IssueError::Outage(outage),
-        };
-        Answer::from_error(error, email)
-    })?;
-    let Revoked {
-        user_id,
-        sessions,
-        tokens,
-    } = revoked;
-    if sessions == Ended::HasPassword {
-        tracing::warn!(
-            user_id,
-            admin_id,
-            tokens,
-            "sessions not ended: the user has a password"
-        );
-    } else {
-        tracing::info!(user_id, admin_id, ?sessions, tokens, "sessions ended");
+    call: &mut Call,
+) -> Result<Revoked, Answer> {
+    let admin = call.admin(context).await?;
+    let email = call.email(body)?;
+    match context.state.gate.revoke(&admin, &email).await {
+        Ok(revoked) => {
+            call.concerns(revoked.user_id);
+            Ok(revoked)
+        }
+        Err(error) => {
+            let error = match error {
+                RevokeError::UserUnknown => IssueError::User {
+                    reason: Denied::UserUnknown,
+                    user_id: None,
+                },
+                RevokeError::NotSuperuser { user_id } => IssueError::NotSuperuser { user_id },
+                RevokeError::Outage(outage) => IssueError::Outage(outage),
+            };
+            Err(call.declined(error, email))
+        }
     }
-    Ok(respond(&revoked))
+}
+
+/// The journal's entry about a revocation.
+fn entry<'c>(call: &'c Call, revoked: &Revoked) -> Entry<'c> {
+    match revoked.sessions {
+        Ended::Rows(rows) => call
+            .entry(Event::SessionsEnded)
+            .ended(Some(rows), revoked.tokens),
+        Ended::Cookies => call.entry(Event::SessionsEnded).ended(None, revoked.tokens),
+        Ended::HasPassword => call
+            .entry(Event::RevocationRefused)
+            .because(Declined::UserHasPassword.code())
+            .ended(None, revoked.tokens),
+    }
 }
 
 fn respond(revoked: &Revoked) -> HttpResponse {

@@ -178,18 +178,20 @@ impl Postgres {
             .query(statement, &[&person.email, &username, first, last])
             .await?;
         let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        let flag = |name| row.try_get(name).map_err(|error| unexpected(&error));
-        if !flag("has_organization")? {
+        let has_organization: bool =
+            (row.try_get("has_organization")).map_err(|error| unexpected(&error))?;
+        if !has_organization {
             tracing::error!(
                 "cannot create an account: Label Studio has no organization yet; sign up to Label Studio \
                  once to create it"
             );
             return Ok(Created::NotPossible);
         }
-        if flag("created")? {
-            tracing::info!("created an account");
-        }
-        Ok(Created::Yes)
+        let created = row.try_get("created").map_err(|error| unexpected(&error))?;
+        Ok(match created {
+            Some(user_id) => Created::Now { user_id },
+            None => Created::Before,
+        })
     }
 }
 

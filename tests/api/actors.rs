@@ -159,6 +159,12 @@ impl<'a> Caller<'a> {
         self
     }
 
+    /// The ID that the proxy in between gives the request.
+    pub fn with_request_id(mut self, id: &str) -> Self {
+        self.headers.push(("X-Request-Id", id.to_owned()));
+        self
+    }
+
     /// Asks the token route for a token for the user with this address.
     pub async fn issue(&self, email: &str) -> Answer {
         let body = json!({"email": email}).to_string();

@@ -192,12 +192,20 @@ impl TestApp {
             });
         });
         let (port, internal_port) = receive.recv().unwrap();
-        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let internal_url = internal_port.map(|port| format!("http://127.0.0.1:{port}"));
+        Self {
+            internal_url,
+            ..Self::at(port)
+        }
+    }
+
+    /// A gate that listens on this port.
+    pub fn at(port: u16) -> Self {
         // Tests look at redirects instead of following them.
         let client = crate::support::client_builder().redirect(reqwest::redirect::Policy::none());
         Self {
-            url: url(port),
-            internal_url: internal_port.map(url),
+            url: format!("http://127.0.0.1:{port}"),
+            internal_url: None,
             client: client.build().unwrap(),
         }
     }

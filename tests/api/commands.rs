@@ -1,10 +1,13 @@
-//! Commands that need no database.
+//! Commands.
 
 use std::process::{Command, Output};
 
+use serde_json::json;
+
 use crate::support::leash::Leash;
-use crate::support::token::SECRET_KEY;
+use crate::support::token::{SECRET_KEY, SHARED_SECRET, with};
 use crate::support::wait_until;
+use crate::world::{World, issuer_token};
 
 fn gate(arguments: &[&str]) -> Output {
     gate_with(arguments, &[])
@@ -120,4 +123,66 @@ fn the_warnings_of_check_config_are_logged_at_start_too() {
     for warning in warnings {
         assert!(log.contains(warning), "{warning} is not in {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
+    let world = World::new(&[]).await;
+    let url = world.database.gate_url();
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SSO_SECRET", SHARED_SECRET),
+        ("GATE_EXTERNAL_ISSUER", "https://id.test"),
+        ("GATE_EXTERNAL_AUDIENCE", "label-studio"),
+    ];
+    let good = json!({"iss": "https://id.test", "aud": "label-studio", "email": "ann@example.com"});
+    let inspect = |changes| {
+        let token = issuer_token(&with(good.clone(), &changes));
+        let output = gate_with(&["inspect", &token], &settings);
+        let said = if output.status.success() {
+            output.stdout
+        } else {
+            output.stderr
+        };
+        let said = String::from_utf8(said).unwrap();
+        assert!(
+            !said.contains(SHARED_SECRET) && !said.contains(&token),
+            "{said}"
+        );
+        said
+    };
+    let (external, native) = (
+        "  external: issuer https://id.test:",
+        "  native: SECRET_KEY:",
+    );
+    let signed = format!("{external} a shared secret [HS256] made the signature\n");
+    let tried = format!("{native} a shared secret [HS256] did not make the signature\n");
+    let ann = world.ann.id;
+    for (changes, expected) in [
+        (
+            json!({}),
+            format!(
+                "accepted (external): logs in user {ann} (ann@example.com)\n{signed}  user: the claims name \"ann@example.com\"\n"
+            ),
+        ),
+        (
+            json!({"aud": ["account", "other"]}),
+            format!(
+                "label-studio-gate: token_audience_refused: The token's `aud` doesn't include the gate.\n{signed}{external} audience \"label-studio\" expected, [\"account\",\"other\"] found\n{tried}"
+            ),
+        ),
+        (
+            json!({"iss": "https://id.test/"}),
+            format!(
+                "label-studio-gate: token_issuer_refused: The token's `iss` is not the expected issuer.\n{external} iss \"https://id.test\" expected, \"https://id.test/\" found\n{tried}"
+            ),
+        ),
+    ] {
+        assert_eq!(inspect(changes.clone()), expected, "{changes}");
+    }
+    let late = inspect(json!({"exp": 1_700_000_000, "iat": 1_600_000_000}));
+    assert!(
+        late.contains("exp is 1700000000, nbf nothing, iat 1600000000"),
+        "{late}"
+    );
 }

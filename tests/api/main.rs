@@ -22,6 +22,7 @@ mod exposure;
 mod host_application;
 mod house;
 mod issuers;
+mod log_lines;
 mod log_output;
 mod metrics;
 mod names;

@@ -51,7 +51,9 @@ async fn label_studio_tokens_are_judged_like_simplejwt() {
             Arc::new(Counting::default()),
         );
         let token = case["jwt"].as_str().expect("text");
-        let outcome = issuer.authenticate(ApiCredential::Jwt(token)).await;
+        let outcome = issuer
+            .authenticate(ApiCredential::Jwt(token), &Nobody)
+            .await;
         let simplejwt = case["result"]["ok"] == true;
         let expected = simplejwt != DIFFERENCES.iter().any(|(other, _)| *other == name);
         assert_eq!(outcome.is_ok(), expected, "{name}: {outcome:?}");

@@ -177,7 +177,7 @@ impl History {
         let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
         let subrequest = Subrequest::new("/", cookies, None).expect("readable");
         let subrequest = subrequest.sent_by("POST", subrequest::Provenance::default());
-        let outcome = self.world.gate.sign_out(&subrequest).await;
+        let outcome = self.world.gate.sign_out(&subrequest, &Nobody).await;
         outcome.expect("no outage");
         self.end(|issued| issued.value == value);
     }

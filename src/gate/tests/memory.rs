@@ -64,7 +64,10 @@ impl UserDirectory for Memory {
     async fn create(&self, new_user: &NewUser) -> Result<Created, Outage> {
         self.outage()?;
         let mut users = self.stored.users.lock().expect("lock");
-        if users.values().all(|user| user.email != new_user.email) {
+        if users.values().any(|user| user.email == new_user.email) {
+            return Ok(Created::Before);
+        }
+        let user_id = {
             let id = 100 + i32::try_from(users.len()).expect("a few users");
             let row = UserRow {
                 email: new_user.email.clone(),
@@ -73,8 +76,9 @@ impl UserDirectory for Memory {
                 ..user(id)
             };
             users.insert(id, row);
-        }
-        Ok(Created::Yes)
+            id
+        };
+        Ok(Created::Now { user_id })
     }
 
     async fn rename(

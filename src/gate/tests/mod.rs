@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 
 use self::memory::{Memory, Stored};
 use super::issue::{IssueError, IssuePolicy, TokenIssuer};
-use super::reason::{CredentialError, Denied};
+use super::reason::{CredentialError, Denied, Granted};
 use super::session::{Engine, SessionPolicy, SessionStores};
 use super::subrequest::CookieHeader;
 use super::user::UserRow;
 use super::verdict::Cookies;
 use super::verify::{ApiCredential, Native};
+use super::witness::Nobody;
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData};
 
@@ -174,7 +175,7 @@ impl World {
     async fn ask(&self, uri: &str, cookies: &str) -> Result<Grant, Rejection> {
         let cookies = CookieHeader::new(std::iter::once(cookies.as_bytes()));
         let subrequest = Subrequest::new(uri, cookies, None).expect("a readable request");
-        self.gate.decide(&subrequest).await
+        self.gate.decide(&subrequest, &Nobody).await
     }
 
     /// A session row as Label Studio writes it.

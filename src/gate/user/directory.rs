@@ -81,8 +81,13 @@ pub struct NewUser {
 /// The result of creating an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// The account exists now, created by this request or another.
-    Yes,
+    /// This request created the account.
+    Now {
+        /// Primary key in `htx_user`.
+        user_id: i32,
+    },
+    /// An account with this address exists already, perhaps by another request.
+    Before,
     /// Label Studio's tables require something that the gate doesn't know, or no organization
     /// exists yet.
     NotPossible,

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::super::clock::unix_seconds_f64;
 use super::super::identity::user_id;
 use super::super::reason::{CredentialError, Outage};
+use super::super::witness::{Shown, Steps};
 use super::claims::numeric_date;
 use super::compact::Compact;
 use super::keys::VerificationKey;
@@ -124,13 +125,14 @@ impl ApiAuthenticator {
         &self,
         credential: ApiCredential<'_>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<Option<i32>, Outage> {
         let owner = match credential {
             ApiCredential::Key(key) => self
                 .owner_of_key(key)
                 .await?
                 .filter(|owner| owner.legacy_tokens_enabled),
-            ApiCredential::Jwt(token) => match self.owner_of_jwt(token, now).await {
+            ApiCredential::Jwt(token) => match self.owner_of_jwt(token, now, steps).await {
                 Ok((owner, JwtKind::Access)) => owner,
                 Err(Unverified::Outage(outage)) => return Err(outage),
                 Ok((_, JwtKind::Refresh))
@@ -153,17 +155,20 @@ impl ApiAuthenticator {
         &self,
         token: &str,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<Option<TokenOwner>, Unverified> {
-        self.owner_of_jwt(token, now).await.map(|(owner, _)| owner)
+        let owner = self.owner_of_jwt(token, now, steps).await;
+        owner.map(|(owner, _)| owner)
     }
 
     async fn owner_of_jwt(
         &self,
         token: &str,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<(Option<TokenOwner>, JwtKind), Unverified> {
         let token = Compact::parse(token).map_err(Unverified::Unrecognized)?;
-        self.owner(&token, now).await
+        self.owner(&token, now, steps).await
     }
 
     /// The token's owner, by the rules of simplejwt and Label Studio: signed with HS256 under
@@ -173,18 +178,26 @@ impl ApiAuthenticator {
         &self,
         token: &Compact<'_>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<(Option<TokenOwner>, JwtKind), Unverified> {
         use CredentialError::{
             ApiTokensDisabled, TokenClaimInvalid, TokenClaimMissing, TokenExpired,
             TokenNotYetValid, TokenRevoked,
         };
-        token.signed_by(&self.keys)?;
+        token.signed_by(&self.keys, steps)?;
         let claims = token.claims();
         let text = |name| claims.get(name).and_then(Value::as_str);
         let kind = match text("token_type") {
             Some("access") => JwtKind::Access,
             Some("refresh") => JwtKind::Refresh,
-            _ => return Err(Unverified::Unrecognized(TokenClaimMissing)),
+            _ => {
+                let found = Shown(claims.get("token_type"));
+                let expected = "\"access\" or \"refresh\"";
+                steps.note(format_args!(
+                    "token_type {expected} expected, {found} found"
+                ));
+                return Err(Unverified::Unrecognized(TokenClaimMissing));
+            }
         };
         let now = unix_seconds_f64(now);
         let later = |name| numeric_date(claims, name).map(|at| at.is_some_and(|at| at > now));
@@ -210,8 +223,10 @@ impl ApiAuthenticator {
         &self,
         token: &Compact<'_>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        self.owner(token, now).await?;
+        let steps = steps.by("native: Label Studio's API tokens");
+        self.owner(token, now, steps).await?;
         Ok(VerifiedClaims::new(
             token.claims().clone(),
             Subject::UserId(USER_ID.to_owned()),

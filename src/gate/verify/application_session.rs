@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::identity::ClaimMapping;
 use super::super::reason::{CredentialError, Outage};
+use super::super::witness::Steps;
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// A user, as described by the host application.
@@ -46,13 +47,19 @@ impl ApplicationSession {
     }
 
     /// Verifies a session cookie.
-    pub async fn verify(&self, cookie: &str) -> Result<VerifiedClaims, Unverified> {
+    pub async fn verify(
+        &self,
+        cookie: &str,
+        steps: Steps<'_>,
+    ) -> Result<VerifiedClaims, Unverified> {
+        let steps = steps.by("session: host application");
         let person = self.sessions.person(cookie).await;
-        let person = person
-            .map_err(Unverified::Outage)?
-            .ok_or(Unverified::Unrecognized(
-                CredentialError::ApplicationSessionUnknown,
-            ))?;
+        let Some(person) = person.map_err(Unverified::Outage)? else {
+            steps.note(format_args!("it does not know the session"));
+            let unknown = CredentialError::ApplicationSessionUnknown;
+            return Err(Unverified::Unrecognized(unknown));
+        };
+        steps.note(format_args!("it knows the session"));
         Ok(VerifiedClaims::new(
             Arc::unwrap_or_clone(person),
             Subject::Person(self.rules.clone()),

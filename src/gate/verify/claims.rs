@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::clock::unix_seconds_f64;
 use super::super::reason::CredentialError;
+use super::super::witness::{Cut, Each, OneOf, Shown, Steps};
 
 /// Extra tolerance for an issuer whose clock is ahead. Applies only to `iat`, which says when the
 /// token was issued and grants nothing.
@@ -49,86 +50,148 @@ impl Expectation {
         &self,
         claims: &Map<String, Value>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<(), CredentialError> {
         let now = unix_seconds_f64(now);
-        self.check_times(claims, now)?;
-        self.check_issuer(claims)?;
-        self.check_audience(claims)?;
-        self.check_lifetime(claims, now)?;
+        self.check_times(claims, now, steps)?;
+        self.check_issuer(claims, steps)?;
+        self.check_audience(claims, steps)?;
+        self.check_lifetime(claims, now, steps)?;
         self.required
             .iter()
-            .try_for_each(|required| required.check(claims))
+            .try_for_each(|required| required.check(claims, steps))
     }
 
-    fn check_times(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
+    fn check_times(
+        &self,
+        claims: &Map<String, Value>,
+        now: f64,
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
         let leeway = self.leeway.as_secs_f64();
-        let exp = numeric_date(claims, "exp")?.ok_or(CredentialError::TokenClaimMissing)?;
-        let nbf = numeric_date(claims, "nbf")?;
-        let iat = numeric_date(claims, "iat")?;
-        // "on or after which the JWT MUST NOT be accepted" (§4.1.4)
-        if now - leeway >= exp {
-            return Err(CredentialError::TokenExpired);
+        let result = times(claims, now, leeway);
+        if result.is_err() {
+            let claim = |name| Shown(claims.get(name));
+            steps.note(format_args!(
+                "now is {now:.0}, with a leeway of {leeway} seconds; exp is {}, nbf {}, iat {}",
+                claim("exp"),
+                claim("nbf"),
+                claim("iat")
+            ));
         }
-        if nbf.is_some_and(|nbf| nbf > now + leeway)
-            || iat.is_some_and(|iat| iat > now + leeway + CLOCK_SKEW.as_secs_f64())
-        {
-            return Err(CredentialError::TokenNotYetValid);
-        }
-        Ok(())
+        result
     }
 
     /// Runs after the issuer and audience checks, because each issuer has its own lifetime limit.
-    fn check_lifetime(&self, claims: &Map<String, Value>, now: f64) -> Result<(), CredentialError> {
+    fn check_lifetime(
+        &self,
+        claims: &Map<String, Value>,
+        now: f64,
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
         let issued = numeric_date(claims, "iat")?.unwrap_or(now);
-        let exp = numeric_date(claims, "exp")?.unwrap_or(issued);
+        let lifetime = numeric_date(claims, "exp")?.unwrap_or(issued) - issued;
         match self.max_lifetime {
-            Some(limit) if exp - issued > limit.as_secs_f64() => {
+            Some(limit) if lifetime > limit.as_secs_f64() => {
+                steps.note(format_args!(
+                    "a lifetime of at most {} seconds expected, {lifetime:.0} found",
+                    limit.as_secs()
+                ));
                 Err(CredentialError::TokenLifetimeTooLong)
             }
             _ => Ok(()),
         }
     }
 
-    fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
+    fn check_issuer(
+        &self,
+        claims: &Map<String, Value>,
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
         let Some(expected) = &self.issuer else {
             return Ok(());
         };
-        match claims.get("iss") {
+        let found = claims.get("iss");
+        let result = match found {
             None => Err(CredentialError::TokenClaimMissing),
-            Some(Value::String(issuer)) if issuer == expected => Ok(()),
+            Some(Value::String(issuer)) if issuer == expected => return Ok(()),
             Some(_) => Err(CredentialError::TokenIssuerRefused),
-        }
+        };
+        let (expected, found) = (Cut(expected), Shown(found));
+        steps.note(format_args!("iss {expected} expected, {found} found"));
+        result
     }
 
-    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
+    fn check_audience(
+        &self,
+        claims: &Map<String, Value>,
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
         let expected = |audience: &String| self.audiences.contains(audience);
-        let accepted = match claims.get("aud") {
-            None if self.audiences.is_empty() => true,
-            None => return Err(CredentialError::TokenClaimMissing),
+        let found = claims.get("aud");
+        let accepted = match found {
+            None => self.audiences.is_empty(),
             Some(Value::String(audience)) => expected(audience),
             Some(Value::Array(audiences)) => audiences
                 .iter()
                 .any(|audience| matches!(audience, Value::String(name) if expected(name))),
             Some(_) => false,
         };
-        accepted
-            .then_some(())
-            .ok_or(CredentialError::TokenAudienceRefused)
+        if accepted {
+            return Ok(());
+        }
+        let expected = Each(&self.audiences);
+        steps.note(format_args!(
+            "audience {expected} expected, {} found",
+            Shown(found)
+        ));
+        Err(match found {
+            None => CredentialError::TokenClaimMissing,
+            Some(_) => CredentialError::TokenAudienceRefused,
+        })
     }
 }
 
+fn times(claims: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), CredentialError> {
+    let exp = numeric_date(claims, "exp")?.ok_or(CredentialError::TokenClaimMissing)?;
+    let nbf = numeric_date(claims, "nbf")?;
+    let iat = numeric_date(claims, "iat")?;
+    // "on or after which the JWT MUST NOT be accepted" (§4.1.4)
+    if now - leeway >= exp {
+        return Err(CredentialError::TokenExpired);
+    }
+    if nbf.is_some_and(|nbf| nbf > now + leeway)
+        || iat.is_some_and(|iat| iat > now + leeway + CLOCK_SKEW.as_secs_f64())
+    {
+        return Err(CredentialError::TokenNotYetValid);
+    }
+    Ok(())
+}
+
 impl RequiredClaim {
-    fn check(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
-        let value = claim(claims, &self.name).filter(|value| !value.is_null());
-        let value = value.ok_or(CredentialError::TokenClaimMissing)?;
-        let accepted = match value {
-            _ if self.accepted.is_empty() => true,
-            Value::Array(list) => list.iter().any(|item| self.accepted.contains(item)),
-            single => self.accepted.contains(single),
+    fn check(&self, claims: &Map<String, Value>, steps: Steps<'_>) -> Result<(), CredentialError> {
+        let found = claim(claims, &self.name).filter(|value| !value.is_null());
+        let is_accepted = match found {
+            None => false,
+            Some(_) if self.accepted.is_empty() => true,
+            Some(Value::Array(list)) => list.iter().any(|item| self.accepted.contains(item)),
+            Some(single) => self.accepted.contains(single),
         };
-        accepted
-            .then_some(())
-            .ok_or(CredentialError::TokenClaimRefused)
+        if is_accepted {
+            return Ok(());
+        }
+        let (name, value) = (Cut(&self.name), Shown(found));
+        match self.accepted.as_slice() {
+            [] => steps.note(format_args!("claim {name} expected, {value} found")),
+            accepted => steps.note(format_args!(
+                "claim {name}: {} expected, {value} found",
+                OneOf(accepted)
+            )),
+        }
+        Err(match found {
+            None => CredentialError::TokenClaimMissing,
+            Some(_) => CredentialError::TokenClaimRefused,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::super::reason::CredentialError;
+use super::super::witness::{Shown, Steps};
 use super::keys::VerificationKey;
 use super::{Unverified, strict_json};
 
@@ -65,17 +66,45 @@ impl<'t> Compact<'t> {
     pub fn signed_by<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k VerificationKey>,
+        steps: Steps<'_>,
     ) -> Result<(), Unverified> {
-        let algorithm = self.algorithm().map_err(Unverified::Unrecognized)?;
+        let algorithm = match self.algorithm() {
+            Ok(algorithm) => algorithm,
+            Err(why) => {
+                self.note_header(steps);
+                return Err(Unverified::Unrecognized(why));
+            }
+        };
         let mut reason = CredentialError::TokenAlgorithmRefused;
-        for key in keys.into_iter().filter(|key| key.allows(algorithm)) {
+        for key in keys {
+            let label = key.label();
+            if !key.allows(algorithm) {
+                steps.note(format_args!("{label} is not for alg {algorithm:?}"));
+                continue;
+            }
             let message = self.signed.as_bytes();
             match jsonwebtoken::crypto::verify(self.signature, message, key.key(), algorithm) {
-                Ok(true) => return Ok(()),
-                Ok(false) | Err(_) => reason = CredentialError::TokenSignatureInvalid,
+                Ok(true) => {
+                    steps.note(format_args!("{label} made the signature"));
+                    return Ok(());
+                }
+                Ok(false) | Err(_) => {
+                    steps.note(format_args!("{label} did not make the signature"));
+                    reason = CredentialError::TokenSignatureInvalid;
+                }
             }
         }
         Err(Unverified::Unrecognized(reason))
+    }
+
+    fn note_header(&self, steps: Steps<'_>) {
+        let part = |name| Shown(self.header.get(name));
+        steps.note(format_args!(
+            "header not supported: alg {}, crit {}, b64 {}",
+            part("alg"),
+            part("crit"),
+            part("b64")
+        ));
     }
 
     /// The header's algorithm.

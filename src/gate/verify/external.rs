@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::super::identity::ClaimMapping;
 use super::super::reason::CredentialError;
+use super::super::witness::{Cut, Steps};
 use super::claims::Expectation;
 use super::compact::Compact;
 use super::keys::{Candidates, KeySet, KeySource};
@@ -15,6 +16,8 @@ use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// An issuer and what it may assert.
 pub struct Issuer {
+    /// What the log calls it.
+    label: String,
     keys: Keys,
     expectation: Expectation,
     rules: Arc<ClaimMapping>,
@@ -32,7 +35,12 @@ impl Issuer {
     /// An issuer with these keys. Its tokens must meet `expectation` and name users by the mapping
     /// `rules`.
     pub fn new(keys: Keys, expectation: Expectation, rules: ClaimMapping) -> Self {
+        let label = match &expectation.issuer {
+            Some(issuer) => format!("external: issuer {issuer}"),
+            None => "external: issuer without iss".to_owned(),
+        };
         Self {
+            label,
             keys,
             expectation,
             rules: Arc::new(rules),
@@ -47,17 +55,21 @@ impl Issuer {
         &self,
         token: &Compact<'_>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
+        let steps = steps.by(&self.label);
         if let (Some(expected), Some(claimed)) = (&self.expectation.issuer, token.claimed_issuer())
             && expected != claimed
         {
+            let (expected, claimed) = (Cut(expected), Cut(claimed));
+            steps.note(format_args!("iss {expected} expected, {claimed} found"));
             return Err(Unverified::Unrecognized(
                 CredentialError::TokenIssuerRefused,
             ));
         }
-        self.check_signature(token).await?;
+        self.check_signature(token, steps).await?;
         let claims = token.claims();
-        self.expectation.check(claims, now)?;
+        self.expectation.check(claims, now, steps)?;
         Ok(VerifiedClaims::new(
             claims.clone(),
             Subject::Person(self.rules.clone()),
@@ -67,24 +79,33 @@ impl Issuer {
     }
 
     /// Asks the key server only for an unknown key.
-    async fn check_signature(&self, token: &Compact<'_>) -> Result<(), Unverified> {
+    async fn check_signature(
+        &self,
+        token: &Compact<'_>,
+        steps: Steps<'_>,
+    ) -> Result<(), Unverified> {
         let source = match &self.keys {
-            Keys::Configured(keys) => return check(token, keys),
+            Keys::Configured(keys) => return check(token, keys, steps),
             Keys::Served(source) => source,
         };
         if let Some(keys) = source.current()
             && let Candidates::Keys(keys) = keys.candidates(token.key_id())
         {
-            return token.signed_by(keys);
+            return token.signed_by(keys, steps);
         }
+        steps.note(format_args!("asked the key server for its current keys"));
         let keys = source.renew().await.map_err(Unverified::Outage)?;
-        check(token, &keys)
+        check(token, &keys, steps)
     }
 }
 
-fn check(token: &Compact<'_>, keys: &KeySet) -> Result<(), Unverified> {
+fn check(token: &Compact<'_>, keys: &KeySet, steps: Steps<'_>) -> Result<(), Unverified> {
     match keys.candidates(token.key_id()) {
-        Candidates::Keys(keys) => token.signed_by(keys),
-        Candidates::Unknown => Err(Unverified::Unrecognized(CredentialError::TokenKeyUnknown)),
+        Candidates::Keys(keys) => token.signed_by(keys, steps),
+        Candidates::Unknown => {
+            let (named, known) = (Cut(token.key_id().unwrap_or_default()), keys.labels());
+            steps.note(format_args!("the token names key {named}; known: {known}"));
+            Err(Unverified::Unrecognized(CredentialError::TokenKeyUnknown))
+        }
     }
 }

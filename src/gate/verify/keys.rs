@@ -4,6 +4,7 @@
 //! each key knows the algorithms it may be used with (RFC 8725 §3.1); a token's header is only
 //! compared with them. So a public key is never used as an HMAC secret, whatever a token says.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::reason::Outage;
+use super::super::witness::Cut;
 use super::public_key;
 
 const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
@@ -77,9 +79,27 @@ impl VerificationKey {
         self.algorithms.contains(&algorithm)
     }
 
+    /// What an operator knows the key by: its ID and algorithms, never the key itself.
+    pub(super) fn label(&self) -> impl fmt::Display + '_ {
+        KeyLabel(self)
+    }
+
     /// The key for the signature check.
     pub const fn key(&self) -> &DecodingKey {
         &self.key
+    }
+}
+
+struct KeyLabel<'k>(&'k VerificationKey);
+
+impl fmt::Display for KeyLabel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.id {
+            Some(id) => write!(f, "key {}", Cut(id))?,
+            None if HMAC.contains(&self.0.algorithms[0]) => f.write_str("a shared secret")?,
+            None => f.write_str("a key without an ID")?,
+        }
+        write!(f, " {:?}", self.0.algorithms)
     }
 }
 
@@ -113,8 +133,8 @@ pub enum KeyError {
 pub struct KeySet(Vec<VerificationKey>);
 
 /// Shows the number of keys but none of them.
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeySet({} keys)", self.0.len())
     }
 }
@@ -183,6 +203,11 @@ impl KeySet {
         self.0.len()
     }
 
+    /// The keys' labels, for the log.
+    pub(super) fn labels(&self) -> impl fmt::Display + '_ {
+        KeyLabels(&self.0)
+    }
+
     /// The keys that may have signed a token whose header names `id`. A key without an ID matches
     /// any.
     pub fn candidates(&self, id: Option<&str>) -> Candidates<'_> {
@@ -196,5 +221,17 @@ impl KeySet {
         } else {
             Candidates::Keys(keys)
         }
+    }
+}
+
+struct KeyLabels<'k>(&'k [VerificationKey]);
+
+impl fmt::Display for KeyLabels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, key) in self.0.iter().enumerate() {
+            let separator = if n == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", key.label())?;
+        }
+        Ok(())
     }
 }

@@ -32,6 +32,7 @@ pub use self::native::{AUDIENCE, ISSUER, Native};
 use super::credential::Credential;
 use super::identity::ClaimMapping;
 use super::reason::{CredentialError, Outage};
+use super::witness::{Steps, Witness};
 
 /// The sign-in method that verified a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -197,10 +198,14 @@ impl Verifier {
         &self,
         credential: &Credential<'_>,
         now: SystemTime,
+        witness: &dyn Witness,
     ) -> Result<VerifiedClaims, Unverified> {
+        let steps = Steps::new(witness, "credential");
         match (credential, &self.application_session) {
-            (Credential::Token(token), _) => self.verify_token(token, now).await,
-            (Credential::ApplicationSession(cookie), Some(method)) => method.verify(cookie).await,
+            (Credential::Token(token), _) => self.verify_token(token, now, steps).await,
+            (Credential::ApplicationSession(cookie), Some(method)) => {
+                method.verify(cookie, steps).await
+            }
             (Credential::ApplicationSession(_), None) => Err(Unverified::Unrecognized(
                 CredentialError::ApplicationSessionUnknown,
             )),
@@ -211,29 +216,39 @@ impl Verifier {
         &self,
         token: &str,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        if token.len() > self.max_length {
+        let (length, most) = (token.len(), self.max_length);
+        if length > most {
+            steps.note(format_args!(
+                "a token of {length} bytes, at most {most} accepted"
+            ));
             return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
         }
-        let token = Compact::parse(token).map_err(Unverified::Unrecognized)?;
+        let token = Compact::parse(token).map_err(|why| {
+            steps.note(format_args!(
+                "{length} bytes that are no JSON Web Token in compact form"
+            ));
+            Unverified::Unrecognized(why)
+        })?;
         let mut why: Option<Unverified> = None;
         let mut note = |next: Unverified| {
             why = Some(why.map_or(next, |first| first.more_specific(next)));
         };
         for issuer in &self.issuers {
-            match issuer.verify(&token, now).await {
+            match issuer.verify(&token, now, steps).await {
                 Ok(claims) => return Ok(claims),
                 Err(next) => note(next),
             }
         }
         if let Some(method) = &self.api_tokens {
-            match method.verify(&token, now).await {
+            match method.verify(&token, now, steps).await {
                 Ok(claims) => return Ok(claims),
                 Err(next) => note(next),
             }
         }
         if let Some(native) = &self.native {
-            match native.verify(&token, now) {
+            match native.verify(&token, now, steps) {
                 Ok(claims) => return Ok(claims),
                 Err(next) => note(next),
             }

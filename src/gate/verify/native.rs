@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+use super::super::witness::Steps;
 use super::claims::Expectation;
 use super::compact::Compact;
 use super::keys::VerificationKey;
@@ -56,10 +57,12 @@ impl Native {
         &self,
         token: &Compact<'_>,
         now: SystemTime,
+        steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        token.signed_by(&self.keys)?;
+        let steps = steps.by("native: SECRET_KEY");
+        token.signed_by(&self.keys, steps)?;
         let claims = token.claims();
-        self.expectation.check(claims, now)?;
+        self.expectation.check(claims, now, steps)?;
         let fingerprint = Fingerprint::of("native", token.signed());
         let subject = self.subject.clone();
         Ok(VerifiedClaims::new(

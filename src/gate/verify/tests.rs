@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gate::identity::{Claimant, Identity};
+use crate::gate::witness::Nobody;
 
 mod external;
 
@@ -41,7 +42,8 @@ fn verify(token: &str) -> Result<Identity, CredentialError> {
 
 /// The identity that the credential names, or the reason why it is refused.
 fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity, CredentialError> {
-    let verified = futures_util::FutureExt::now_or_never(verifier.verify(credential, now()));
+    let verified =
+        futures_util::FutureExt::now_or_never(verifier.verify(credential, now(), &Nobody));
     let claims = verified
         .expect("no key server is asked")
         .map_err(|why| match why {

@@ -19,9 +19,11 @@ pub use self::html::Pages;
 use self::page::Page;
 use self::show::{Notice, X_GATE_REASON, is_page_request};
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
+use super::context::RequestContext;
 use super::extract::Proxy;
-use super::{Snapshot, State, extract};
-use crate::gate::reason::{Denied, Granted, Outage, Reason};
+use super::journal::Entry;
+use super::{Snapshot, extract};
+use crate::gate::reason::{Denied, Granted, Reason};
 use crate::gate::verdict::Rejection;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -42,14 +44,17 @@ pub struct Redirects {
 
 /// `GET /sso/logout`, `POST /sso/logout`
 pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let notice = Notice::new(&state, &request);
+    let context = RequestContext::new(&request, &state);
+    let notice = Notice::new(&context);
     let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
         return notice.because(Denied::RequestMalformed);
     };
-    match state.decided(state.gate.sign_out(&subrequest)).await {
+    match state
+        .decided(state.gate.sign_out(&subrequest, &context))
+        .await
+    {
         Ok(None) => notice.show(Page::ConfirmSignOut, Denied::CrossSiteRequest),
         Ok(Some(cookies)) => {
-            tracing::info!("signed out");
             let location = state.redirects.signed_out.as_deref();
             let mut response = see_other(location.unwrap_or("/sso/signed-out"));
             for cookie in cookies {
@@ -57,23 +62,28 @@ pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpRespons
             }
             response
         }
-        Err(outage) => unavailable(&notice, outage),
+        Err(outage) => {
+            context.record(&Entry::of_outage(outage));
+            notice.because(outage)
+        }
     }
 }
 
 /// `GET /sso/signed-out`: where `/sso/logout` leads when nothing else is configured.
 pub(super) async fn signed_out(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    Notice::new(&state, &request).show(Page::SignedOut, Granted::NoToken)
+    let context = RequestContext::new(&request, &state);
+    Notice::new(&context).show(Page::SignedOut, Granted::NoToken)
 }
 
 /// What nginx shows after a 401 from the check: pages redirect to the host application's sign-in
 /// page, other requests get 401.
 pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let reason = match reason_of_check(&request) {
+    let context = RequestContext::new(&request, &state);
+    let reason = match reason_of_check(&context) {
         Some(reason @ (Reason::CredentialError(_) | Reason::SignInRequired)) => reason,
         _ => Reason::SignInRequired,
     };
-    let notice = Notice::of_proxy(&state, Proxy::Nginx, &request);
+    let notice = Notice::of_proxy(&context, Proxy::Nginx);
     // A page tells the page around it first, and redirects itself.
     let is_told = is_framed(&request) && !state.pages.trusted_origins.is_empty();
     let redirects = Page::of(reason).leads_to_sign_in() && is_page_request(&request) && !is_told;
@@ -85,32 +95,35 @@ pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> H
 
 /// What nginx shows after a 403 from the check.
 pub(super) async fn refused(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let denied = match reason_of_check(&request) {
+    let context = RequestContext::new(&request, &state);
+    let denied = match reason_of_check(&context) {
         Some(Reason::Denied(denied)) => denied,
         _ => Denied::RequestMalformed,
     };
-    Notice::of_proxy(&state, Proxy::Nginx, &request).because(denied)
+    Notice::of_proxy(&context, Proxy::Nginx).because(denied)
 }
 
 /// The answer for a proxy that passes the auth response through to the browser. It keeps the status
 /// of the check, so the page itself redirects to the host application's sign-in page.
 pub(super) fn rejected(
-    state: &State,
+    context: &RequestContext<'_>,
     proxy: Proxy,
-    request: &HttpRequest,
     rejection: &Rejection,
 ) -> HttpResponse {
-    let notice = Notice::of_proxy(state, proxy, request);
+    let notice = Notice::of_proxy(context, proxy);
     match rejection {
         Rejection::SignInRequired(_) => notice.redirecting().because(rejection.reason()),
         Rejection::Denial(_) | Rejection::Outage(_) => notice.because(rejection.reason()),
     }
 }
 
-/// The reason of the check, which nginx passes on.
-fn reason_of_check(request: &HttpRequest) -> Option<Reason> {
-    let code = request.headers().get(X_GATE_REASON)?.to_str().ok()?;
-    Reason::from_code(code)
+/// The reason of the check, which nginx passes on. That check is in the journal under the same ID.
+fn reason_of_check(context: &RequestContext<'_>) -> Option<Reason> {
+    let headers = context.request.headers();
+    let code = headers.get(X_GATE_REASON)?.to_str().ok()?;
+    let reason = Reason::from_code(code);
+    context.has_entry.set(reason.is_some());
+    reason
 }
 
 /// Whether the page is for a frame (Fetch Metadata §2.1). Browsers say so over HTTPS, and over HTTP
@@ -120,11 +133,6 @@ fn is_framed(request: &HttpRequest) -> bool {
         extract::only(request.headers(), &SEC_FETCH_DEST),
         Some("iframe" | "frame")
     )
-}
-
-fn unavailable(notice: &Notice<'_>, outage: Outage) -> HttpResponse {
-    tracing::error!(reason = outage.code(), "cannot decide: {outage}");
-    notice.because(outage)
 }
 
 /// Redirects with 303, so the next request is GET whatever the method was. `no-referrer` keeps the

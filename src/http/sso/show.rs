@@ -16,17 +16,18 @@ use super::language::Language;
 use super::page::Page;
 use crate::gate::policy::local_path;
 use crate::gate::reason::Reason;
+use crate::http::context::{RequestContext, X_REQUEST_ID};
+use crate::http::event::Event;
 use crate::http::extract::{self, Proxy};
-use crate::http::{State, respond};
+use crate::http::journal::Entry;
+use crate::http::respond;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 
 /// A page as the answer to a request.
 pub(super) struct Notice<'r> {
-    state: &'r State,
+    context: &'r RequestContext<'r>,
     proxy: Proxy,
-    request: &'r HttpRequest,
     /// The page of Label Studio that was asked for, without a token.
     path: Option<String>,
     redirects: bool,
@@ -34,22 +35,21 @@ pub(super) struct Notice<'r> {
 
 impl<'r> Notice<'r> {
     /// For a request to one of the gate's own routes.
-    pub(super) fn new(state: &'r State, request: &'r HttpRequest) -> Self {
+    pub(super) const fn new(context: &'r RequestContext<'r>) -> Self {
         Self {
-            state,
+            context,
             proxy: Proxy::Nginx,
-            request,
             path: None,
             redirects: false,
         }
     }
 
     /// For a request that `proxy` asks about.
-    pub(super) fn of_proxy(state: &'r State, proxy: Proxy, request: &'r HttpRequest) -> Self {
+    pub(super) fn of_proxy(context: &'r RequestContext<'r>, proxy: Proxy) -> Self {
         Self {
             proxy,
-            path: requested_path(state, proxy, request),
-            ..Self::new(state, request)
+            path: requested_path(context, proxy),
+            ..Self::new(context)
         }
     }
 
@@ -73,12 +73,16 @@ impl<'r> Notice<'r> {
 
     /// Shows `page`.
     pub(super) fn show(&self, page: Page, reason: impl Into<Reason>) -> HttpResponse {
-        let (state, request, reason) = (self.state, self.request, reason.into());
-        let id = request_id(state, request);
+        let RequestContext { state, request, .. } = *self.context;
+        let (id, reason) = (self.context.id(), reason.into());
+        if !self.context.has_entry.get() {
+            let entry = Entry::new(Event::PageShown).because(reason.code());
+            self.context.record(&entry);
+        }
         let mut response = HttpResponse::build(page.status());
         response
             .insert_header((X_GATE_REASON, HeaderValue::from_static(reason.code())))
-            .insert_header((X_REQUEST_ID, id.as_str()))
+            .insert_header((X_REQUEST_ID, id))
             .insert_header((CACHE_CONTROL, "no-store"));
         if page.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, state.retry_after()));
@@ -94,7 +98,7 @@ impl<'r> Notice<'r> {
         let language = Language::of(request);
         let about = About {
             reason,
-            request_id: &id,
+            request_id: id,
             path: self.path.as_deref(),
             sign_in: self.sign_in_url(),
             redirects: self.redirects,
@@ -112,7 +116,7 @@ impl<'r> Notice<'r> {
 
     /// The sign-in page of the host application, with the return URL as a parameter.
     pub(super) fn sign_in_url(&self) -> Option<Url> {
-        let redirects = &self.state.redirects;
+        let redirects = &self.context.state.redirects;
         let mut url = redirects.sign_in.clone()?;
         if let Some(back) = self.return_url() {
             url.query_pairs_mut()
@@ -124,11 +128,12 @@ impl<'r> Notice<'r> {
     /// The URL of the page that was asked for.
     fn return_url(&self) -> Option<String> {
         let path = self.path.as_deref()?;
-        if let Some(url) = &self.state.redirects.label_studio {
+        let RequestContext { state, request, .. } = *self.context;
+        if let Some(url) = &state.redirects.label_studio {
             return Some(format!("{}{path}", url.origin().ascii_serialization()));
         }
-        let host = extract::original_host(self.proxy, self.request)?;
-        let scheme = match extract::forwarded_proto(self.request) {
+        let host = extract::original_host(self.proxy, request)?;
+        let scheme = match extract::forwarded_proto(request) {
             Some("https") => "https",
             _ => "http",
         };
@@ -137,9 +142,9 @@ impl<'r> Notice<'r> {
 }
 
 /// Path and query of the request that `proxy` asks about, without the token.
-fn requested_path(state: &State, proxy: Proxy, request: &HttpRequest) -> Option<String> {
-    let uri = extract::original_uri(proxy, request)?;
-    let without_token = state.gate.token_in(uri).map(|(_, clean)| clean);
+fn requested_path(context: &RequestContext<'_>, proxy: Proxy) -> Option<String> {
+    let uri = extract::original_uri(proxy, context.request)?;
+    let without_token = context.state.gate.token_in(uri).map(|(_, clean)| clean);
     Some(local_path(without_token.as_deref().unwrap_or(uri)).to_owned())
 }
 
@@ -158,13 +163,4 @@ const fn referrer_policy(page: Page) -> &'static str {
         Page::ConfirmSignOut => "same-origin",
         _ => "no-referrer",
     }
-}
-
-/// nginx's `$request_id`, or a random ID.
-fn request_id(state: &State, request: &HttpRequest) -> String {
-    let given = request.headers().get(X_REQUEST_ID);
-    let given = given
-        .and_then(|value| value.to_str().ok())
-        .filter(|value| value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit()));
-    given.map_or_else(|| state.entropy.hex(), str::to_owned)
 }

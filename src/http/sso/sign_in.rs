@@ -10,13 +10,15 @@ use serde::Deserialize;
 
 use super::page::Page;
 use super::show::Notice;
-use super::{append_cookie, see_other, unavailable};
+use super::{append_cookie, see_other};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted};
 use crate::gate::subrequest::Subrequest;
-use crate::gate::verdict::{Grant, Rejection};
+use crate::gate::verdict::Grant;
+use crate::http::context::RequestContext;
 use crate::http::extract::Proxy;
-use crate::http::{Snapshot, State, extract};
+use crate::http::journal::Entry;
+use crate::http::{Snapshot, extract};
 
 /// The parameters of `/sso/login`, in the query or in a form.
 #[derive(Deserialize)]
@@ -33,7 +35,8 @@ pub(in crate::http) async fn login_by_link(
     login: Result<web::Query<Login>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Query::into_inner), &state).await
+    let login = login.ok().map(web::Query::into_inner);
+    login_with(&RequestContext::new(&request, &state), login).await
 }
 
 /// `POST /sso/login`
@@ -42,13 +45,14 @@ pub(in crate::http) async fn login_by_form(
     login: Result<web::Form<Login>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    login_with(&request, login.ok().map(web::Form::into_inner), &state).await
+    let login = login.ok().map(web::Form::into_inner);
+    login_with(&RequestContext::new(&request, &state), login).await
 }
 
-async fn login_with(request: &HttpRequest, login: Option<Login>, state: &State) -> HttpResponse {
+async fn login_with(context: &RequestContext<'_>, login: Option<Login>) -> HttpResponse {
     match login {
-        Some(login) => sign_in(state, request, &login.token, local_path(&login.next)).await,
-        None => Notice::new(state, request).show(Page::LinkIncomplete, Denied::RequestMalformed),
+        Some(login) => sign_in(context, &login.token, local_path(&login.next)).await,
+        None => Notice::new(context).show(Page::LinkIncomplete, Denied::RequestMalformed),
     }
 }
 
@@ -57,56 +61,47 @@ pub(in crate::http) async fn login_by_address(
     request: HttpRequest,
     state: Snapshot,
 ) -> HttpResponse {
+    let context = RequestContext::new(&request, &state);
     let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
-        return Notice::new(&state, &request).because(Denied::RequestMalformed);
+        return Notice::new(&context).because(Denied::RequestMalformed);
     };
     let Some((token, next)) = state.gate.token_in(uri) else {
-        return Notice::new(&state, &request).show(Page::LinkIncomplete, Granted::NoToken);
+        return Notice::new(&context).show(Page::LinkIncomplete, Granted::NoToken);
     };
-    sign_in(&state, &request, &token, local_path(&next)).await
+    sign_in(&context, &token, local_path(&next)).await
 }
 
-async fn sign_in(state: &State, request: &HttpRequest, token: &str, next: &str) -> HttpResponse {
-    let notice = Notice::new(state, request).about(next);
+async fn sign_in(context: &RequestContext<'_>, token: &str, next: &str) -> HttpResponse {
+    let RequestContext { state, request, .. } = *context;
+    let notice = Notice::new(context).about(next);
     let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
         return notice.show(Page::LinkIncomplete, Denied::RequestMalformed);
     };
     let begun = Instant::now();
-    let verdict = state.decided(state.gate.sign_in(token, &subrequest)).await;
+    let verdict = state.gate.sign_in(token, &subrequest, context);
+    let verdict = state.decided(verdict).await;
+    context.record(&Entry::of_verdict(&verdict).at(Some(subrequest.path())));
     state.metrics.count_sign_in(&verdict, begun.elapsed());
     match verdict {
-        Ok(grant) => granted(state, &notice, request, &grant, &subrequest, next).await,
-        Err(rejection) => rejected(state, &notice, request, &rejection),
+        Ok(grant) => granted(context, &notice, &grant, &subrequest, next).await,
+        Err(rejection) => notice.because(rejection.reason()),
     }
 }
 
 async fn granted(
-    state: &State,
+    context: &RequestContext<'_>,
     notice: &Notice<'_>,
-    request: &HttpRequest,
     grant: &Grant,
     subrequest: &Subrequest<'_>,
     next: &str,
 ) -> HttpResponse {
-    let (reason, path) = (grant.reason(), subrequest.path());
-    let is_signed_in = match grant.login() {
-        Some(login) => {
-            let (user_id, method) = (login.user_id, login.method.as_str());
-            tracing::info!(reason = reason.code(), user_id, method, path, "signed in");
-            true
-        }
-        // A user who opens an old link and is still signed in may continue.
-        None => {
-            if state.logs_refusal_of(request) {
-                tracing::info!(reason = reason.code(), path, "token rejected");
-            }
-            let living = state.decided(state.gate.has_living_session(subrequest));
-            matches!(living.await, Ok(true))
-        }
-    };
+    // A user who opens an old link and is still signed in may continue.
+    let state = context.state;
+    let living = state.decided(state.gate.has_living_session(subrequest, context));
+    let is_signed_in = grant.login().is_some() || matches!(living.await, Ok(true));
     let mut response = match is_signed_in {
         true => see_other(next),
-        false => notice.because(reason),
+        false => notice.because(grant.reason()),
     };
     let cookies = grant.cookies();
     let cookies = [&cookies.session, &cookies.token_deletion];
@@ -114,28 +109,4 @@ async fn granted(
         append_cookie(&mut response, cookie);
     }
     response
-}
-
-fn rejected(
-    state: &State,
-    notice: &Notice<'_>,
-    request: &HttpRequest,
-    rejection: &Rejection,
-) -> HttpResponse {
-    let reason = rejection.reason();
-    match rejection {
-        Rejection::SignInRequired(_) => {
-            if state.logs_refusal_of(request) {
-                tracing::info!(reason = reason.code(), "token rejected");
-            }
-            notice.because(reason)
-        }
-        Rejection::Denial(_) => {
-            if state.logs_refusal_of(request) {
-                tracing::warn!(reason = reason.code(), "refused");
-            }
-            notice.because(reason)
-        }
-        Rejection::Outage(outage) => unavailable(notice, *outage),
-    }
 }

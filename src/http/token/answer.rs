@@ -9,7 +9,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::gate::issue::IssueError;
-use crate::gate::reason::{Denied, Outage};
+use crate::gate::reason::{Declined, Denied, Outage};
 
 /// An answer of the token route.
 pub(in crate::http) enum Answer {
@@ -20,7 +20,8 @@ pub(in crate::http) enum Answer {
     InvalidApiToken,
     LegacyTokensDisabled,
     JwtTokensDisabled,
-    AdminRequired,
+    NotAdmin,
+    NotSuperuser,
     NoSuchUser { reason: Denied, email: String },
     TooMany(Duration),
     Unavailable(Outage),
@@ -30,12 +31,31 @@ impl Answer {
     pub(in crate::http) fn from_error(error: IssueError, email: String) -> Self {
         match error {
             IssueError::InvalidCredential => Self::InvalidApiToken,
-            IssueError::LegacyTokensDisabled => Self::LegacyTokensDisabled,
+            IssueError::LegacyTokensDisabled { .. } => Self::LegacyTokensDisabled,
             IssueError::JwtTokensDisabled => Self::JwtTokensDisabled,
-            IssueError::NotAdmin | IssueError::NotSuperuser => Self::AdminRequired,
-            IssueError::User(reason) => Self::NoSuchUser { reason, email },
+            IssueError::NotAdmin { .. } => Self::NotAdmin,
+            IssueError::NotSuperuser { .. } => Self::NotSuperuser,
+            IssueError::User { reason, .. } => Self::NoSuchUser { reason, email },
             IssueError::Outage(outage) => Self::Unavailable(outage),
         }
+    }
+
+    /// Why the call is declined; `None` if a token is issued.
+    pub(in crate::http) const fn reason(&self) -> Option<&'static str> {
+        let declined = match self {
+            Self::Token { .. } => return None,
+            Self::NoSuchUser { reason, .. } => return Some(reason.code()),
+            Self::Unavailable(outage) => return Some(outage.code()),
+            Self::InvalidJson | Self::EmailRequired => Declined::BodyInvalid,
+            Self::AuthenticationRequired => Declined::NoApiToken,
+            Self::InvalidApiToken => Declined::ApiTokenInvalid,
+            Self::LegacyTokensDisabled => Declined::LegacyTokensDisabled,
+            Self::JwtTokensDisabled => Declined::JwtTokensDisabled,
+            Self::NotAdmin => Declined::NotAdmin,
+            Self::NotSuperuser => Declined::NotSuperuser,
+            Self::TooMany(_) => Declined::TooManyRequests,
+        };
+        Some(declined.code())
     }
 
     const fn status(&self) -> StatusCode {
@@ -46,7 +66,7 @@ impl Answer {
             | Self::InvalidApiToken
             | Self::LegacyTokensDisabled
             | Self::JwtTokensDisabled => StatusCode::UNAUTHORIZED,
-            Self::AdminRequired => StatusCode::FORBIDDEN,
+            Self::NotAdmin | Self::NotSuperuser => StatusCode::FORBIDDEN,
             Self::NoSuchUser { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -71,7 +91,7 @@ impl Answer {
                 "token as 'Authorization: Token <token>', or enable personal access tokens under ",
                 "Organization > API Tokens Settings."
             )}),
-            Self::AdminRequired => json!({"error": "Admin privileges required"}),
+            Self::NotAdmin | Self::NotSuperuser => json!({"error": "Admin privileges required"}),
             Self::NoSuchUser { reason, email } => {
                 let (error_code, what) = match reason {
                     Denied::UserInactive => ("USER_INACTIVE", "User is not active"),

@@ -9,8 +9,9 @@ use crate::nginx::{self, binaries};
 
 /// The configuration that ingress-nginx generates from the annotations in `deploy/kubernetes`,
 /// according to its documentation ("External Authentication", "Annotations") and its behavior: one
-/// `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, every header of the request in
-/// the check, and with keepalive a check in Lua that accepts only status 200.
+/// `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, the ID of the request in
+/// `X-Request-ID`, every header of the request in the check, and with keepalive a check in Lua that
+/// accepts only status 200.
 pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool) -> Command {
     let manifest = match sign_in {
         true => with_components("ingress-nginx", &["sign-in-required"]),
@@ -99,6 +100,7 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
              client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
              large_client_header_buffers 4 32k;
              {hidden}
+             map $http_x_request_id $req_id {{ default $http_x_request_id; '' $request_id; }}
              upstream gate {{ server 127.0.0.1:{gate}; keepalive 32; }}
              server {{
                  listen 127.0.0.1:{own};
@@ -112,6 +114,7 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
                      proxy_set_header X-Original-Method $request_method;
                      proxy_set_header X-Sent-From nginx-ingress-controller;
                      proxy_set_header X-Real-IP $remote_addr;
+                     proxy_set_header X-Request-ID $req_id;
                      proxy_set_header X-Forwarded-For $remote_addr;
                      proxy_set_header X-Auth-Request-Redirect $request_uri;
                      proxy_set_header Connection '';
@@ -127,6 +130,7 @@ pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool
                      {check}
                      {refused}
                      proxy_set_header Host $http_host;
+                     proxy_set_header X-Request-ID $req_id;
                      proxy_set_header X-Real-IP $remote_addr;
                      proxy_set_header X-Forwarded-For $remote_addr;
                      proxy_set_header X-Forwarded-Host $http_host;
@@ -157,6 +161,7 @@ fn own_routes(manifest: &str, gate: u16) -> String {
             locations += &format!(
                 "location = {path} {{
                      proxy_set_header Host $http_host;
+                     proxy_set_header X-Request-ID $req_id;
                      proxy_set_header X-Real-IP $remote_addr;
                      proxy_set_header X-Forwarded-Host $http_host;
                      proxy_set_header X-Forwarded-Proto $scheme;
