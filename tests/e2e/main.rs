@@ -26,6 +26,7 @@ mod kubernetes;
 mod label_studio;
 mod login;
 mod logs;
+mod monitoring;
 mod nginx;
 mod old_version;
 mod openapi;
