@@ -242,7 +242,8 @@ impl Connections {
         );
         self.measures.count_statement_failure(failure.kind());
         match failure {
-            Failure::Stale => connection.statement_cache.clear(),
+            // The statement is stale on every connection, and the next attempt may use any.
+            Failure::Stale => self.pool.manager().statement_caches.clear(),
             Failure::Disconnected => self.forget_dead_connections(),
             Failure::Deadlock | Failure::Final => {}
         }

@@ -93,3 +93,15 @@ async fn waiting_for_a_lock_is_limited_and_a_full_queue_answers_at_once() {
     lock.rollback().await.unwrap();
     login(&world.app, &world.ann).await.expect_status(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_notices_that_a_migration_made_every_prepared_statement_stale() {
+    let world = World::new(&[NO_CACHE]).await;
+    // Each connection of the pool prepares the statements.
+    join_all((0..32).map(|_| login(&world.app, &world.ann))).await;
+    for length in [130, 132] {
+        let alter = format!("ALTER TABLE htx_user ALTER COLUMN password TYPE varchar({length})");
+        world.database.run(&alter).await;
+        login(&world.app, &world.ann).await.expect_status(200);
+    }
+}
