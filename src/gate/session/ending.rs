@@ -5,7 +5,7 @@
 //! tables exist. Label Studio still accepts such a cookie, unless all users must pass the gate
 //! (`policy.anonymous`).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::content::mark;
 use super::store::{SessionEnd, SessionStore, StoredSession};
@@ -41,7 +41,7 @@ impl Sessions {
         };
         let end = SessionEnd {
             mark: mark(&session),
-            at: now,
+            at: now.max(after_login(&session)),
             // Label Studio re-signs the cookie with each answer, so only the session's own age ends
             // it.
             forget_at: now + MAX_RETENTION,
@@ -91,4 +91,13 @@ impl Sessions {
             }
         }
     }
+}
+
+/// A time after the session's login. The clock of the gate that opened the session may be ahead of
+/// this one's, and an end before the login would not count.
+fn after_login(session: &SessionData) -> SystemTime {
+    let login = session.last_login().unwrap_or_default();
+    let login = Duration::try_from_secs_f64(login).unwrap_or_default();
+    // Postgres keeps microseconds.
+    SystemTime::UNIX_EPOCH + login + Duration::from_micros(1)
 }

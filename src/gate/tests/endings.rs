@@ -243,3 +243,22 @@ proptest! {
         run(Engine::SignedCookies, &events)?;
     }
 }
+
+#[tokio::test]
+async fn a_gate_whose_clock_is_behind_ends_a_session_too() {
+    for engine in [Engine::Database, Engine::SignedCookies] {
+        let mut history = History::new(engine);
+        history.seconds = NOW + 60;
+        let (user, token, cookie) = (true, 0, 0);
+        let log_in = Event::LogIn {
+            user,
+            token,
+            cookie,
+        };
+        history.apply(&log_in).await;
+        assert_eq!(history.issued.len(), 1);
+        history.seconds = NOW;
+        history.apply(&Event::SignOut { cookie }).await;
+        history.assert_ended_stay_ended().await.expect("refused");
+    }
+}
