@@ -21,7 +21,7 @@ pub fn binaries() -> Vec<PathBuf> {
 }
 
 /// The top of every nginx configuration in the tests.
-pub const MAIN: &str = "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; events { worker_connections 1024; }";
+pub const MAIN: &str = "worker_processes 2; pid nginx.pid; error_log error.log warn; daemon off; events { worker_connections 8192; }";
 
 /// The user of the workers: as root, they must be able to read root's files.
 pub fn user() -> &'static str {

@@ -22,13 +22,14 @@ pub struct Cluster {
     _server: Leash,
 }
 
-fn root() -> bool {
+/// Whether the tests run as root.
+pub fn root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     id.stdout.starts_with(b"0\n")
 }
 
 /// A Postgres command, run as another user because the server refuses to run as root.
-fn postgres_command(program: &Path) -> Command {
+pub fn postgres_command(program: &Path) -> Command {
     if root() {
         let mut command = Command::new("setpriv");
         command
@@ -42,7 +43,7 @@ fn postgres_command(program: &Path) -> Command {
 
 /// The directory of initdb and postgres: `GATE_TEST_POSTGRES_BIN`, or Debian's directory, or in
 /// PATH.
-fn find_bin() -> PathBuf {
+pub fn find_bin() -> PathBuf {
     let named = std::env::var_os("GATE_TEST_POSTGRES_BIN").map(PathBuf::from);
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

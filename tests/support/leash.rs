@@ -57,6 +57,20 @@ impl Leash {
         Self { holder, rope }
     }
 
+    /// The process ID of the child itself, which [`SCRIPT`] starts first. Ask before it can have
+    /// ended.
+    pub fn pid(&self) -> u32 {
+        let holder = self.holder.id();
+        let children = format!("/proc/{holder}/task/{holder}/children");
+        loop {
+            let listed = std::fs::read_to_string(&children).expect("the holder runs");
+            if let Some(first) = listed.split_whitespace().next() {
+                return first.parse().expect("a process ID");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Ends the child and waits until it is gone.
     pub fn stop(&mut self) {
         drop(self.rope.take());

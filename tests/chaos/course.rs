@@ -1,0 +1,121 @@
+//! The course of one fault: it begins, lasts, ends; the gates recover; nothing is wrong or lost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::court::Court;
+use crate::episode::{Episode, Tally};
+use crate::faults::Fault;
+use crate::world::World;
+
+/// The gates have recovered when for this long no answer was missing.
+const QUIET: Duration = Duration::from_millis(1200);
+/// No fault may need longer than this to be over.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// Older sessions that are looked at again after each fault.
+const OLDER_SESSIONS: usize = 100;
+
+/// What one fault did.
+pub struct Record {
+    pub name: &'static str,
+    pub during: Tally,
+    pub after: Tally,
+    pub lost: Vec<String>,
+    pub recovery: Duration,
+    /// What has to be so and is not.
+    pub failures: Vec<String>,
+    /// Why the fault was left out.
+    pub skipped: Option<&'static str>,
+}
+
+/// Puts the gates through a fault.
+pub fn run(world: &mut World, court: &Court, fault: &Fault) -> Record {
+    let episode = Arc::new(Episode::new(fault.name, fault.refuses));
+    enter(world, &episode);
+    let skipped = (fault.inject)(world).err();
+    if skipped.is_none() {
+        std::thread::sleep(world.hold);
+        (fault.end)(world);
+    }
+    episode.end();
+    let mut failures = Vec::new();
+    if !wait_for(|| episode.is_quiet(QUIET, 10)) {
+        failures.push("the gates do not recover".to_owned());
+    }
+    let recovery = episode.recovery();
+    if skipped.is_none() {
+        (fault.tidy)(world);
+    }
+    let after = Arc::new(Episode::new("between two faults", fault.refuses));
+    enter(world, &after);
+    if !wait_for(|| episode.pending() == 0) {
+        failures.push(format!("{} answers were not judged", episode.pending()));
+    }
+    let lost = lost(world, court);
+    let (during, after) = episode.tallies();
+    failures.extend(
+        lost.iter()
+            .chain(&during.wrong)
+            .chain(&after.wrong)
+            .cloned(),
+    );
+    let missing = during.unavailable + after.unavailable;
+    if fault.is_unnoticed && missing > 0 {
+        failures.push(format!("{missing} requests were not answered"));
+    }
+    Record {
+        name: fault.name,
+        during,
+        after,
+        lost,
+        recovery,
+        failures,
+        skipped,
+    }
+}
+
+fn enter(world: &World, episode: &Arc<Episode>) {
+    for house in &world.houses {
+        house.site.enter(episode);
+    }
+}
+
+fn wait_for(condition: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// Looks at the sessions that were opened meanwhile, and at some older ones.
+fn lost(world: &World, court: &Court) -> Vec<String> {
+    let houses = world.houses.iter();
+    let lost = houses.flat_map(|house| {
+        let sessions = {
+            let mut chance = house.site.chance.lock().expect("not poisoned");
+            let mut ledger = house.site.ledger.lock().expect("not poisoned");
+            ledger.to_check(OLDER_SESSIONS, &mut chance)
+        };
+        court.lost(&house.site, &sessions)
+    });
+    lost.collect()
+}
+
+/// Looks at every session that nobody has ended. Returns how many there are, and the lost ones.
+pub fn lost_of_all(world: &World, court: &Court) -> (usize, Vec<String>) {
+    let mut count = 0;
+    let mut lost = Vec::new();
+    for house in &world.houses {
+        let sessions = {
+            let ledger = house.site.ledger.lock().expect("not poisoned");
+            ledger.all_live().to_vec()
+        };
+        count += sessions.len();
+        lost.extend(court.lost(&house.site, &sessions));
+    }
+    (count, lost)
+}

@@ -1,0 +1,172 @@
+//! A Label Studio with one session engine behind nginx, and the requests that are sent to it.
+
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
+
+use crate::chance::Chance;
+use crate::episode::{Episode, Outcome};
+use crate::gate::Engine;
+use crate::key_server::Signer;
+use crate::label_studio::SEEN;
+use crate::ledger::{Ledger, Session};
+use crate::users::Users;
+
+/// An answer that Django has to judge before it counts as right.
+pub struct Case {
+    pub episode: Arc<Episode>,
+    pub sent: std::time::Instant,
+    pub took: Duration,
+    pub what: String,
+    /// The session cookie that Label Studio received.
+    pub seen: String,
+    /// The session is this user's.
+    pub session: Session,
+    /// Whether the gate has just handed the session out.
+    pub is_new: bool,
+}
+
+/// What came back through nginx.
+pub struct Answer {
+    pub status: u16,
+    pub reason: String,
+    /// The `Cookie` header with which the request reached Label Studio.
+    pub seen: Option<String>,
+    /// The session cookie that the browser was given.
+    pub handed: Option<String>,
+    pub location: Option<String>,
+    pub body: String,
+}
+
+/// One of the two sites.
+pub struct Site {
+    pub engine: Engine,
+    pub users: Arc<Users>,
+    pub signer: Signer,
+    pub ledger: Mutex<Ledger>,
+    pub docket: Mutex<Vec<Case>>,
+    /// Tokens that the gate has issued and nobody has used yet, and for whom.
+    pub issued: Mutex<Vec<(usize, String)>>,
+    pub chance: Mutex<Chance>,
+    episode: RwLock<Arc<Episode>>,
+    url: RwLock<String>,
+    client: reqwest::Client,
+}
+
+impl Site {
+    pub fn new(
+        engine: Engine,
+        users: Arc<Users>,
+        signer: Signer,
+        url: String,
+        seed: u64,
+        episode: Arc<Episode>,
+    ) -> Self {
+        // Longer than every limit of the gate and of nginx.
+        let client = crate::support::client_builder().timeout(Duration::from_secs(30));
+        let client = client.redirect(reqwest::redirect::Policy::none());
+        Self {
+            engine,
+            users,
+            signer,
+            ledger: Mutex::default(),
+            docket: Mutex::default(),
+            issued: Mutex::default(),
+            chance: Mutex::new(Chance::of(seed)),
+            episode: RwLock::new(episode),
+            url: RwLock::new(url),
+            client: client.build().expect("a client"),
+        }
+    }
+
+    /// Counts requests for this episode from now on.
+    pub fn enter(&self, episode: &Arc<Episode>) {
+        *self.episode.write().expect("not poisoned") = episode.clone();
+    }
+
+    pub fn episode(&self) -> Arc<Episode> {
+        self.episode.read().expect("not poisoned").clone()
+    }
+
+    /// Sends requests to this address from now on, and returns the one before.
+    pub fn redirect(&self, url: String) -> String {
+        std::mem::replace(&mut *self.url.write().expect("not poisoned"), url)
+    }
+
+    /// The user numbers of this site.
+    pub fn somebody(&self, chance: &mut Chance) -> usize {
+        let parity = usize::from(self.engine == Engine::Database);
+        2 * chance.below(crate::users::USERS / 2) + parity
+    }
+
+    /// A GET for a page with these cookies.
+    pub async fn get(&self, cookies: &str) -> Result<Answer, reqwest::Error> {
+        let request = self.client.get(self.url("/projects"));
+        Self::send(request.header("Cookie", cookies)).await
+    }
+
+    /// A POST to one of the gate's own routes.
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.client.post(self.url(path)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Self::send(request).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url.read().expect("not poisoned"))
+    }
+
+    async fn send(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let answer = request.send().await?;
+        let text = |headers: &HeaderMap, name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(str::to_owned)
+        };
+        let headers = answer.headers();
+        let set = headers.get_all(SET_COOKIE).iter();
+        let set = set.filter_map(|value| value.to_str().ok());
+        let handed = set
+            .filter_map(|cookie| cookie.strip_prefix("sessionid="))
+            .map(|cookie| cookie.split(';').next().unwrap_or("").to_owned())
+            .find(|cookie| !cookie.is_empty() && cookie != "\"\"");
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            reason: text(headers, "x-gate-reason").unwrap_or_default(),
+            seen: text(headers, SEEN),
+            handed,
+            location: text(headers, LOCATION.as_str()),
+            body: answer.text().await?,
+        })
+    }
+
+    /// Records what came of a request, or leaves it to Django.
+    pub fn close(&self, case: Case, verdict: Verdict) {
+        match verdict {
+            Verdict::Known(outcome) => case.episode.record(case.sent, case.took, outcome),
+            Verdict::ForDjango => self.docket.lock().expect("not poisoned").push(case),
+        }
+    }
+}
+
+/// What an answer says by itself.
+pub enum Verdict {
+    Known(Outcome),
+    /// Right if Django finds the session of the right user in it.
+    ForDjango,
+}
+
+/// The session cookies in a `Cookie` header.
+pub fn sessions(cookies: &str) -> Vec<&str> {
+    let pairs = cookies.split("; ");
+    pairs
+        .filter_map(|pair| pair.strip_prefix("sessionid="))
+        .collect()
+}
