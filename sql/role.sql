@@ -1,10 +1,15 @@
 -- Creates the gate's role and grants it the least privileges that it needs, by column.
 --
--- Run it as the owner of Label Studio's tables, after Label Studio has migrated, and again after
--- each upgrade of Label Studio:
+-- Run it as the owner of Label Studio's tables, or as a superuser, after Label Studio has migrated,
+-- and again after each upgrade of Label Studio:
 --
 --     psql "$OWNER_DATABASE_URL" -v role=label_studio_gate -f sql/role.sql
 --     psql "$OWNER_DATABASE_URL" -c "ALTER ROLE label_studio_gate LOGIN PASSWORD '…'"
+--
+-- Only a role with CREATEROLE may create roles. If the owner has no such right, an administrator
+-- creates the role first, and the owner runs this file then:
+--
+--     CREATE ROLE label_studio_gate NOINHERIT LOGIN PASSWORD '…';
 --
 -- Options (-v revoke=on, -v create_users=on):
 --
@@ -29,13 +34,30 @@
     \set create_users off
 \endif
 
+-- A message of its own, because "permission denied to create role" does not say what to do.
+SELECT format(
+           'DO %L',
+           format(
+               'BEGIN RAISE EXCEPTION USING MESSAGE = %L, HINT = %L; END',
+               format('the role %I does not exist, and %I may not create roles', :'role', current_user),
+               format('An administrator of Postgres runs: CREATE ROLE %I NOINHERIT LOGIN PASSWORD ''…''; then run this file again', :'role')
+           )
+       )
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role')
+   AND NOT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
+\gexec
+
 SELECT format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS NOLOGIN', :'role')
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role')
 \gexec
 
+-- Everybody has these two unless an administrator took them away, and only the owner of the database
+-- and of the schema may grant them.
 SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), :'role')
+ WHERE NOT has_database_privilege(:'role', current_database(), 'CONNECT')
 \gexec
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), :'role')
+ WHERE NOT has_schema_privilege(:'role', current_schema(), 'USAGE')
 \gexec
 
 -- One line per table and privilege. The columns are those that the statements in this directory

@@ -1,7 +1,7 @@
 //! The command line: parses arguments, loads the settings and runs a command.
 //!
-//! Exit status: 0 for success, 1 for failure, 64 for wrong usage or settings (`EX_USAGE` of
-//! `sysexits.h`). This module and `commands` turn errors into text.
+//! Exit status: 0 for success, 1 for failure, 2 if `doctor` found warnings only, 64 for wrong usage
+//! or settings (`EX_USAGE` of `sysexits.h`). This module and `commands` turn errors into text.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,11 +12,20 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::commands;
+use crate::doctor::{Level, Options, Report};
+use crate::settings::types::PublicUrl;
 use crate::settings::{LogFormat, SettingErrors, Settings};
 use crate::startup::{self, Application, ServiceError};
 use crate::telemetry::{self, LogOutput, Losses};
+
+/// A command failed.
+const FAILURE: u8 = 1;
+
+/// `doctor` found warnings, but nothing that prevents logins.
+const WARNINGS: u8 = 2;
 
 /// Wrong usage or settings.
 const USAGE: u8 = 64;
@@ -57,7 +66,19 @@ enum Configured {
     /// Run the service (default)
     Serve,
     /// Check everything that a login needs, and say how to fix what is wrong
-    Doctor,
+    ///
+    /// Exit status: 0 if all is well, 1 if something prevents logins, 2 if there are warnings only.
+    Doctor {
+        /// Label Studio's public URL, instead of label_studio.url
+        #[arg(long, value_name = "URL", value_parser = public_url)]
+        url: Option<Url>,
+        /// Log in this user through the public URL, ask Label Studio who it is, and sign out
+        #[arg(long, value_name = "EMAIL")]
+        email: Option<String>,
+        /// Print the findings as JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
     /// Create the gate's own tables, needed by token.use = "once" and to revoke tokens and signed
     /// cookies; connect as a role that may create a schema
     Migrate {
@@ -86,6 +107,8 @@ enum Configured {
 enum Failure {
     Settings(SettingErrors),
     Usage(String),
+    /// `doctor` has said what is wrong; this is the exit status.
+    Reported(u8),
     Other(String),
 }
 
@@ -115,6 +138,7 @@ pub fn run() -> ExitCode {
             complain(&format!("label-studio-gate: {why}"));
             ExitCode::from(USAGE)
         }
+        Err(Failure::Reported(status)) => ExitCode::from(status),
         Err(Failure::Other(why)) => {
             complain(&format!("label-studio-gate: {why}"));
             ExitCode::FAILURE
@@ -145,13 +169,15 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_configured(command: Configured, settings: Settings) -> Result<(), String> {
+fn run_configured(command: Configured, settings: Settings) -> Result<(), Failure> {
     let log = start_log(&settings);
     startup::install_crypto();
-    match command {
+    let done = match command {
         Configured::Serve => serve(settings, log.losses()),
-        Configured::Doctor => {
-            on_one_thread(commands::doctor(&settings)).map(|findings| say(&findings))
+        Configured::Doctor { url, email, json } => {
+            let options = Options { url, email };
+            let report = on_one_thread(commands::doctor(&settings, &options))?;
+            return present(&report, json);
         }
         Configured::Migrate { role } => {
             on_one_thread(commands::migrate(&settings, role.as_deref())).map(|done| say(&done))
@@ -168,7 +194,35 @@ fn run_configured(command: Configured, settings: Settings) -> Result<(), String>
             let address = *internal.unwrap_or(&settings.http.listen);
             commands::healthcheck(address, Duration::from_secs(3))
         }
+    };
+    Ok(done?)
+}
+
+/// Prints what `doctor` found. What prevents logins is a failure, and so are warnings, with a
+/// status of their own.
+fn present(report: &Report, json: bool) -> Result<(), Failure> {
+    match json {
+        true => say(&report.to_json()),
+        false => say(&report.to_string()),
     }
+    match report.level() {
+        Level::Ok | Level::Note => Ok(()),
+        Level::Warning => Err(Failure::Reported(WARNINGS)),
+        Level::Failure => {
+            complain(&format!(
+                "label-studio-gate: {} of the checks failed",
+                report.failures()
+            ));
+            Err(Failure::Reported(FAILURE))
+        }
+    }
+}
+
+/// The value of `--url`.
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = PublicUrl::try_from(text.to_owned());
+    url.map(|url| Url::clone(&url))
+        .map_err(|error| error.to_string())
 }
 
 /// The importer is a separate program, so the service contains no Python parser.

@@ -20,9 +20,12 @@ fn connect(settings: &Settings) -> Result<Backend, String> {
 }
 
 /// `doctor`: checks everything that a login needs.
-pub(crate) async fn doctor(settings: &Settings) -> Result<String, String> {
+pub(crate) async fn doctor(
+    settings: &Settings,
+    options: &doctor::Options,
+) -> Result<doctor::Report, String> {
     let backend = connect(settings)?;
-    doctor::examine(settings, &backend.postgres, SystemClock.now()).await
+    Ok(doctor::check(settings, &backend.postgres, options, SystemClock.now()).await)
 }
 
 /// `migrate`: creates the gate's own tables.

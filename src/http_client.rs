@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Client, Method, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 
@@ -19,7 +19,7 @@ pub struct Limits {
     pub timeout: Duration,
     /// Maximum size of the response body, in bytes.
     pub max_bytes: usize,
-    /// Maximum number of redirects to follow.
+    /// Maximum number of redirects to follow. With 0, a redirect is the answer.
     pub redirects: usize,
     /// Whether plain HTTP is allowed.
     pub allow_http: bool,
@@ -46,15 +46,98 @@ pub struct Answer {
 /// Why there is no response. The text never contains the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// The server is unreachable or too slow, or the URL is not allowed.
+    /// The server is unreachable, too slow or not trusted, or the URL is not allowed.
     #[error("{0}")]
-    Failed(String),
+    Failed(Failure),
     /// A redirect that the limits do not allow.
     #[error("{0}")]
     Redirected(String),
     /// The response exceeds the size limit.
     #[error("the response is longer than {0} bytes")]
     TooLong(usize),
+}
+
+/// Why a request failed: the error with its causes.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    text: String,
+    kind: FailureKind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum FailureKind {
+    Unreachable,
+    Slow,
+    NotTrusted,
+    Other,
+}
+
+impl NoAnswer {
+    /// What to do about it. `ca_file` is the setting that names trusted certificates.
+    pub fn cure(&self, ca_file: &str) -> String {
+        match self {
+            Self::Failed(failure) => match failure.kind {
+                FailureKind::Unreachable => {
+                    "check the URL, and whether this machine may connect to it (name resolution, \
+                     firewall, HTTPS_PROXY and NO_PROXY)"
+                        .to_owned()
+                }
+                FailureKind::Slow => {
+                    "check whether this machine may connect to it, and the server's load".to_owned()
+                }
+                FailureKind::NotTrusted => format!(
+                    "if the certificate is your own, name the CA's certificate or the server's own \
+                     in {ca_file}; its names must include the URL's host"
+                ),
+                FailureKind::Other => "check the URL".to_owned(),
+            },
+            Self::Redirected(_) => "use the URL to which it redirects".to_owned(),
+            Self::TooLong(_) => "check the URL: the answer is longer than expected".to_owned(),
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &reqwest::Error, text: String) -> Self {
+        let kind = if is_about_a_certificate(error) {
+            FailureKind::NotTrusted
+        } else if error.is_timeout() {
+            FailureKind::Slow
+        } else if error.is_connect() {
+            FailureKind::Unreachable
+        } else {
+            FailureKind::Other
+        };
+        Self { text, kind }
+    }
+}
+
+/// Whether rustls rejected the server's certificate. Its error is inside an I/O error.
+fn is_about_a_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl Answer {
+    /// Where a redirect leads, without its query, which may hold a credential. `None`: the answer
+    /// is no redirect.
+    pub fn redirect_target(&self, asked: &Url) -> Option<Url> {
+        let location = self.headers.get(LOCATION)?.to_str().ok()?;
+        let mut target = asked.join(location).ok()?;
+        target.set_query(None);
+        target.set_fragment(None);
+        self.status.is_redirection().then_some(target)
+    }
 }
 
 impl From<reqwest::Error> for NoAnswer {
@@ -70,7 +153,7 @@ impl From<reqwest::Error> for NoAnswer {
         if redirected {
             Self::Redirected(text)
         } else {
-            Self::Failed(text)
+            Self::Failed(Failure::of(&error, text))
         }
     }
 }
@@ -82,14 +165,19 @@ impl HttpClient {
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has the default protocol versions")
-            .with_root_certificates(trust::roots(limits.ca_file.as_deref())?)
+            .dangerous()
+            .with_custom_certificate_verifier(trust::verifier(limits.ca_file.as_deref())?)
             .with_no_client_auth();
         let client = Client::builder()
             .use_preconfigured_tls(tls)
             .user_agent(concat!("label-studio-gate/", env!("CARGO_PKG_VERSION")))
             .timeout(limits.timeout)
             .connect_timeout(limits.timeout)
-            .redirect(redirect::Policy::limited(limits.redirects))
+            .redirect(match limits.redirects {
+                // The redirect itself is the answer, so that its target can be named.
+                0 => redirect::Policy::none(),
+                most => redirect::Policy::limited(most),
+            })
             .https_only(!limits.allow_http)
             .build()
             .expect("a TLS configuration was given, and nothing else can fail");
@@ -101,7 +189,18 @@ impl HttpClient {
 
     /// Sends a GET request and reads the whole response.
     pub async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, NoAnswer> {
-        let mut response = self.client.get(url).headers(headers).send().await?;
+        self.send(Method::GET, url, headers).await
+    }
+
+    /// Sends a request without a body and reads the whole response.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<Answer, NoAnswer> {
+        let request = self.client.request(method, url).headers(headers);
+        let mut response = request.send().await?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();

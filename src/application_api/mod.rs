@@ -12,6 +12,7 @@
 mod answer;
 mod breaker;
 mod measures;
+mod trial;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,10 +29,11 @@ use tracing::Instrument as _;
 pub use self::answer::Verdict;
 use self::breaker::{Breaker, Permit};
 use self::measures::Measures;
+pub use self::trial::{SecretTrial, Trial};
 use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, Person};
-use crate::http_client::{HttpClient, NoAnswer};
+use crate::http_client::{Answer, HttpClient, NoAnswer};
 use crate::metrics::family::CLIENT_API_BREAKER;
 use crate::metrics::{Page, Source};
 
@@ -120,11 +122,9 @@ impl Api {
     }
 
     async fn ask(&self, key: Key, cookie: &str) -> Result<Person, NoPerson> {
-        let header = HeaderValue::from_str(&format!("{}={cookie}", self.cookie_name));
-        let Ok(mut header) = header else {
+        let Some(header) = self.cookie_header(cookie) else {
             return Err(NoPerson::Nobody);
         };
-        header.set_sensitive(true);
         let permit = self.permits.try_acquire();
         let _permit = permit.map_err(|_| {
             self.measures.shed.increment();
@@ -133,13 +133,9 @@ impl Api {
         let Some(request) = self.breaker.permit() else {
             return Err(NoPerson::Outage(Outage::ApplicationApiUnavailable));
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, header);
-        headers.insert(X_VERIFY_TOKEN, self.secret.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let begun = Instant::now();
-        let verdict = match self.http.get(self.url.clone(), headers).await {
-            Ok(answer) => Verdict::of(answer.status.as_u16(), &answer.body),
+        let verdict = match self.request(header, self.secret.clone()).await {
+            Ok(answer) => self.judge(&answer),
             Err(why @ NoAnswer::Failed(_)) => Verdict::Failed(why.to_string()),
             Err(why @ (NoAnswer::Redirected(_) | NoAnswer::TooLong(_))) => {
                 Verdict::Unusable(why.to_string())
@@ -147,6 +143,30 @@ impl Api {
         };
         self.measures.observe(&verdict, begun.elapsed());
         self.conclude(key, request, verdict).await
+    }
+
+    fn cookie_header(&self, cookie: &str) -> Option<HeaderValue> {
+        let header = HeaderValue::from_str(&format!("{}={cookie}", self.cookie_name));
+        let mut header = header.ok()?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+
+    async fn request(&self, cookie: HeaderValue, secret: HeaderValue) -> Result<Answer, NoAnswer> {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, cookie);
+        headers.insert(X_VERIFY_TOKEN, secret);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.http.get(self.url.clone(), headers).await
+    }
+
+    fn judge(&self, answer: &Answer) -> Verdict {
+        match answer.redirect_target(&self.url) {
+            Some(target) => Verdict::Unusable(format!(
+                "it redirects to {target}: set client_session.verify_url to the URL that answers"
+            )),
+            None => Verdict::of(answer.status.as_u16(), &answer.body),
+        }
     }
 
     /// Updates the circuit breaker and caches refusals. The cache that called [`Self::ask`] stores

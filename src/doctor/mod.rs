@@ -1,9 +1,10 @@
 //! `label-studio-gate doctor`: checks everything that a login needs.
 //!
-//! In: the settings and a connection to Postgres. Out: a [`Report`] with one finding per check; a
-//! failed check comes with what to do about it. The checks change nothing in the database.
+//! In: the settings, a connection to Postgres, and [`Options`]. Out: a [`Report`] with one finding
+//! per check; what is wrong comes with its cure. The checks change nothing in the database, except
+//! that a login which `--email` asks for is recorded, as the report says.
 
-mod addresses;
+mod check;
 mod database;
 mod public;
 mod report;
@@ -11,49 +12,41 @@ mod services;
 
 use std::time::SystemTime;
 
+use url::Url;
+
+pub use self::check::Check;
 pub use self::report::{Finding, Level, Report};
 use crate::postgres::Postgres;
 use crate::settings::Settings;
-use crate::startup::WiringError;
-use crate::trust::TrustError;
 
-/// Why the checks could not be completed.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// A setting names something that cannot be used.
-    #[error(transparent)]
-    Wiring(#[from] WiringError),
-    /// There are no trusted certificates for the public URL.
-    #[error("label_studio.url: {0}")]
-    Trust(#[from] TrustError),
+/// What to try besides what the settings say.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The public URL, instead of `label_studio.url`.
+    pub url: Option<Url>,
+    /// The user to log in; `None`: nobody is logged in.
+    pub email: Option<String>,
 }
 
 /// Runs all checks.
 pub async fn check(
     settings: &Settings,
-    backend: &Postgres,
+    postgres: &Postgres,
+    options: &Options,
     now: SystemTime,
-) -> Result<Report, CheckError> {
+) -> Report {
     let mut report = Report::default();
-    report.ok("settings");
-    database::check(&mut report, settings, backend, now).await;
-    addresses::check(&mut report, backend).await;
-    services::check(&mut report, settings).await?;
-    public::check(&mut report, settings).await?;
-    Ok(report)
-}
-
-/// Runs all checks and renders the report. If a check failed, the error holds the report.
-pub async fn examine(
-    settings: &Settings,
-    backend: &Postgres,
-    now: SystemTime,
-) -> Result<String, String> {
-    let report = check(settings, backend, now)
-        .await
-        .map_err(|error| error.to_string())?;
-    match report.failures() {
-        0 => Ok(report.to_string()),
-        failures => Err(format!("{failures} of the checks failed\n{report}")),
+    report.ok(Check::Settings, "settings");
+    for warning in settings.warnings() {
+        let cure = Some(warning.cure).filter(|cure| !cure.is_empty());
+        let cure = cure.unwrap_or_else(|| "check-config shows the settings in force".to_owned());
+        match warning.prevents_logins {
+            true => report.fail(Check::Settings, warning.what, cure),
+            false => report.warn(Check::Settings, warning.what, cure),
+        }
     }
+    database::check(&mut report, settings, postgres, now).await;
+    services::check(&mut report, settings).await;
+    public::check(&mut report, settings, postgres, options, now).await;
+    report
 }

@@ -1,54 +1,105 @@
 //! Checks key servers and the host application's API.
 
-use super::Report;
-use crate::gate::verify::{ApplicationSessions as _, KeySource as _};
+use super::{Check, Report};
+use crate::application_api::{SecretTrial, Trial, Verdict};
 use crate::settings::{IssuerKeys, Settings};
-use crate::startup::{self, WiringError};
+use crate::startup;
 
 /// Checks the services that the settings name.
-pub(super) async fn check(report: &mut Report, settings: &Settings) -> Result<(), WiringError> {
-    key_servers(report, settings).await?;
-    application_api(report, settings).await
+pub(super) async fn check(report: &mut Report, settings: &Settings) {
+    key_servers(report, settings).await;
+    application_api(report, settings).await;
 }
 
 /// Reads the keys of every issuer that publishes them.
-async fn key_servers(report: &mut Report, settings: &Settings) -> Result<(), WiringError> {
+async fn key_servers(report: &mut Report, settings: &Settings) {
+    let check = Check::IssuerKeys;
     for issuer in &settings.external.issuers {
         let name = &issuer.name;
         let IssuerKeys::Served(place) = &issuer.keys else {
-            report.ok(format!("{name}: its keys are configured"));
+            report.ok(check, format!("{name}: its keys are configured"));
             continue;
         };
-        match startup::key_server(settings, place)?.renew().await {
-            Ok(keys) => report.ok(format!("{name}: read {} keys", keys.len())),
-            Err(_) => report.fail(
-                format!("{name}: cannot read its keys from the key server"),
-                "see the log line above",
+        let server = match startup::key_server(settings, place) {
+            Ok(server) => server,
+            Err(error) => {
+                report.fail(check, format!("{name}: {error}"), "correct the setting");
+                continue;
+            }
+        };
+        match server.read().await {
+            Ok(keys) => report.ok(check, format!("{name}: read {} keys", keys.len())),
+            Err(error) => report.fail(
+                check,
+                format!(
+                    "{name}: cannot read its keys from {}: {error}",
+                    server.host()
+                ),
+                error.cure(),
             ),
         }
     }
-    Ok(())
 }
 
 /// Asks the API about a made-up session, which it must refuse.
-async fn application_api(report: &mut Report, settings: &Settings) -> Result<(), WiringError> {
+async fn application_api(report: &mut Report, settings: &Settings) {
     let Some(session) = &settings.client_session else {
-        return Ok(());
+        return;
     };
-    let api = startup::application_api(session)?;
-    match api.person("label-studio-gate-doctor").await {
-        Ok(None) => report.ok(
-            "the host application's API refuses a made-up session (it would do the same if the \
-             secret were wrong)",
+    let check = Check::ApplicationSession;
+    let api = match startup::application_api(session) {
+        Ok(api) => api,
+        Err(error) => return report.fail(check, error.to_string(), "correct the setting"),
+    };
+    match api.try_out().await {
+        Ok(trial) => judge(report, &trial),
+        Err(error) => report.fail(
+            check,
+            format!("the host application's API does not answer: {error}"),
+            error.cure("client_session.ca_file"),
         ),
-        Ok(Some(_)) => report.fail(
+    }
+}
+
+fn judge(report: &mut Report, trial: &Trial) {
+    let check = Check::ApplicationSession;
+    match &trial.verdict {
+        Verdict::Nobody => {
+            report.ok(
+                check,
+                "the host application's API refuses a made-up session",
+            );
+            secret(report, trial.secret);
+        }
+        Verdict::Somebody(_) => report.fail(
+            check,
             "the host application's API accepts a made-up session",
             "make the endpoint at client_session.verify_url check the cookie",
         ),
-        Err(_) => report.fail(
-            "the host application's API does not answer as expected",
-            "see the log line above; the API must answer 200 with a JSON object, 401 or 403",
+        Verdict::Unusable(why) | Verdict::Failed(why) => report.fail(
+            check,
+            format!("the host application's API does not answer as expected: {why}"),
+            "the API must answer 200 with a JSON object, 401 or 403 at client_session.verify_url \
+             itself",
         ),
     }
-    Ok(())
+}
+
+/// An API that refuses a wrong secret as it refuses a made-up session hides which of the two it is.
+fn secret(report: &mut Report, secret: SecretTrial) {
+    let check = Check::ApplicationSecret;
+    match secret {
+        SecretTrial::Right => report.ok(
+            check,
+            "the host application's API accepts client_session.verify_secret",
+        ),
+        SecretTrial::Unknown => report.warn(
+            check,
+            "the host application's API answers a wrong secret as it answers \
+             client_session.verify_secret, which may be wrong too",
+            "compare client_session.verify_secret with your application's; let its API answer a \
+             wrong X-Verify-Token with 403 and an unknown session with 401, and this check can \
+             tell",
+        ),
+    }
 }

@@ -18,7 +18,7 @@ use super::identity::{Claimant, Identity};
 use super::reason::{CredentialError, Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use super::verify::{AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, TokenOwner, Unverified};
-use super::witness::{Steps, Witness};
+use super::witness::{Nobody, Steps, Witness};
 
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,12 @@ pub struct Issued {
     /// The user that the token names: primary key in `htx_user`.
     pub user_id: i32,
 }
+
+/// Lifetime of the tokens with which `doctor` tries a login.
+const TRIAL_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The largest primary key, which no user has: Postgres counts up from 1.
+pub const NO_USER: i32 = i32::MAX;
 
 /// Issues native tokens.
 pub struct TokenIssuer {
@@ -225,10 +231,36 @@ impl TokenIssuer {
         Ok(self.sign(&user, self.clock.now()))
     }
 
+    /// Issues a token for an existing user that is valid for a minute, to try a login from the
+    /// command line.
+    pub async fn issue_for_trial(&self, email: &str) -> Result<Issued, IssueError> {
+        let claimant = Claimant::of(Identity::Email(email.to_owned()));
+        let user = self.resolve(&claimant, &Nobody).await?;
+        let token = self.encode(user.id(), user.email(), TRIAL_LIFETIME, self.clock.now());
+        Ok(Issued {
+            token,
+            expires_in: TRIAL_LIFETIME.as_secs(),
+            user_id: user.id(),
+        })
+    }
+
+    /// A token that names [`NO_USER`]: a gate that reads it answers `user_unknown`.
+    pub fn issue_for_nobody(&self) -> String {
+        self.encode(NO_USER, "", TRIAL_LIFETIME, self.clock.now())
+    }
+
     async fn user(&self, email: &str, witness: &dyn Witness) -> Result<ActiveUser, IssueError> {
         let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
         claimant.admission.create = self.policy.create_users;
-        ActiveUser::resolve(&self.users, &claimant, Freshness::Recent, witness)
+        self.resolve(&claimant, witness).await
+    }
+
+    async fn resolve(
+        &self,
+        claimant: &Claimant,
+        witness: &dyn Witness,
+    ) -> Result<ActiveUser, IssueError> {
+        ActiveUser::resolve(&self.users, claimant, Freshness::Recent, witness)
             .await
             .map_err(|error| match error {
                 NotAdmitted::Refused { reason, user_id } => IssueError::User { reason, user_id },
@@ -236,16 +268,25 @@ impl TokenIssuer {
             })
     }
 
-    /// Signs the plugin's claims, in its order, plus a `jti`.
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
+        let lifetime = self.policy.lifetime;
+        Issued {
+            token: self.encode(user.id(), user.email(), lifetime, now),
+            expires_in: lifetime.as_secs(),
+            user_id: user.id(),
+        }
+    }
+
+    /// Signs the plugin's claims, in its order, plus a `jti`.
+    fn encode(&self, user_id: i32, email: &str, lifetime: Duration, now: SystemTime) -> String {
         let iat = unix_seconds(now);
         let jti = self.entropy.hex();
         let mut claims = serde_json::Map::new();
-        claims.insert(self.policy.user_id_claim.clone(), user.id().into());
+        claims.insert(self.policy.user_id_claim.clone(), user_id.into());
         let registered = NativeClaims {
-            email: user.email(),
+            email,
             iat,
-            exp: iat.saturating_add_unsigned(self.policy.lifetime.as_secs()),
+            exp: iat.saturating_add_unsigned(lifetime.as_secs()),
             iss: ISSUER,
             aud: AUDIENCE,
             jti: &jti,
@@ -253,14 +294,8 @@ impl TokenIssuer {
         if let Ok(Value::Object(registered)) = serde_json::to_value(registered) {
             claims.extend(registered);
         }
-        let token =
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
-                .expect("an HMAC over JSON cannot fail");
-        Issued {
-            token,
-            expires_in: self.policy.lifetime.as_secs(),
-            user_id: user.id(),
-        }
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
+            .expect("an HMAC over JSON cannot fail")
     }
 }
 

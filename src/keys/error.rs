@@ -1,6 +1,6 @@
 //! Why the keys of an issuer could not be read.
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 
 use crate::gate::verify::KeyError;
 use crate::http_client::NoAnswer;
@@ -11,9 +11,12 @@ pub enum ReadError {
     /// The server did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    /// The server answered with an error or a redirect.
+    /// The server answered with an error.
     #[error("the response is {0}")]
     Status(StatusCode),
+    /// The server answered with a redirect, and the settings allow none, or no further one.
+    #[error("the response redirects to {0}")]
+    Redirect(Url),
     /// The response does not contain usable keys.
     #[error("the response {0}")]
     Keys(#[from] KeyError),
@@ -34,4 +37,27 @@ pub enum ReadError {
     /// The discovery document does not say where the keys are.
     #[error("the discovery document's jwks_uri is not a URL: {0:?}")]
     NotUrl(String),
+}
+
+impl ReadError {
+    /// What to do about it.
+    pub fn cure(&self) -> String {
+        let cure = match self {
+            Self::NoAnswer(why) => return why.cure("key_server.ca_file"),
+            Self::Status(_) | Self::Keys(_) | Self::NotDiscovery | Self::NotUrl(_) => {
+                "check jwks_url or discovery of the issuer: open the URL from this machine"
+            }
+            Self::Redirect(_) => {
+                "set jwks_url or discovery to that URL, or allow redirects with \
+                 key_server.redirects"
+            }
+            Self::NoAllowedKey => {
+                "compare algorithms of the issuer with the keys that it publishes"
+            }
+            Self::WrongIssuer { .. } => {
+                "set issuer or discovery to the name in the document, to the last slash"
+            }
+        };
+        cure.to_owned()
+    }
 }

@@ -182,14 +182,16 @@ impl KeyServer {
             Err(error) => {
                 let failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
-                    tracing::error!(server, %error, failures, "could not read the issuer's keys");
+                    let cure = error.cure();
+                    tracing::error!(server, %error, cure, failures, "could not read the issuer's keys");
                 }
                 failures
             }
         }
     }
 
-    async fn read(&self) -> Result<KeySet, ReadError> {
+    /// Reads the keys once, without the cooldown, and keeps nothing.
+    pub async fn read(&self) -> Result<KeySet, ReadError> {
         let set = match &self.location {
             KeyLocation::Jwks(url) => url.clone(),
             KeyLocation::Discovery { document, issuer } => self.discover(document, issuer).await?,
@@ -220,15 +222,16 @@ impl KeyServer {
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, ReadError> {
-        let answer = self.http.get(url, HeaderMap::new()).await?;
-        if answer.status == StatusCode::OK {
-            Ok(answer.body)
-        } else {
-            Err(ReadError::Status(answer.status))
+        let answer = self.http.get(url.clone(), HeaderMap::new()).await?;
+        match answer.redirect_target(&url) {
+            Some(target) => Err(ReadError::Redirect(target)),
+            None if answer.status == StatusCode::OK => Ok(answer.body),
+            None => Err(ReadError::Status(answer.status)),
         }
     }
 
-    fn host(&self) -> &str {
+    /// The server's host, for messages: the URL may hold a password.
+    pub fn host(&self) -> &str {
         let (KeyLocation::Jwks(url) | KeyLocation::Discovery { document: url, .. }) =
             &self.location;
         url.host_str().unwrap_or_default()

@@ -154,7 +154,7 @@ impl NewAccount {
 
 impl Postgres {
     pub(super) async fn create_account(&self, person: &NewUser) -> Result<Created, Outage> {
-        let schema = self.schema().await?;
+        let schema = self.schema_that(|schema| schema.accounts.is_ok()).await?;
         let account = match &schema.accounts {
             Ok(account) => account,
             Err(error) => {

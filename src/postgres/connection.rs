@@ -4,6 +4,7 @@
 //! failures are logged without the parameters. A request may be given up at any time: what it sent
 //! is one transaction, and its connection returns to the pool once the server has answered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
@@ -13,6 +14,7 @@ use tokio_postgres::{NoTls, Row};
 
 use super::busy::Busy;
 use super::measures::{Measures, StatementFailure};
+use super::mismatch;
 use super::queue::Queue;
 use super::statement::Statement;
 use super::tls::{self, TlsError};
@@ -30,6 +32,8 @@ pub(super) struct Connections {
     queue: Queue,
     deadline: Duration,
     measures: Measures,
+    /// Whether a statement has failed because the tables or the grants are not what was read.
+    doubtful: AtomicBool,
 }
 
 /// A statement, and an optional lock to take before it.
@@ -132,6 +136,7 @@ impl Connections {
             queue: Queue::new(&settings.limits),
             deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
             measures: Measures::default(),
+            doubtful: AtomicBool::new(false),
         })
     }
 
@@ -204,6 +209,23 @@ impl Connections {
         })
     }
 
+    /// Opens a connection, unless one is open.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        let connection = self.pool.get().await;
+        connection.map(drop).map_err(|error| chain(&error))
+    }
+
+    /// Whether a statement has failed since the schema was read because the tables or the grants
+    /// are not what was read.
+    pub(super) fn doubts_schema(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// The schema is read again now.
+    pub(super) fn trust_schema(&self) {
+        self.doubtful.store(false, Ordering::Relaxed);
+    }
+
     async fn connection(&self) -> Result<Object, Outage> {
         self.queue.connection(&self.pool, &self.measures).await
     }
@@ -234,10 +256,15 @@ impl Connections {
             }
         };
         let failure = classify(&error);
+        let cure = mismatch::cure(statement.name, &error);
+        if cure.is_some() {
+            self.doubtful.store(true, Ordering::Relaxed);
+        }
         tracing::warn!(
             statement = statement.name,
             sqlstate = error.code().map_or("", SqlState::code),
             error = %chain(&error),
+            cure,
             "statement failed"
         );
         self.measures.count_statement_failure(failure.kind());

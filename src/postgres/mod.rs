@@ -10,6 +10,7 @@ mod cache;
 mod connection;
 mod folded;
 mod measures;
+mod mismatch;
 mod purge;
 mod queue;
 mod recent;
@@ -31,7 +32,7 @@ use self::connection::Connections;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
 pub use self::recent::{OwnerOf, Recent};
-pub use self::schema::Schema;
+pub use self::schema::{Schema, SchemaError};
 use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 use crate::gate::Readiness;
@@ -77,9 +78,10 @@ impl Postgres {
         row.try_get("now").map_err(|_| Outage::DatabaseUnavailable)
     }
 
-    /// What Label Studio's tables look like.
-    pub async fn schema(&self) -> Result<Arc<Schema>, Outage> {
-        self.0.schema.get(&self.0.connections).await
+    /// Opens a connection, unless one is open. The error says what Postgres or the network
+    /// answered.
+    pub async fn reach(&self) -> Result<(), String> {
+        self.0.connections.reach().await
     }
 
     /// Creates the gate's own tables and grants `role` access to them.

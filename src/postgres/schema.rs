@@ -1,14 +1,29 @@
-//! The differences between the schemas of Label Studio 1.7 to 1.23, all of which one binary serves.
+//! The differences between the schemas of Label Studio 1.8.2 to 1.23, all of which one binary
+//! serves.
+//!
+//! In: Postgres' catalog and Label Studio's list of migrations. Out: a [`Schema`], cached. It is
+//! read again every few minutes, when a statement fails for lack of a right or a column, and before
+//! something is refused because of it. So a grant, an upgrade of Label Studio and the gate's own
+//! tables take effect without a restart.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
 
 use super::accounts::{AccountsUnavailable, NewAccount};
 use super::connection::Connections;
 use super::statement::{Statements, sql};
-use super::unexpected;
+use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
+
+/// How old the cached schema may become.
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// Minimum time between two readings, however many statements fail.
+const COOLDOWN: Duration = Duration::from_secs(2);
 
 /// The properties of Label Studio's tables that differ between versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +34,9 @@ pub struct Schema {
     pub has_session_policy: bool,
     /// The gate's own tables (`label-studio-gate migrate`).
     pub has_own_tables: bool,
+    /// Whether the role may use them. If not, statements that need them fail: revocations and used
+    /// tokens are never ignored.
+    pub may_use_own_tables: bool,
     /// Whether an organization without a row in `jwt_auth_jwtsettings` accepts legacy tokens. JWT
     /// tokens are the opposite.
     pub legacy_tokens_by_default: bool,
@@ -27,35 +45,148 @@ pub struct Schema {
     pub(super) statements: Statements,
 }
 
+/// Why the gate cannot work with this database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Outage(#[from] Outage),
+    /// It is another database.
+    #[error("the database {database:?} has no tables of Label Studio")]
+    NotLabelStudio {
+        /// Its name.
+        database: String,
+    },
+    /// Label Studio 1.7 to 1.8.1 ignores `SECRET_KEY`.
+    #[error(
+        "Label Studio is older than 1.8.2: it signs its sessions with a constant in its source \
+         code, with which anybody can forge them"
+    )]
+    PublicSecretKey,
+}
+
+impl SchemaError {
+    /// What to do about it.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::Outage(_) => "run sql/role.sql as the owner of Label Studio's tables",
+            Self::NotLabelStudio { .. } => {
+                "set the name of Label Studio's database (database.url, POSTGRE_NAME), or let \
+                 Label Studio migrate it"
+            }
+            Self::PublicSecretKey => {
+                "upgrade Label Studio to 1.8.2 or later and let it migrate; give both services \
+                 the same SECRET_KEY"
+            }
+        }
+    }
+}
+
 /// The schema, once it has been read. Reading the cached value takes no lock.
-#[derive(Default)]
-pub(super) struct Known(ArcSwapOption<Schema>);
+pub(super) struct Known {
+    schema: ArcSwapOption<Schema>,
+    born: Instant,
+    /// When the schema was last read, or would have been: milliseconds since `born`.
+    attempted: AtomicU64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            schema: ArcSwapOption::empty(),
+            born: Instant::now(),
+            attempted: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Known {
-    /// The cached schema, or the one that Postgres has.
+    /// Whether the caller shall read the schema, because the last attempt is this long ago. Of
+    /// several callers, one gets true.
+    fn is_due(&self, after: Duration) -> bool {
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.attempted.load(Ordering::Relaxed);
+        let is_due = u128::from(now.saturating_sub(last)) >= after.as_millis();
+        is_due
+            && self
+                .attempted
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Reads the schema and caches it.
     ///
-    /// It does not change while Label Studio runs. After an upgrade of Label Studio, the grants are
-    /// renewed and the gate is restarted.
-    ///
-    /// Concurrent first callers each read the schema. If they waited for one another, their
-    /// timeouts would add up while Postgres is down.
-    pub(super) async fn get(&self, connections: &Connections) -> Result<Arc<Schema>, Outage> {
-        if let Some(schema) = self.0.load_full() {
-            return Ok(schema);
+    /// Concurrent first callers each read it. If they waited for one another, their timeouts would
+    /// add up while Postgres is down.
+    async fn read(&self, connections: &Connections) -> Result<Arc<Schema>, SchemaError> {
+        connections.trust_schema();
+        let schema = match read(connections).await {
+            Ok(schema) => Arc::new(schema),
+            Err(error) => {
+                // An outage says nothing about the tables, so what is known stays.
+                if !matches!(error, SchemaError::Outage(_)) {
+                    tracing::error!(cure = error.cure(), "{error}");
+                    self.schema.store(None);
+                }
+                return Err(error);
+            }
+        };
+        let known = self.schema.swap(Some(schema.clone()));
+        if known.is_none_or(|known| known != schema) {
+            tracing::info!(
+                has_jwt_tokens = schema.has_jwt_tokens,
+                has_session_policy = schema.has_session_policy,
+                has_own_tables = schema.has_own_tables,
+                can_create_accounts = schema.accounts.is_ok(),
+                "read the schema"
+            );
         }
-        let schema = Arc::new(read(connections).await?);
-        tracing::info!(
-            has_jwt_tokens = schema.has_jwt_tokens,
-            has_session_policy = schema.has_session_policy,
-            can_create_accounts = schema.accounts.is_ok(),
-            "read the schema"
-        );
-        self.0.store(Some(schema.clone()));
         Ok(schema)
     }
 }
 
-async fn read(connections: &Connections) -> Result<Schema, Outage> {
+impl Postgres {
+    /// What Label Studio's tables look like.
+    pub async fn schema(&self) -> Result<Arc<Schema>, Outage> {
+        let (known, connections) = (&self.0.schema, &self.0.connections);
+        let Some(schema) = known.schema.load_full() else {
+            return self.read_schema().await.map_err(|error| match error {
+                SchemaError::Outage(outage) => outage,
+                SchemaError::NotLabelStudio { .. } | SchemaError::PublicSecretKey => {
+                    Outage::DatabaseUnavailable
+                }
+            });
+        };
+        if connections.doubts_schema() && known.is_due(COOLDOWN) {
+            return Ok(self.read_schema().await.unwrap_or(schema));
+        }
+        if known.is_due(INTERVAL) {
+            let this = self.clone();
+            tokio::spawn(async move { this.read_schema().await.map(drop) });
+        }
+        Ok(schema)
+    }
+
+    /// The schema; read again if what is known does not satisfy `suffices`, before something is
+    /// refused because of it.
+    pub(super) async fn schema_that(
+        &self,
+        suffices: impl Fn(&Schema) -> bool,
+    ) -> Result<Arc<Schema>, Outage> {
+        let schema = self.schema().await?;
+        match !suffices(&schema) && self.0.schema.is_due(COOLDOWN) {
+            true => Ok(self.read_schema().await.unwrap_or(schema)),
+            false => Ok(schema),
+        }
+    }
+
+    /// Reads the schema now, or says why the gate cannot work with this database.
+    pub async fn read_schema(&self) -> Result<Arc<Schema>, SchemaError> {
+        self.0.schema.read(&self.0.connections).await
+    }
+}
+
+async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
     let rows = connections.query(sql!("schema"), &[]).await?;
     let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
     let column = |name| {
@@ -63,11 +194,14 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
             .map_err(|error| unexpected(&error))
     };
     if !column("is_label_studio")? {
-        tracing::error!(
-            "Label Studio's tables do not exist: check the database's name, and whether Label Studio has \
-             migrated"
-        );
-        return Err(Outage::DatabaseUnavailable);
+        let database = row
+            .try_get("database")
+            .map_err(|error| unexpected(&error))?;
+        return Err(SchemaError::NotLabelStudio { database });
+    }
+    let migrations = Migrations::read(connections).await?;
+    if !migrations.has_own_secret_key {
+        return Err(SchemaError::PublicSecretKey);
     }
     let has_jwt_tokens = column("has_jwt_tokens")?;
     let has_own_tables = column("has_own_tables")?;
@@ -80,15 +214,45 @@ async fn read(connections: &Connections) -> Result<Schema, Outage> {
         has_jwt_tokens,
         has_session_policy: column("has_session_policy")?,
         has_own_tables,
+        may_use_own_tables: column("may_use_own_tables")?,
         statements: Statements::new(has_own_tables),
         accounts: NewAccount::read(connections).await?,
-        legacy_tokens_by_default: !has_jwt_tokens || !legacy_tokens_off(connections).await?,
+        legacy_tokens_by_default: !has_jwt_tokens || !migrations.legacy_tokens_off,
     })
 }
 
-async fn legacy_tokens_off(connections: &Connections) -> Result<bool, Outage> {
-    let rows = connections.query(sql!("jwt_defaults"), &[]).await?;
-    let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-    row.try_get("legacy_tokens_off")
-        .map_err(|error| unexpected(&error))
+/// What only the list of migrations tells.
+struct Migrations {
+    legacy_tokens_off: bool,
+    has_own_secret_key: bool,
+}
+
+impl Migrations {
+    async fn read(connections: &Connections) -> Result<Self, Outage> {
+        let rows = connections.query(sql!("migrations"), &[]).await?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let column = |name| row.try_get(name).map_err(|error| unexpected(&error));
+        Ok(Self {
+            legacy_tokens_off: column("legacy_tokens_off")?,
+            has_own_secret_key: column("has_own_secret_key")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_several_callers_reads_the_schema_when_it_is_due() {
+        let known = Known::default();
+        assert!(!known.is_due(COOLDOWN), "it was read just now");
+        tokio::time::advance(COOLDOWN).await;
+        assert!(!known.is_due(INTERVAL));
+        assert!(known.is_due(COOLDOWN));
+        assert!(!known.is_due(COOLDOWN), "another caller is reading it");
+        tokio::time::advance(INTERVAL).await;
+        assert!(known.is_due(INTERVAL));
+        assert!(!known.is_due(COOLDOWN));
+    }
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -22,9 +21,6 @@ pub enum TlsError {
     /// rustls rejects the configuration.
     #[error("database.tls: {0}")]
     Rustls(#[from] rustls::Error),
-    /// rustls rejects the trusted certificates.
-    #[error("database.tls_ca_file: {0}")]
-    Verifier(#[from] VerifierBuilderError),
 }
 
 /// A TLS connector for `mode`.
@@ -39,20 +35,16 @@ pub(super) fn connector(mode: Tls, ca_file: Option<&Path>) -> Result<MakeRustlsC
             .with_no_client_auth(),
         // As in libpq: with a root certificate file, `require` verifies the chain but not the name.
         (Tls::Disable | Tls::Require, Some(file)) => {
-            let chain = WebPkiServerVerifier::builder_with_provider(
-                Arc::new(trust::roots(Some(file))?),
-                provider,
-            )
-            .build()?;
+            let chain = trust::verifier(Some(file))?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyName(chain)))
                 .with_no_client_auth()
         }
-        (Tls::VerifyFull, file) => {
-            let roots = trust::roots(file)?;
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
+        (Tls::VerifyFull, file) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(trust::verifier(file)?)
+            .with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
 }
@@ -100,7 +92,7 @@ impl ServerCertVerifier for AnyCertificate {
 
 /// Verifies the certificate chain, but not the name.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct AnyName(Arc<dyn ServerCertVerifier>);
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(

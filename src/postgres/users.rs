@@ -62,7 +62,8 @@ impl UserDirectory for Postgres {
     }
 
     async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
-        let possible = self.schema().await?.has_own_tables;
+        let schema = self.schema_that(|schema| schema.has_own_tables).await?;
+        let possible = schema.has_own_tables;
         if possible {
             self.query(sql!("revoke"), &[&user_id, &at]).await?;
         }
@@ -111,7 +112,9 @@ impl Postgres {
         Ok(user)
     }
 
-    async fn max_session_age(&self, organization: i32) -> Result<Option<Duration>, Outage> {
+    /// How long after login Label Studio ends the sessions of this organization, if it has such
+    /// policies.
+    pub async fn max_session_age(&self, organization: i32) -> Result<Option<Duration>, Outage> {
         if !self.schema().await?.has_session_policy {
             return Ok(None);
         }

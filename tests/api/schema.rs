@@ -1,10 +1,16 @@
 //! The tables of every supported version of Label Studio, and the privileges of the role.
 
-use label_studio_gate::doctor;
-use label_studio_gate::postgres::Postgres;
+use std::time::Duration;
 
-use crate::app::{TestDatabase, settings};
+use label_studio_gate::doctor::Level;
+use label_studio_gate::postgres::{Postgres, SchemaError};
+use serde_json::json;
+
+use crate::app::{TestApp, TestDatabase, settings};
+use crate::doctor::examine;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::token::native;
+use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, World, issuer_token, migrate};
 
 pub fn versions() -> Vec<String> {
     let directory =
@@ -21,15 +27,20 @@ pub fn versions() -> Vec<String> {
 async fn every_statement_works_with_every_version_and_the_least_privileges() {
     let versions = versions();
     assert_eq!(versions.len(), 18, "{versions:?}");
-    for version in versions {
+    // 1.7 signs with a public constant and is refused.
+    for version in versions.into_iter().filter(|version| version != "1.7.0") {
         let database = TestDatabase::of_version(&version).await;
         for engine in ["db", "signed_cookies"] {
             let settings = settings(&database.gate_url(), &[("SESSION_ENGINE", engine)]);
             let backend = Postgres::connect(&settings.database).unwrap();
-            let report = doctor::examine(&settings, &backend, std::time::SystemTime::now()).await;
-            let report = report.unwrap_or_else(|report| panic!("{version}: {report}"));
+            let report = examine(&settings).await;
+            assert!(report.level() <= Level::Note, "{version}: {report}");
+            let findings = report.findings().iter();
             assert!(
-                report.lines().filter(|line| line.starts_with("ok")).count() >= 10,
+                findings
+                    .filter(|finding| finding.level == Level::Ok)
+                    .count()
+                    >= 10,
                 "{report}"
             );
             let schema = backend.schema().await.unwrap();
@@ -100,42 +111,118 @@ async fn the_role_may_do_what_it_needs_and_nothing_else() {
     assert_eq!(database.text(&format!("{rights}'{role}'")).await, "f");
 }
 
+/// Label Studio 1.7 to 1.8.1 signs its sessions with a constant in its source code, whatever
+/// `SECRET_KEY` says: nobody would be logged in, and anybody could forge a session.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_names_what_is_wrong() {
-    let database = TestDatabase::new().await;
-    let report = async |url: &str, more: &[(&str, &str)]| {
-        let settings = settings(url, more);
-        let backend = Postgres::connect(&settings.database).unwrap();
-        let report = doctor::examine(&settings, &backend, std::time::SystemTime::now()).await;
-        report.unwrap_err()
-    };
-    let nowhere = report("postgres://nobody@127.0.0.1:1/nothing", &[]).await;
-    assert!(
-        nowhere.contains("FAIL  Postgres does not answer"),
-        "{nowhere}"
+async fn label_studio_before_1_8_2_is_refused_with_the_reason() {
+    let database = TestDatabase::of_version("1.7.0").await;
+    let settings = settings(&database.gate_url(), &[]);
+    let backend = Postgres::connect(&settings.database).unwrap();
+    assert_eq!(
+        backend.read_schema().await.err(),
+        Some(SchemaError::PublicSecretKey)
     );
-
-    database
-        .run(&format!(
-            "REVOKE UPDATE (last_login) ON htx_user FROM {GATE_ROLE}"
-        ))
+    let organization = "INSERT INTO organization (title, created_at, updated_at) VALUES ('o', now(), now()) RETURNING id";
+    let organization = database.text(organization).await.parse().unwrap();
+    let user = database.user("ann@example.com", organization).await;
+    let gate = TestApp::start(&database.gate_url(), &[]);
+    let answer = gate
+        .check("/projects/", &format!("ls_auth_token={}", native(user)))
         .await;
-    let revoked = report(&database.gate_url(), &[]).await;
-    assert!(
-        revoked.contains("FAIL  the role cannot record a login"),
-        "{revoked}"
-    );
-    assert!(revoked.contains("run sql/role.sql"), "{revoked}");
+    answer
+        .expect(503, "database_unavailable")
+        .expect_no_session();
+    gate.get("/health/ready").await.expect_status(503);
 
-    let other_key = [(
-        "SECRET_KEY",
-        "another-secret-key-of-more-than-fifty-characters-0123456789",
-    )];
-    let row = "INSERT INTO django_session VALUES ('k234567812345678', 'e30:1r31eq:JSex4IvqKT2tHiyLFfDtkooZXqivzjEOP-zKMvsVwpI', now() + interval '1 day')";
-    database.run(row).await;
-    let other_report = report(&database.gate_url(), &other_key).await;
-    assert!(
-        other_report.contains("1 of 1 recent sessions are signed with another SECRET_KEY"),
-        "{other_report}"
-    );
+    // The upgrade needs no restart of the gate.
+    database
+        .run("INSERT INTO django_migrations (app, name, applied) VALUES ('tasks', '0040_auto_20230628_1101', now())")
+        .await;
+    let answer = gate
+        .check("/projects/", &format!("ls_auth_token={}", native(user)))
+        .await;
+    answer.expect(200, "session_opened");
+}
+
+/// The gate notices grants and tables that come while it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_and_own_tables_take_effect_without_a_restart() {
+    let world = World::new(&[ISSUER, CREATE_USERS, NO_CACHE]).await;
+    let token = |email: &str| issuer_token(&json!({ "email": email }));
+    let login = async |email: &str| {
+        let cookie = format!("ls_auth_token={}", token(email));
+        world.app.check("/projects/", &cookie).await
+    };
+    // The gate reads the schema, in which it may not create accounts.
+    world
+        .database
+        .run(&format!("REVOKE INSERT ON htx_user FROM {GATE_ROLE}"))
+        .await;
+    login("new@example.com")
+        .await
+        .expect(403, "user_not_created");
+    CLUSTER.grant(&world.database.name);
+    eventually(async || login("new@example.com").await.reason() == "session_opened").await;
+
+    // A column that an upgrade of Label Studio requires: no account is created any more.
+    world
+        .database
+        .run("ALTER TABLE htx_user ADD shoe_size integer NOT NULL DEFAULT 1; ALTER TABLE htx_user ALTER shoe_size DROP DEFAULT")
+        .await;
+    login("second@example.com")
+        .await
+        .expect(503, "database_unavailable");
+    eventually(async || login("second@example.com").await.reason() == "user_not_created").await;
+    world
+        .database
+        .run("ALTER TABLE htx_user DROP shoe_size")
+        .await;
+    eventually(async || login("second@example.com").await.reason() == "session_opened").await;
+
+    // The gate's own tables.
+    let revoked = world.superuser.revoke(&world.ann).await;
+    assert_eq!(revoked.json()["tokens_revoked"], false);
+    migrate(&world.database).await;
+    eventually(async || world.superuser.revoke(&world.ann).await.json()["tokens_revoked"] == true)
+        .await;
+}
+
+/// A login that fails for lack of a right works as soon as the right is granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_grant_for_session_policies_fails_logins_until_it_is_given() {
+    let world = World::new(&[]).await;
+    let revoke = format!("REVOKE SELECT ON session_policy_sessiontimeoutpolicy FROM {GATE_ROLE}");
+    world.database.run(&revoke).await;
+    let cookie = format!("ls_auth_token={}", world.ann.token());
+    let answer = world.app.check("/projects/", &cookie).await;
+    answer.expect(503, "database_unavailable");
+    CLUSTER.grant(&world.database.name);
+    let answer = world.app.check("/projects/", &cookie).await;
+    answer.expect(200, "session_opened");
+}
+
+/// Tables that the role may not use are never ignored: they hold revocations.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_tables_without_grants_fail_logins() {
+    let world = World::new(&[]).await;
+    let owner = settings(&CLUSTER.url("postgres", &world.database.name), &[]);
+    let owner = Postgres::connect(&owner.database).unwrap();
+    owner.migrate(None).await.unwrap();
+    let cookie = format!("ls_auth_token={}", world.ann.token());
+    let answer = world.app.check("/projects/", &cookie).await;
+    answer.expect(503, "database_unavailable");
+    owner.migrate(Some(GATE_ROLE)).await.unwrap();
+    let answer = world.app.check("/projects/", &cookie).await;
+    answer.expect(200, "session_opened");
+}
+
+/// Asks again until it is true, for at most half a minute.
+async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
+    for _ in 0..120 {
+        if is_true().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    panic!("it did not become true");
 }

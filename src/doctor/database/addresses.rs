@@ -1,6 +1,6 @@
 //! Checks how long it takes to look up an email address that no account has.
 
-use super::Report;
+use super::super::{Check, Report};
 use crate::postgres::Postgres;
 
 /// With fewer users, the scan of their table takes some milliseconds at most.
@@ -21,9 +21,10 @@ pub(super) async fn check(report: &mut Report, backend: &Postgres) {
         lookup.duration.as_secs_f64() * 1000.0
     );
     if lookup.has_index {
-        report.ok(measured);
+        report.ok(Check::DatabaseAddresses, measured);
     } else {
         report.warn(
+            Check::DatabaseAddresses,
             measured,
             "run sql/indexes.sql as the owner of Label Studio's tables, which creates an index for it",
         );

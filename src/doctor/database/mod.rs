@@ -1,0 +1,170 @@
+//! Checks Postgres: the clock, the tables, the role's privileges and the `SECRET_KEY`.
+
+mod addresses;
+mod privileges;
+
+use std::time::{Duration, SystemTime};
+
+use super::{Check, Report};
+use crate::django::{SessionCodec, SessionError};
+use crate::gate::policy::Anonymous;
+use crate::gate::session::Engine;
+use crate::postgres::{Postgres, Schema, SchemaError};
+use crate::settings::Settings;
+
+/// Maximum clock difference. With a larger one, fresh tokens look expired or not yet valid.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+const MIGRATE: &str =
+    "run label-studio-gate migrate --role ROLE as a role that may create a schema";
+
+/// Runs the checks. Without a connection, or in a database that is not Label Studio's, the others
+/// would only repeat the same failure.
+pub(super) async fn check(
+    report: &mut Report,
+    settings: &Settings,
+    backend: &Postgres,
+    now: SystemTime,
+) {
+    if let Err(why) = backend.reach().await {
+        report.fail(
+            Check::DatabaseConnection,
+            format!("Postgres does not answer: {why}"),
+            "check database.url, or POSTGRE_HOST, _PORT, _NAME, _USER and _PASSWORD",
+        );
+        return;
+    }
+    report.ok(Check::DatabaseConnection, "Postgres answers");
+    clock(report, backend, now).await;
+    let schema = match backend.read_schema().await {
+        Ok(schema) => schema,
+        Err(error) => return unusable(report, &error),
+    };
+    report.ok(Check::DatabaseTables, "Label Studio's tables exist");
+    if !schema.has_jwt_tokens {
+        report.note(
+            Check::DatabaseTables,
+            "Label Studio is older than 1.17: the token route accepts legacy API tokens only",
+        );
+    }
+    privileges::check(report, backend, settings.session.engine, now).await;
+    privileges::revocation(report, settings, backend, &schema).await;
+    secret_key(report, settings, backend, now).await;
+    own_tables(report, settings, &schema);
+    accounts(report, settings, &schema);
+    addresses::check(report, backend).await;
+}
+
+async fn clock(report: &mut Report, backend: &Postgres, now: SystemTime) {
+    let Ok(server) = backend.server_time().await else {
+        report.fail(
+            Check::DatabaseClock,
+            "Postgres does not tell the time",
+            "see the log line above",
+        );
+        return;
+    };
+    let difference = server
+        .duration_since(now)
+        .unwrap_or_else(|ahead| ahead.duration());
+    if difference > CLOCK_TOLERANCE {
+        report.fail(
+            Check::DatabaseClock,
+            format!(
+                "the clocks of this machine and Postgres differ by {} s",
+                difference.as_secs()
+            ),
+            "synchronize both machines with NTP",
+        );
+    } else {
+        report.ok(Check::DatabaseClock, "the clock agrees with Postgres");
+    }
+}
+
+fn unusable(report: &mut Report, error: &SchemaError) {
+    let what = match error {
+        SchemaError::Outage(_) => {
+            "Label Studio's tables cannot be read: see the log line above".to_owned()
+        }
+        error => error.to_string(),
+    };
+    report.fail(Check::DatabaseTables, what, error.cure());
+}
+
+/// Whether Label Studio signs its sessions with the same `SECRET_KEY`, as far as rows tell.
+async fn secret_key(report: &mut Report, settings: &Settings, backend: &Postgres, now: SystemTime) {
+    let check = Check::DatabaseSecretKey;
+    if settings.session.engine == Engine::SignedCookies {
+        report.note(
+            check,
+            "sessions are signed cookies: only a request to label_studio.url shows whether Label \
+             Studio has the same SECRET_KEY",
+        );
+        return;
+    }
+    let codec = SessionCodec::new(&settings.label_studio.secret_key);
+    let sessions = backend.recent_sessions(now).await.unwrap_or_default();
+    let mismatches = sessions
+        .iter()
+        .filter(|data| codec.decode_row(data) == Err(SessionError::BadSignature))
+        .count();
+    match (sessions.len(), mismatches) {
+        (0, _) => report.note(
+            check,
+            "django_session has no live session: check that Label Studio runs with SESSION_ENGINE \
+             = db; its default is signed_cookies",
+        ),
+        (_, 0) => report.ok(
+            check,
+            "Label Studio's sessions are signed with the same SECRET_KEY",
+        ),
+        (all, mismatches) => report.fail(
+            check,
+            format!("{mismatches} of {all} recent sessions are signed with another SECRET_KEY"),
+            "give both services the same SECRET_KEY",
+        ),
+    }
+}
+
+/// Whether the gate's own tables exist, if the settings need them, and can be used.
+fn own_tables(report: &mut Report, settings: &Settings, schema: &Schema) {
+    let check = Check::DatabaseOwnTables;
+    match (settings.token.once(), schema) {
+        (_, schema) if schema.has_own_tables && !schema.may_use_own_tables => report.fail(
+            check,
+            "the gate's own tables exist, and the role may not use them",
+            MIGRATE,
+        ),
+        (_, schema) if schema.has_own_tables => report.ok(check, "the gate's own tables exist"),
+        (None, _) => {}
+        (Some(_), _) => report.fail(
+            check,
+            "token.use is \"once\", but the gate's own tables do not exist",
+            MIGRATE,
+        ),
+    }
+}
+
+/// Whether accounts can be created, if the settings ask for it.
+fn accounts(report: &mut Report, settings: &Settings, schema: &Schema) {
+    let mut issuers = settings.external.issuers.iter();
+    let application = settings.client_session.as_ref();
+    let is_wanted = issuers.any(|issuer| issuer.mapping.admission.create)
+        || application.is_some_and(|session| session.settings.create_users)
+        || settings.token_issue.create_users;
+    match &schema.accounts {
+        _ if !is_wanted => {}
+        Ok(_) => report.ok(Check::DatabaseAccounts, "accounts can be created"),
+        Err(error) => report.fail(
+            Check::DatabaseAccounts,
+            format!("accounts cannot be created: {error}"),
+            "run sql/role.sql with -v create_users=on; if Label Studio is newer than this release \
+             supports, upgrade the gate",
+        ),
+    }
+}
+
+/// Whether a revocation ends a user's signed cookies by the gate's own tables alone.
+fn own_tables_suffice(settings: &Settings, schema: &Schema) -> bool {
+    schema.has_own_tables && settings.policy.gate.anonymous == Anonymous::Require
+}

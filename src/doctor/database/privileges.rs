@@ -1,0 +1,138 @@
+//! Runs each statement so that it finds no rows. Postgres checks privileges before it looks for
+//! rows.
+
+use std::time::SystemTime;
+
+use super::super::{Check, Report};
+use super::{MIGRATE, own_tables_suffice};
+use crate::gate::identity::Identity;
+use crate::gate::reason::Outage;
+use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore as _};
+use crate::gate::user::UserDirectory as _;
+use crate::gate::verify::ApiTokens as _;
+use crate::postgres::{Postgres, Schema};
+use crate::settings::Settings;
+
+/// A primary key that no user and no organization has, so the statements run and find nothing.
+const NOBODY: i32 = -1;
+
+/// A session key and username that does not exist.
+const NO_NAME: &str = "label-studio-gate-doctor";
+
+/// An action, and whether the role may perform it.
+type Outcome = (&'static str, Result<(), Outage>);
+
+/// Checks every statement of a login and of the token route.
+pub(super) async fn check(
+    report: &mut Report,
+    backend: &Postgres,
+    engine: Engine,
+    now: SystemTime,
+) {
+    let mut outcomes = user_statements(backend).await;
+    outcomes.extend(session_statements(backend, now).await);
+    outcomes.push(("record a login", record_login(backend, engine, now).await));
+    outcomes.extend(token_statements(backend).await);
+    for (action, outcome) in outcomes {
+        match outcome {
+            Ok(()) => report.ok(Check::DatabasePrivileges, format!("the role may {action}")),
+            Err(_) => report.fail(
+                Check::DatabasePrivileges,
+                format!("the role cannot {action}"),
+                "see the log line above; run sql/role.sql as the owner of Label Studio's tables",
+            ),
+        }
+    }
+}
+
+async fn user_statements(backend: &Postgres) -> Vec<Outcome> {
+    let find = async |identity| backend.find(&identity).await.map(drop);
+    vec![
+        ("look up a user", find(Identity::Id(NOBODY)).await),
+        (
+            "look up an email address",
+            find(Identity::Email(String::new())).await,
+        ),
+        (
+            "look up a username",
+            find(Identity::Username(NO_NAME.to_owned())).await,
+        ),
+        (
+            "look up a session policy",
+            backend.max_session_age(NOBODY).await.map(drop),
+        ),
+    ]
+}
+
+async fn session_statements(backend: &Postgres, now: SystemTime) -> Vec<Outcome> {
+    let with_owner = backend.load_with_owner(NO_NAME, now, NOBODY);
+    vec![
+        ("read a session", backend.load(NO_NAME, now).await.map(drop)),
+        ("read a session and its user", with_owner.await.map(drop)),
+        (
+            "read all sessions",
+            backend.page(NO_NAME, now).await.map(drop),
+        ),
+        ("end a session", backend.end(&[NO_NAME.to_owned()]).await),
+    ]
+}
+
+async fn record_login(backend: &Postgres, engine: Engine, now: SystemTime) -> Result<(), Outage> {
+    let row = (engine == Engine::Database).then_some(SessionRow {
+        place: NO_NAME,
+        key: NO_NAME,
+        data: "",
+        expire_date: now,
+    });
+    let login = LoginRecord {
+        user_id: NOBODY,
+        password: "",
+        revoked_at: None,
+        at: now,
+        row,
+        replaces: None,
+    };
+    backend.record(&login).await.map(drop)
+}
+
+async fn token_statements(backend: &Postgres) -> Vec<Outcome> {
+    vec![
+        (
+            "look up an API token",
+            backend.owner_of_key(NO_NAME).await.map(drop),
+        ),
+        (
+            "look up a personal access token",
+            backend.owner_of_jwt(NOBODY, NO_NAME).await.map(drop),
+        ),
+    ]
+}
+
+/// Whether `POST /api/sso/revoke` works. Logins do not need it, so it is only advice.
+pub(super) async fn revocation(
+    report: &mut Report,
+    settings: &Settings,
+    backend: &Postgres,
+    schema: &Schema,
+) {
+    let check = Check::DatabaseRevocation;
+    let may_end_sessions = match settings.session.engine {
+        Engine::Database => true,
+        Engine::SignedCookies if own_tables_suffice(settings, schema) => true,
+        Engine::SignedCookies => backend.renew_unusable_password(NOBODY).await.is_ok(),
+    };
+    match (may_end_sessions, schema.has_own_tables) {
+        (false, _) => report.advise(
+            check,
+            "the role cannot end a user's sessions: POST /api/sso/revoke answers 503",
+            "if you use that route: run sql/role.sql with -v revoke=on as the owner of Label \
+             Studio's tables",
+        ),
+        (true, false) => report.advise(
+            check,
+            "POST /api/sso/revoke ends sessions, but issued tokens stay valid until they expire",
+            format!("if you use that route: {MIGRATE}"),
+        ),
+        (true, true) => report.ok(check, "sessions and tokens can be revoked"),
+    }
+}

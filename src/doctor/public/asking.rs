@@ -1,0 +1,249 @@
+//! Whether the proxy asks the gate, and what it sends along.
+//!
+//! A token of a user who does not exist gets 403 with the reason `user_unknown`, from the gate only
+//! and without any effect. It is sent once in the cookie and once in the query: if only one of them
+//! arrives, the other is not sent or has another name.
+
+use super::visitor::{JSON, WHOAMI, cookies, reason};
+use super::{Anonymous, Answer, Check, Report, Trial, named};
+use crate::gate::identity::Identity;
+use crate::gate::issue::NO_USER;
+use crate::gate::reason::{Denied, Reason};
+use crate::gate::user::UserDirectory as _;
+use crate::settings::Proxy;
+
+/// What to do about a proxy that got no answer of the gate.
+pub(super) const UNREACHABLE_GATE: &str = "check that the gate runs, its address in the proxy (upstream label_studio_gate_checks in \
+     gate-http.conf), that http.proxies names the proxy, and the proxy's own error log";
+
+const NOT_ASKED: &str = "each location that passes requests to Label Studio must include gate-check.conf, or the \
+     proxy's equivalent; check that this URL leads to that proxy";
+
+const NO_COOKIE: &str = "the proxy must send the Cookie header to the gate; with the short cut, $cookie_… in \
+     gate-http.conf must name token.cookie";
+
+const NO_URI: &str = "the proxy must send the original address with its query (X-Original-URI $request_uri); with \
+     the short cut, the parameter in gate-http.conf must be token.parameter";
+
+const OTHER_SETTINGS: &str = "run doctor with the settings of the gate that this proxy asks: SECRET_KEY, token.cookie, \
+     token.parameter and native.enabled";
+
+/// Whether the gate is asked about requests with a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Yes,
+    /// It makes no sense to log in.
+    No,
+    Unknown,
+}
+
+/// What came back for the token of nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    /// The gate read the token.
+    Read,
+    /// The gate answered something else.
+    Other(Reason),
+    /// nginx answers 500: it did not get an answer.
+    NoGate,
+    /// No sign of the gate.
+    Silence,
+    /// Not sent: the gate takes no tokens from there, or at all.
+    Unsent,
+}
+
+impl Echo {
+    fn of(answer: &Answer) -> Self {
+        let known = reason(answer).and_then(Reason::from_code);
+        match (known, answer.status.as_u16()) {
+            (Some(Reason::Denied(Denied::UserUnknown)), _) => Self::Read,
+            (Some(reason), _) => Self::Other(reason),
+            (None, 500) => Self::NoGate,
+            (None, _) => Self::Silence,
+        }
+    }
+}
+
+impl Trial<'_> {
+    /// Finds out whether the gate is asked. `anonymous` is the answer to a request without a
+    /// credential.
+    pub(super) async fn find_out_who_is_asked(
+        &mut self,
+        report: &mut Report,
+        anonymous: &Answer,
+    ) -> Asked {
+        if let Some(reason) = reason(anonymous).and_then(Reason::from_code)
+            && !matches!(reason, Reason::SignInRequired)
+        {
+            return self.judge_other(report, reason);
+        }
+        let (cookie, parameter) = self.send_nobody().await;
+        let asked = match (cookie, parameter) {
+            (Echo::Other(reason), _) | (_, Echo::Other(reason)) => self.judge_other(report, reason),
+            (Echo::NoGate, _) | (_, Echo::NoGate) => {
+                let what = "the proxy answers 500: it gets no answer of the gate";
+                report.fail(Check::PublicGate, what, UNREACHABLE_GATE);
+                Asked::No
+            }
+            (Echo::Silence, Echo::Read) => {
+                let what = "the gate does not see the token's cookie, though it sees the address";
+                report.fail(Check::PublicGate, what, NO_COOKIE);
+                Asked::No
+            }
+            (Echo::Read | Echo::Unsent, Echo::Silence) => {
+                let what = "the gate does not see a token in the address";
+                report.fail(Check::PublicGate, what, NO_URI);
+                Asked::Yes
+            }
+            (Echo::Read | Echo::Unsent, Echo::Read) => {
+                report.ok(
+                    Check::PublicGate,
+                    "the proxy asks the gate, and sends it the cookies and the original URI",
+                );
+                Asked::Yes
+            }
+            (Echo::Silence, _) | (_, Echo::Unsent) => self.look_for_another_sign(report).await,
+        };
+        self.judge_anonymous(report, anonymous);
+        asked
+    }
+
+    /// Sends the token of nobody in the cookie and in the query.
+    async fn send_nobody(&mut self) -> (Echo, Echo) {
+        let nobody = self.postgres.find(&Identity::Id(NO_USER)).await;
+        if !self.settings.native.enabled || !matches!(nobody, Ok(None)) {
+            return (Echo::Unsent, Echo::Unsent);
+        }
+        let token = self.issuer.issue_for_nobody();
+        let cookie = match self.settings.token.cookie.as_deref() {
+            Some(name) => self.echo(WHOAMI, &format!("{name}={token}")).await,
+            None => Echo::Unsent,
+        };
+        let parameter = &*self.settings.token.parameter;
+        let parameter = self
+            .echo(&format!("{WHOAMI}?{parameter}={token}"), "")
+            .await;
+        (cookie, parameter)
+    }
+
+    async fn echo(&mut self, path: &str, cookies: &str) -> Echo {
+        match self.visitor.get(path, JSON, cookies).await {
+            Ok(answer) => {
+                self.remember(&answer);
+                Echo::of(&answer)
+            }
+            Err(_) => Echo::Silence,
+        }
+    }
+
+    /// Another page makes the browser send a POST: the gate refuses that whatever the token is, so
+    /// it tells "not asked" from "asked, but the token means nothing to that gate".
+    async fn look_for_another_sign(&mut self, report: &mut Report) -> Asked {
+        let check = Check::PublicGate;
+        let cookie = self.settings.token.cookie.as_deref();
+        let cookie = cookie.map_or_else(String::new, |name| format!("{name}=doctor"));
+        let foreign = "https://label-studio-gate-doctor.invalid";
+        let answer = self
+            .visitor
+            .post(WHOAMI, &cookie, foreign, "cross-site")
+            .await;
+        let reason = answer.as_ref().ok().and_then(reason);
+        match (reason, self.settings.native.enabled) {
+            (Some(_), true) => {
+                report.fail(
+                    check,
+                    "the proxy asks a gate to which a token signed with this SECRET_KEY means \
+                     nothing",
+                    OTHER_SETTINGS,
+                );
+                Asked::No
+            }
+            (Some(_), false) => {
+                report.ok(check, "the proxy asks the gate, and sends it the cookies");
+                Asked::Yes
+            }
+            (None, true) => {
+                report.fail(check, "the proxy does not ask the gate", NOT_ASKED);
+                Asked::No
+            }
+            (None, false) => {
+                report.note(
+                    check,
+                    "native.enabled is off: did not see whether the proxy asks the gate",
+                );
+                Asked::Unknown
+            }
+        }
+    }
+
+    /// The gate gave another reason than the one for a user who does not exist.
+    fn judge_other(&self, report: &mut Report, reason: Reason) -> Asked {
+        let code = reason.code();
+        let (what, cure) = match reason {
+            Reason::Denied(Denied::RequestMalformed) => (
+                "the proxy does not send the original URI to the gate (request_malformed)"
+                    .to_owned(),
+                "nginx: proxy_set_header X-Original-URI $request_uri in the location of the \
+                 check, as in gate.conf; other proxies: docs/proxies.md",
+            ),
+            Reason::CredentialError(_) => (
+                format!(
+                    "the gate behind this URL refuses a token signed with this SECRET_KEY ({code})"
+                ),
+                OTHER_SETTINGS,
+            ),
+            Reason::SignInRequired => (
+                "the gate behind this URL sees no token (sign_in_required)".to_owned(),
+                NO_COOKIE,
+            ),
+            Reason::Outage(outage) => (
+                format!("the gate behind this URL cannot decide: {outage} ({code})"),
+                "see the checks above, and that gate's log",
+            ),
+            Reason::Granted(_) | Reason::Denied(_) => (
+                format!(
+                    "the gate behind this URL answers {code}: {}",
+                    reason.explanation()
+                ),
+                "docs/troubleshooting.md says what to do about each reason",
+            ),
+        };
+        report.fail(Check::PublicGate, what, cure);
+        Asked::No
+    }
+
+    /// With `policy.anonymous = "require"`, the gate must answer unauthenticated requests.
+    fn judge_anonymous(&self, report: &mut Report, anonymous: &Answer) {
+        let check = Check::PublicAnonymous;
+        match (self.settings.policy.gate.anonymous, reason(anonymous)) {
+            (Anonymous::Require, Some(_)) => report.ok(
+                check,
+                "the proxy asks the gate about requests without a credential",
+            ),
+            (Anonymous::Require, None) => report.fail(
+                check,
+                "policy.anonymous is \"require\", and a request without a credential reaches Label Studio",
+                "let the proxy ask the gate about every request: each location that passes \
+                 requests to Label Studio includes gate-check.conf, and gate-http.conf does not \
+                 take the short cut",
+            ),
+            (Anonymous::Pass, _) => report.note(
+                check,
+                "policy.anonymous is \"pass\": Label Studio decides about requests without a credential",
+            ),
+        }
+    }
+
+    /// Whether the proxy passed on the deletion of the token's cookie. ingress-nginx passes one
+    /// cookie on, and Envoy Gateway none.
+    pub(super) fn token_is_deleted(&self, answer: &Answer) -> bool {
+        let mut proxies = self.settings.http.proxies.iter();
+        let may_pass_fewer =
+            proxies.any(|proxy| matches!(proxy, Proxy::IngressNginx | Proxy::Envoy));
+        let name = self.settings.token.cookie.as_deref();
+        may_pass_fewer
+            || name.is_none_or(|name| {
+                named(&cookies(answer), name).is_some_and(super::SetCookie::is_deletion)
+            })
+    }
+}
