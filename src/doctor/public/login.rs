@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::visitor::{JSON, WHOAMI, cookies, reason};
 use super::{Answer, Check, Report, SetCookie, SystemClock, Trial, asking, named};
-use crate::gate::Gate;
 use crate::gate::issue::IssueError;
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::{CookieHeader, Subrequest};
@@ -134,8 +133,8 @@ impl Trial<'_> {
     async fn open_session(&self, token: &str) -> Option<SetCookie> {
         let settings = self.settings;
         let clock = std::sync::Arc::new(SystemClock);
-        let gate = startup::gate(settings, self.backend, clock, Serving::No).ok();
-        let mut gate: Gate = gate?;
+        let assembled = startup::gate(settings, self.backend, clock, Serving::No);
+        let mut gate = assembled.ok()?.gate;
         let native = &settings.native;
         gate.verifier.issuers.clear();
         gate.verifier.native = Some(Native::new(
