@@ -36,7 +36,8 @@ core.register_action("label_studio_gate", { "http-req" }, function(txn)
         end
     end
 
-    local answer = core.httpclient():get({ url = gate, headers = asked, timeout = 10000 })
+    -- The gate answers within http.decision_timeout_ms (3 s).
+    local answer = core.httpclient():get({ url = gate, headers = asked, timeout = 4000 })
     if answer == nil or answer.status == nil then
         return
     end
@@ -55,6 +56,10 @@ core.register_action("label_studio_gate", { "http-req" }, function(txn)
         return
     end
     if answer.status ~= 401 and answer.status ~= 403 and answer.status ~= 503 then
+        return
+    end
+    -- If the gate is down, the answer is HAProxy's own.
+    if not first(answer.headers, "x-gate-reason") then
         return
     end
 

@@ -49,6 +49,11 @@ pub enum ListenError {
     /// systemd passed something other than a TCP listener.
     #[error("cannot use the socket that systemd passed: {0}")]
     Inherited(#[source] io::Error),
+    /// systemd passed a second socket without a use.
+    #[error(
+        "systemd passed a second socket, which is for http.internal_listen, but that is not set"
+    )]
+    Superfluous,
     /// The address is taken, or does not belong to this machine.
     #[error("{setting}: cannot bind {address}: {source}")]
     Bind {

@@ -24,23 +24,24 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds the configured addresses. With socket activation, systemd passes the public listener.
+    /// Binds the configured addresses. With socket activation, systemd passes the public listener
+    /// and, optionally, the internal one.
     pub(super) fn bind(settings: &settings::Http) -> Result<Self, ListenError> {
-        let inherited = ListenFd::from_env()
-            .take_tcp_listener(0)
-            .map_err(ListenError::Inherited)?;
-        Ok(Self {
-            public: match inherited {
-                Some(listener) => {
-                    widen(&listener).map_err(ListenError::Inherited)?;
-                    listener
-                }
-                None => bind("http.listen", *settings.listen)?,
-            },
-            internal: (settings.internal_listen.as_deref())
-                .map(|address| bind("http.internal_listen", *address))
-                .transpose()?,
-        })
+        let mut inherited = ListenFd::from_env();
+        let public = match take(&mut inherited, 0)? {
+            Some(listener) => listener,
+            None => bind("http.listen", *settings.listen)?,
+        };
+        let internal = match (
+            take(&mut inherited, 1)?,
+            settings.internal_listen.as_deref(),
+        ) {
+            (Some(_), None) => return Err(ListenError::Superfluous),
+            (Some(listener), Some(_)) => Some(listener),
+            (None, Some(address)) => Some(bind("http.internal_listen", *address)?),
+            (None, None) => None,
+        };
+        Ok(Self { public, internal })
     }
 
     pub(super) fn public_address(&self) -> Result<SocketAddr, ListenError> {
@@ -73,6 +74,16 @@ impl Listeners {
             ]),
         }
     }
+}
+
+/// The listener that systemd passed at this position.
+fn take(inherited: &mut ListenFd, position: usize) -> Result<Option<TcpListener>, ListenError> {
+    let listener = inherited.take_tcp_listener(position);
+    let listener = listener.map_err(ListenError::Inherited)?;
+    if let Some(listener) = &listener {
+        widen(listener).map_err(ListenError::Inherited)?;
+    }
+    Ok(listener)
 }
 
 fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {

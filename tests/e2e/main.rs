@@ -22,6 +22,7 @@ mod endings;
 mod environments;
 mod examples;
 mod exposure;
+mod gates;
 mod kubernetes;
 mod label_studio;
 mod login;
@@ -46,3 +47,4 @@ mod stack;
 #[path = "../support/mod.rs"]
 mod support;
 mod token_route;
+mod unavailable;

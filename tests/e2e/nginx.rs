@@ -129,7 +129,10 @@ impl Nginx {
             let name = Path::new(name).file_name().unwrap();
             std::fs::write(home.join(to).join(name), text).unwrap();
         };
-        let servers = gates.iter().map(|gate| format!("server 127.0.0.1:{gate};"));
+        let limits = "max_fails=1 fail_timeout=3s";
+        let servers = gates
+            .iter()
+            .map(|gate| format!("server 127.0.0.1:{gate} {limits};"));
         let servers = servers.collect::<Vec<_>>().join(" ");
         let off = r#"# "~(^|; *)connect\.sid=" 1;"#;
         let client = client_cookie.map_or_else(
@@ -139,7 +142,10 @@ impl Nginx {
         copy(
             "gate-http.conf",
             "label-studio-gate",
-            &[("server 127.0.0.1:8090;", servers), (off, client)],
+            &[
+                (&format!("server 127.0.0.1:8090 {limits};"), servers),
+                (off, client),
+            ],
         );
         // The line that gate-http.conf tells operators to uncomment.
         let http = home.join("label-studio-gate/gate-http.conf");

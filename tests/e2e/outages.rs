@@ -11,6 +11,7 @@ use crate::support::cable::Cable;
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 use crate::support::token::native;
+use crate::unavailable::assert_retry_after;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_no_request_with_a_token_passes_until_it_is_back() {
@@ -32,7 +33,7 @@ async fn without_postgres_no_request_with_a_token_passes_until_it_is_back() {
         cable.plugged.send_replace(false);
         let browser = Browser::new(&proxy.url).with_token(&native(user));
         let response = browser.get("/api/current-user/whoami").await;
-        assert_eq!(response.status(), 500, "the gate's 503, as nginx tells it");
+        assert_retry_after(&response);
         assert_eq!(response.headers()["X-Gate-Reason"], "database_unavailable");
         let body = response.text().await.unwrap();
         assert!(
@@ -65,7 +66,7 @@ async fn without_the_gate_no_checked_request_passes() {
         let asking = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
         for path in ["/", "/health", "/api/current-user/whoami"] {
             let response = Browser::new(&asking.url).get(path).await;
-            assert_eq!(response.status(), 500, "{path}");
+            assert_retry_after(&response);
         }
         let port = stack.label_studio.port;
         let proxy = Nginx::start_with(&binary, &[free_port()], port, None, &[SHORT_CUT]);
@@ -73,11 +74,11 @@ async fn without_the_gate_no_checked_request_passes() {
             .with_token("a.b.c")
             .get("/api/current-user/whoami")
             .await;
-        assert_eq!(response.status(), 500);
+        assert_eq!(response.status(), 503);
         let response = Browser::new(&proxy.url)
             .get("/api/current-user/whoami?token=a.b.c")
             .await;
-        assert_eq!(response.status(), 500);
+        assert_eq!(response.status(), 503);
         assert_eq!(
             Browser::new(&proxy.url).whoami().await,
             None,

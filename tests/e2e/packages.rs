@@ -11,7 +11,7 @@ use crate::programs::installed;
 use crate::stack::{Engine, gate_command};
 use crate::support::cluster::{CLUSTER, roles};
 use crate::support::leash::Leash;
-use crate::support::{client, free_port};
+use crate::support::{client, free_port, wait_until};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -77,44 +77,56 @@ fn systemd_accepts_the_units_and_rates_them_as_secure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gate_uses_the_socket_that_systemd_passes() {
     // As systemd does (sd_listen_fds(3)): descriptor 3 and two variables.
-    const HAND_OVER: &str = "import os, socket, sys
-s = socket.socket(); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
-os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[2], sys.argv[2:])";
-    let (handed, configured) = (free_port(), free_port());
+    const HAND_OVER: &str = "import fcntl, os, socket, sys
+for n, port in enumerate(sys.argv[1:3]):
+    s = socket.socket(); s.bind(('127.0.0.1', int(port))); s.listen()
+    # Out of the way of the descriptors that it becomes.
+    s = fcntl.fcntl(s.detach(), fcntl.F_DUPFD, 10)
+    os.dup2(s, 3 + n); os.set_inheritable(3 + n, True)
+os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])";
+    let (handed, configured) = ([free_port(), free_port()], [free_port(), free_port()]);
     let postgres = CLUSTER.port();
-    let gate = gate_command(configured, Engine::SignedCookies, postgres, "postgres");
-    let mut command = python("python");
-    command
-        .args(["-c", HAND_OVER, &handed.to_string()])
-        .arg(gate.get_program())
-        .envs(
-            gate.get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+    let mut gate = gate_command(configured[0], Engine::SignedCookies, postgres, "postgres");
+    let start = |gate: &Command, log: &Path| {
+        let mut command = python("python");
+        command
+            .args(["-c", HAND_OVER])
+            .args(handed.map(|port| port.to_string()))
+            .arg(gate.get_program())
+            .envs(
+                gate.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        Leash::start(&command, "TERM", log, None)
+    };
     let home = tempfile::tempdir().unwrap();
-    let _server = Leash::start(&command, "TERM", &home.path().join("log"), None);
+    let log = home.path().join("log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    // The second socket has no use without the setting.
+    let superfluous = start(&gate, &log);
+    let names_it = || said().contains("http.internal_listen, but that is not set");
+    wait_until(15, names_it, said);
+    drop(superfluous);
+
+    let internal = format!("127.0.0.1:{}", configured[1]);
+    gate.env("GATE_HTTP_INTERNAL_LISTEN", internal);
+    let _server = start(&gate, &log);
+    let status = async |port: u16, path: &str| {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let answer = client().get(url).send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    };
     let until = Instant::now() + Duration::from_secs(15);
-    loop {
-        let answer = client()
-            .get(format!("http://127.0.0.1:{handed}/health/live"))
-            .send()
-            .await;
-        if answer.is_ok_and(|answer| answer.status() == 200) {
-            break;
-        }
-        assert!(
-            Instant::now() < until,
-            "{:?}",
-            std::fs::read_to_string(home.path().join("log"))
-        );
+    while status(handed[1], "/health/live").await != Some(200) {
+        assert!(Instant::now() < until, "{}", said());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(
-        std::net::TcpStream::connect(("127.0.0.1", configured)).is_err(),
-        "and no other"
-    );
+    assert_eq!(status(handed[0], "/sso/signed-out").await, Some(200));
+    assert_eq!(status(handed[0], "/health/live").await, Some(404));
+    for port in configured {
+        assert_eq!(status(port, "/health/live").await, None, "and no other");
+    }
 }
 
 #[test]

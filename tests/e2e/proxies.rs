@@ -14,6 +14,7 @@ use crate::stack::{GateProcess, Stack, database_stack, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 use crate::support::token::native;
+use crate::unavailable::assert_retry_after;
 
 /// Each kind of proxy in front of each stack, with a name for messages.
 fn each() -> impl Iterator<Item = (&'static Stack, Proxy, String)> {
@@ -266,6 +267,10 @@ async fn without_the_gate_no_request_passes() {
                 let answer = browser.get(path).await;
                 let status = answer.status().as_u16();
                 assert_eq!(status, expected, "{kind:?}: {path}");
+                if expected == 503 && kind != Kind::EnvoyGateway {
+                    assert!(answer.headers().contains_key("Retry-After"), "{kind:?}");
+                    assert_retry_after(&answer);
+                }
                 let body = answer.text().await.unwrap();
                 assert!(
                     !body.contains("csrf") && !body.contains("release"),
