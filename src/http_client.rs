@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Client, Method, StatusCode, Url, redirect};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 
+use crate::traces::Call;
 use crate::trust::{self, TrustError};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Limits of a request.
 #[derive(Debug, Clone)]
@@ -74,6 +78,15 @@ enum FailureKind {
 }
 
 impl NoAnswer {
+    /// One word for traces.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "no_answer",
+            Self::Redirected(_) => "redirected",
+            Self::TooLong(_) => "too_long",
+        }
+    }
+
     /// What to do about it. `ca_file` is the setting that names trusted certificates.
     pub fn cure(&self, ca_file: &str) -> String {
         match self {
@@ -187,9 +200,39 @@ impl HttpClient {
         })
     }
 
-    /// Sends a GET request and reads the whole response.
-    pub async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, NoAnswer> {
-        self.send(Method::GET, url, headers).await
+    /// Sends a GET request and reads the whole response. In a traced request, it is a span and
+    /// carries the trace on.
+    pub async fn get(&self, url: Url, mut headers: HeaderMap) -> Result<Answer, NoAnswer> {
+        let mut call = Call::get(url.host_str().unwrap_or_default());
+        if let Some(trace) = call.headers() {
+            for (name, value) in [
+                (TRACEPARENT, trace.traceparent),
+                (TRACESTATE, trace.tracestate),
+            ] {
+                if let Ok(value) = HeaderValue::from_str(&value)
+                    && !value.is_empty()
+                {
+                    headers.insert(name, value);
+                }
+            }
+        }
+        let answer = self.send(Method::GET, url, headers).await;
+        match &answer {
+            Ok(answer) => call.answered(answer.status.as_u16()),
+            Err(why) => call.failed(why.kind()),
+        }
+        answer
+    }
+
+    /// Sends a POST request and reads the whole response.
+    pub async fn post(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, NoAnswer> {
+        let request = self.client.post(url).headers(headers).body(body);
+        self.receive(request).await
     }
 
     /// Sends a request without a body and reads the whole response.
@@ -200,6 +243,10 @@ impl HttpClient {
         headers: HeaderMap,
     ) -> Result<Answer, NoAnswer> {
         let request = self.client.request(method, url).headers(headers);
+        self.receive(request).await
+    }
+
+    async fn receive(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
         let mut response = request.send().await?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());

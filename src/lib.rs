@@ -31,4 +31,5 @@ pub mod postgres;
 pub mod settings;
 pub mod startup;
 pub mod telemetry;
+pub mod traces;
 pub mod trust;

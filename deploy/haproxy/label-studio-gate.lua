@@ -7,6 +7,7 @@ local gate = "http://127.0.0.1:8090/auth/caddy"
 -- The client's headers that the gate reads. A client can't smuggle in others.
 local passed = {
     "cookie", "authorization", "x-api-key", "origin", "sec-fetch-site", "accept", "accept-language",
+    "traceparent", "tracestate",
 }
 
 -- The first value of a response header.
@@ -46,6 +47,8 @@ core.register_action("label_studio_gate", { "http-req" }, function(txn)
             ["txn.gate_cookie"] = "x-gate-cookie",
             ["txn.gate_set_cookie_1"] = "x-gate-set-cookie-1",
             ["txn.gate_set_cookie_2"] = "x-gate-set-cookie-2",
+            ["txn.gate_traceparent"] = "x-gate-traceparent",
+            ["txn.gate_tracestate"] = "x-gate-tracestate",
         }) do
             local value = first(answer.headers, name)
             if value then

@@ -36,6 +36,7 @@ use crate::gate::verify::{ApplicationSessions, Person};
 use crate::http_client::{Answer, HttpClient, NoAnswer};
 use crate::metrics::family::CLIENT_API_BREAKER;
 use crate::metrics::{Page, Source};
+use crate::traces;
 
 /// Header with the secret that proves to the API that the gate is asking.
 const X_VERIFY_TOKEN: HeaderName = HeaderName::from_static("x-verify-token");
@@ -223,7 +224,7 @@ impl ApplicationSessions for ApplicationApi {
         }
         let (api, cookie) = (api.clone(), cookie.to_owned());
         let asked = async move { api.person(key, &cookie).await };
-        let asked = tokio::spawn(asked.in_current_span());
+        let asked = tokio::spawn(traces::carried(asked).in_current_span());
         let outage = Outage::ApplicationApiUnavailable;
         // Without an answer, the session in Label Studio may do.
         match deadline::wait_with_alternative(outage, asked).await? {

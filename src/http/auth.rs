@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, Route, web};
 use super::context::RequestContext;
 use super::extract::Proxy;
 use super::journal::Entry;
+use super::traced::Traced;
 use super::{Snapshot, extract, respond, sso};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
@@ -18,7 +19,10 @@ use crate::gate::verdict::Rejection;
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
     web::to(move |request: HttpRequest, state: Snapshot| async move {
-        answer(proxy, &RequestContext::new(&request, &state)).await
+        let context = RequestContext::new(&request, &state);
+        Traced::Check(proxy)
+            .answer(&context, async || answer(proxy, &context).await)
+            .await
     })
 }
 

@@ -83,7 +83,8 @@ pub(super) fn original_host(proxy: Proxy, request: &HttpRequest) -> Option<&str>
     }
 }
 
-fn original_method(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+/// The method of the original request.
+pub(super) fn original_method(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
     match proxy {
         Proxy::Nginx | Proxy::IngressNginx => only(request.headers(), &X_ORIGINAL_METHOD),
         Proxy::Caddy | Proxy::Traefik => only(request.headers(), &X_FORWARDED_METHOD),

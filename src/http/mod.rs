@@ -24,6 +24,7 @@ mod revoke;
 mod slow_peers;
 mod sso;
 mod token;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,7 @@ use crate::gate::entropy::Entropy;
 use crate::gate::reason::Outage;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::{Metrics, Source};
+use crate::traces::Traces;
 
 /// Size limit for a form, which holds a token and a URL.
 const FORM_LIMIT: usize = 160 * 1024;
@@ -74,6 +76,8 @@ pub struct State {
     pub backend: Arc<dyn Readiness>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Traces of requests; `None`: off.
+    pub traces: Option<Arc<Traces>>,
     /// The components that tell their own metrics.
     pub sources: Vec<Arc<dyn Source>>,
 }

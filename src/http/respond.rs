@@ -17,13 +17,13 @@ use super::extract::Proxy;
 use crate::gate::reason::{Denied, Reason};
 use crate::gate::verdict::{Grant, Rejection};
 
-const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
+pub(super) const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 const X_GATE_COOKIE: HeaderName = HeaderName::from_static("x-gate-cookie");
 const X_GATE_SET_COOKIE_1: HeaderName = HeaderName::from_static("x-gate-set-cookie-1");
 const X_GATE_SET_COOKIE_2: HeaderName = HeaderName::from_static("x-gate-set-cookie-2");
-const X_GATE_USER_ID: HeaderName = HeaderName::from_static("x-gate-user-id");
+pub(super) const X_GATE_USER_ID: HeaderName = HeaderName::from_static("x-gate-user-id");
 const X_GATE_EMAIL: HeaderName = HeaderName::from_static("x-gate-email");
-const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
+pub(super) const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-method");
 
 /// The answer to a granted request. `own` is the request's `Cookie` header, which some proxies drop
 /// if the answer has none.

@@ -9,6 +9,7 @@ use super::context::RequestContext;
 use super::event::Event;
 use super::journal::Entry;
 use super::token::{Answer, Call};
+use super::traced::Traced;
 use crate::gate::issue::IssueError;
 use crate::gate::reason::{Declined, Denied};
 use crate::gate::{Ended, RevokeError, Revoked};
@@ -20,8 +21,16 @@ pub(super) async fn revoke(
     state: Snapshot,
 ) -> HttpResponse {
     let context = RequestContext::new(&request, &state);
+    let answer = async || answer(&context, body).await;
+    Traced::Revoke.answer(&context, answer).await
+}
+
+async fn answer(
+    context: &RequestContext<'_>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> HttpResponse {
     let mut call = Call::default();
-    match revoked(&context, body, &mut call).await {
+    match revoked(context, body, &mut call).await {
         Ok(revoked) => {
             context.record(&entry(&call, &revoked));
             respond(&revoked)

@@ -36,6 +36,7 @@ use crate::gate::reason::Outage;
 use crate::gate::verify::{KeySet, KeySource};
 use crate::http_client::HttpClient;
 use crate::settings::KeyLocation;
+use crate::traces;
 
 /// The keys of one issuer.
 pub struct KeyServer {
@@ -260,7 +261,7 @@ impl KeySource for KeyServer {
         };
         let (outage, attempt) = (
             Outage::KeyServerUnavailable,
-            tokio::spawn(attempt.in_current_span()),
+            tokio::spawn(traces::carried(attempt).in_current_span()),
         );
         let read = deadline::wait_for(outage, attempt).await?;
         read.map_err(|_| outage)?

@@ -118,6 +118,8 @@ families! {
     LOG_LINES_SUPPRESSED = Counter "log_lines_suppressed" [];
     /// Log lines that could not be written, or that nobody read in time.
     LOG_LINES_LOST = Counter "log_lines_lost" [];
+    /// Finished spans of traces. `outcome`: `exported`, `queue_full`, `not_accepted` (by the collector).
+    SPANS = Counter "spans" ["outcome"];
     /// Version of the service.
     BUILD = Info "build" ["version"];
     /// Settings in force. `engine`: `session.engine`; `anonymous`: `policy.anonymous`; `methods`: the

@@ -8,20 +8,22 @@
 //! is counted.
 
 mod cache;
+mod decisions;
 pub mod family;
 mod histogram;
 mod page;
+mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use self::cache::CacheUse;
+use self::decisions::Decisions;
 pub use self::histogram::Histogram;
 pub use self::page::{Page, Source};
-use crate::gate::reason::Reason;
+use self::requests::{Outcome, RequestTimes, Route};
 use crate::gate::verdict::{Grant, Rejection};
-use crate::gate::verify::Method;
 
 /// A count that only grows.
 #[derive(Debug, Default)]
@@ -44,96 +46,6 @@ impl Counter {
     }
 }
 
-/// A route whose answers are timed.
-#[derive(Debug, Clone, Copy)]
-enum Route {
-    Check,
-    SignIn,
-    Token,
-}
-
-/// The label of each route, in their order.
-const ROUTES: [&str; 3] = ["check", "sign_in", "token"];
-
-/// How a request ended, as far as its duration depends on it.
-#[derive(Debug, Clone, Copy)]
-enum Outcome {
-    Passed,
-    LoggedIn,
-    Issued,
-    Refused,
-    Outage,
-}
-
-/// The label of each outcome, in their order.
-const OUTCOMES: [&str; 5] = ["passed", "logged_in", "issued", "refused", "outage"];
-
-impl Outcome {
-    const fn of(verdict: &Result<Grant, Rejection>) -> Self {
-        match verdict {
-            Ok(grant) if grant.login().is_some() => Self::LoggedIn,
-            Ok(_) => Self::Passed,
-            Err(Rejection::Denial(_) | Rejection::SignInRequired(_)) => Self::Refused,
-            Err(Rejection::Outage(_)) => Self::Outage,
-        }
-    }
-
-    const fn of_token_request(status: u16) -> Self {
-        match status {
-            200 => Self::Issued,
-            503 => Self::Outage,
-            _ => Self::Refused,
-        }
-    }
-}
-
-/// The label of each method, in the order of [`method_index`].
-const METHODS: [&str; 4] = ["none", "external", "native", "session"];
-
-const fn method_index(method: Option<Method>) -> usize {
-    match method {
-        None => 0,
-        Some(Method::External) => 1,
-        Some(Method::Native) => 2,
-        Some(Method::Session) => 3,
-    }
-}
-
-/// Counts decisions by reason and method.
-#[derive(Debug)]
-struct Decisions([[Counter; METHODS.len()]; Reason::COUNT]);
-
-impl Default for Decisions {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Default::default()))
-    }
-}
-
-impl Decisions {
-    fn count(&self, verdict: &Result<Grant, Rejection>) {
-        let (reason, method) = match verdict {
-            Ok(grant) => (grant.reason(), grant.login().map(|login| login.method)),
-            Err(rejection) => (rejection.reason(), None),
-        };
-        if let Some(methods) = self.0.get(reason.index()) {
-            methods[method_index(method)].increment();
-        }
-    }
-
-    /// Reports every reason, so that a rate is known from its first occurrence, and the methods
-    /// that occurred.
-    fn report(&self, page: &mut Page, family: &'static family::Family) {
-        for (reason, counters) in Reason::all().zip(&self.0) {
-            for (method, counter) in METHODS.into_iter().zip(counters) {
-                let count = counter.get();
-                if count > 0 || method == "none" {
-                    page.counter(family, &[reason.code(), method], count);
-                }
-            }
-        }
-    }
-}
-
 /// The service's counters.
 #[derive(Debug)]
 pub struct Metrics {
@@ -142,10 +54,25 @@ pub struct Metrics {
     sign_ins: Decisions,
     /// By status, from 100 to 599.
     token_requests: Vec<Counter>,
-    durations: [[Histogram; OUTCOMES.len()]; ROUTES.len()],
+    times: RequestTimes,
     suppressed_lines: Counter,
     lost_lines: Counter,
+    spans: [Counter; SPAN_FATES.len()],
 }
+
+/// What became of a finished span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanFate {
+    /// The collector has it.
+    Exported,
+    /// It was lost, because too many were waiting.
+    QueueFull,
+    /// It was lost, because the collector did not take it.
+    NotAccepted,
+}
+
+/// The label of each fate, in their order.
+const SPAN_FATES: [&str; 3] = ["exported", "queue_full", "not_accepted"];
 
 /// The statuses of HTTP.
 const STATUSES: std::ops::Range<u16> = 100..600;
@@ -158,22 +85,25 @@ impl Metrics {
             checks: Decisions::default(),
             sign_ins: Decisions::default(),
             token_requests: STATUSES.map(|_| Counter::default()).collect(),
-            durations: Default::default(),
+            times: RequestTimes::default(),
             suppressed_lines: Counter::default(),
             lost_lines: Counter::default(),
+            spans: Default::default(),
         }
     }
 
     /// Counts a check that took this long.
     pub fn count_check(&self, verdict: &Result<Grant, Rejection>, duration: Duration) {
         self.checks.count(verdict);
-        self.observe(Route::Check, Outcome::of(verdict), duration);
+        let outcome = Outcome::of(verdict);
+        self.times.observe(Route::Check, outcome, duration);
     }
 
     /// Counts a sign-in that took this long.
     pub fn count_sign_in(&self, verdict: &Result<Grant, Rejection>, duration: Duration) {
         self.sign_ins.count(verdict);
-        self.observe(Route::SignIn, Outcome::of(verdict), duration);
+        let outcome = Outcome::of(verdict);
+        self.times.observe(Route::SignIn, outcome, duration);
     }
 
     /// Counts a token request that was answered with this status.
@@ -182,11 +112,8 @@ impl Metrics {
         if let Some(counter) = self.token_requests.get(index) {
             counter.increment();
         }
-        self.observe(Route::Token, Outcome::of_token_request(status), duration);
-    }
-
-    fn observe(&self, route: Route, outcome: Outcome, duration: Duration) {
-        self.durations[route as usize][outcome as usize].observe(duration);
+        let outcome = Outcome::of_token_request(status);
+        self.times.observe(Route::Token, outcome, duration);
     }
 
     /// Counts a refusal that was not logged.
@@ -198,6 +125,12 @@ impl Metrics {
     pub fn count_lost_lines(&self, lines: usize) {
         self.lost_lines
             .add(u64::try_from(lines).unwrap_or(u64::MAX));
+    }
+
+    /// Counts finished spans.
+    pub fn count_spans(&self, fate: SpanFate, spans: usize) {
+        let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+        self.spans[fate as usize].add(spans);
     }
 
     /// All metrics, with those of `sources`, in the OpenMetrics text format.
@@ -221,14 +154,13 @@ impl Source for Metrics {
                 page.counter(&family::TOKEN_REQUESTS, &[&status.to_string()], count);
             }
         }
-        for (route, outcomes) in ROUTES.iter().zip(&self.durations) {
-            for (outcome, durations) in OUTCOMES.iter().zip(outcomes) {
-                page.histogram_if_used(&family::REQUEST_DURATION, &[route, outcome], durations);
-            }
-        }
+        self.times.report(page);
         let (suppressed, lost) = (self.suppressed_lines.get(), self.lost_lines.get());
         page.counter(&family::LOG_LINES_SUPPRESSED, &[], suppressed);
         page.counter(&family::LOG_LINES_LOST, &[], lost);
+        for (fate, spans) in SPAN_FATES.iter().zip(&self.spans) {
+            page.counter(&family::SPANS, &[fate], spans.get());
+        }
         page.info(&family::BUILD, &[env!("CARGO_PKG_VERSION")]);
         page.gauge(&family::START_TIME, &[], self.started);
     }
@@ -237,30 +169,6 @@ impl Source for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_reason_has_a_counter_of_its_own() {
-        let metrics = Metrics::new(0.0);
-        for (n, reason) in Reason::all().enumerate() {
-            metrics.checks.0[reason.index()][0].add(n as u64 + 1);
-        }
-        let text = metrics.encode(&[]);
-        for (n, reason) in Reason::all().enumerate() {
-            let line = format!(
-                "label_studio_gate_checks_total{{reason=\"{}\",method=\"none\"}} {}\n",
-                reason.code(),
-                n + 1
-            );
-            assert!(text.contains(&line), "{line} is not in {text}");
-        }
-    }
-
-    #[test]
-    fn methods_have_the_name_of_the_log() {
-        for method in [Method::External, Method::Native, Method::Session] {
-            assert_eq!(METHODS[method_index(Some(method))], method.as_str());
-        }
-    }
 
     #[test]
     fn requests_are_counted_and_timed() {

@@ -22,6 +22,7 @@ use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Source};
 use crate::settings::{Database, Tls};
+use crate::traces::Call;
 
 /// How long to wait beyond the server's own statement timeout before the connection counts as dead.
 const NETWORK_MARGIN: Duration = Duration::from_secs(1);
@@ -237,6 +238,7 @@ impl Connections {
     ) -> Result<Vec<Row>, Failure> {
         let statement = request.statement;
         let busy = Busy::new(connection, self.deadline);
+        let mut call = Call::statement(statement.name);
         let begun = Instant::now();
         let work = request.run(busy.connection());
         let done = tokio::time::timeout(self.deadline, work).await;
@@ -247,6 +249,7 @@ impl Connections {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => error,
             Err(_) => {
+                call.failed("timeout");
                 let failure = StatementFailure::Timeout;
                 self.measures.count_statement_failure(failure);
                 tracing::warn!(statement = statement.name, "Postgres does not answer");
@@ -267,6 +270,7 @@ impl Connections {
             cure,
             "statement failed"
         );
+        call.failed(failure.kind().name());
         self.measures.count_statement_failure(failure.kind());
         match failure {
             // The statement is stale on every connection, and the next attempt may use any.

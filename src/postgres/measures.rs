@@ -13,8 +13,8 @@ const STATEMENTS: [&str; 29] = [
     "create_user",
     "end_sessions",
     "ended_at",
-    "jwt_defaults",
     "load_session",
+    "migrations",
     "note_end",
     "owner_of_jwt",
     "owner_of_key",
@@ -51,6 +51,13 @@ pub(super) enum StatementFailure {
 }
 
 const STATEMENT_FAILURES: [&str; 5] = ["disconnected", "deadlock", "stale", "timeout", "rejected"];
+
+impl StatementFailure {
+    /// Its label.
+    pub(super) const fn name(self) -> &'static str {
+        STATEMENT_FAILURES[self as usize]
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy)]

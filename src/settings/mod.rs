@@ -44,6 +44,7 @@ mod session;
 mod tests;
 mod token;
 mod token_issue;
+mod traces;
 pub mod types;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,8 @@ use self::policy::{PolicySection, PurgeSection};
 pub use self::session::Session;
 pub use self::token::{Token, TokenPartitioned, TokenSameSite, TokenUse};
 pub use self::token_issue::{LegacyTokens, TokenIssue};
+use self::traces::TracesSection;
+pub use self::traces::{Traces, TracesSettings};
 
 /// The sections of the file.
 #[derive(Deserialize, JsonSchema)]
@@ -91,6 +94,7 @@ struct Sections {
     policy: PolicySection,
     pages: Pages,
     purge: PurgeSection,
+    traces: TracesSection,
 }
 
 /// All settings.
@@ -120,6 +124,8 @@ pub struct Settings {
     pub token_issue: TokenIssue,
     /// Rules for every request.
     pub policy: Policies,
+    /// Traces of requests; `None`: off.
+    pub traces: Option<Traces>,
     /// The pages for users.
     pub pages: Pages,
     in_force: String,
@@ -175,6 +181,7 @@ impl Settings {
             client_session: ClientSession::new(sections.client_session, input, &session),
             policy: Policies::new(&sections.policy, &sections.purge, &session),
             pages: sections.pages,
+            traces: Traces::new(sections.traces, input),
             label_studio,
             session,
             token_issue: sections.token_issue,

@@ -258,3 +258,26 @@ fn no_secret_is_shown() {
     );
     assert!(shown.contains("database.url = unset  # default"), "{shown}");
 }
+
+#[test]
+fn traces_are_off_without_an_endpoint_and_checked_with_one() {
+    const ENDPOINT: (&str, &str) = ("GATE_TRACES_ENDPOINT", "http://localhost:4318/v1/traces");
+    let rubbish = ("GATE_TRACES_HEADERS", "secret of the tests");
+    assert!(load(&[rubbish]).traces.is_none());
+    let told = errors(&[ENDPOINT, rubbish]);
+    assert!(
+        told.contains("traces.headers: must be name=value"),
+        "{told}"
+    );
+    assert!(!told.contains("secret of the tests"), "{told}");
+    for ratio in ["1.1", "-0.1", "half", "NaN"] {
+        let told = errors(&[ENDPOINT, ("GATE_TRACES_SAMPLE_RATIO", ratio)]);
+        let expected = "traces.sample_ratio: must be a number from 0 to 1";
+        assert!(told.contains(expected), "{told}");
+    }
+    for (ratio, expected) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
+        let settings = load(&[ENDPOINT, ("GATE_TRACES_SAMPLE_RATIO", ratio)]);
+        let read = settings.traces.expect("an endpoint").sample_ratio();
+        assert!((read - expected).abs() < 1e-9, "{ratio}: {read}");
+    }
+}

@@ -156,6 +156,12 @@ text_types! {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         owned(text, !text.is_empty() && text.bytes().all(plain))
     };
+    /// A part of a whole, in millionths.
+    Ratio(u32): "a number from 0 to 1, as 0.1", |text| {
+        let ratio: f64 = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a million")]
+        Some((ratio * 1e6).round() as u32)
+    };
     /// An absolute URL.
     HttpUrl(Url): "a URL that begins with http:// or https://", http_url;
     /// The URL of Label Studio as browsers see it, possibly with a path.

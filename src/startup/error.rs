@@ -38,6 +38,9 @@ pub enum WiringError {
     /// The certificates for the host application's API cannot be read.
     #[error("client_session.ca_file: {0}")]
     ApplicationApi(#[source] TrustError),
+    /// The certificates for the collector of traces cannot be read.
+    #[error("traces.ca_file: {0}")]
+    Collector(#[source] TrustError),
     /// The secret for the host application's API cannot be sent.
     #[error("client_session.verify_secret: {0}")]
     VerifySecret(#[from] InvalidSecret),

@@ -7,6 +7,7 @@ mod configuration;
 mod cookies;
 mod error;
 mod serving;
+mod traces;
 mod wiring;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
 use crate::telemetry::Losses;
+use crate::traces::Traces;
 
 /// The service with its listeners bound.
 pub struct Application {
@@ -36,6 +38,7 @@ pub struct Application {
     port: u16,
     internal_port: Option<u16>,
     metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Application {
@@ -45,7 +48,7 @@ impl Application {
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
         let state = state(&settings)?;
-        let metrics = state.metrics.clone();
+        let (metrics, traces) = (state.metrics.clone(), state.traces.clone());
         let current = web::Data::new(Current::new(state));
         tracing::info!(
             %address,
@@ -59,6 +62,7 @@ impl Application {
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
             metrics,
+            traces,
         })
     }
 
@@ -88,6 +92,9 @@ impl Application {
                 Err(error) => Err(error.into()),
             };
             outcome = outcome.and(ended);
+        }
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
         }
         tracing::info!("stopped");
         outcome
@@ -127,6 +134,10 @@ fn state(settings: &Settings) -> Result<State, WiringError> {
         body_timeout: *settings.http.body_timeout_seconds,
         entropy: Arc::new(SystemEntropy),
         backend: Arc::new(backend.postgres),
+        traces: (settings.traces.as_ref())
+            .map(|settings| traces::traces(settings, metrics.clone()))
+            .transpose()?
+            .map(Arc::new),
         metrics,
         sources,
     })

@@ -1,11 +1,13 @@
-//! The log: one line per event, as text or JSON.
+//! The log, one line per event, as text or JSON; and traces, on their way to a collector.
 
+mod otlp;
 mod output;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+pub use self::otlp::{Collector, SpanQueue};
 pub use self::output::{LogOutput, Losses};
 
 /// Format of a log line.

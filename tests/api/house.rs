@@ -51,7 +51,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "postgres",
-        &["deadline", "gate", "metrics", "settings", "trust"],
+        &["deadline", "gate", "metrics", "settings", "traces", "trust"],
         &[
             "arc_swap",
             "async_trait",
@@ -68,7 +68,14 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "keys",
-        &["deadline", "gate", "http_client", "metrics", "settings"],
+        &[
+            "deadline",
+            "gate",
+            "http_client",
+            "metrics",
+            "settings",
+            "traces",
+        ],
         &[
             "arc_swap",
             "async_trait",
@@ -82,7 +89,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "application_api",
-        &["deadline", "gate", "http_client", "metrics"],
+        &["deadline", "gate", "http_client", "metrics", "traces"],
         &[
             "async_trait",
             "moka",
@@ -94,11 +101,16 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "tracing",
         ],
     ),
-    ("http_client", &["trust"], &["reqwest", "rustls"]),
+    ("http_client", &["traces", "trust"], &["reqwest", "rustls"]),
+    (
+        "traces",
+        &[],
+        &["async_trait", "opentelemetry", "opentelemetry_sdk"],
+    ),
     ("trust", &[], &["rustls", "rustls_native_certs"]),
     (
         "http",
-        &["deadline", "gate", "metrics"],
+        &["deadline", "gate", "metrics", "traces"],
         &[
             "actix_web",
             "arc_swap",
@@ -139,8 +151,19 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "telemetry",
-        &["metrics"],
-        &["tokio", "tracing", "tracing_appender", "tracing_subscriber"],
+        &["http_client", "metrics", "traces"],
+        &[
+            "async_trait",
+            "opentelemetry",
+            "opentelemetry_proto",
+            "opentelemetry_sdk",
+            "prost",
+            "reqwest",
+            "tokio",
+            "tracing",
+            "tracing_appender",
+            "tracing_subscriber",
+        ],
     ),
     ("metrics", &["gate"], &[]),
     ("deadline", &["gate"], &["tokio", "tracing"]),

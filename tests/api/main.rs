@@ -13,6 +13,7 @@ mod app;
 mod auth;
 mod backlog;
 
+mod collector;
 mod commands;
 mod cross_site;
 mod deadline;
@@ -40,6 +41,7 @@ mod support;
 mod texts;
 mod tls;
 mod tokens;
+mod traces;
 mod unknown_addresses;
 mod users;
 mod world;

@@ -75,6 +75,31 @@ async fn statements_pool_and_caches_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_users_are_counted_by_method() {
+    let world = World::with_application(&[]).await;
+    world.update(&world.ann, "is_active = false").await;
+    let by_token = world.browser().with_token(&world.ann.token());
+    by_token.get("/").await.expect(403, "user_inactive");
+    let by_session = world.browser().with_application_session("of-ann");
+    by_session.get("/").await.expect(403, "user_inactive");
+    let samples = Samples::of(&world.app).await;
+    samples.expect(&[
+        (
+            "checks_total{reason=\"user_inactive\",method=\"native\"}",
+            1.0,
+        ),
+        (
+            "checks_total{reason=\"user_inactive\",method=\"session\"}",
+            1.0,
+        ),
+        (
+            "checks_total{reason=\"user_inactive\",method=\"none\"}",
+            0.0,
+        ),
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failures_of_the_database_are_counted() {
     let world = World::new(&[]).await;
     let nowhere = "postgres://gate@127.0.0.1:1/nowhere";

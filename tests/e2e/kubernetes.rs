@@ -256,6 +256,7 @@ fn items(file: &str, after: &str, line_start: &str) -> Vec<String> {
         .unwrap_or_else(|| panic!("{after} is not in {file}"));
     rest.lines()
         .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
         .skip_while(|line| line.is_empty() || *line == "patterns:")
         .map_while(|line| line.strip_prefix(line_start))
         .map(|item| item.trim().to_owned())
@@ -296,7 +297,7 @@ fn the_manifests_configure_traefik_envoy_gateway_and_istio_as_tested() {
         "allowed_upstream_headers:",
         "- exact: ",
     );
-    assert_eq!(upstream, ["cookie"]);
+    assert_eq!(upstream, ["cookie", "traceparent", "tracestate"]);
     assert_eq!(items(gateway, "headersToBackend:", "- "), upstream);
     assert_eq!(items(istio, "headersToUpstreamOnAllow:", "- "), upstream);
     let downstream = items(

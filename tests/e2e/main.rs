@@ -47,4 +47,5 @@ mod stack;
 #[path = "../support/mod.rs"]
 mod support;
 mod token_route;
+mod traces;
 mod unavailable;

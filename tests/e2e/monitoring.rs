@@ -247,7 +247,7 @@ async fn every_panel_of_the_dashboard_shows_the_gate_at_work() {
     let monitored = Monitored::start();
     let prometheus = prometheus(monitored.gate.port);
     let mut waiting = queries();
-    let limit = Instant::now() + Duration::from_secs(120);
+    let limit = Instant::now() + Duration::from_secs(300);
     let mut n = 0;
     while !waiting.is_empty() {
         assert!(Instant::now() < limit, "no series: {waiting:#?}");

@@ -18,6 +18,7 @@ use crate::gate::verdict::Grant;
 use crate::http::context::RequestContext;
 use crate::http::extract::Proxy;
 use crate::http::journal::Entry;
+use crate::http::traced::Traced;
 use crate::http::{Snapshot, extract};
 
 /// The parameters of `/sso/login`, in the query or in a form.
@@ -36,7 +37,9 @@ pub(in crate::http) async fn login_by_link(
     state: Snapshot,
 ) -> HttpResponse {
     let login = login.ok().map(web::Query::into_inner);
-    login_with(&RequestContext::new(&request, &state), login).await
+    let context = RequestContext::new(&request, &state);
+    let answer = async || login_with(&context, login).await;
+    Traced::SignIn.answer(&context, answer).await
 }
 
 /// `POST /sso/login`
@@ -46,7 +49,9 @@ pub(in crate::http) async fn login_by_form(
     state: Snapshot,
 ) -> HttpResponse {
     let login = login.ok().map(web::Form::into_inner);
-    login_with(&RequestContext::new(&request, &state), login).await
+    let context = RequestContext::new(&request, &state);
+    let answer = async || login_with(&context, login).await;
+    Traced::SignIn.answer(&context, answer).await
 }
 
 async fn login_with(context: &RequestContext<'_>, login: Option<Login>) -> HttpResponse {
@@ -68,7 +73,8 @@ pub(in crate::http) async fn login_by_address(
     let Some((token, next)) = state.gate.token_in(uri) else {
         return Notice::new(&context).show(Page::LinkIncomplete, Granted::NoToken);
     };
-    sign_in(&context, &token, local_path(&next)).await
+    let answer = async || sign_in(&context, &token, local_path(&next)).await;
+    Traced::SignIn.answer(&context, answer).await
 }
 
 async fn sign_in(context: &RequestContext<'_>, token: &str, next: &str) -> HttpResponse {

@@ -17,6 +17,7 @@ use super::Snapshot;
 use super::context::RequestContext;
 use super::event::Event;
 use super::limiter::{Limiter, RateLimits};
+use super::traced::Traced;
 use crate::gate::issue::TokenIssuer;
 
 /// Maximum size of a body. An email address has at most 254 bytes.
@@ -46,8 +47,19 @@ pub(super) async fn issue(
 ) -> HttpResponse {
     let begun = Instant::now();
     let context = RequestContext::new(&request, &state);
+    let issued = async || issued(&context, body).await;
+    let response = Traced::Token.answer(&context, issued).await;
+    let status = response.status().as_u16();
+    state.metrics.count_token_request(status, begun.elapsed());
+    response
+}
+
+async fn issued(
+    context: &RequestContext<'_>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> HttpResponse {
     let mut call = Call::default();
-    let answer = match answer(&context, body, &mut call).await {
+    let answer = match answer(context, body, &mut call).await {
         Ok(answer) | Err(answer) => answer,
     };
     let event = match answer {
@@ -55,10 +67,7 @@ pub(super) async fn issue(
         _ => Event::TokenRefused,
     };
     context.record(&call.entry_of_answer(&answer, event));
-    let response = answer.respond();
-    let status = response.status().as_u16();
-    state.metrics.count_token_request(status, begun.elapsed());
-    response
+    answer.respond()
 }
 
 async fn answer(
