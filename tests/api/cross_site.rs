@@ -145,7 +145,7 @@ async fn another_site_signs_nobody_out() {
         // The gate's own page asks the user to confirm with a button.
         answer
             .expect(200, "cross_site_request")
-            .expect_text("<form method=\"post\"><button>")
+            .expect_text("<form class=\"actions\" method=\"post\"><button")
             .expect_header("Referrer-Policy", Some("same-origin"));
         assert!(browser.session().is_some(), "{case}");
         let policy = answer.header("Content-Security-Policy").unwrap();

@@ -68,6 +68,7 @@ async fn unknown_addresses_do_not_starve_logins() {
         ("GATE_DATABASE_QUEUE", "10000"),
         ("GATE_DATABASE_WAIT_TIMEOUT_MS", "60000"),
         ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "60000"),
+        ("GATE_HTTP_DECISION_TIMEOUT_MS", "60000"),
     ];
     let world = crowd(100_000, &limits).await;
     of_address(&world.app, "ann@example.com")
