@@ -17,8 +17,8 @@ use url::Url;
 use crate::commands;
 use crate::doctor::{Level, Options, Report};
 use crate::settings::types::PublicUrl;
-use crate::settings::{LogFormat, SettingErrors, Settings};
-use crate::startup::{self, Application, ServiceError};
+use crate::settings::{LogFormat, SettingErrors, Settings, Source};
+use crate::startup::{self, Application, Hangups, ServiceError};
 use crate::telemetry::{self, LogOutput, Losses};
 
 /// A command failed.
@@ -148,16 +148,20 @@ pub fn run() -> ExitCode {
 
 fn run_command(arguments: Arguments) -> Result<(), Failure> {
     let environment: BTreeMap<String, String> = startup::environment();
-    let settings =
-        || Settings::load(arguments.config.as_deref(), &environment).map_err(Failure::Settings);
+    let source =
+        || Source::read(arguments.config.as_deref(), environment).map_err(Failure::Settings);
+    let settings = |source: &Source| Settings::of(source).map_err(Failure::Settings);
     let default = Command::Configured(Configured::Serve);
     match arguments.command.unwrap_or(default) {
-        Command::Configured(command) => run_configured(command, settings()?)?,
+        Command::Configured(command) => {
+            let source = source()?;
+            run_configured(command, settings(&source)?, source)?;
+        }
         Command::CheckConfig {
             from_django: Some(file),
         } => return Err(Failure::Usage(moved_importer(&file))),
         Command::CheckConfig { from_django: None } => {
-            let settings = settings()?;
+            let settings = settings(&source()?)?;
             say(settings.describe());
             for warning in settings.warnings() {
                 say(&format!("warning: {warning}"));
@@ -169,11 +173,11 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_configured(command: Configured, settings: Settings) -> Result<(), Failure> {
-    let log = start_log(&settings);
+fn run_configured(command: Configured, settings: Settings, source: Source) -> Result<(), Failure> {
+    let (log, level) = start_log(&settings);
     startup::install_crypto();
     let done = match command {
-        Configured::Serve => serve(settings, log.losses()),
+        Configured::Serve => serve(settings, source, level, log.losses()),
         Configured::Doctor { url, email, json } => {
             let options = Options { url, email };
             let report = on_one_thread(commands::doctor(&settings, &options))?;
@@ -248,7 +252,7 @@ fn man_page() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn start_log(settings: &Settings) -> LogOutput {
+fn start_log(settings: &Settings) -> (LogOutput, telemetry::Level) {
     let format = match settings.log.format {
         LogFormat::Human => telemetry::Format::Human,
         LogFormat::Json => telemetry::Format::Json,
@@ -256,19 +260,27 @@ fn start_log(settings: &Settings) -> LogOutput {
     let filter = EnvFilter::new(&*settings.log.level);
     let output = LogOutput::new(std::io::stderr());
     let writer = output.writer();
-    let subscriber = telemetry::subscriber(format, filter, move || writer.clone());
+    let (subscriber, level) = telemetry::subscriber(format, filter, move || writer.clone());
     // Fails only if a subscriber is already installed, which is used then.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    output
+    (output, level)
 }
 
-fn serve(settings: Settings, losses: Losses) -> Result<(), String> {
+fn serve(
+    settings: Settings,
+    source: Source,
+    level: telemetry::Level,
+    losses: Losses,
+) -> Result<(), String> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
     actix_web::rt::System::new()
         .block_on(async {
+            // First, because SIGHUP would end the process.
+            let hangups = Hangups::listen().map_err(ServiceError::Hangup)?;
             let application = Application::build(settings).await?;
+            let application = application.reloading(hangups, source, level);
             application.report_losses(losses);
             application.run_until_stopped().await
         })

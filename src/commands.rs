@@ -13,7 +13,7 @@ use crate::gate::clock::Clock as _;
 use crate::gate::issue::IssueError;
 use crate::gate::witness::{Change, Witness};
 use crate::settings::Settings;
-use crate::startup::{self, Backend, Serving, SystemClock};
+use crate::startup::{self, Backend, Services, SystemClock};
 
 fn connect(settings: &Settings) -> Result<Backend, String> {
     Backend::connect(settings).map_err(|error| error.to_string())
@@ -62,8 +62,8 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
 pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
     let backend = connect(settings)?;
     let clock = Arc::new(SystemClock);
-    let assembled = startup::gate(settings, &backend, clock, Serving::No);
-    let gate = assembled.map_err(|error| error.to_string())?.gate;
+    let services = Services::connect(settings).map_err(|error| error.to_string())?;
+    let gate = startup::gate(settings, &backend, &services, clock);
     let steps = Steps::default();
     let finding = match gate.inspect(token, &steps).await {
         Ok(Inspected::Known { user, method }) => Ok(format!(

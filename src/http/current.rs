@@ -14,6 +14,7 @@ use actix_web::{Error, FromRequest, HttpRequest, web};
 use arc_swap::ArcSwap;
 
 use super::State;
+use crate::traces::Traces;
 
 /// The state in force.
 pub struct Current(ArcSwap<State>);
@@ -25,6 +26,11 @@ impl Current {
     /// Begins with `state`.
     pub fn new(state: State) -> Self {
         Self(ArcSwap::from_pointee(state))
+    }
+
+    /// Where requests are traced.
+    pub fn traces(&self) -> Option<Arc<Traces>> {
+        self.0.load().traces.clone()
     }
 
     /// Replaces the state. Requests that have begun keep the previous one.

@@ -255,7 +255,7 @@ mod tests {
         }
         let sink = Sink::default();
         let writer = sink.clone();
-        let everything = subscriber(format, EnvFilter::new("trace"), move || writer.clone());
+        let (everything, _) = subscriber(format, EnvFilter::new("trace"), move || writer.clone());
         tracing::subscriber::with_default(everything, work);
         let bytes = sink.0.lock().expect("lock").clone();
         String::from_utf8(bytes).expect("text")

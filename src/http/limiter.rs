@@ -5,6 +5,7 @@
 //! credential must never be blocked by wrong ones from the same network.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -15,7 +16,7 @@ use super::per_network::PerNetwork;
 use crate::gate::issue::Admin;
 
 /// Rate limits for the administrators' routes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
     /// Maximum tokens per second and administrator; `None`: no limit.
     pub per_second: Option<NonZeroU32>,
@@ -23,22 +24,38 @@ pub struct RateLimits {
     pub failures_per_minute: Option<NonZeroU32>,
 }
 
-/// The rate limits and their current counts.
-pub(super) struct Limiter {
+/// The rate limits and their current counts, which clones share.
+#[derive(Clone)]
+pub struct Limiter {
+    limits: RateLimits,
     /// By primary key of the administrator, so the number of entries is bounded.
-    issues: Option<DefaultKeyedRateLimiter<i32>>,
-    max_failures: Option<NonZeroU32>,
-    failures: PerNetwork,
+    issues: Option<Arc<DefaultKeyedRateLimiter<i32>>>,
+    failures: Arc<PerNetwork>,
 }
 
 impl Limiter {
-    pub(super) fn new(limits: RateLimits) -> Self {
+    /// Nothing is counted yet.
+    pub fn new(limits: RateLimits) -> Self {
+        let issues = limits.per_second.map(Quota::per_second);
         Self {
-            issues: limits
-                .per_second
-                .map(|n| RateLimiter::keyed(Quota::per_second(n))),
-            max_failures: limits.failures_per_minute,
-            failures: PerNetwork::default(),
+            limits,
+            issues: issues.map(|quota| Arc::new(RateLimiter::keyed(quota))),
+            failures: Arc::default(),
+        }
+    }
+
+    /// Other limits with the same counts, so that a reload forgives nothing. The tokens issued in
+    /// this second start from zero if their limit changes.
+    #[must_use]
+    pub fn with_limits(&self, limits: RateLimits) -> Self {
+        let issues = match limits.per_second == self.limits.per_second {
+            true => self.issues.clone(),
+            false => Self::new(limits).issues,
+        };
+        Self {
+            limits,
+            issues,
+            failures: self.failures.clone(),
         }
     }
 
@@ -54,7 +71,7 @@ impl Limiter {
 
     /// Counts a wrong credential. The error says how long to wait, because the limit is exceeded.
     pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), Duration> {
-        let Some(most) = self.max_failures.map(NonZeroU32::get) else {
+        let Some(most) = self.limits.failures_per_minute.map(NonZeroU32::get) else {
             return Ok(());
         };
         let count = self.failures.count(caller.network(), now);

@@ -37,7 +37,7 @@ use serde_json::json;
 pub use self::current::Current;
 use self::current::Snapshot;
 pub use self::extract::Proxy;
-pub use self::limiter::RateLimits;
+pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
 pub use self::sso::{Pages, Redirects};
@@ -65,7 +65,7 @@ pub struct State {
     /// The proxies whose `X-Real-IP` is trusted.
     pub trusted_proxies: TrustedProxies,
     /// Limits the log lines about refusals.
-    pub refusals: RefusalLog,
+    pub refusals: Arc<RefusalLog>,
     /// Time limit for a decision.
     pub decision_timeout: Duration,
     /// Time limit for receiving a request's body.

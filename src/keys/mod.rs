@@ -88,6 +88,12 @@ impl KeyServer {
         })
     }
 
+    /// Takes over the keys that `previous` has read from the same place.
+    pub fn take_over(&self, previous: &Self) {
+        self.snapshot.store(previous.current());
+        self.read_at.store(previous.read_at.load_full());
+    }
+
     /// Refreshes the keys periodically until the server is dropped. Spawn it as a task.
     pub async fn keep_fresh(server: Weak<Self>) {
         loop {

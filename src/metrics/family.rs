@@ -120,6 +120,12 @@ families! {
     LOG_LINES_LOST = Counter "log_lines_lost" [];
     /// Finished spans of traces. `outcome`: `exported`, `queue_full`, `not_accepted` (by the collector).
     SPANS = Counter "spans" ["outcome"];
+    /// Reloads of the settings. `trigger`: `signal`, `files`; `outcome`: `applied`, `rejected`.
+    RELOADS = Counter "settings_reloads" ["trigger", "outcome"];
+    /// Whether the last reload of the settings put them in force, 1 or 0. 1 at the start.
+    RELOAD_SUCCESSFUL = Gauge "settings_last_reload_successful" ["trigger"];
+    /// When a reload, or the start, last put settings in force, in seconds since the epoch.
+    RELOAD_TIME = Gauge "settings_last_reload_success_timestamp_seconds" ["trigger"];
     /// Version of the service.
     BUILD = Info "build" ["version"];
     /// Settings in force. `engine`: `session.engine`; `anonymous`: `policy.anonymous`; `methods`: the

@@ -12,6 +12,7 @@ mod decisions;
 pub mod family;
 mod histogram;
 mod page;
+mod reloads;
 mod requests;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub use self::cache::CacheUse;
 use self::decisions::Decisions;
 pub use self::histogram::Histogram;
 pub use self::page::{Page, Source};
+pub use self::reloads::ReloadTrigger;
+use self::reloads::Reloads;
 use self::requests::{Outcome, RequestTimes, Route};
 use crate::gate::verdict::{Grant, Rejection};
 
@@ -58,6 +61,7 @@ pub struct Metrics {
     suppressed_lines: Counter,
     lost_lines: Counter,
     spans: [Counter; SPAN_FATES.len()],
+    reloads: Reloads,
 }
 
 /// What became of a finished span.
@@ -89,6 +93,7 @@ impl Metrics {
             suppressed_lines: Counter::default(),
             lost_lines: Counter::default(),
             spans: Default::default(),
+            reloads: Reloads::new(started),
         }
     }
 
@@ -133,6 +138,16 @@ impl Metrics {
         self.spans[fate as usize].add(spans);
     }
 
+    /// Counts a reload that put settings in force at `time`, in seconds since the epoch.
+    pub fn count_reload(&self, trigger: ReloadTrigger, time: f64) {
+        self.reloads.applied(trigger, time);
+    }
+
+    /// Counts a reload that kept the previous settings.
+    pub fn count_rejected_reload(&self, trigger: ReloadTrigger) {
+        self.reloads.rejected(trigger);
+    }
+
     /// All metrics, with those of `sources`, in the OpenMetrics text format.
     pub fn encode(&self, sources: &[Arc<dyn Source>]) -> String {
         let mut page = Page::default();
@@ -161,6 +176,7 @@ impl Source for Metrics {
         for (fate, spans) in SPAN_FATES.iter().zip(&self.spans) {
             page.counter(&family::SPANS, &[fate], spans.get());
         }
+        self.reloads.report(page);
         page.info(&family::BUILD, &[env!("CARGO_PKG_VERSION")]);
         page.gauge(&family::START_TIME, &[], self.started);
     }

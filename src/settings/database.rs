@@ -143,6 +143,7 @@ impl Database {
                  verify-full",
             );
         }
+        input.record_certificates(section.tls_ca_file.as_deref());
         Self {
             config,
             tls,

@@ -20,6 +20,8 @@ pub struct Setting {
     /// Whether its value is never shown (`x-secret`). Such a setting can come from a file that a
     /// variable ending in `_FILE` names.
     pub secret: bool,
+    /// Whether a change takes effect only when the service is restarted (`x-restart`).
+    pub restart: bool,
     /// Its value if it is not set.
     pub(super) default: Value,
     /// What is accepted, as JSON Schema.
@@ -79,6 +81,7 @@ fn collect(prefix: &str, section: &Value, settings: &mut Vec<Setting>) {
                 .map(str::to_owned)
                 .collect(),
             secret: parts(schema).any(|part| part["x-secret"] == true),
+            restart: schema["x-restart"] == true,
             default: match &schema["default"] {
                 Value::Null => unset(schema),
                 default => default.clone(),

@@ -90,6 +90,7 @@ fn look_up(
     let (true, Some(file)) = (setting.secret, file) else {
         return value;
     };
+    let read = input.read_file(file);
     let mut refuse = |why| input.errors.push(SettingError::new(&setting.name, why));
     if value.as_ref().is_some_and(|(text, _)| !text.is_empty()) {
         refuse(format!(
@@ -97,7 +98,7 @@ fn look_up(
         ));
         return value;
     }
-    match std::fs::read_to_string(file) {
+    match read {
         // Editors end files with a line feed, which is not part of the secret.
         Ok(text) => {
             let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -59,7 +59,7 @@ pub enum IssuerKeys {
 }
 
 /// A key server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPlace {
     /// What it publishes, and where.
     pub location: KeyLocation,
@@ -70,7 +70,7 @@ pub struct KeyPlace {
 }
 
 /// Where a key server publishes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyLocation {
     /// A JSON Web Key Set (RFC 7517 §5).
     Jwks(Url),

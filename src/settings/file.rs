@@ -1,7 +1,5 @@
 //! The settings file.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::SettingError;
@@ -9,12 +7,10 @@ use super::declaration::Setting;
 use super::environment::nearest;
 use super::input::{Input, Layer};
 
-/// Reads a TOML file into `input`. The error says why the file as a whole cannot be read.
-pub(super) fn read(file: &Path, input: &mut Input) -> Result<(), SettingError> {
-    let origin = file.display().to_string();
-    let failed = |why| SettingError::new(&origin, why);
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| failed(format!("cannot be read: {error}")))?;
+/// Reads the text of a TOML file into `input`. The error says why the file as a whole cannot be
+/// used.
+pub(super) fn parse(origin: &str, text: &str, input: &mut Input) -> Result<(), SettingError> {
+    let failed = |why| SettingError::new(origin, why);
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         // The parser's message quotes the line, which may contain a secret, so only its position is
         // shown.
@@ -28,7 +24,7 @@ pub(super) fn read(file: &Path, input: &mut Input) -> Result<(), SettingError> {
         failed(format!("is not TOML: see line {line}, column {column}"))
     })?;
     for (name, value) in table {
-        give(&name, json(value), &origin, input);
+        give(&name, json(value), origin, input);
     }
     Ok(())
 }

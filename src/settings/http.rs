@@ -9,28 +9,29 @@ use super::types::{Address, Milliseconds, Network, Seconds};
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Http {
     /// Address and port on which the proxy reaches the gate. Nothing else should be able to.
-    #[schemars(extend("default" = "127.0.0.1:8090"))]
+    #[schemars(extend("x-restart" = true, "default" = "127.0.0.1:8090"))]
     pub listen: Address,
     /// Worker threads. 0: one per processor.
-    #[schemars(range(max = 1024), extend("default" = 0))]
+    #[schemars(range(max = 1024), extend("x-restart" = true, "default" = 0))]
     pub workers: usize,
     /// How long an idle connection from the proxy stays open. nginx closes its own after 60 s.
-    #[schemars(range(min = 1, max = 3600), extend("default" = 75))]
+    #[schemars(range(min = 1, max = 3600), extend("x-restart" = true, "default" = 75))]
     pub keep_alive_seconds: Seconds,
     /// How long open requests may take to finish after SIGTERM.
-    #[schemars(range(max = 3600), extend("default" = 20))]
+    #[schemars(range(max = 3600), extend("x-restart" = true, "default" = 20))]
     pub shutdown_seconds: Seconds,
     /// Maximum number of connections per worker.
-    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 10_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("x-restart" = true, "default" = 10_000))]
     pub max_connections: usize,
     /// Kinds of proxy whose check routes exist.
-    #[schemars(length(min = 1), extend("default" = ["nginx"]))]
+    #[schemars(length(min = 1), extend("x-restart" = true, "default" = ["nginx"]))]
     pub proxies: Vec<Proxy>,
     /// Addresses and networks of the proxies. Only their `X-Real-IP` counts as the peer's address.
     #[schemars(extend("default" = ["127.0.0.0/8", "::1"]))]
     pub trusted_proxies: Vec<Network>,
     /// A second address, which alone serves checks, health and metrics, so that the public routes
     /// can be exposed without them. Empty: `http.listen` serves everything.
+    #[schemars(extend("x-restart" = true))]
     pub internal_listen: Option<Address>,
     /// Time limit for a decision: waiting for a connection, statements, key server and host
     /// application together. Then the answer is 503. The proxy's own limit should be a little longer,

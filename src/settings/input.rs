@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
+use std::io;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::convert::{Misfit, as_text};
 use super::declaration::Setting;
+use super::differences::Fingerprint;
 use super::environment::nearest;
+use super::files::Files;
 use super::{SettingError, SettingErrors};
 
 /// The sources of values. Later ones take precedence.
@@ -39,6 +43,8 @@ pub(super) struct Input {
     given: BTreeMap<String, Given>,
     unusable: BTreeSet<String>,
     pub(super) errors: SettingErrors,
+    /// The files that were read, other than the settings file.
+    pub(super) files: Files,
 }
 
 impl Input {
@@ -111,6 +117,34 @@ impl Input {
             self.refuse(&format!("{prefix}.{name}"), misfit);
         }
         read
+    }
+
+    /// Reads a file with a secret or a key.
+    pub(super) fn read_file(&mut self, file: &str) -> io::Result<String> {
+        let text = std::fs::read_to_string(file);
+        let contents = text.as_ref().ok().map(String::as_bytes);
+        self.files.record(Path::new(file), contents);
+        text
+    }
+
+    /// Records a file with trusted certificates, which are read when a connection is set up.
+    pub(super) fn record_certificates(&mut self, file: Option<&Path>) {
+        if let Some(file) = file {
+            self.files.record(file, std::fs::read(file).ok().as_deref());
+        }
+    }
+
+    /// A digest of each setting.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        for setting in Setting::all() {
+            let given = self.given.get(&setting.name).map(|given| &given.value);
+            let value = given.and_then(|value| setting.convert(value).ok());
+            let value = value.as_ref().unwrap_or(&setting.default);
+            let file = self.files.contents(&as_text(value));
+            fingerprint.add(setting, &value.to_string(), file);
+        }
+        fingerprint
     }
 
     /// A line for each setting: its value, and where it comes from.

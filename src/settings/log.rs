@@ -9,7 +9,7 @@ use super::types::LogFilter;
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Log {
     /// Format of a line.
-    #[schemars(extend("default" = "human"))]
+    #[schemars(extend("x-restart" = true, "default" = "human"))]
     pub format: LogFormat,
     /// A level, or directives as `info,label_studio_gate=debug`.
     #[schemars(extend("default" = "info"))]

@@ -11,7 +11,7 @@
 //! The field's name is the setting's name, and its documentation is the documentation. Its type and
 //! attributes say what is accepted. `"default"` is the value if it is not set; without it, an
 //! `Option` is `None`, text is empty, and a list has no items. `"x-env"` lists further variables
-//! that set it. The type [`Secret`](types::Secret) keeps it from being shown.
+//! that set it, and `"x-restart"` says that a reload does not change it. The type [`Secret`](types::Secret) keeps it from being shown.
 //!
 //! Everything else is derived from that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error
 //! messages, `config/default.toml`, `config/schema.json` and `docs/settings.md`
@@ -27,10 +27,12 @@ mod convert;
 mod database;
 mod database_url;
 mod declaration;
+mod differences;
 mod environment;
 mod errors;
 mod external;
 mod file;
+mod files;
 mod http;
 mod input;
 mod key_server;
@@ -40,6 +42,7 @@ mod native;
 mod pages;
 mod policy;
 mod session;
+mod source;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -59,9 +62,11 @@ pub use self::client_session::{ClientSession, ClientSessionSettings};
 use self::database::DatabaseSection;
 pub use self::database::{Database, DatabaseLimits, Tls};
 pub use self::declaration::Setting;
+pub use self::differences::Fingerprint;
 pub use self::errors::{SettingError, SettingErrors};
 use self::external::ExternalSection;
 pub use self::external::{External, Issuer, IssuerKeys, KeyLocation, KeyPlace};
+pub use self::files::Files;
 pub use self::http::{Http, Proxy};
 use self::input::Input;
 pub use self::key_server::KeyServerSettings;
@@ -72,6 +77,7 @@ pub use self::pages::Pages;
 pub use self::policy::Policies;
 use self::policy::{PolicySection, PurgeSection};
 pub use self::session::Session;
+pub use self::source::Source;
 pub use self::token::{Token, TokenPartitioned, TokenSameSite, TokenUse};
 pub use self::token_issue::{LegacyTokens, TokenIssue};
 use self::traces::TracesSection;
@@ -129,6 +135,8 @@ pub struct Settings {
     /// The pages for users.
     pub pages: Pages,
     in_force: String,
+    fingerprint: Fingerprint,
+    files: Files,
     misspelled: Vec<String>,
 }
 
@@ -143,19 +151,25 @@ impl Settings {
         file: Option<&Path>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, SettingErrors> {
+        Self::of(&Source::read(file, environment.clone())?)
+    }
+
+    /// Reads the settings from `source`, and the files that they name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn of(source: &Source) -> Result<Self, SettingErrors> {
         let mut input = Input::default();
-        if let Some(Err(error)) = file.map(|file| file::read(file, &mut input)) {
-            let mut errors = SettingErrors::default();
-            errors.push(error);
-            return Err(errors);
-        }
-        environment::read(environment, &mut input);
+        source.give(&mut input)?;
         let mut settings = Self::check(input.read(Setting::all()), &mut input);
         if !input.errors.is_empty() {
             return Err(input.errors);
         }
         settings.in_force = input.describe();
-        settings.misspelled = environment::misspelled(environment);
+        settings.fingerprint = input.fingerprint();
+        settings.files = input.files;
+        settings.misspelled = environment::misspelled(source.environment());
         Ok(settings)
     }
 
@@ -170,13 +184,15 @@ impl Settings {
         session.check(input);
         label_studio.check(input);
         token.check(input, &session);
+        let key_server = sections.key_server;
+        input.record_certificates(key_server.ca_file.as_deref());
         Self {
             http: sections.http,
             log: sections.log,
             database: Database::new(sections.database, input),
             token,
             external: External::new(sections.external, input, &label_studio),
-            key_server: sections.key_server,
+            key_server,
             native: sections.native,
             client_session: ClientSession::new(sections.client_session, input, &session),
             policy: Policies::new(&sections.policy, &sections.purge, &session),
@@ -186,6 +202,8 @@ impl Settings {
             session,
             token_issue: sections.token_issue,
             in_force: String::new(),
+            fingerprint: Fingerprint::default(),
+            files: Files::default(),
             misspelled: Vec::new(),
         }
     }
@@ -194,6 +212,21 @@ impl Settings {
     /// plugin, cookies that browsers reject or do not send, and proxies that are not trusted.
     pub fn warnings(&self) -> Vec<Warning> {
         advice::warnings(self)
+    }
+
+    /// A digest of each setting.
+    pub const fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Whether every setting of a section, or one setting, is the same in `other`.
+    pub fn agrees(&self, other: &Self, section: &str) -> bool {
+        self.fingerprint.agrees(&other.fingerprint, section)
+    }
+
+    /// The files that the settings name, as they were when the settings were read.
+    pub const fn files(&self) -> &Files {
+        &self.files
     }
 
     /// A line for each setting: its value, and where it comes from. Secrets are `set` or `unset`.

@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 
 use crate::application_api::InvalidSecret;
 use crate::postgres::TlsError;
+use crate::settings::SettingErrors;
 use crate::trust::TrustError;
 
 /// Why the service did not start, or stopped.
@@ -18,6 +19,9 @@ pub enum ServiceError {
     /// A listener cannot be set up.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// SIGHUP cannot be handled.
+    #[error("cannot handle SIGHUP: {0}")]
+    Hangup(#[source] io::Error),
     /// A running server failed.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -78,4 +82,41 @@ pub enum ListenError {
     /// The workers cannot be started.
     #[error("http: cannot start the server: {0}")]
     Serve(#[source] io::Error),
+}
+
+/// Why new settings are not put in force.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Rejected {
+    /// The settings are wrong.
+    #[error("{0}")]
+    Settings(#[from] SettingErrors),
+    /// The settings name something that cannot be used.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// The new database does not answer, and the running one does.
+    #[error(
+        "the new database settings do not work and the previous ones do: see the log line above"
+    )]
+    Database,
+    /// The keys of a new issuer cannot be read.
+    #[error("the keys of a new issuer at {0} cannot be read: see the log line above")]
+    KeyServer(String),
+}
+
+impl Rejected {
+    /// The errors, one by one.
+    pub(super) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Settings(errors) => errors.iter().map(ToString::to_string).collect(),
+            Self::Wiring(_) | Self::Database | Self::KeyServer(_) => vec![self.to_string()],
+        }
+    }
+
+    /// Whether the same settings may work later.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Settings(_) | Self::Wiring(_) => false,
+            Self::Database | Self::KeyServer(_) => true,
+        }
+    }
 }

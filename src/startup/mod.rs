@@ -3,42 +3,57 @@
 //! Only this module sees all others. It is also where the clock, random bytes and the environment
 //! come from; everything else takes them as parameters.
 
+mod assembly;
+mod background;
 mod configuration;
 mod cookies;
 mod error;
+mod reload;
+mod services;
 mod serving;
+mod systemd;
 mod traces;
+mod watch;
 mod wiring;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use actix_web::dev::Server;
 use actix_web::web;
 
+use self::assembly::{Assembly, Lasting};
+use self::background::Background;
 pub use self::error::{ListenError, ServiceError, WiringError};
+pub use self::reload::Hangups;
+use self::reload::Reloader;
+pub(crate) use self::services::{Services, application_api, key_server};
 use self::serving::Listeners;
-pub(crate) use self::wiring::{
-    Assembled, Backend, Serving, application_api, gate, issuer, key_server,
-};
+pub(crate) use self::wiring::{Backend, gate, issuer};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
-use crate::http::{self, Current, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
+use crate::http::Current;
 use crate::metrics::Metrics;
-use crate::postgres::Postgres;
-use crate::settings::Settings;
-use crate::telemetry::Losses;
-use crate::traces::Traces;
+use crate::settings::{Settings, Source};
+use crate::telemetry::{Level, Losses};
 
 /// The service with its listeners bound.
 pub struct Application {
     servers: Vec<Server>,
     port: u16,
     internal_port: Option<u16>,
-    metrics: Arc<Metrics>,
-    traces: Option<Arc<Traces>>,
+    lasting: Lasting,
+    current: web::Data<Current>,
+    running: Running,
+}
+
+/// What was built from the settings, and who replaces it.
+enum Running {
+    /// Nobody.
+    Fixed(Box<Assembly>),
+    /// A task that reloads the settings.
+    Reloading(Background),
 }
 
 impl Application {
@@ -47,9 +62,13 @@ impl Application {
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
-        let state = state(&settings)?;
-        let (metrics, traces) = (state.metrics.clone(), state.traces.clone());
-        let current = web::Data::new(Current::new(state));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
+        let lasting = Lasting::new(clock, metrics);
+        let mut assembly = Assembly::new(settings, &lasting)?;
+        assembly.begin();
+        let current = web::Data::new(Current::new(assembly.state(&lasting)));
+        let settings = &assembly.settings;
         tracing::info!(
             %address,
             internal = internal.map(tracing::field::display),
@@ -58,17 +77,38 @@ impl Application {
             "started"
         );
         Ok(Self {
-            servers: listeners.serve(&settings, &current)?,
+            servers: listeners.serve(settings, &current)?,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
-            metrics,
-            traces,
+            lasting,
+            current,
+            running: Running::Fixed(Box::new(assembly)),
         })
+    }
+
+    /// Reloads the settings from `source` on SIGHUP, and when a secret in a file changes.
+    #[must_use]
+    pub fn reloading(self, hangups: Hangups, source: Source, level: Level) -> Self {
+        let running = match self.running {
+            Running::Reloading(task) => Running::Reloading(task),
+            Running::Fixed(assembly) => {
+                let reloader = Reloader {
+                    source,
+                    started: assembly.settings.fingerprint().clone(),
+                    assembly: *assembly,
+                    lasting: self.lasting.clone(),
+                    current: self.current.clone(),
+                    level,
+                };
+                Running::Reloading(Background::start(reloader.run(hangups)))
+            }
+        };
+        Self { running, ..self }
     }
 
     /// Counts the log lines that are lost, for as long as the service runs.
     pub fn report_losses(&self, losses: Losses) {
-        actix_web::rt::spawn(losses.report(self.metrics.clone()));
+        actix_web::rt::spawn(losses.report(self.lasting.metrics.clone()));
     }
 
     /// The port of the public listener, for settings that ask for port 0.
@@ -84,6 +124,7 @@ impl Application {
     /// Serves until SIGTERM, which lets open requests finish, or SIGINT. Each server handles the
     /// signals itself.
     pub async fn run_until_stopped(self) -> Result<(), ServiceError> {
+        systemd::ready();
         let servers = self.servers.into_iter().map(actix_web::rt::spawn);
         let mut outcome = Ok(());
         for server in servers.collect::<Vec<_>>() {
@@ -93,78 +134,12 @@ impl Application {
             };
             outcome = outcome.and(ended);
         }
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.current.traces() {
             traces.flush().await;
         }
+        drop(self.running);
         tracing::info!("stopped");
         outcome
-    }
-}
-
-/// The state that the routes share.
-fn state(settings: &Settings) -> Result<State, WiringError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let started = unix_seconds_f64(clock.now());
-    let backend = Backend::connect(settings)?;
-    let metrics = Arc::new(Metrics::new(started));
-    let networks = settings.http.trusted_proxies.iter();
-    if let Some(every) = settings.policy.purge_every {
-        actix_web::rt::spawn(purge(backend.postgres.clone(), every));
-    }
-    let Assembled { gate, sources } = gate(settings, &backend, clock.clone(), Serving::Yes)?;
-    Ok(State {
-        gate,
-        token: TokenRoute::new(
-            issuer(settings, &backend, clock),
-            RateLimits {
-                per_second: NonZeroU32::new(settings.token_issue.rate_limit_per_second),
-                failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
-            },
-        ),
-        redirects: http::Redirects {
-            sign_in: settings.policy.sign_in.clone(),
-            return_parameter: settings.policy.return_parameter.clone(),
-            signed_out: settings.policy.signed_out.clone(),
-            label_studio: settings.label_studio.url.as_deref().cloned(),
-        },
-        pages: pages(settings),
-        trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
-        refusals: RefusalLog::new(metrics.clone()),
-        decision_timeout: *settings.http.decision_timeout_ms,
-        body_timeout: *settings.http.body_timeout_seconds,
-        entropy: Arc::new(SystemEntropy),
-        backend: Arc::new(backend.postgres),
-        traces: (settings.traces.as_ref())
-            .map(|settings| traces::traces(settings, metrics.clone()))
-            .transpose()?
-            .map(Arc::new),
-        metrics,
-        sources,
-    })
-}
-
-/// What the operator decides about the pages.
-fn pages(settings: &Settings) -> http::Pages {
-    let ancestors = settings.pages.frame_ancestors.iter();
-    http::Pages {
-        name: settings.pages.name.clone(),
-        logo: settings.pages.logo_url.as_deref().cloned(),
-        support: settings.pages.support_url.as_deref().cloned(),
-        frame_ancestors: ancestors.map(|site| site.to_string()).collect(),
-        trusted_origins: settings.policy.gate.allowed_origins.clone(),
-    }
-}
-
-/// Deletes expired rows periodically. The jitter spreads gates that started at the same time.
-async fn purge(backend: Postgres, every: Duration) {
-    loop {
-        let jitter = u32::from(SystemEntropy.sixteen()[0]);
-        tokio::time::sleep(every + every * jitter / 1024).await;
-        match backend.purge().await {
-            Ok(Some(sessions)) => tracing::info!(sessions, "deleted expired sessions"),
-            Ok(None) => tracing::debug!("another gate is deleting expired sessions"),
-            Err(outage) => tracing::warn!("could not delete expired sessions: {outage}"),
-        }
     }
 }
 

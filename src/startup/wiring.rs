@@ -5,10 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::SystemEntropy;
-use super::configuration::Configuration;
 use super::cookies::{session_cookie, token_cookie};
 use super::error::WiringError;
-use crate::application_api::ApplicationApi;
+use super::services::Services;
 use crate::django::SessionCodec;
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
@@ -23,23 +22,13 @@ use crate::gate::verify::{
     ApiAuthenticator, ApiTokens, ApplicationSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
     Verifier,
 };
-use crate::http_client::HttpClient;
-use crate::keys::{self, KeyServer, Refresh};
-use crate::metrics::Source;
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
-
-/// Whether the gate runs as a service, which refreshes published keys in the background.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Serving {
-    Yes,
-    No,
-}
 
 /// Postgres, directly and behind a cache of a few seconds.
 pub(crate) struct Backend {
     pub(crate) postgres: Postgres,
-    recent: Arc<Recent>,
+    pub(super) recent: Arc<Recent>,
 }
 
 impl Backend {
@@ -47,13 +36,28 @@ impl Backend {
     /// it is up.
     pub(crate) fn connect(settings: &Settings) -> Result<Self, WiringError> {
         let postgres = Postgres::connect(&settings.database)?;
-        let codec = SessionCodec::new(&settings.label_studio.secret_key);
-        let owner_of = move |data: &str| codec.decode_row(data).ok()?.user_id();
-        let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
         Ok(Self {
+            recent: recent(settings, &postgres),
             postgres,
-            recent: Arc::new(recent),
         })
+    }
+
+    /// The backend of new settings: the same pool if it leads to the same database within the same
+    /// limits, and the same cache if the cached rows are read with the same key.
+    pub(super) fn renew(
+        &self,
+        running: &Settings,
+        settings: &Settings,
+    ) -> Result<Self, WiringError> {
+        if !settings.agrees(running, "database") {
+            return Self::connect(settings);
+        }
+        let postgres = self.postgres.clone();
+        let recent = match settings.agrees(running, "label_studio.secret_key") {
+            true => self.recent.clone(),
+            false => recent(settings, &postgres),
+        };
+        Ok(Self { postgres, recent })
     }
 
     fn users(&self) -> Users {
@@ -71,25 +75,20 @@ impl Backend {
     }
 }
 
-/// The gate, and what its components tell when they are scraped.
-pub(crate) struct Assembled {
-    pub(crate) gate: Gate,
-    pub(crate) sources: Sources,
+/// A cache in front of `postgres`.
+fn recent(settings: &Settings, postgres: &Postgres) -> Arc<Recent> {
+    let codec = SessionCodec::new(&settings.label_studio.secret_key);
+    let owner_of = move |data: &str| codec.decode_row(data).ok()?.user_id();
+    let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
+    Arc::new(recent)
 }
-
-pub(crate) type Sources = Vec<Arc<dyn Source>>;
 
 pub(crate) fn gate(
     settings: &Settings,
     backend: &Backend,
+    services: &Services,
     clock: Arc<dyn Clock>,
-    serving: Serving,
-) -> Result<Assembled, WiringError> {
-    let mut sources: Sources = vec![
-        Arc::new(Configuration::of(settings)),
-        Arc::new(backend.postgres.clone()),
-        backend.recent.clone(),
-    ];
+) -> Gate {
     let secret_key = &settings.label_studio.secret_key;
     let session = &settings.session;
     let policy = SessionPolicy {
@@ -101,7 +100,7 @@ pub(crate) fn gate(
     };
     let application = settings.client_session.as_ref();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let gate = Gate {
+    Gate {
         sources: CredentialSources {
             cookie: settings.token.cookie.as_deref().cloned(),
             parameter: settings.token.parameter.to_string(),
@@ -112,14 +111,13 @@ pub(crate) fn gate(
             label_studio_path: label_studio_path(settings),
             ..settings.policy.gate.clone()
         },
-        verifier: verifier(settings, backend, serving, &mut sources)?,
+        verifier: verifier(settings, backend, services),
         api: api_authenticator(settings, backend.recent.clone()),
         users: backend.users(),
         sessions: Sessions::new(backend.sessions(), policy, secret_key, entropy.clone()),
         clock,
         entropy,
-    };
-    Ok(Assembled { gate, sources })
+    }
 }
 
 pub(crate) fn issuer(settings: &Settings, backend: &Backend, clock: Arc<dyn Clock>) -> TokenIssuer {
@@ -178,20 +176,15 @@ fn label_studio_path(settings: &Settings) -> String {
     })
 }
 
-fn verifier(
-    settings: &Settings,
-    backend: &Backend,
-    serving: Serving,
-    sources: &mut Sources,
-) -> Result<Verifier, WiringError> {
+fn verifier(settings: &Settings, backend: &Backend, services: &Services) -> Verifier {
     let secret_key = &settings.label_studio.secret_key;
     let former = &settings.label_studio.former_secret_keys();
     let native = &settings.native;
     let issuers = settings.external.issuers.iter();
-    Ok(Verifier {
+    Verifier {
         issuers: issuers
-            .map(|issuer| external(settings, issuer, serving, sources))
-            .collect::<Result<_, _>>()?,
+            .filter_map(|issuer| external(issuer, services))
+            .collect(),
         native: native.enabled.then(|| {
             let claim = native.user_id_claim.clone();
             let longest = native.max_lifetime(&settings.token_issue);
@@ -200,76 +193,24 @@ fn verifier(
         api_tokens: native
             .api_tokens
             .then(|| api_authenticator(settings, Arc::new(backend.postgres.clone()))),
-        application_session: settings
-            .client_session
-            .as_ref()
-            .map(|session| application_session(session, sources))
-            .transpose()?,
+        application_session: application_session(settings, services),
         max_length: settings.token.max_length,
-    })
+    }
 }
 
-/// Method 1.
-fn external(
-    settings: &Settings,
-    issuer: &settings::Issuer,
-    serving: Serving,
-    sources: &mut Sources,
-) -> Result<Issuer, WiringError> {
+/// Method 1. `services` has a key server for every issuer that needs one.
+fn external(issuer: &settings::Issuer, services: &Services) -> Option<Issuer> {
     let keys = match &issuer.keys {
         IssuerKeys::Configured(keys) => Keys::Configured(keys.clone()),
-        IssuerKeys::Served(place) => {
-            let server = key_server(settings, place)?;
-            if serving == Serving::Yes {
-                actix_web::rt::spawn(KeyServer::keep_fresh(Arc::downgrade(&server)));
-            }
-            sources.push(Arc::new(keys::Named {
-                issuer: issuer.name.clone(),
-                server: server.clone(),
-            }));
-            Keys::Served(server)
-        }
+        IssuerKeys::Served(place) => Keys::Served(services.key_server(place)?),
     };
     let (expectation, rules) = (issuer.expectation.clone(), issuer.mapping.clone());
-    Ok(Issuer::new(keys, expectation, rules))
-}
-
-pub(crate) fn key_server(
-    settings: &Settings,
-    place: &settings::KeyPlace,
-) -> Result<Arc<KeyServer>, WiringError> {
-    let key_server = &settings.key_server;
-    let limits = key_server.limits(place.allow_http);
-    let http = HttpClient::new(&limits).map_err(WiringError::KeyServer)?;
-    let refresh = Refresh {
-        every: *key_server.refresh_seconds,
-        cooldown: *key_server.cooldown_seconds,
-    };
-    let (location, allowed) = (place.location.clone(), place.allowed.clone());
-    let entropy = Arc::new(SystemEntropy);
-    Ok(KeyServer::new(location, allowed, refresh, http, entropy))
+    Some(Issuer::new(keys, expectation, rules))
 }
 
 /// Method 3.
-fn application_session(
-    settings: &settings::ClientSession,
-    sources: &mut Sources,
-) -> Result<ApplicationSession, WiringError> {
-    let api = Arc::new(application_api(settings)?);
-    sources.push(api.clone());
-    Ok(ApplicationSession::new(api, settings.mapping()))
-}
-
-pub(crate) fn application_api(
-    session: &settings::ClientSession,
-) -> Result<ApplicationApi, WiringError> {
-    let http = HttpClient::new(&session.limits()).map_err(WiringError::ApplicationApi)?;
-    let api = ApplicationApi::new(
-        session.verify_url.clone(),
-        &session.settings.verify_secret,
-        session.settings.cookie_name.to_string(),
-        *session.settings.cache_ttl_seconds,
-        http,
-    )?;
-    Ok(api)
+fn application_session(settings: &Settings, services: &Services) -> Option<ApplicationSession> {
+    let mapping = settings.client_session.as_ref()?.mapping();
+    let api = services.application_api.clone()?;
+    Some(ApplicationSession::new(api, mapping))
 }

@@ -4,8 +4,8 @@ mod otlp;
 mod output;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{EnvFilter, reload};
 
 pub use self::otlp::{Collector, SpanQueue};
 pub use self::output::{LogOutput, Losses};
@@ -19,12 +19,27 @@ pub enum Format {
     Json,
 }
 
-/// A subscriber that writes the events that pass `filter` to `sink`.
+/// Changes the level of a running log.
+pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Level {
+    /// Logs what passes `filter` from now on.
+    pub fn set(&self, filter: &str) {
+        (self.0)(EnvFilter::new(filter));
+    }
+
+    fn of<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Self {
+        // Fails only if the subscriber is gone, and then there is no log to change.
+        Self(Box::new(move |filter| _ = handle.reload(filter)))
+    }
+}
+
+/// A subscriber that writes the events that pass `filter` to `sink`, and what changes that filter.
 pub fn subscriber<W>(
     format: Format,
     filter: EnvFilter,
     sink: W,
-) -> Box<dyn Subscriber + Send + Sync>
+) -> (Box<dyn Subscriber + Send + Sync>, Level)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -34,7 +49,15 @@ where
         .log_internal_errors(false)
         .with_writer(sink);
     match format {
-        Format::Human => Box::new(builder.with_ansi(false).finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+        Format::Human => {
+            let builder = builder.with_ansi(false).with_filter_reloading();
+            let level = Level::of(builder.reload_handle());
+            (Box::new(builder.finish()), level)
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let level = Level::of(builder.reload_handle());
+            (Box::new(builder.finish()), level)
+        }
     }
 }

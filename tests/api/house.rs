@@ -139,6 +139,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "secrecy",
             "serde",
             "serde_json",
+            "sha2",
             "std::fs",
             "std::net",
             "strsim",

@@ -14,14 +14,14 @@ use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::world::{ISSUER, NO_CACHE, World, issuer_token};
 
 /// An issuer's EC key with its key ID.
-struct Signer {
+pub struct Signer {
     key: EncodingKey,
     id: &'static str,
     public: String,
 }
 
 impl Signer {
-    fn new(id: &'static str) -> Self {
+    pub fn new(id: &'static str) -> Self {
         label_studio_gate::startup::install_crypto();
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         Self {
@@ -38,7 +38,7 @@ impl Signer {
         jwk
     }
 
-    fn token(&self, issuer: &str) -> String {
+    pub fn token(&self, issuer: &str) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.to_owned());
         let claims = json!({
@@ -63,7 +63,7 @@ fn published_at(url: &str) -> [(&'static str, &str); 5] {
     ]
 }
 
-fn keys(signers: &[&Signer]) -> Reply {
+pub fn keys(signers: &[&Signer]) -> Reply {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     Reply::json(&json!({"keys": keys}))
 }

@@ -41,6 +41,7 @@ mod plugin;
 mod programs;
 mod proxies;
 mod proxy;
+mod reload;
 mod sdk;
 mod sign_in;
 mod stack;

@@ -85,7 +85,10 @@ impl Nginx {
                 "server 127.0.0.1:8081;",
                 format!("server 127.0.0.1:{label_studio};"),
             ),
-            ("listen 80;", format!("listen 127.0.0.1:{port};")),
+            (
+                "listen 80 default_server;",
+                format!("listen 127.0.0.1:{port};"),
+            ),
         ];
         replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
         Self::serve(
@@ -134,11 +137,9 @@ impl Nginx {
             .iter()
             .map(|gate| format!("server 127.0.0.1:{gate} {limits};"));
         let servers = servers.collect::<Vec<_>>().join(" ");
-        let off = r#"# "~(^|; *)connect\.sid=" 1;"#;
-        let client = client_cookie.map_or_else(
-            || off.to_owned(),
-            |name| format!(r#""~(^|; *){}=" 1;"#, name.replace('.', r"\.")),
-        );
+        let off = r#"$gate_client_cookie_name { default ""; }"#;
+        let name = client_cookie.unwrap_or(r#""""#);
+        let client = format!("$gate_client_cookie_name {{ default {name}; }}");
         copy(
             "gate-http.conf",
             "label-studio-gate",

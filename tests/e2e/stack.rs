@@ -34,7 +34,7 @@ const EVERY_PROXY: &str = "nginx, ingress-nginx, caddy, traefik, envoy";
 pub struct GateProcess {
     pub port: u16,
     log: PathBuf,
-    _server: Leash,
+    server: Leash,
 }
 
 /// The gate's binary, set up with a port of its own, Label Studio's key and the database at
@@ -88,14 +88,15 @@ impl GateProcess {
             .envs(settings.iter().copied());
         let log = home.join("gate.log");
         let server = Leash::start(&command, "TERM", &log, Some(&home));
-        let gate = Self {
-            port,
-            log,
-            _server: server,
-        };
+        let gate = Self { port, log, server };
         let said = || format!("the gate did not start: {}", gate.log());
         wait_until(15, || listens(port), said);
         gate
+    }
+
+    /// Tells it to reload its settings.
+    pub fn hang_up(&self) {
+        self.server.signal("HUP");
     }
 
     /// Its output so far.

@@ -71,6 +71,13 @@ impl Leash {
         }
     }
 
+    /// Sends a signal to the child.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {pid}");
+    }
+
     /// Ends the child and waits until it is gone.
     pub fn stop(&mut self) {
         drop(self.rope.take());

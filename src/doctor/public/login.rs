@@ -9,7 +9,7 @@ use crate::gate::reason::Reason;
 use crate::gate::subrequest::{CookieHeader, Subrequest};
 use crate::gate::verify::Native;
 use crate::gate::witness::Nobody;
-use crate::startup::{self, Serving};
+use crate::startup::{self, Services};
 
 const NOT_COPIED: &str = "nginx: auth_request_set $gate_cookie $upstream_http_x_gate_cookie and proxy_set_header Cookie \
      $label_studio_cookie in the same location, as in gate-check.conf; a location with a \
@@ -133,8 +133,8 @@ impl Trial<'_> {
     async fn open_session(&self, token: &str) -> Option<SetCookie> {
         let settings = self.settings;
         let clock = std::sync::Arc::new(SystemClock);
-        let assembled = startup::gate(settings, self.backend, clock, Serving::No);
-        let mut gate = assembled.ok()?.gate;
+        let services = Services::connect(settings).ok()?;
+        let mut gate = startup::gate(settings, self.backend, &services, clock);
         let native = &settings.native;
         gate.verifier.issuers.clear();
         gate.verifier.native = Some(Native::new(

@@ -16,7 +16,7 @@ pub(super) use self::call::Call;
 use super::Snapshot;
 use super::context::RequestContext;
 use super::event::Event;
-use super::limiter::{Limiter, RateLimits};
+use super::limiter::Limiter;
 use super::traced::Traced;
 use crate::gate::issue::TokenIssuer;
 
@@ -30,12 +30,9 @@ pub struct TokenRoute {
 }
 
 impl TokenRoute {
-    /// Issues tokens with `issuer`, within `limits`.
-    pub fn new(issuer: TokenIssuer, limits: RateLimits) -> Self {
-        Self {
-            issuer,
-            limiter: Limiter::new(limits),
-        }
+    /// Issues tokens with `issuer`, within the limits of `limiter`.
+    pub const fn new(issuer: TokenIssuer, limiter: Limiter) -> Self {
+        Self { issuer, limiter }
     }
 }
 

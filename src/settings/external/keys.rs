@@ -159,7 +159,7 @@ fn texts<'t>(
     let listed = listed.filter(|text| !text.is_empty());
     let mut texts: Vec<String> = listed.map(str::to_owned).collect();
     for file in files.as_slice().iter().filter(|file| !file.is_empty()) {
-        match std::fs::read_to_string(file) {
+        match place.input.read_file(file) {
             Ok(text) => texts.push(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 let why = format!("cannot read {file}: {error}");

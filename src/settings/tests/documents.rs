@@ -49,6 +49,9 @@ fn documentation(setting: &Setting) -> Vec<String> {
         let least = setting.schema["minimum"].as_u64().unwrap_or_default();
         let _ = write!(text, " From {least} to {most}.");
     }
+    if setting.restart {
+        text.push_str(" Takes effect at a restart.");
+    }
     let mut lines = vec![text];
     let described = schema["oneOf"].as_array().into_iter().flatten();
     lines.extend(described.map(|choice| {
@@ -169,7 +172,7 @@ fn the_table_of_settings_is_up_to_date() {
 /// Adapts the schema for editors: nothing is required, empty text means "not set", a list may be
 /// text, and unknown names are errors.
 fn for_editors(schema: &mut Schema) {
-    for keyword in ["required", "format", "x-env", "x-secret"] {
+    for keyword in ["required", "format", "x-env", "x-secret", "x-restart"] {
         schema.remove(keyword);
     }
     if schema.get("properties").is_some() {
@@ -227,7 +230,8 @@ fn every_declaration_is_complete() {
             );
         }
         for keyword in setting.schema.as_object().expect("a schema").keys() {
-            let known = !keyword.starts_with("x-") || ["x-env", "x-secret"].contains(&&**keyword);
+            let known = !keyword.starts_with("x-")
+                || ["x-env", "x-secret", "x-restart"].contains(&&**keyword);
             assert!(known, "{name}: {keyword}");
         }
         for variable in setting.aliases.iter().cloned().chain([setting.variable()]) {

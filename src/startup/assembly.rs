@@ -1,0 +1,195 @@
+//! What a running service consists of, and what a reload takes over of it.
+//!
+//! | what | after a reload |
+//! |---|---|
+//! | metrics, log limits, counts of wrong API tokens | the same |
+//! | Postgres: pool, schema | the same, unless `[database]` changed |
+//! | cached rows | the same, unless `[database]` or `SECRET_KEY` changed |
+//! | published keys | taken over from the same server, and read again in the background |
+//! | the client of the host application's API | the same, unless `[client_session]` changed |
+//! | the queue of spans | the same, unless `[traces]` changed |
+//! | everything else | new |
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SystemEntropy;
+use super::background::Background;
+use super::configuration::Configuration;
+use super::error::{Rejected, WiringError};
+use super::services::Services;
+use super::traces;
+use super::wiring::{Backend, gate, issuer};
+use crate::gate::Readiness as _;
+use crate::gate::clock::Clock;
+use crate::gate::entropy::Entropy as _;
+use crate::http::{self, Limiter, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
+use crate::metrics::{Metrics, Source};
+use crate::postgres::Postgres;
+use crate::settings::Settings;
+use crate::traces::Traces;
+
+/// What lives as long as the process.
+#[derive(Clone)]
+pub(super) struct Lasting {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    refusals: Arc<RefusalLog>,
+}
+
+/// The settings in force, and what was built from them.
+pub(super) struct Assembly {
+    pub(super) settings: Settings,
+    backend: Backend,
+    services: Services,
+    limiter: Limiter,
+    traces: Option<Arc<Traces>>,
+    purge: Option<Arc<Background>>,
+    refreshing: Vec<Background>,
+}
+
+impl Lasting {
+    pub(super) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            clock,
+            refusals: Arc::new(RefusalLog::new(metrics.clone())),
+            metrics,
+        }
+    }
+}
+
+impl Assembly {
+    /// Everything new. Call [`Self::begin`] next.
+    pub(super) fn new(settings: Settings, lasting: &Lasting) -> Result<Self, WiringError> {
+        Ok(Self {
+            backend: Backend::connect(&settings)?,
+            services: Services::connect(&settings)?,
+            limiter: Limiter::new(rate_limits(&settings)),
+            traces: traces(&settings, lasting)?,
+            purge: None,
+            refreshing: Vec::new(),
+            settings,
+        })
+    }
+
+    /// What new settings need, with as much of `self` as they allow. `self` keeps running. Nothing is
+    /// asked, and no task is started, until [`Self::try_out`] and [`Self::begin`].
+    pub(super) fn renew(&self, settings: Settings, lasting: &Lasting) -> Result<Self, WiringError> {
+        let backend = self.backend.renew(&self.settings, &settings)?;
+        let same_purge =
+            settings.agrees(&self.settings, "purge") && settings.agrees(&self.settings, "database");
+        let traces = match settings.agrees(&self.settings, "traces") {
+            true => self.traces.clone(),
+            false => traces(&settings, lasting)?,
+        };
+        Ok(Self {
+            backend,
+            traces,
+            services: self.services.renew(&self.settings, &settings)?,
+            limiter: self.limiter.with_limits(rate_limits(&settings)),
+            purge: self.purge.clone().filter(|_| same_purge),
+            refreshing: Vec::new(),
+            settings,
+        })
+    }
+
+    /// Whether what is new can be reached. A database that `running` cannot reach either is no
+    /// reason to keep `running`.
+    pub(super) async fn try_out(&self, running: &Self) -> Result<(), Rejected> {
+        if !self.settings.agrees(&running.settings, "database")
+            && self.backend.postgres.ready().await.is_err()
+            && running.backend.postgres.ready().await.is_ok()
+        {
+            return Err(Rejected::Database);
+        }
+        let read = self.services.read_new_keys(&running.services).await;
+        read.map_err(Rejected::KeyServer)
+    }
+
+    /// Starts the work in the background. It ends when this is dropped.
+    pub(super) fn begin(&mut self) {
+        self.refreshing = self.services.keep_fresh();
+        if let (None, Some(every)) = (&self.purge, self.settings.policy.purge_every) {
+            let work = purge(self.backend.postgres.clone(), every);
+            self.purge = Some(Arc::new(Background::start(work)));
+        }
+    }
+
+    /// The state for the routes.
+    pub(super) fn state(&self, lasting: &Lasting) -> State {
+        let (settings, backend) = (&self.settings, &self.backend);
+        let clock = || lasting.clock.clone();
+        let networks = settings.http.trusted_proxies.iter();
+        State {
+            gate: gate(settings, backend, &self.services, clock()),
+            token: TokenRoute::new(issuer(settings, backend, clock()), self.limiter.clone()),
+            redirects: http::Redirects {
+                sign_in: settings.policy.sign_in.clone(),
+                return_parameter: settings.policy.return_parameter.clone(),
+                signed_out: settings.policy.signed_out.clone(),
+                label_studio: settings.label_studio.url.as_deref().cloned(),
+            },
+            pages: pages(settings),
+            trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
+            refusals: lasting.refusals.clone(),
+            decision_timeout: *settings.http.decision_timeout_ms,
+            body_timeout: *settings.http.body_timeout_seconds,
+            entropy: Arc::new(SystemEntropy),
+            backend: Arc::new(backend.postgres.clone()),
+            traces: self.traces.clone(),
+            metrics: lasting.metrics.clone(),
+            sources: self.sources(),
+        }
+    }
+
+    /// The components that tell their own metrics.
+    fn sources(&self) -> Vec<Arc<dyn Source>> {
+        let mut sources: Vec<Arc<dyn Source>> = vec![
+            Arc::new(Configuration::of(&self.settings)),
+            Arc::new(self.backend.postgres.clone()),
+            self.backend.recent.clone(),
+        ];
+        sources.extend(self.services.sources(&self.settings));
+        sources
+    }
+}
+
+/// What the operator decides about the pages.
+fn pages(settings: &Settings) -> http::Pages {
+    let ancestors = settings.pages.frame_ancestors.iter();
+    http::Pages {
+        name: settings.pages.name.clone(),
+        logo: settings.pages.logo_url.as_deref().cloned(),
+        support: settings.pages.support_url.as_deref().cloned(),
+        frame_ancestors: ancestors.map(|site| site.to_string()).collect(),
+        trusted_origins: settings.policy.gate.allowed_origins.clone(),
+    }
+}
+
+/// Where spans are sent, if they are.
+fn traces(settings: &Settings, lasting: &Lasting) -> Result<Option<Arc<Traces>>, WiringError> {
+    let traces = settings.traces.as_ref();
+    let traces = traces.map(|settings| traces::traces(settings, lasting.metrics.clone()));
+    Ok(traces.transpose()?.map(Arc::new))
+}
+
+fn rate_limits(settings: &Settings) -> RateLimits {
+    RateLimits {
+        per_second: NonZeroU32::new(settings.token_issue.rate_limit_per_second),
+        failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
+    }
+}
+
+/// Deletes expired rows periodically. The jitter spreads gates that started at the same time.
+async fn purge(backend: Postgres, every: Duration) {
+    loop {
+        let jitter = u32::from(SystemEntropy.sixteen()[0]);
+        tokio::time::sleep(every + every * jitter / 1024).await;
+        match backend.purge().await {
+            Ok(Some(sessions)) => tracing::info!(sessions, "deleted expired sessions"),
+            Ok(None) => tracing::debug!("another gate is deleting expired sessions"),
+            Err(outage) => tracing::warn!("could not delete expired sessions: {outage}"),
+        }
+    }
+}

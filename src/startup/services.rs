@@ -1,0 +1,147 @@
+//! The HTTP services that the gate asks: key servers, and the host application's API.
+
+use std::sync::{Arc, Weak};
+
+use super::SystemEntropy;
+use super::background::Background;
+use super::error::WiringError;
+use crate::application_api::ApplicationApi;
+use crate::gate::verify::KeySource as _;
+use crate::http_client::HttpClient;
+use crate::keys::{self, KeyServer, Refresh};
+use crate::metrics::Source;
+use crate::settings::{self, IssuerKeys, KeyPlace, Settings};
+
+/// Adapters for every service that the settings name.
+pub(crate) struct Services {
+    key_servers: Vec<(KeyPlace, Arc<KeyServer>)>,
+    pub(super) application_api: Option<Arc<ApplicationApi>>,
+}
+
+impl Services {
+    /// Asks nothing yet.
+    pub(crate) fn connect(settings: &Settings) -> Result<Self, WiringError> {
+        let api = settings.client_session.as_ref().map(application_api);
+        Ok(Self {
+            key_servers: key_servers(settings)?,
+            application_api: api.transpose()?.map(Arc::new),
+        })
+    }
+
+    /// The services of new settings. Those whose settings are the same are the same: the keys that
+    /// were read, the cache, the circuit breaker.
+    pub(super) fn renew(
+        &self,
+        running: &Settings,
+        settings: &Settings,
+    ) -> Result<Self, WiringError> {
+        let mut renewed = Self::connect(settings)?;
+        let same_limits = settings.agrees(running, "key_server");
+        for (place, server) in &mut renewed.key_servers {
+            match self.key_server(place) {
+                Some(previous) if same_limits => *server = previous,
+                Some(previous) => server.take_over(&previous),
+                None => {}
+            }
+        }
+        if settings.agrees(running, "client_session") {
+            renewed.application_api.clone_from(&self.application_api);
+        }
+        Ok(renewed)
+    }
+
+    /// The key server at `place`.
+    pub(super) fn key_server(&self, place: &KeyPlace) -> Option<Arc<KeyServer>> {
+        let mut servers = self.key_servers.iter();
+        let (_, server) = servers.find(|(known, _)| known == place)?;
+        Some(server.clone())
+    }
+
+    /// Reads the keys of the servers that `running` does not know, so that their tokens can be
+    /// verified from the first request on. The error names a server that cannot be read.
+    pub(super) async fn read_new_keys(&self, running: &Self) -> Result<(), String> {
+        for (place, server) in &self.key_servers {
+            let is_new = running.key_server(place).is_none();
+            if server.current().is_none() && server.renew().await.is_err() && is_new {
+                return Err(server.host().to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the services tell when they are scraped, the key servers under the names of issuers.
+    pub(super) fn sources(&self, settings: &Settings) -> Vec<Arc<dyn Source>> {
+        let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+        for issuer in &settings.external.issuers {
+            let IssuerKeys::Served(place) = &issuer.keys else {
+                continue;
+            };
+            if let Some(server) = self.key_server(place) {
+                let issuer = issuer.name.clone();
+                sources.push(Arc::new(keys::Named { issuer, server }));
+            }
+        }
+        if let Some(api) = &self.application_api {
+            sources.push(api.clone());
+        }
+        sources
+    }
+
+    /// Reads the keys, unless the cooldown is running, and keeps them fresh.
+    pub(super) fn keep_fresh(&self) -> Vec<Background> {
+        let refresh = async |server: Weak<KeyServer>| {
+            if let Some(server) = server.upgrade() {
+                // The outcome is in the snapshot and in the log.
+                let _ = server.renew().await;
+            }
+            KeyServer::keep_fresh(server).await;
+        };
+        let servers = self.key_servers.iter();
+        let work = servers.map(|(_, server)| refresh(Arc::downgrade(server)));
+        work.map(Background::start).collect()
+    }
+}
+
+/// One server for each place, however many issuers publish there.
+fn key_servers(settings: &Settings) -> Result<Vec<(KeyPlace, Arc<KeyServer>)>, WiringError> {
+    let mut servers: Vec<(KeyPlace, Arc<KeyServer>)> = Vec::new();
+    for issuer in &settings.external.issuers {
+        let IssuerKeys::Served(place) = &issuer.keys else {
+            continue;
+        };
+        if !servers.iter().any(|(known, _)| known == place) {
+            servers.push((place.clone(), key_server(settings, place)?));
+        }
+    }
+    Ok(servers)
+}
+
+pub(crate) fn key_server(
+    settings: &Settings,
+    place: &KeyPlace,
+) -> Result<Arc<KeyServer>, WiringError> {
+    let key_server = &settings.key_server;
+    let limits = key_server.limits(place.allow_http);
+    let http = HttpClient::new(&limits).map_err(WiringError::KeyServer)?;
+    let refresh = Refresh {
+        every: *key_server.refresh_seconds,
+        cooldown: *key_server.cooldown_seconds,
+    };
+    let (location, allowed) = (place.location.clone(), place.allowed.clone());
+    let entropy = Arc::new(SystemEntropy);
+    Ok(KeyServer::new(location, allowed, refresh, http, entropy))
+}
+
+pub(crate) fn application_api(
+    session: &settings::ClientSession,
+) -> Result<ApplicationApi, WiringError> {
+    let http = HttpClient::new(&session.limits()).map_err(WiringError::ApplicationApi)?;
+    let api = ApplicationApi::new(
+        session.verify_url.clone(),
+        &session.settings.verify_secret,
+        session.settings.cookie_name.to_string(),
+        *session.settings.cache_ttl_seconds,
+        http,
+    )?;
+    Ok(api)
+}

@@ -1,0 +1,137 @@
+//! The service as a process of its own, with a settings file that a test rewrites.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::app::{Answer, TestApp};
+use crate::support::token::SECRET_KEY;
+use crate::support::{free_port, listens, wait_until};
+
+/// What became of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    Applied,
+    Rejected,
+}
+
+/// A running service.
+pub struct Service {
+    pub app: TestApp,
+    process: Child,
+    home: TempDir,
+}
+
+impl Service {
+    /// Starts it with a settings file and with variables. The file `secret_key` in its directory
+    /// holds `SECRET_KEY`.
+    pub fn start(settings: &str, variables: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let port = free_port();
+        std::fs::write(home.path().join("gate.toml"), settings).unwrap();
+        std::fs::write(home.path().join("secret_key"), SECRET_KEY).unwrap();
+        let log = std::fs::File::create(home.path().join("log")).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
+            .current_dir(home.path())
+            .env("GATE_CONFIG", "gate.toml")
+            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+            .env("GATE_HTTP_WORKERS", "2")
+            .env("SECRET_KEY_FILE", "secret_key")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let service = Self {
+            app: TestApp::at(port),
+            process,
+            home,
+        };
+        wait_until(30, || listens(port), || service.log());
+        service
+    }
+
+    /// A file in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Its output so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// The sum of the metrics whose name and labels begin like this.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.app.get("/metrics").await.body;
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Sends SIGHUP with this settings file, and waits for what becomes of it.
+    pub async fn reload(&self, settings: &str) -> Reload {
+        self.write("gate.toml", settings);
+        let (applied, rejected) = self.reloads("signal").await;
+        self.hang_up();
+        self.outcome("signal", applied, rejected).await
+    }
+
+    /// Waits for what becomes of `change` without a signal.
+    pub async fn notices(&self, change: impl FnOnce(&Path)) -> Reload {
+        let (applied, rejected) = self.reloads("files").await;
+        change(self.home.path());
+        self.outcome("files", applied, rejected).await
+    }
+
+    async fn outcome(&self, trigger: &str, applied: f64, rejected: f64) -> Reload {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (now_applied, now_rejected) = self.reloads(trigger).await;
+            if now_applied > applied {
+                return Reload::Applied;
+            }
+            if now_rejected > rejected {
+                return Reload::Rejected;
+            }
+            assert!(Instant::now() < until, "no reload: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reloads that were applied and rejected so far.
+    pub async fn reloads(&self, trigger: &str) -> (f64, f64) {
+        let count = async |outcome: &str| {
+            let name = "label_studio_gate_settings_reloads_total";
+            let labels = format!("{{trigger=\"{trigger}\",outcome=\"{outcome}\"}}");
+            self.metric(&format!("{name}{labels}")).await
+        };
+        (count("applied").await, count("rejected").await)
+    }
+
+    /// The check of a request with this token.
+    pub async fn login(&self, token: &str) -> Answer {
+        self.app.check("/", &format!("ls_auth_token={token}")).await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
