@@ -151,7 +151,8 @@ fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
             config
                 .service(web::resource("/auth/nginx/login").to(sso::login_by_address))
                 .service(web::resource("/auth/nginx/sign-in").to(sso::sign_in_required))
-                .service(web::resource("/auth/nginx/refused").to(sso::refused));
+                .service(web::resource("/auth/nginx/refused").to(sso::refused))
+                .service(web::resource("/auth/nginx/undecided").to(sso::undecided));
         }
     }
 }

@@ -333,6 +333,13 @@ async fn pages_tell_allowed_origins_what_they_say() {
             json!("/projects/5?tab=2"),
         ),
         (
+            ("GET", "/auth/nginx/undecided", ""),
+            "overloaded",
+            "unavailable",
+            "overloaded",
+            json!("/projects/5?tab=2"),
+        ),
+        (
             ("GET", refused, ""),
             "cross_site_request",
             "request_refused",

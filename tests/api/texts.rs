@@ -90,7 +90,8 @@ async fn what_users_are_told_for_each_reason() {
             let page = match reason {
                 Reason::CredentialError(_) | Reason::SignInRequired => "/auth/nginx/sign-in",
                 Reason::Denied(_) => "/auth/nginx/refused",
-                Reason::Granted(_) | Reason::Outage(_) => continue,
+                Reason::Outage(_) => "/auth/nginx/undecided",
+                Reason::Granted(_) => continue,
             };
             let browser = world
                 .browser()

@@ -53,6 +53,7 @@ const CORPUS: &[&str] = &[
     "/_gate/sign-in",
     "/_gate/refused",
     "/_gate/unavailable.html",
+    "/_gate/down.html",
     "/_external-auth",
     "/health",
     "/health/live",

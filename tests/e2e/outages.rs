@@ -50,6 +50,13 @@ async fn without_postgres_no_request_with_a_token_passes_until_it_is_back() {
             "without a token Label Studio answers"
         );
 
+        let response = page(&browser, "/projects/").await;
+        assert_retry_after(&response);
+        assert_eq!(response.headers()["X-Gate-Reason"], "database_unavailable");
+        let body = response.text().await.unwrap();
+        let told = "<code>database_unavailable</code>";
+        assert!(body.contains(told) && body.contains("Try again"), "{body}");
+
         cable.plugged.send_replace(true);
         assert_eq!(
             browser.whoami().await,
@@ -59,14 +66,30 @@ async fn without_postgres_no_request_with_a_token_passes_until_it_is_back() {
     }
 }
 
+/// A request for a page.
+async fn page(browser: &Browser, path: &str) -> reqwest::Response {
+    let request = browser.client.get(browser.at(path));
+    request.header("Accept", "text/html").send().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_gate_no_checked_request_passes() {
     let stack = database_stack();
     for binary in binaries() {
         let asking = Nginx::start(&binary, &[free_port()], stack.label_studio.port);
         for path in ["/", "/health", "/api/current-user/whoami"] {
-            let response = Browser::new(&asking.url).get(path).await;
+            let browser = Browser::new(&asking.url);
+            let response = browser.get(path).await;
             assert_retry_after(&response);
+            let body = response.text().await.unwrap();
+            assert!(body.starts_with("{\"error\": "), "{body}");
+            let response = page(&browser, path).await;
+            assert_retry_after(&response);
+            let body = response.text().await.unwrap();
+            assert!(
+                body.contains("The sign-in service is not available."),
+                "{body}"
+            );
         }
         let port = stack.label_studio.port;
         let proxy = Nginx::start_with(&binary, &[free_port()], port, None, &[SHORT_CUT]);

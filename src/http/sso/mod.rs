@@ -103,6 +103,16 @@ pub(super) async fn refused(request: HttpRequest, state: Snapshot) -> HttpRespon
     Notice::of_proxy(&context, Proxy::Nginx).because(denied)
 }
 
+/// What nginx shows after a check that the gate could not decide.
+pub(super) async fn undecided(request: HttpRequest, state: Snapshot) -> HttpResponse {
+    let context = RequestContext::new(&request, &state);
+    let reason = match reason_of_check(&context) {
+        Some(reason @ Reason::Outage(_)) => reason,
+        _ => Denied::RequestMalformed.into(),
+    };
+    Notice::of_proxy(&context, Proxy::Nginx).because(reason)
+}
+
 /// The answer for a proxy that passes the auth response through to the browser. It keeps the status
 /// of the check, so the page itself redirects to the host application's sign-in page.
 pub(super) fn rejected(
