@@ -128,8 +128,10 @@ impl Embedded {
     }
 }
 
-fn method_1(_: &str) -> Vec<(&'static str, String)> {
+fn method_1(application: &str) -> Vec<(&'static str, String)> {
     vec![
+        // The React page sends the token with a form.
+        ("CORS_ALLOWED_ORIGINS", application.to_owned()),
         ("JWT_SSO_SECRET", SHARED.to_owned()),
         ("JWT_SSO_AUTO_CREATE_USERS", "true".to_owned()),
     ]

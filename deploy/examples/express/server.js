@@ -29,7 +29,11 @@ const USERS = {
 
 const browser = fileURLToPath(new URL("../browser/", import.meta.url));
 const page = readFileSync(`${browser}index.html`, "utf8");
-const reactPage = readFileSync(`${browser}react/index.html`, "utf8");
+const frameScript = readFileSync(`${browser}label-studio-frame.js`, "utf8");
+// These know Label Studio's address before they have a token.
+const [renewingPage, reactPage] = ["renewing.html", "react/index.html"].map((name) =>
+  readFileSync(browser + name, "utf8").replace("LABEL_STUDIO_URL", encodeURI(LABEL_STUDIO_URL)),
+);
 const reactScript = buildSync({
   entryPoints: [`${browser}react/main.jsx`],
   nodePaths: [fileURLToPath(new URL("./node_modules", import.meta.url))],
@@ -127,6 +131,8 @@ app.get("/api/auth/verify-session", (request, response) => {
 });
 
 app.get("/", (request, response) => response.type("html").send(page));
+app.get("/renewing", (request, response) => response.type("html").send(renewingPage));
+app.get("/label-studio-frame.js", (request, response) => response.type("js").send(frameScript));
 app.get("/react", (request, response) => response.type("html").send(reactPage));
 app.get("/react/main.js", (request, response) => response.type("js").send(reactScript));
 

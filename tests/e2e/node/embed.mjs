@@ -17,7 +17,9 @@ await browse(executablePath, true, async (context) => {
   await page.goto(application);
   await signIn(page, user);
   if (path !== "/") await page.goto(application + path);
-  const frame = await labelStudioFrame(page, "token=");
+  // The React page opens the frame with a form, so its address is not in the frame's element.
+  const framed = async () => (await page.waitForSelector("iframe[title='Label Studio']", { state: "attached" })).contentFrame();
+  const frame = path === "/" ? await labelStudioFrame(page, "token=") : await framed();
   // Label Studio's own scripts draw this after its API has answered.
   await frame.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
   const whoami = await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()));

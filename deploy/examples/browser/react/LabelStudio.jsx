@@ -1,33 +1,30 @@
-import { useEffect, useState } from "react";
+import { useLabelStudio } from "./useLabelStudio.js";
+
+async function getToken() {
+  const response = await fetch("/api/label-studio-token", { cache: "no-store" });
+  if (!response.ok) throw new Error(response.status === 401 ? "Please sign in." : `Error ${response.status}`);
+  return (await response.json()).token;
+}
 
 /** Label Studio in a frame, for the user who is signed in to the application. */
-export function LabelStudio({ path = "/projects/" }) {
-  const [state, setState] = useState({ kind: "loading" });
-
-  useEffect(() => {
-    const gone = new AbortController();
-    async function open() {
-      try {
-        const response = await fetch("/api/label-studio-token", { cache: "no-store", signal: gone.signal });
-        if (!response.ok) throw new Error(response.status === 401 ? "Please sign in." : `Error ${response.status}`);
-        const { token, url } = await response.json();
-        setState({ kind: "open", address: `${url}${path}?token=${encodeURIComponent(token)}` });
-      } catch (error) {
-        if (!gone.signal.aborted) setState({ kind: "failed", message: error.message });
-      }
-    }
-    open();
-    return () => gone.abort();
-  }, [path]);
-
-  if (state.kind === "loading") return <p>Opening Label Studio…</p>;
-  if (state.kind === "failed") return <p role="alert">{state.message}</p>;
+export function LabelStudio({ url, path }) {
+  const { frame, state, open } = useLabelStudio({ labelStudio: url, getToken, path });
+  // The gate's own page says what is wrong, in the user's language.
+  const isShown = state.kind !== "opening" && state.type !== "no_token";
   return (
-    <iframe
-      src={state.address}
-      title="Label Studio"
-      allow="fullscreen"
-      style={{ width: "100%", height: "100vh", border: "none" }}
-    />
+    <>
+      {state.kind === "opening" && <p role="status">Opening Label Studio…</p>}
+      {state.type === "no_token" && <p role="alert">{state.error.message}</p>}
+      {(state.kind === "failed" || state.kind === "signed_out") && (
+        <button onClick={() => open()}>Open Label Studio again</button>
+      )}
+      <iframe
+        ref={frame}
+        title="Label Studio"
+        allow="fullscreen"
+        data-state={state.kind}
+        style={{ width: "100%", height: "100vh", border: "none", visibility: isShown ? "visible" : "hidden" }}
+      />
+    </>
   );
 }

@@ -1,4 +1,5 @@
 import { createRoot } from "react-dom/client";
 import { LabelStudio } from "./LabelStudio.jsx";
 
-createRoot(document.getElementById("root")).render(<LabelStudio />);
+const root = document.getElementById("root");
+createRoot(root).render(<LabelStudio url={root.dataset.labelStudio} />);
