@@ -78,7 +78,8 @@ families! {
     /// there and back, without the wait for a connection.
     STATEMENT_DURATION = Histogram "statement_duration_seconds" ["statement"];
     /// Statements that failed. `cause`: `disconnected`, `deadlock`, `stale` (prepared statement no
-    /// longer valid), `timeout`, `rejected` (by Postgres). The first three are tried again.
+    /// longer valid), `read_only` (the server is a standby now), `timeout`, `rejected` (by
+    /// Postgres). The first four are tried again.
     STATEMENT_FAILURES = Counter "statement_failures" ["cause"];
     /// Time that a statement waited for a connection to Postgres.
     POOL_WAIT = Histogram "pool_wait_seconds" [];

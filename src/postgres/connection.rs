@@ -4,32 +4,45 @@
 //! failures are logged without the parameters. A request may be given up at any time: what it sent
 //! is one transaction, and its connection returns to the pool once the server has answered.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::{Pool, Timeouts};
+use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
 
-use super::busy::Busy;
+use super::failure::{Failure, chain, classify};
+use super::hosts::Hosts;
+use super::lease::Lease;
+use super::link::Request;
 use super::measures::{Measures, StatementFailure};
 use super::mismatch;
+use super::parameter::Parameter;
 use super::queue::Queue;
 use super::statement::Statement;
-use super::tls::{self, TlsError};
+use super::tls::TlsError;
 use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Source};
-use crate::settings::{Database, Tls};
+use crate::settings::Database;
 use crate::traces::Call;
 
 /// How long to wait beyond the server's own statement timeout before the connection counts as dead.
 const NETWORK_MARGIN: Duration = Duration::from_secs(1);
 
+/// After how long without an answer to ask whether the host is still there.
+const SUSPICION: Duration = Duration::from_millis(500);
+
+/// A connection of this age whose server is read-only was not opened to another server than a new
+/// one would be.
+const YOUNG: Duration = Duration::from_secs(1);
+
 /// A pool of connections to Postgres.
 pub(super) struct Connections {
-    pool: Pool,
+    pool: Pool<Hosts>,
     queue: Queue,
     deadline: Duration,
     measures: Measures,
@@ -37,97 +50,17 @@ pub(super) struct Connections {
     doubtful: AtomicBool,
 }
 
-/// A statement, and an optional lock to take before it.
-struct Request<'a> {
-    lock: Option<(Statement<'a>, &'a (dyn ToSql + Sync))>,
-    statement: Statement<'a>,
-    parameters: &'a [&'a (dyn ToSql + Sync)],
-}
-
-impl Request<'_> {
-    async fn run(&self, connection: &Object) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let statement = connection.prepare_cached(self.statement.text).await?;
-        let Some((lock, key)) = self.lock else {
-            return connection.query(&statement, self.parameters).await;
-        };
-        let lock = connection.prepare_cached(lock.text).await?;
-        // All four are pipelined in one round trip. If one fails, COMMIT rolls back.
-        let keys = [key];
-        let (begun, locked, rows, committed) = tokio::join!(
-            connection.batch_execute("BEGIN"),
-            connection.query(&lock, &keys),
-            connection.query(&statement, self.parameters),
-            connection.batch_execute("COMMIT"),
-        );
-        begun?;
-        locked?;
-        let rows = rows?;
-        committed?;
-        Ok(rows)
-    }
-}
-
-/// How a statement failed, which decides whether to retry it.
-enum Failure {
-    /// The connection is closed. Retry on another one.
-    Disconnected,
-    /// A deadlock between two logins. Retry once.
-    Deadlock,
-    /// The prepared statement is invalid, because a table has changed or an external pooler
-    /// switched the connection. Prepare it again and retry once.
-    Stale,
-    /// Do not retry.
-    Final,
-}
-
-impl Failure {
-    /// What it is counted as.
-    const fn kind(&self) -> StatementFailure {
-        match self {
-            Self::Disconnected => StatementFailure::Disconnected,
-            Self::Deadlock => StatementFailure::Deadlock,
-            Self::Stale => StatementFailure::Stale,
-            Self::Final => StatementFailure::Rejected,
-        }
-    }
-}
-
 impl Connections {
     /// Creates the pool without connecting.
     pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
-        let mut config = settings.config.clone();
-        config.connect_timeout(*settings.limits.connect_timeout_ms);
-        config.keepalives(true);
-        config.keepalives_idle(Duration::from_secs(30));
-        config.tcp_user_timeout(*settings.limits.statement_timeout_ms + NETWORK_MARGIN);
-        let limit = format!(
-            "-c statement_timeout={}",
-            settings.limits.statement_timeout_ms.as_millis()
-        );
-        let options = config
-            .get_options()
-            .map_or_else(|| limit.clone(), |own| format!("{own} {limit}"));
-        config.options(options);
-        let behaviour = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = match settings.tls {
-            Tls::Disable => {
-                config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-                Manager::from_config(config, NoTls, behaviour)
-            }
-            Tls::Require | Tls::VerifyFull => {
-                config.ssl_mode(tokio_postgres::config::SslMode::Require);
-                let tls = tls::connector(settings.tls, settings.tls_ca_file.as_deref())?;
-                Manager::from_config(config, tls, behaviour)
-            }
-        };
-        let pool = Pool::builder(manager)
+        let deadline = *settings.limits.statement_timeout_ms + NETWORK_MARGIN;
+        let pool = Pool::builder(Hosts::new(settings, deadline)?)
             .max_size(settings.limits.pool_size)
             .timeouts(Timeouts {
                 wait: Some(*settings.limits.wait_timeout_ms),
-                create: Some(*settings.limits.connect_timeout_ms),
-                recycle: Some(*settings.limits.connect_timeout_ms),
+                // `Hosts` has a limit for each host, and recycling does not wait.
+                create: None,
+                recycle: None,
             })
             .runtime(Runtime::Tokio1)
             .build()
@@ -135,17 +68,17 @@ impl Connections {
         Ok(Self {
             pool,
             queue: Queue::new(&settings.limits),
-            deadline: *settings.limits.statement_timeout_ms + NETWORK_MARGIN,
+            deadline,
             measures: Measures::default(),
             doubtful: AtomicBool::new(false),
         })
     }
 
-    /// Sends a statement. It is prepared once per connection.
+    /// Sends a statement. It is prepared once per connection, if statements are prepared.
     pub(super) async fn query(
         &self,
         statement: Statement<'_>,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &[&dyn Parameter],
     ) -> Result<Vec<Row>, Outage> {
         self.send(&Request {
             lock: None,
@@ -159,9 +92,9 @@ impl Connections {
     pub(super) async fn query_behind_lock(
         &self,
         lock: Statement<'_>,
-        key: &(dyn ToSql + Sync),
+        key: &dyn Parameter,
         statement: Statement<'_>,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &[&dyn Parameter],
     ) -> Result<Vec<Row>, Outage> {
         self.send(&Request {
             lock: Some((lock, key)),
@@ -169,6 +102,11 @@ impl Connections {
             parameters,
         })
         .await
+    }
+
+    /// Whether a connection pooler is between the gate and Postgres.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.pool.manager().is_pooled()
     }
 
     /// Sends a request, and retries it if the failure was not caused by the statement itself. A
@@ -180,10 +118,9 @@ impl Connections {
         let mut again = true;
         // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
-            let connection = self.connection().await;
+            let lease = self.lease().await;
             self.measures.observe_wait(begun.elapsed());
-            let connection = connection?;
-            let attempt = self.attempt(connection, request);
+            let attempt = self.attempt(lease?, request);
             let attempt = deadline::wait_for(Outage::DatabaseUnavailable, attempt).await;
             let failure = StatementFailure::Timeout;
             match attempt.inspect_err(|_| self.measures.count_statement_failure(failure))? {
@@ -192,22 +129,30 @@ impl Connections {
                     return Ok(rows);
                 }
                 Err(Failure::Disconnected) => {}
-                Err(Failure::Deadlock | Failure::Stale) if again => again = false,
-                Err(Failure::Deadlock | Failure::Stale | Failure::Final) => break,
+                Err(Failure::Final) => break,
+                Err(_) if again => again = false,
+                Err(_) => break,
             }
             begun = Instant::now();
         }
         Err(Outage::DatabaseUnavailable)
     }
 
-    /// Runs several statements in one implicit transaction, without preparing them.
+    /// Runs several statements in one transaction, without preparing them.
     pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
-        let connection = self.connection().await?;
-        let done = connection.batch_execute(statements).await;
-        done.map_err(|error| {
-            tracing::error!(error = %chain(&error), "statements failed");
-            Outage::DatabaseUnavailable
-        })
+        let mut lease = self.lease().await?;
+        match lease.run_all(statements).await {
+            Ok(()) => {
+                lease.settled();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "statements failed");
+                // The transaction may be open.
+                lease.discard();
+                Err(Outage::DatabaseUnavailable)
+            }
+        }
     }
 
     /// Opens a connection, unless one is open.
@@ -227,63 +172,77 @@ impl Connections {
         self.doubtful.store(false, Ordering::Relaxed);
     }
 
-    async fn connection(&self) -> Result<Object, Outage> {
-        self.queue.connection(&self.pool, &self.measures).await
+    async fn lease(&self) -> Result<Lease, Outage> {
+        let link = self.queue.connection(&self.pool, &self.measures).await?;
+        Ok(Lease::new(link, self.deadline))
     }
 
-    async fn attempt(
-        &self,
-        connection: Object,
-        request: &Request<'_>,
-    ) -> Result<Vec<Row>, Failure> {
-        let statement = request.statement;
-        let busy = Busy::new(connection, self.deadline);
-        let mut call = Call::statement(statement.name);
+    async fn attempt(&self, mut lease: Lease, request: &Request<'_>) -> Result<Vec<Row>, Failure> {
+        let statement = request.statement.name;
+        let mut call = Call::statement(statement);
         let begun = Instant::now();
-        let work = request.run(busy.connection());
-        let done = tokio::time::timeout(self.deadline, work).await;
-        self.measures
-            .observe_statement(statement.name, begun.elapsed());
-        let connection = busy.finish();
-        let error = match done {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                call.failed("timeout");
-                let failure = StatementFailure::Timeout;
-                self.measures.count_statement_failure(failure);
-                tracing::warn!(statement = statement.name, "Postgres does not answer");
-                // The state of the connection is unknown, so it must not return to the pool.
-                drop(Object::take(connection));
-                return Err(Failure::Final);
+        let outcome = {
+            let mut work = pin!(lease.run(request));
+            match timeout(SUSPICION, &mut work).await {
+                Ok(outcome) => Some(outcome),
+                Err(_) => {
+                    lease.probe();
+                    timeout(self.deadline - SUSPICION, work).await.ok()
+                }
             }
         };
-        let failure = classify(&error);
-        let cure = mismatch::cure(statement.name, &error);
+        self.measures.observe_statement(statement, begun.elapsed());
+        let Some(outcome) = outcome else {
+            call.failed("timeout");
+            let failure = StatementFailure::Timeout;
+            self.measures.count_statement_failure(failure);
+            tracing::warn!(statement, "Postgres does not answer");
+            lease.distrust();
+            // The state of the connection is unknown, so it must not return to the pool.
+            lease.discard();
+            return Err(Failure::Final);
+        };
+        lease.settled();
+        let error = match outcome {
+            Ok(rows) => return Ok(rows),
+            Err(error) => error,
+        };
+        let cure = mismatch::cure(statement, &error);
         if cure.is_some() {
             self.doubtful.store(true, Ordering::Relaxed);
         }
         tracing::warn!(
-            statement = statement.name,
+            statement,
             sqlstate = error.code().map_or("", SqlState::code),
             error = %chain(&error),
             cure,
             "statement failed"
         );
+        let failure = classify(&error);
         call.failed(failure.kind().name());
         self.measures.count_statement_failure(failure.kind());
+        Err(self.consequences(failure, lease))
+    }
+
+    fn consequences(&self, failure: Failure, lease: Lease) -> Failure {
         match failure {
             // The statement is stale on every connection, and the next attempt may use any.
-            Failure::Stale => self.pool.manager().statement_caches.clear(),
-            Failure::Disconnected => self.forget_dead_connections(),
+            Failure::Stale => self.pool.manager().forget_statements(),
+            Failure::Pooled => lease.meet_pooler(),
+            Failure::ReadOnly if lease.opened().elapsed() < YOUNG => return Failure::Final,
+            Failure::ReadOnly => lease.distrust(),
+            Failure::Disconnected => {
+                drop(lease);
+                self.forget_dead_connections();
+            }
             Failure::Deadlock | Failure::Final => {}
         }
-        Err(failure)
+        failure
     }
 
     /// A restarted server has closed all connections; each would fail once.
     fn forget_dead_connections(&self) {
-        self.pool.retain(|connection, _| !connection.is_closed());
+        self.pool.retain(|link, _| link.is_usable());
     }
 }
 
@@ -293,44 +252,4 @@ impl Source for Connections {
         let waiting = self.queue.waiting(&pool);
         self.measures.report(page, &pool, waiting);
     }
-}
-
-fn classify(error: &tokio_postgres::Error) -> Failure {
-    if error.is_closed() {
-        return Failure::Disconnected;
-    }
-    match error.code() {
-        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => Failure::Disconnected,
-        Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Deadlock,
-        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::FEATURE_NOT_SUPPORTED) => {
-            Failure::Stale
-        }
-        None if std::error::Error::source(error)
-            .is_some_and(|source| source.is::<std::io::Error>()) =>
-        {
-            Failure::Disconnected
-        }
-        _ => Failure::Final,
-    }
-}
-
-/// An error with its causes. Of a Postgres error only the message, because its details may contain
-/// values of rows.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut causes = vec![];
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = match error.downcast_ref::<tokio_postgres::error::DbError>() {
-            Some(answer) => answer.message().to_owned(),
-            None => error.to_string(),
-        };
-        // Some errors repeat the text of their cause, which follows anyway.
-        if let Some(text) = text.split(": ").next()
-            && !causes.iter().any(|cause: &String| cause == text)
-        {
-            causes.push(text.to_owned());
-        }
-        next = error.source();
-    }
-    causes.join(": ")
 }

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
+use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::user::UserRow;
 use crate::settings::DatabaseLimits;
@@ -58,7 +59,8 @@ impl FoldedLookup {
 
     /// A turn for a statement that may scan the table of users.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Outage> {
-        let turn = tokio::time::timeout(self.patience, self.slots.acquire()).await;
+        let turn = tokio::time::timeout(self.patience, self.slots.acquire());
+        let turn = deadline::wait_for(Outage::Overloaded, turn).await?;
         turn.ok().and_then(Result::ok).ok_or(Outage::Overloaded)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Status;
+use deadpool::Status;
 
 use crate::metrics::{Counter, Histogram, Page, family};
 
@@ -46,11 +46,19 @@ pub(super) enum StatementFailure {
     Disconnected,
     Deadlock,
     Stale,
+    ReadOnly,
     Timeout,
     Rejected,
 }
 
-const STATEMENT_FAILURES: [&str; 5] = ["disconnected", "deadlock", "stale", "timeout", "rejected"];
+const STATEMENT_FAILURES: [&str; 6] = [
+    "disconnected",
+    "deadlock",
+    "stale",
+    "read_only",
+    "timeout",
+    "rejected",
+];
 
 impl StatementFailure {
     /// Its label.
@@ -143,13 +151,16 @@ mod tests {
         let mut names: Vec<String> = files
             .filter_map(|file| Some(file.strip_suffix(".sql")?.to_owned()))
             .collect();
-        // These are not prepared: scripts for psql, the two of `migrate`, and a lock that is taken
-        // in the same round trip as the statement behind it.
+        // These are not prepared: scripts for psql, the two of `migrate`, those that prepare a
+        // connection or a transaction, and a lock that is taken in the same round trip as the
+        // statement behind it.
         let others = [
             "role",
             "indexes",
             "gate_schema",
             "gate_grants",
+            "connected",
+            "set_local",
             "lock_place",
         ];
         names.retain(|name| !others.contains(&name.as_str()));

@@ -5,14 +5,21 @@
 //! `sql/`.
 
 mod accounts;
-mod busy;
 mod cache;
 mod connection;
+mod dial;
+mod failure;
 mod folded;
+mod hosts;
+mod lease;
+mod link;
 mod measures;
 mod mismatch;
+mod names;
+mod parameter;
 mod purge;
 mod queue;
+mod race;
 mod recent;
 mod schema;
 mod sessions;
@@ -31,6 +38,7 @@ use self::cache::{Cache, Keep};
 use self::connection::Connections;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
+use self::parameter::Parameter;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::{Schema, SchemaError};
 use self::statement::{Statement, sql};
@@ -95,10 +103,16 @@ impl Postgres {
         self.0.connections.run(&statements).await
     }
 
+    /// Whether a connection pooler is between the gate and Postgres, as the settings say or as a
+    /// connection has shown.
+    pub fn is_pooled(&self) -> bool {
+        self.0.connections.is_pooled()
+    }
+
     async fn query(
         &self,
         statement: Statement<'_>,
-        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+        parameters: &[&dyn Parameter],
     ) -> Result<Vec<tokio_postgres::Row>, Outage> {
         self.0.connections.query(statement, parameters).await
     }

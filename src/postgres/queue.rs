@@ -10,11 +10,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, Status, TimeoutType};
+use deadpool::Status;
+use deadpool::managed::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::connection::chain;
+use super::failure::chain;
+use super::hosts::Hosts;
 use super::measures::{Measures, PoolFailure};
 use crate::deadline;
 use crate::gate::reason::Outage;
@@ -81,9 +83,9 @@ impl Queue {
     /// A connection for a request with a place.
     pub(super) async fn connection(
         &self,
-        pool: &Pool,
+        pool: &Pool<Hosts>,
         measures: &Measures,
-    ) -> Result<Object, Outage> {
+    ) -> Result<Object<Hosts>, Outage> {
         let begun = self.now();
         match deadline::wait_for(Outage::DatabaseUnavailable, pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+use super::parameter::Parameter;
 use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
@@ -105,7 +105,7 @@ impl SessionStore for Postgres {
         let rows = match &login.row {
             Some(row) => {
                 let behind = behind(row.place);
-                let parameters: [&(dyn ToSql + Sync); 10] = [
+                let parameters: [&dyn Parameter; 10] = [
                     &login.user_id,
                     &login.password,
                     &login.at,
@@ -126,7 +126,7 @@ impl SessionStore for Postgres {
             }
             None => {
                 let statement = statements.record_login_signed_cookies.statement();
-                let parameters: [&(dyn ToSql + Sync); 4] = [
+                let parameters: [&dyn Parameter; 4] = [
                     &login.user_id,
                     &login.password,
                     &login.at,

@@ -20,6 +20,12 @@ macro_rules! sql {
 
 pub(super) use sql;
 
+/// A statement without its comments. pg_stat_activity cuts long statements off.
+pub(super) fn code(text: &str) -> String {
+    let is_code = |line: &&str| !line.trim_start().starts_with("--");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
+}
+
 /// A statement assembled from `sql/parts`, for the tables that exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Composed {
@@ -37,12 +43,9 @@ impl Composed {
             .text
             .replace("/* the user found */", sql!("parts/user").text)
             .replace("/* revoked at */", revoked_at);
-        // pg_stat_activity cuts long statements off, so leave the comments out.
-        let is_code = |line: &&str| !line.trim_start().starts_with("--");
-        let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
         Self {
             name: statement.name,
-            text,
+            text: code(&text),
         }
     }
 

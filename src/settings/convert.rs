@@ -55,6 +55,9 @@ fn convert(schema: &Value, given: &Value) -> Result<Value, Misfit> {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
             word.map(|word| Value::from(*word))
         }
+        (_, Some(text)) if accepts(schema, "string") && accepts(schema, "integer") => {
+            number(schema, text.trim()).or_else(|| Some(text.into()))
+        }
         (_, Some(text)) if accepts(schema, "string") => Some(text.into()),
         (_, Some(text)) if accepts(schema, "integer") => number(schema, text.trim()),
         (_, Some(text)) if accepts(schema, "boolean") => flag(text),

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::database_url::from_url;
+use super::database_hosts::{DatabaseHost, Ports, add_hosts};
+use super::database_url::{OnlyInUrl, from_url};
 use super::input::Input;
 use super::types::{Milliseconds, Seconds, Secret};
 
@@ -15,23 +16,25 @@ use super::types::{Milliseconds, Seconds, Secret};
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DatabaseSection {
     /// `postgres://user:password@host:port/name`, instead of the five parts below. A part completes
-    /// what the URL leaves out, and must not contradict it.
+    /// what the URL leaves out, and must not contradict it. Several hosts:
+    /// `postgres://user:password@host1:port1,host2:port2/name`.
     #[schemars(extend("x-env" = ["DATABASE_URL"]))]
     pub(super) url: Secret,
-    /// Host of Postgres, or the directory of its socket.
+    /// Host of Postgres, or the directory of its socket. Of several (`db1,db2` or
+    /// `db1:5432,db2:5433`), the gate uses the one that accepts writes.
     #[schemars(extend("default" = "localhost", "x-env" = [
         "LABEL_STUDIO_POSTGRE_HOST",
         "HEARTEX_POSTGRE_HOST",
         "POSTGRE_HOST",
     ]))]
     pub(super) host: String,
-    /// Port of Postgres.
-    #[schemars(range(min = 1), extend("default" = 5432, "x-env" = [
+    /// Port of Postgres, or one for each host (`5432,5433`).
+    #[schemars(extend("default" = 5432, "x-env" = [
         "LABEL_STUDIO_POSTGRE_PORT",
         "HEARTEX_POSTGRE_PORT",
         "POSTGRE_PORT",
     ]))]
-    pub(super) port: u16,
+    pub(super) port: Ports,
     /// Name of Label Studio's database.
     #[schemars(extend("default" = "postgres", "x-env" = [
         "LABEL_STUDIO_POSTGRE_NAME",
@@ -58,6 +61,10 @@ pub(super) struct DatabaseSection {
     pub(super) tls: Tls,
     /// File with the certificates to trust instead of the system's (PEM).
     tls_ca_file: Option<PathBuf>,
+    /// Whether statements are prepared on each connection. Switch it off if a connection pooler in
+    /// transaction mode (PgBouncer) is in between.
+    #[schemars(extend("default" = true))]
+    prepared_statements: bool,
     #[serde(flatten)]
     limits: DatabaseLimits,
 }
@@ -75,7 +82,7 @@ pub struct DatabaseLimits {
     /// database answers other requests.
     #[schemars(range(min = 1, max = 60_000), extend("default" = 2000))]
     pub wait_timeout_ms: Milliseconds,
-    /// Time limit for connecting.
+    /// Time limit for connecting to a host.
     #[schemars(range(min = 1, max = 60_000), extend("default" = 2000))]
     pub connect_timeout_ms: Milliseconds,
     /// Time limit for a statement.
@@ -106,8 +113,16 @@ pub enum Tls {
 /// Where Postgres is, and the limits of its use.
 #[derive(Clone)]
 pub struct Database {
-    /// Host, port, database, user and password: from the URL, the parts, or both.
+    /// Database, user and password: from the URL, the parts, or both.
     pub config: tokio_postgres::Config,
+    /// The hosts, in the order in which they are tried.
+    pub hosts: Vec<DatabaseHost>,
+    /// Options that the server applies to each connection: name and value.
+    pub options: Vec<(String, String)>,
+    /// Whether a host must accept writes to be used.
+    pub writable: bool,
+    /// Whether statements are prepared; not behind a connection pooler.
+    pub prepared_statements: bool,
     /// Whether the connection is encrypted.
     pub tls: Tls,
     /// Certificates to trust instead of the system's.
@@ -120,8 +135,7 @@ pub struct Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database")
-            .field("hosts", &self.config.get_hosts())
-            .field("ports", &self.config.get_ports())
+            .field("hosts", &self.hosts)
             .field("dbname", &self.config.get_dbname())
             .field("tls", &self.tls)
             .finish_non_exhaustive()
@@ -130,12 +144,16 @@ impl fmt::Debug for Database {
 
 impl Database {
     pub(super) fn new(section: DatabaseSection, input: &mut Input) -> Self {
-        let (config, tls_of_url) = if section.url.expose_secret().is_empty() {
-            (section.parts(input), None)
+        let (config, in_url) = if section.url.expose_secret().is_empty() {
+            (section.parts(input), OnlyInUrl::default())
         } else {
             from_url(input, &section)
         };
-        let tls = tls_of_url.unwrap_or(section.tls);
+        let hosts = DatabaseHost::all(&config).unwrap_or_else(|why| {
+            input.refuse("database.port", why);
+            Vec::new()
+        });
+        let tls = in_url.tls.unwrap_or(section.tls);
         if section.tls_ca_file.is_some() && tls == Tls::Disable {
             input.refuse(
                 "database.tls_ca_file",
@@ -146,6 +164,11 @@ impl Database {
         input.record_certificates(section.tls_ca_file.as_deref());
         Self {
             config,
+            // The gate writes sessions, so a standby is of no use.
+            writable: in_url.writable || hosts.len() > 1,
+            hosts,
+            options: in_url.options,
+            prepared_statements: section.prepared_statements,
             tls,
             tls_ca_file: section.tls_ca_file,
             limits: section.limits,
@@ -165,9 +188,10 @@ impl DatabaseSection {
             }
         }
         let mut config = unconfigured();
+        if let Err(why) = add_hosts(&self.host, &self.port, &mut config) {
+            input.refuse("database.host", why);
+        }
         config
-            .host(&self.host)
-            .port(self.port)
             .dbname(&self.name)
             .user(&self.user)
             .password(self.password.expose_secret());

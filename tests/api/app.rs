@@ -7,7 +7,7 @@ use label_studio_gate::startup::{Application, install_crypto};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
-use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::cluster::{CLUSTER, GATE_ROLE, grant};
 use crate::support::token::SECRET_KEY;
 use crate::world::User;
 
@@ -21,7 +21,7 @@ impl TestDatabase {
     /// The tables of Label Studio 1.23.2, copied from a template.
     pub async fn new() -> Self {
         static TEMPLATE: std::sync::Once = std::sync::Once::new();
-        TEMPLATE.call_once(|| make_database("template_1_23_2", "1.23.2", ""));
+        TEMPLATE.call_once(|| make_in_cluster("template_1_23_2", "1.23.2", ""));
         let name = CLUSTER.fresh_name();
         // Postgres lets only one session at a time copy a template.
         static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -43,14 +43,20 @@ impl TestDatabase {
 
     async fn with(version: &str, options: &str) -> Self {
         let name = CLUSTER.fresh_name();
-        make_database(&name, version, options);
+        make_in_cluster(&name, version, options);
         Self::open(name).await
     }
 
     async fn open(name: String) -> Self {
         let url = CLUSTER.url("postgres", &name);
-        let (owner, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        Self::at(&url, &name).await
+    }
+
+    /// A database that exists. `url` is that of its owner.
+    pub async fn at(url: &str, name: &str) -> Self {
+        let (owner, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
+        let name = name.to_owned();
         Self { name, owner }
     }
 
@@ -130,10 +136,24 @@ impl TestDatabase {
     }
 }
 
-fn make_database(name: &str, version: &str, options: &str) {
-    let create = format!("CREATE DATABASE {name} {options}");
-    CLUSTER.psql("postgres", &["-c", &create]);
-    CLUSTER.psql(name, &["-f", &format!("tests/schema/{version}.sql")]);
+fn make_in_cluster(name: &str, version: &str, options: &str) {
+    let psql = |database: &str, arguments: &[&str]| CLUSTER.psql(database, arguments);
+    make_database(&psql, name, version, options);
+}
+
+/// Creates a database with the tables of `version` and the grants of the gate's role. `psql` runs
+/// psql in a database, with arguments.
+pub fn make_database(
+    psql: &dyn Fn(&str, &[&str]) -> String,
+    name: &str,
+    version: &str,
+    options: &str,
+) {
+    psql(
+        "postgres",
+        &["-c", &format!("CREATE DATABASE {name} {options}")],
+    );
+    psql(name, &["-f", &format!("tests/schema/{version}.sql")]);
     // The dumps leave out the list of migrations, so add the rows that the gate reads.
     let mut migrations = String::from(
         "CREATE TABLE IF NOT EXISTS django_migrations (id serial PRIMARY KEY, app varchar(255) NOT NULL, name varchar(255) NOT NULL, applied timestamptz NOT NULL);",
@@ -157,8 +177,8 @@ fn make_database(name: &str, version: &str, options: &str) {
             "0002_alter_jwtsettings_api_tokens_enabled_and_more",
         );
     }
-    CLUSTER.psql(name, &["-c", &migrations]);
-    CLUSTER.grant(name);
+    psql(name, &["-c", &migrations]);
+    grant(psql, name, "create_users=on");
 }
 
 /// Settings for a gate on a free port, connected to that database.

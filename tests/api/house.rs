@@ -55,10 +55,12 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &[
             "arc_swap",
             "async_trait",
-            "deadpool_postgres",
+            "deadpool",
             "moka",
             "rustls",
             "sha2",
+            "socket2",
+            "std::net",
             "subtle",
             "tokio",
             "tokio_postgres",
@@ -134,6 +136,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &[
             "ipnet",
             "jsonwebtoken",
+            "percent_encoding",
             "psl",
             "schemars",
             "secrecy",

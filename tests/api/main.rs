@@ -31,12 +31,14 @@ mod names;
 mod outages;
 mod overload;
 mod policy;
+mod pooler;
 mod process;
 mod proxies;
 mod reload;
 mod roles;
 mod schema;
 mod sessions;
+mod several_hosts;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;

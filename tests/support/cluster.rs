@@ -61,6 +61,39 @@ pub fn find_bin() -> PathBuf {
         .expect("PostgreSQL's server is not installed (tests/run installs it)")
 }
 
+/// psql, next to the server or in `PATH`: some builds of the server come without it.
+pub fn psql() -> PathBuf {
+    let beside = find_bin().join("psql");
+    match beside.exists() {
+        true => beside,
+        false => PathBuf::from("psql"),
+    }
+}
+
+/// Gives a directory to the user that the server runs as, and lets others read it.
+pub fn own(home: &Path) {
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(home, open).expect("mode 755");
+    if root() {
+        run(Command::new("chown").args(["-R", "postgres"]).arg(home));
+    }
+}
+
+/// Creates the files of a server.
+pub fn initdb(data: &Path) {
+    run(postgres_command(&find_bin().join("initdb"))
+        .args([
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ])
+        .arg("--pgdata")
+        .arg(data)
+        .current_dir("/"));
+}
+
 /// A certificate for `localhost`, the CA's certificate, and that of another CA.
 fn make_certificates(home: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -109,24 +142,10 @@ impl Cluster {
             .tempdir_in("/tmp")
             .expect("a directory in /tmp")
             .keep();
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&home, open).expect("mode 755");
         make_certificates(&home);
-        if root() {
-            run(Command::new("chown").args(["-R", "postgres"]).arg(&home));
-        }
+        own(&home);
         let data = home.join("data");
-        run(postgres_command(&bin.join("initdb"))
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-            ])
-            .arg("--pgdata")
-            .arg(&data)
-            .current_dir("/"));
+        initdb(&data);
         let port = free_port();
         let mut server = postgres_command(&bin.join("postgres"));
         server
@@ -171,7 +190,7 @@ impl Cluster {
     }
 
     fn answers(&self) -> bool {
-        Command::new(self.bin.join("psql"))
+        Command::new(psql())
             .args(["-X", "-q", "-c", "SELECT 1"])
             .arg(self.url("postgres", "postgres"))
             .output()
@@ -207,11 +226,17 @@ impl Cluster {
 
     /// Runs psql as the superuser; fails if a statement fails.
     pub fn psql(&self, database: &str, arguments: &[&str]) -> String {
-        run(Command::new(self.bin.join("psql"))
+        run(Command::new(psql())
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
             .arg(self.url("postgres", database))
             .args(arguments)
             .current_dir(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    /// The major version of the server.
+    pub fn version(&self) -> u32 {
+        let version = self.psql("postgres", &["-c", "SHOW server_version_num"]);
+        version.trim().parse::<u32>().expect("a number") / 10_000
     }
 
     /// A database name that is unique in this run.
@@ -227,11 +252,21 @@ impl Cluster {
 
     /// The same with one more option of `sql/role.sql`.
     pub fn grant_with(&self, database: &str, option: &str) {
-        let _turn = roles();
-        let role = format!("role={GATE_ROLE}");
-        self.psql(database, &["-v", &role, "-v", option, "-f", "sql/role.sql"]);
-        self.psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
+        grant(
+            &|database, arguments| self.psql(database, arguments),
+            database,
+            option,
+        );
     }
+}
+
+/// Creates the gate's role with its privileges in `database`, with an option of `sql/role.sql`.
+/// `psql` runs psql in a database, with arguments.
+pub fn grant(psql: &dyn Fn(&str, &[&str]) -> String, database: &str, option: &str) {
+    let _turn = roles();
+    let role = format!("role={GATE_ROLE}");
+    psql(database, &["-v", &role, "-v", option, "-f", "sql/role.sql"]);
+    psql(database, &["-c", &format!("ALTER ROLE {GATE_ROLE} LOGIN")]);
 }
 
 /// Roles belong to the whole cluster, and two sessions that create one at the same time conflict.

@@ -5,6 +5,8 @@
 pub mod cable;
 pub mod cluster;
 pub mod leash;
+pub mod pgbouncer;
+pub mod replica;
 pub mod stub;
 pub mod token;
 

@@ -1,6 +1,7 @@
 //! Checks Postgres: the clock, the tables, the role's privileges and the `SECRET_KEY`.
 
 mod addresses;
+mod pooler;
 mod privileges;
 
 use std::time::{Duration, SystemTime};
@@ -53,6 +54,7 @@ pub(super) async fn check(
     own_tables(report, settings, &schema);
     accounts(report, settings, &schema);
     addresses::check(report, backend).await;
+    pooler::check(report, settings, backend);
 }
 
 async fn clock(report: &mut Report, backend: &Postgres, now: SystemTime) {

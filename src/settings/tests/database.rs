@@ -86,9 +86,73 @@ fn a_url_is_read_as_libpq_reads_it() {
         assert_eq!(config.get_application_name(), Some("label-studio-gate"));
     }
     let options = "options=-c%20search_path%3Dls&sslmode=require&application_name=a+b";
-    let config = config(&[("DATABASE_URL", &format!("postgres://u:p@h/n?{options}"))]);
-    assert_eq!(config.get_options(), Some("-c search_path=ls"));
+    let url = format!("postgres://u:p@h/n?{options}");
+    let database = load(&[("DATABASE_URL", &url)]).database;
+    let search_path = ("search_path".to_owned(), "ls".to_owned());
+    assert_eq!(database.options, [search_path]);
+    let config = database.config;
+    assert_eq!(config.get_options(), None);
     assert_eq!(config.get_application_name(), Some("a+b"));
+}
+
+/// The hosts, and whether one must accept writes to be used.
+fn hosts(variables: &[(&str, &str)]) -> (String, bool) {
+    let database = load(variables).database;
+    let hosts: Vec<String> = database.hosts.iter().map(ToString::to_string).collect();
+    (hosts.join(" "), database.writable)
+}
+
+#[test]
+fn there_can_be_several_hosts() {
+    for (url, expected, writable) in [
+        ("postgres://u:p@h1:1,h2:2/n", "h1:1 h2:2", true),
+        ("postgres://u:p%2C%40@h1,h2:2/n", "h1:5432 h2:2", true),
+        (
+            "postgres://u:p@[::1]:1,h2/n?target_session_attrs=any",
+            "::1:1 h2:5432",
+            true,
+        ),
+        (
+            "postgres:///n?host=h1,h2&port=1,2&user=u",
+            "h1:1 h2:2",
+            true,
+        ),
+        (
+            "postgres:///n?host=/run/a,/run/b&user=u",
+            "/run/a:5432 /run/b:5432",
+            true,
+        ),
+        ("postgres://u:p@h/n", "h:5432", false),
+        (
+            "postgres://u:p@h/n?target_session_attrs=read-write",
+            "h:5432",
+            true,
+        ),
+        (
+            "postgres://u:p@h/n?target_session_attrs=primary",
+            "h:5432",
+            true,
+        ),
+        ("postgres://u@h/n?hostaddr=127.0.0.1", "h:5432", false),
+    ] {
+        let expected = (expected.to_owned(), writable);
+        assert_eq!(hosts(&[("DATABASE_URL", url)]), expected, "{url}");
+    }
+    for (host, port) in [
+        ("GATE_DATABASE_HOST", "GATE_DATABASE_PORT"),
+        ("POSTGRE_HOST", "POSTGRE_PORT"),
+    ] {
+        let expected = ("h1:1 h2:2".to_owned(), true);
+        assert_eq!(hosts(&[(host, "h1,h2"), (port, "1,2")]), expected);
+        assert_eq!(hosts(&[(host, "h1:1,h2:2")]), expected);
+        assert!(errors(&[(host, "h1,h2"), (port, "1,2,3")]).contains("database.host: "));
+        assert!(errors(&[(host, "h1,,h2")]).contains("database.host: "));
+        assert!(errors(&[(port, "1,x")]).contains("database.port: "));
+    }
+    // The parts may say the same as the URL.
+    let url = ("DATABASE_URL", "postgres://u:p@h1:1,h2:2/n");
+    load(&[url, ("POSTGRE_HOST", "h1,h2"), ("POSTGRE_PORT", "1,2")]);
+    assert!(errors(&[url, ("POSTGRE_HOST", "h1")]).contains("contradicts database.url"));
 }
 
 #[test]
@@ -114,6 +178,10 @@ fn a_url_that_cannot_be_used_is_refused_without_showing_it() {
         "postgres://u:hunter2@h/n?sslmode=verify-ca",
         "postgres://u:hunter2@h/n?sslrootcert=/ca.pem",
         "postgres://u:hunter2@h/n?hunter2=1",
+        "postgres://u:hunter2@h/n?target_session_attrs=standby",
+        "postgres://u:hunter2@h/n?options=hunter2",
+        "postgres://u:hunter2@h1,h2:99999/n",
+        "postgres://u:hunter2@h1,,h2/n",
         // Passwords that are not percent-encoded.
         "postgres://u:hunter2#@h/n",
         "postgres://u:1#hunter2@h/n",

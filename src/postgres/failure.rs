@@ -1,0 +1,97 @@
+//! How a statement or a connection failed, and what follows from it.
+
+use tokio_postgres::error::SqlState;
+
+use super::hosts::NoConnection;
+use super::measures::StatementFailure;
+
+/// How a statement failed, which decides whether to retry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The connection is closed. Retry on another one.
+    Disconnected,
+    /// The server has become a standby. Retry on a connection to the new primary.
+    ReadOnly,
+    /// A deadlock between two logins. Retry once.
+    Deadlock,
+    /// The prepared statement is invalid, because a table has changed. Prepare it again and retry
+    /// once.
+    Stale,
+    /// The server connection does not have the prepared statement, because a connection pooler
+    /// switched it. Retry without preparing.
+    Pooled,
+    /// Do not retry.
+    Final,
+}
+
+impl Failure {
+    /// What it is counted as.
+    pub(super) const fn kind(self) -> StatementFailure {
+        match self {
+            Self::Disconnected => StatementFailure::Disconnected,
+            Self::ReadOnly => StatementFailure::ReadOnly,
+            Self::Deadlock => StatementFailure::Deadlock,
+            Self::Stale | Self::Pooled => StatementFailure::Stale,
+            Self::Final => StatementFailure::Rejected,
+        }
+    }
+}
+
+pub(super) fn classify(error: &tokio_postgres::Error) -> Failure {
+    if error.is_closed() {
+        return Failure::Disconnected;
+    }
+    match error.code() {
+        Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => Failure::Disconnected,
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Failure::ReadOnly,
+        Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Deadlock,
+        Some(&SqlState::FEATURE_NOT_SUPPORTED) => Failure::Stale,
+        Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
+            Failure::Pooled
+        }
+        None if std::error::Error::source(error)
+            .is_some_and(|source| source.is::<std::io::Error>()) =>
+        {
+            Failure::Disconnected
+        }
+        _ => Failure::Final,
+    }
+}
+
+/// Whether a connection was refused because of a startup parameter, which a connection pooler does
+/// and Postgres does not: it refuses an unknown name, but not `options`.
+pub(super) fn is_refused_by_pooler(error: &tokio_postgres::Error) -> bool {
+    let answer = error.as_db_error();
+    answer.is_some_and(|answer| {
+        *answer.code() == SqlState::PROTOCOL_VIOLATION
+            && answer
+                .message()
+                .to_ascii_lowercase()
+                .starts_with("unsupported startup parameter")
+    })
+}
+
+/// An error with its causes. Of a Postgres error only the message, because its details may contain
+/// values of rows.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut causes = vec![];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(refusals) = error.downcast_ref::<NoConnection>() {
+            causes.push(refusals.to_string());
+            break;
+        }
+        let text = match error.downcast_ref::<tokio_postgres::error::DbError>() {
+            Some(answer) => answer.message().to_owned(),
+            None => error.to_string(),
+        };
+        // Some errors repeat the text of their cause, which follows anyway.
+        if let Some(text) = text.split(": ").next()
+            && !causes.iter().any(|cause: &String| cause == text)
+        {
+            causes.push(text.to_owned());
+        }
+        next = error.source();
+    }
+    causes.join(": ")
+}

@@ -1,0 +1,286 @@
+//! Opens connections to the database: to the host that was right last, or to another one that
+//! answers and accepts writes.
+//!
+//! In: the hosts of the settings. Out: a [`Link`]. A host that accepts connections and says nothing
+//! holds up nobody: every host has its own time limit, and the next one is tried before it has
+//! passed. When a host turns out to be dead or a standby, all connections to it are closed, so that
+//! none of them has to be found out on its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::dial::{Address, Dialer, Refused};
+use super::link::Link;
+use super::race::first_success;
+use super::statement::{code, sql};
+use super::tls::TlsError;
+use crate::settings::{Database, DatabaseHost};
+
+/// The hosts of a database. A clone is the same value.
+#[derive(Clone)]
+pub(super) struct Hosts(Arc<Inner>);
+
+struct Inner {
+    hosts: Vec<Host>,
+    /// The host of the latest connection, which is tried first.
+    latest: AtomicUsize,
+    dialer: Dialer,
+    /// Time limit for each host.
+    limit: Duration,
+    /// Whether the host must accept writes.
+    writable: bool,
+    /// How often prepared statements have become stale.
+    stale: AtomicU64,
+    /// Whether a connection pooler has been noticed, or the settings name one.
+    pooled: AtomicBool,
+    /// What opens a transaction without prepared statements.
+    begin: String,
+    /// Asks a new connection what it is good for.
+    question: String,
+}
+
+struct Host {
+    place: DatabaseHost,
+    /// How often it was found to be unusable. Connections end when it changes.
+    epoch: watch::Sender<u64>,
+    is_probed: AtomicBool,
+}
+
+/// Why there is no connection: what each host said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoConnection(String);
+
+impl Hosts {
+    /// `deadline`: after which a statement is not waited for any more.
+    pub(super) fn new(settings: &Database, deadline: Duration) -> Result<Self, TlsError> {
+        let hosts = settings.hosts.iter().map(|place| Host {
+            place: place.clone(),
+            epoch: watch::Sender::new(0),
+            is_probed: AtomicBool::new(false),
+        });
+        let statement_timeout = *settings.limits.statement_timeout_ms;
+        let limit = statement_timeout.as_millis().to_string();
+        let mut options = settings.options.clone();
+        options.push(("statement_timeout".to_owned(), limit));
+        let question = code(sql!("connected").text);
+        let seconds = statement_timeout.as_secs_f64().to_string();
+        Ok(Self(Arc::new(Inner {
+            hosts: hosts.collect(),
+            latest: AtomicUsize::new(0),
+            dialer: Dialer::new(settings, &options, deadline)?,
+            limit: *settings.limits.connect_timeout_ms,
+            writable: settings.writable,
+            stale: AtomicU64::new(0),
+            pooled: AtomicBool::new(!settings.prepared_statements),
+            begin: begin(&options),
+            question: question.replace("/* seconds */", &seconds),
+        })))
+    }
+
+    /// How often this host was found to be unusable.
+    pub(super) fn epoch(&self, host: usize) -> u64 {
+        *self.0.hosts[host].epoch.borrow()
+    }
+
+    /// Ends all connections to a host, if it was not found to be unusable since `epoch`.
+    pub(super) fn distrust(&self, host: usize, epoch: u64) {
+        let changed = self.0.hosts[host].epoch.send_if_modified(|now| {
+            let is_news = *now == epoch;
+            *now += u64::from(is_news);
+            is_news
+        });
+        if changed {
+            let place = &self.0.hosts[host].place;
+            tracing::warn!(host = %place, "a database host failed: its connections are closed");
+            let next = (host + 1) % self.0.hosts.len();
+            let latest = &self.0.latest;
+            let _ = latest.compare_exchange(host, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Opens a connection to a host in the background, and ends the others if that fails. Only if
+    /// there is another host.
+    pub(super) fn probe(&self, host: usize, epoch: u64) {
+        let is_probed = &self.0.hosts[host].is_probed;
+        if self.0.hosts.len() == 1 || is_probed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let hosts = self.clone();
+        tokio::spawn(async move {
+            if hosts.clone().open(host).await.is_err() {
+                hosts.distrust(host, epoch);
+            }
+            hosts.0.hosts[host]
+                .is_probed
+                .store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// What opens a transaction and sets its options; `None`: statements are prepared, and the
+    /// options were set when the connection was opened.
+    pub(super) fn begin(&self) -> Option<&str> {
+        let pooled = self.0.pooled.load(Ordering::Relaxed);
+        pooled.then_some(self.0.begin.as_str())
+    }
+
+    /// How often prepared statements have become stale.
+    pub(super) fn stale(&self) -> u64 {
+        self.0.stale.load(Ordering::Relaxed)
+    }
+
+    /// Every connection prepares its statements again.
+    pub(super) fn forget_statements(&self) {
+        self.0.stale.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a connection pooler is in between.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.0.pooled.load(Ordering::Relaxed)
+    }
+
+    /// From now on, statements are not prepared.
+    pub(super) fn meet_pooler(&self, sign: &'static str) {
+        if !self.0.pooled.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                sign,
+                "a connection pooler is between the gate and Postgres, so statements are no longer \
+                 prepared: set database.prepared_statements to false \
+                 (GATE_DATABASE_PREPARED_STATEMENTS=false)"
+            );
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, NoConnection> {
+        let latest = self.0.latest.load(Ordering::Relaxed);
+        let count = self.0.hosts.len();
+        let order = (0..count).map(|n| (latest + n) % count);
+        let attempts: Vec<_> = order.map(|host| self.clone().open(host)).collect();
+        match first_success(attempts).await {
+            Ok(link) => {
+                self.0.latest.store(link.host(), Ordering::Relaxed);
+                Ok(link)
+            }
+            Err(refusals) => Err(NoConnection(joined(refusals))),
+        }
+    }
+
+    /// Opens a connection to one host, at the first of its addresses that answers.
+    async fn open(self, host: usize) -> Result<Link, String> {
+        let place = &self.0.hosts[host].place;
+        let epoch = self.epoch(host);
+        let named = |why: String| format!("{place}: {why}");
+        let late = || named("does not answer in time".to_owned());
+        let addresses = timeout(self.0.limit, Address::of(place)).await;
+        let addresses = addresses
+            .map_err(|_| late())?
+            .map_err(|error| named(error.to_string()))?;
+        let attempts = addresses.into_iter().map(|address| {
+            let hosts = self.clone();
+            let limit = self.0.limit;
+            async move {
+                let greeted = timeout(limit, hosts.greet(host, epoch, &address)).await;
+                greeted.unwrap_or_else(|_| Err("does not answer in time".to_owned()))
+            }
+        });
+        let attempts: Vec<_> = attempts.collect();
+        first_success(attempts)
+            .await
+            .map_err(|refusals| named(joined(refusals)))
+    }
+
+    /// Connects, and asks whether this is what the gate needs.
+    async fn greet(self, host: usize, epoch: u64, address: &Address) -> Result<Link, String> {
+        let doomed = self.0.hosts[host].epoch.subscribe();
+        let dialed = match self.dial(address, &doomed, epoch).await {
+            Err(Refused::ByPooler) => {
+                self.meet_pooler("it refuses options at the start");
+                self.dial(address, &doomed, epoch).await
+            }
+            dialed => dialed,
+        };
+        let (client, driver) = dialed.map_err(|refused| refused.to_string())?;
+        let link = Link::new(client, self.clone(), (host, epoch), driver);
+        let answer = self.ask(link.client()).await?;
+        if self.0.writable && !answer.is_writable {
+            return Err("is a standby, or does not allow writes".to_owned());
+        }
+        if !answer.has_options {
+            self.meet_pooler("the server did not get the options of the start");
+        }
+        Ok(link)
+    }
+
+    async fn dial(
+        &self,
+        address: &Address,
+        doomed: &watch::Receiver<u64>,
+        epoch: u64,
+    ) -> Result<(Client, tokio::task::AbortHandle), Refused> {
+        let mut doomed = doomed.clone();
+        let end = async move {
+            let _ = doomed.wait_for(|now| *now != epoch).await;
+        };
+        self.0.dialer.dial(address, self.is_pooled(), end).await
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Answer, String> {
+        let asked = client.simple_query(&self.0.question).await;
+        let messages = asked.map_err(|error| super::failure::chain(&error))?;
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let is_true = |name| row.and_then(|row| row.get(name)) == Some("t");
+        Ok(Answer {
+            is_writable: is_true("is_writable"),
+            has_options: is_true("has_options"),
+        })
+    }
+}
+
+/// What a new connection is good for.
+struct Answer {
+    is_writable: bool,
+    has_options: bool,
+}
+
+fn joined(refusals: Vec<String>) -> String {
+    refusals.join("; ")
+}
+
+/// What opens a transaction with these options.
+fn begin(options: &[(String, String)]) -> String {
+    let set = code(sql!("set_local").text);
+    let quoted = |text: &str| text.replace('\'', "''");
+    options
+        .iter()
+        .fold("BEGIN".to_owned(), |all, (name, value)| {
+            let set = set.replace("/* name */", &quoted(name));
+            format!("{all}; {}", set.replace("/* value */", &quoted(value)))
+        })
+}
+
+impl Manager for Hosts {
+    type Type = Link;
+    type Error = NoConnection;
+
+    async fn create(&self) -> Result<Link, NoConnection> {
+        // Boxed, because it is rare and large.
+        Box::pin(self.connect()).await
+    }
+
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<NoConnection> {
+        if link.is_usable() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("closed"))
+        }
+    }
+}
