@@ -20,7 +20,7 @@ pub struct Http {
     /// How long open requests may take to finish after SIGTERM.
     #[schemars(range(max = 3600), extend("x-restart" = true, "default" = 20))]
     pub shutdown_seconds: Seconds,
-    /// Maximum number of connections per worker.
+    /// Maximum number of connections per worker. Fewer if the limit on open files is low.
     #[schemars(range(min = 1, max = 1_000_000), extend("x-restart" = true, "default" = 10_000))]
     pub max_connections: usize,
     /// Kinds of proxy whose check routes exist.

@@ -8,6 +8,7 @@ mod background;
 mod configuration;
 mod cookies;
 mod error;
+mod open_files;
 mod reload;
 mod services;
 mod serving;
@@ -59,6 +60,7 @@ enum Running {
 impl Application {
     /// Binds the listeners and starts the workers. Postgres need not be up yet.
     pub async fn build(settings: Settings) -> Result<Self, ServiceError> {
+        open_files::raise_limit();
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;

@@ -9,6 +9,7 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::error::ListenError;
+use super::open_files::connections_per_worker;
 use crate::http::{self, Current, Proxy, Surface};
 use crate::settings::{self, Settings};
 
@@ -61,18 +62,16 @@ impl Listeners {
         settings: &Settings,
         current: &web::Data<Current>,
     ) -> Result<Vec<Server>, ListenError> {
-        match self.internal {
-            None => Ok(vec![serve(
-                settings,
-                current,
-                self.public,
-                Surface::Everything,
-            )?]),
-            Some(internal) => Ok(vec![
-                serve(settings, current, self.public, Surface::Public)?,
-                serve(settings, current, internal, Surface::Internal)?,
-            ]),
-        }
+        let surfaces = match self.internal {
+            None => vec![(self.public, Surface::Everything)],
+            Some(internal) => vec![
+                (self.public, Surface::Public),
+                (internal, Surface::Internal),
+            ],
+        };
+        let most = connections_per_worker(settings, surfaces.len());
+        let serve = |(listener, surface)| serve(settings, current, listener, surface, most);
+        surfaces.into_iter().map(serve).collect()
     }
 }
 
@@ -116,6 +115,7 @@ fn serve(
     current: &web::Data<Current>,
     listener: TcpListener,
     surface: Surface,
+    max_connections: usize,
 ) -> Result<Server, ListenError> {
     let limits = &settings.http;
     let (current, proxies) = (current.clone(), proxies(&limits.proxies));
@@ -125,7 +125,7 @@ fn serve(
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         .shutdown_timeout(limits.shutdown_seconds.as_secs())
-        .max_connections(limits.max_connections);
+        .max_connections(max_connections);
     if limits.workers > 0 {
         server = server.workers(limits.workers);
     }

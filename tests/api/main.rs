@@ -28,6 +28,7 @@ mod log_lines;
 mod log_output;
 mod metrics;
 mod names;
+mod open_files;
 mod outages;
 mod overload;
 mod policy;
