@@ -12,7 +12,7 @@ const OTHERS: usize = 100;
 const FEW: usize = 1000;
 
 /// Raises the soft limit to the hard limit. The soft one is low only for the sake of programs that
-/// use select(2). If that is forbidden, as by systemd's `@resources`, it stays as it is.
+/// use select(2). If a sandbox forbids that, it stays as it is.
 pub(super) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
