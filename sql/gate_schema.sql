@@ -25,3 +25,20 @@ CREATE TABLE IF NOT EXISTS label_studio_gate.ended_session (
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS ended_session_expires_at ON label_studio_gate.ended_session (expires_at);
+
+-- audit.table: who did what. docs/log.md describes the events and columns.
+CREATE TABLE IF NOT EXISTS label_studio_gate.audit (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL,
+    event text NOT NULL,
+    request_id text NOT NULL,
+    peer inet NOT NULL,
+    method text,
+    user_id integer,
+    identity text,
+    caller_id integer,
+    reason text,
+    path text
+);
+CREATE INDEX IF NOT EXISTS audit_at ON label_studio_gate.audit (at);
+CREATE INDEX IF NOT EXISTS audit_user_id ON label_studio_gate.audit (user_id, at);

@@ -32,17 +32,26 @@ pub(crate) async fn doctor(
 pub(crate) async fn migrate(settings: &Settings, role: Option<&str>) -> Result<String, String> {
     let backend = connect(settings)?;
     let failed = |_| "could not create the tables: see the log line above".to_owned();
-    backend.postgres.migrate(role).await.map_err(failed)?;
+    let deletes_audit_events = settings.audit.kept_days().is_some();
+    let migrated = backend.postgres.migrate(role, deletes_audit_events).await;
+    migrated.map_err(failed)?;
     Ok("the gate's own tables exist".to_owned())
 }
 
 /// `purge`: deletes expired sessions.
 pub(crate) async fn purge(settings: &Settings) -> Result<String, String> {
     let backend = connect(settings)?;
-    match backend.postgres.purge().await {
-        Ok(Some(sessions)) => Ok(format!("deleted {sessions} expired sessions")),
-        Ok(None) => Ok("another gate is deleting expired sessions".to_owned()),
-        Err(outage) => Err(format!("could not delete expired sessions: {outage}")),
+    let done = match backend.postgres.purge().await {
+        Ok(Some(sessions)) => format!("deleted {sessions} expired sessions"),
+        Ok(None) => "another gate is deleting expired sessions".to_owned(),
+        Err(outage) => return Err(format!("could not delete expired sessions: {outage}")),
+    };
+    match startup::purge_audit(&backend.postgres, settings.audit.kept_days()).await {
+        Ok(0) => Ok(done),
+        Ok(events) => Ok(format!("{done}\ndeleted {events} old audit events")),
+        Err(outage) => Err(format!(
+            "{done}\ncould not delete old audit events: {outage}"
+        )),
     }
 }
 

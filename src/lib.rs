@@ -15,6 +15,7 @@
 //! others. A test enforces the dependency directions (`tests/api/house.rs`).
 
 pub mod application_api;
+pub mod audit;
 pub mod cli;
 mod commands;
 pub mod deadline;

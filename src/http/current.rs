@@ -37,6 +37,14 @@ impl Current {
     pub fn replace(&self, state: State) {
         self.0.store(Arc::new(state));
     }
+
+    /// Writes the audit events that are left, within a time limit.
+    pub async fn finish(&self) {
+        let audit = self.0.load().audit.clone();
+        if let Some(audit) = audit {
+            audit.finish().await;
+        }
+    }
 }
 
 impl Deref for Snapshot {

@@ -11,8 +11,10 @@ use tracing::Level;
 use super::context::RequestContext;
 use super::event::{AUDIT, DECISION, Event, STEP};
 use super::peer_address::PeerAddress;
+use crate::audit::AuditEvent;
 use crate::gate::reason::{Denied, Outage};
 use crate::gate::verdict::{Grant, Rejection, Whom};
+use crate::gate::verify::Method;
 use crate::gate::witness::{Change, Witness, plain};
 
 /// The most characters of a path that a line shows.
@@ -101,14 +103,44 @@ impl RequestContext<'_> {
     pub(super) fn record(&self, entry: &Entry<'_>) {
         let event = entry.event;
         self.has_entry.set(event != Event::Passed);
-        if !event.is_logged() || event.is_limited() && !self.logs_refusal() {
+        let is_logged = event.is_logged();
+        let audit = self.state.audit.as_ref().filter(|_| event.is_audited());
+        if !is_logged && audit.is_none() || event.is_limited() && !self.logs_refusal() {
             return;
         }
-        entry.log(self.id(), self.peer());
+        if is_logged {
+            entry.log(self.id(), self.peer());
+        }
+        if let Some(audit) = audit {
+            audit.record(self.audit_event(entry));
+        }
+    }
+
+    fn audit_event(&self, entry: &Entry<'_>) -> AuditEvent {
+        let whom = entry.whom;
+        AuditEvent {
+            id: self.state.entropy.sixteen(),
+            at: self.state.gate.clock.now(),
+            event: entry.event.name(),
+            request_id: self.id().to_owned(),
+            peer: self.peer().ip(),
+            method: whom.and_then(|whom| whom.method).map(Method::as_str),
+            user_id: whom.and_then(|whom| whom.user_id),
+            identity: entry.identity(),
+            caller_id: entry.caller_id,
+            reason: entry.reason,
+            path: entry.path.map(|path| cut_path(path).into_owned()),
+        }
     }
 }
 
 impl Entry<'_> {
+    /// Whom it concerns if no user is known, escaped and shortened.
+    fn identity(&self) -> Option<String> {
+        let identity = self.whom.and_then(|whom| whom.identity.as_deref());
+        identity.map(plain)
+    }
+
     fn log(&self, request_id: &str, peer: PeerAddress) {
         let Self {
             event,
@@ -120,9 +152,9 @@ impl Entry<'_> {
             hint,
             ..
         } = *self;
-        let method = whom.and_then(|whom| whom.method).map(|it| it.as_str());
+        let method = whom.and_then(|whom| whom.method).map(Method::as_str);
         let user_id = whom.and_then(|whom| whom.user_id);
-        let identity = whom.and_then(|whom| whom.identity.as_deref()).map(plain);
+        let identity = self.identity();
         let identity = identity.as_deref();
         let path = self.path.map(cut_path);
         let path = path.as_deref();
@@ -195,7 +227,6 @@ mod tests {
     use tracing_subscriber::EnvFilter;
 
     use super::*;
-    use crate::gate::verify::Method;
     use crate::telemetry::{Format, subscriber};
 
     const FIELDS: &[(&str, &str)] = &[

@@ -42,6 +42,7 @@ pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
 pub use self::sso::{Pages, Redirects};
 pub use self::token::TokenRoute;
+use crate::audit::AuditTrail;
 use crate::deadline::decide_within;
 use crate::gate::entropy::Entropy;
 use crate::gate::reason::Outage;
@@ -74,6 +75,8 @@ pub struct State {
     pub entropy: Arc<dyn Entropy>,
     /// Tells whether the service can answer checks.
     pub backend: Arc<dyn Readiness>,
+    /// Who did what, in a table; `None`: in the log only.
+    pub audit: Option<Arc<AuditTrail>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Traces of requests; `None`: off.

@@ -78,6 +78,11 @@ impl TrustedProxies {
 }
 
 impl PeerAddress {
+    /// The address.
+    pub(super) const fn ip(self) -> IpAddr {
+        self.0
+    }
+
     /// The network that is counted as one peer: the IPv4 address, or the customer's IPv6 network.
     pub(super) fn network(self) -> IpNet {
         match self.0 {

@@ -127,6 +127,9 @@ families! {
     RELOAD_SUCCESSFUL = Gauge "settings_last_reload_successful" ["trigger"];
     /// When a reload, or the start, last put settings in force, in seconds since the epoch.
     RELOAD_TIME = Gauge "settings_last_reload_success_timestamp_seconds" ["trigger"];
+    /// Audit events that were not written to the table (`audit.table`), because it could not be written
+    /// for too long. The log has them.
+    AUDIT_EVENTS_LOST = Counter "audit_events_lost" [];
     /// Version of the service.
     BUILD = Info "build" ["version"];
     /// Settings in force. `engine`: `session.engine`; `anonymous`: `policy.anonymous`; `methods`: the

@@ -62,6 +62,7 @@ pub struct Metrics {
     lost_lines: Counter,
     spans: [Counter; SPAN_FATES.len()],
     reloads: Reloads,
+    lost_audit_events: Counter,
 }
 
 /// What became of a finished span.
@@ -94,6 +95,7 @@ impl Metrics {
             lost_lines: Counter::default(),
             spans: Default::default(),
             reloads: Reloads::new(started),
+            lost_audit_events: Counter::default(),
         }
     }
 
@@ -148,6 +150,11 @@ impl Metrics {
         self.reloads.rejected(trigger);
     }
 
+    /// Counts audit events that the table has not got.
+    pub fn count_lost_audit_events(&self, events: u64) {
+        self.lost_audit_events.add(events);
+    }
+
     /// All metrics, with those of `sources`, in the OpenMetrics text format.
     pub fn encode(&self, sources: &[Arc<dyn Source>]) -> String {
         let mut page = Page::default();
@@ -177,6 +184,8 @@ impl Source for Metrics {
             page.counter(&family::SPANS, &[fate], spans.get());
         }
         self.reloads.report(page);
+        let lost = self.lost_audit_events.get();
+        page.counter(&family::AUDIT_EVENTS_LOST, &[], lost);
         page.info(&family::BUILD, &[env!("CARGO_PKG_VERSION")]);
         page.gauge(&family::START_TIME, &[], self.started);
     }

@@ -8,7 +8,8 @@ use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. `lock_place` is a part of
 /// `record_login`.
-const STATEMENTS: [&str; 29] = [
+const STATEMENTS: [&str; 31] = [
+    "append_audit",
     "columns",
     "create_user",
     "end_sessions",
@@ -20,6 +21,7 @@ const STATEMENTS: [&str; 29] = [
     "owner_of_key",
     "owner_of_key_before_1_17",
     "page_of_sessions",
+    "purge_audit",
     "purge_sessions",
     "purge_tokens",
     "recent_sessions",
@@ -151,7 +153,7 @@ mod tests {
         let mut names: Vec<String> = files
             .filter_map(|file| Some(file.strip_suffix(".sql")?.to_owned()))
             .collect();
-        // These are not prepared: scripts for psql, the two of `migrate`, those that prepare a
+        // These are not prepared: scripts for psql, the three of `migrate`, those that prepare a
         // connection or a transaction, and a lock that is taken in the same round trip as the
         // statement behind it.
         let others = [
@@ -159,6 +161,7 @@ mod tests {
             "indexes",
             "gate_schema",
             "gate_grants",
+            "gate_grants_retention",
             "connected",
             "set_local",
             "lock_place",

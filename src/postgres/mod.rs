@@ -5,6 +5,7 @@
 //! `sql/`.
 
 mod accounts;
+mod audit;
 mod cache;
 mod connection;
 mod dial;
@@ -92,12 +93,20 @@ impl Postgres {
         self.0.connections.reach().await
     }
 
-    /// Creates the gate's own tables and grants `role` access to them.
-    pub async fn migrate(&self, role: Option<&str>) -> Result<(), Outage> {
+    /// Creates the gate's own tables and grants `role` access to them. If audit events are not kept
+    /// forever, `deletes_audit_events`, the role may delete them.
+    pub async fn migrate(
+        &self,
+        role: Option<&str>,
+        deletes_audit_events: bool,
+    ) -> Result<(), Outage> {
         let mut statements = sql!("gate_schema").text.to_owned();
         if let Some(role) = role {
             let quoted = format!("\"{}\"", role.replace('"', "\"\""));
-            let grants = sql!("gate_grants").text;
+            let mut grants = sql!("gate_grants").text.to_owned();
+            if deletes_audit_events {
+                grants.push_str(sql!("gate_grants_retention").text);
+            }
             statements.push_str(&grants.replace("/* role */", &quoted));
         }
         self.0.connections.run(&statements).await

@@ -36,6 +36,11 @@ types! {
     String => TEXT,
     [u8] => BYTEA,
     [String] => TEXT_ARRAY,
+    Vec<String> => TEXT_ARRAY,
+    Vec<&str> => TEXT_ARRAY,
+    Vec<Option<&str>> => TEXT_ARRAY,
+    Vec<Option<i32>> => INT4_ARRAY,
+    Vec<SystemTime> => TIMESTAMPTZ_ARRAY,
     SystemTime => TIMESTAMPTZ,
 }
 

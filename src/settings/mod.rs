@@ -22,6 +22,7 @@
 //! that begin with `GATE_`.
 
 mod advice;
+mod audit;
 mod client_session;
 mod convert;
 mod database;
@@ -59,6 +60,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::advice::Warning;
+pub use self::audit::Audit;
 use self::client_session::ClientSessionSection;
 pub use self::client_session::{ClientSession, ClientSessionSettings};
 use self::database::DatabaseSection;
@@ -91,6 +93,7 @@ pub use self::traces::{Traces, TracesSettings};
 struct Sections {
     http: Http,
     log: Log,
+    audit: Audit,
     label_studio: LabelStudio,
     database: DatabaseSection,
     token: Token,
@@ -113,6 +116,8 @@ pub struct Settings {
     pub http: Http,
     /// What is logged, and in which format.
     pub log: Log,
+    /// Who did what, in a table.
+    pub audit: Audit,
     /// Label Studio's own settings.
     pub label_studio: LabelStudio,
     /// Label Studio's database.
@@ -192,6 +197,7 @@ impl Settings {
         Self {
             http: sections.http,
             log: sections.log,
+            audit: sections.audit,
             database: Database::new(sections.database, input),
             token,
             external: External::new(sections.external, input, &label_studio),

@@ -8,22 +8,25 @@
 //! | published keys | taken over from the same server, and read again in the background |
 //! | the client of the host application's API | the same, unless `[client_session]` changed |
 //! | the queue of spans | the same, unless `[traces]` changed |
+//! | the queue of audit events | the same, unless `[audit]` or `[database]` changed |
 //! | everything else | new |
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SystemEntropy;
 use super::background::Background;
 use super::configuration::Configuration;
 use super::error::{Rejected, WiringError};
 use super::services::Services;
 use super::traces;
 use super::wiring::{Backend, gate, issuer};
+use super::{SystemClock, SystemEntropy};
+use crate::audit::AuditTrail;
 use crate::gate::Readiness as _;
 use crate::gate::clock::Clock;
 use crate::gate::entropy::Entropy as _;
+use crate::gate::reason::Outage;
 use crate::http::{self, Limiter, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
 use crate::metrics::{Metrics, Source};
 use crate::postgres::Postgres;
@@ -45,6 +48,7 @@ pub(super) struct Assembly {
     services: Services,
     limiter: Limiter,
     traces: Option<Arc<Traces>>,
+    audit: Option<Arc<AuditTrail>>,
     purge: Option<Arc<Background>>,
     refreshing: Vec<Background>,
 }
@@ -67,6 +71,7 @@ impl Assembly {
             services: Services::connect(&settings)?,
             limiter: Limiter::new(rate_limits(&settings)),
             traces: traces(&settings, lasting)?,
+            audit: None,
             purge: None,
             refreshing: Vec::new(),
             settings,
@@ -77,8 +82,9 @@ impl Assembly {
     /// asked, and no task is started, until [`Self::try_out`] and [`Self::begin`].
     pub(super) fn renew(&self, settings: Settings, lasting: &Lasting) -> Result<Self, WiringError> {
         let backend = self.backend.renew(&self.settings, &settings)?;
-        let same_purge =
-            settings.agrees(&self.settings, "purge") && settings.agrees(&self.settings, "database");
+        let same_audit =
+            settings.agrees(&self.settings, "audit") && settings.agrees(&self.settings, "database");
+        let same_purge = settings.agrees(&self.settings, "purge") && same_audit;
         let traces = match settings.agrees(&self.settings, "traces") {
             true => self.traces.clone(),
             false => traces(&settings, lasting)?,
@@ -88,6 +94,7 @@ impl Assembly {
             traces,
             services: self.services.renew(&self.settings, &settings)?,
             limiter: self.limiter.with_limits(rate_limits(&settings)),
+            audit: self.audit.clone().filter(|_| same_audit),
             purge: self.purge.clone().filter(|_| same_purge),
             refreshing: Vec::new(),
             settings,
@@ -107,12 +114,19 @@ impl Assembly {
         read.map_err(Rejected::KeyServer)
     }
 
-    /// Starts the work in the background. It ends when this is dropped.
-    pub(super) fn begin(&mut self) {
+    /// Starts the work in the background. It ends when this is dropped, and audit events that are
+    /// left are written first.
+    pub(super) fn begin(&mut self, lasting: &Lasting) {
         self.refreshing = self.services.keep_fresh();
         if let (None, Some(every)) = (&self.purge, self.settings.policy.purge_every) {
-            let work = purge(self.backend.postgres.clone(), every);
+            let kept_days = self.settings.audit.kept_days();
+            let work = purge(self.backend.postgres.clone(), every, kept_days);
             self.purge = Some(Arc::new(Background::start(work)));
+        }
+        if self.audit.is_none() && self.settings.audit.table {
+            let table = Arc::new(self.backend.postgres.clone());
+            let trail = AuditTrail::start(table, lasting.metrics.clone());
+            self.audit = Some(Arc::new(trail));
         }
     }
 
@@ -136,6 +150,7 @@ impl Assembly {
             decision_timeout: *settings.http.decision_timeout_ms,
             body_timeout: *settings.http.body_timeout_seconds,
             entropy: Arc::new(SystemEntropy),
+            audit: self.audit.clone(),
             backend: Arc::new(backend.postgres.clone()),
             traces: self.traces.clone(),
             metrics: lasting.metrics.clone(),
@@ -182,7 +197,7 @@ fn rate_limits(settings: &Settings) -> RateLimits {
 }
 
 /// Deletes expired rows periodically. The jitter spreads gates that started at the same time.
-async fn purge(backend: Postgres, every: Duration) {
+async fn purge(backend: Postgres, every: Duration, kept_days: Option<u32>) {
     loop {
         let jitter = u32::from(SystemEntropy.sixteen()[0]);
         tokio::time::sleep(every + every * jitter / 1024).await;
@@ -191,5 +206,20 @@ async fn purge(backend: Postgres, every: Duration) {
             Ok(None) => tracing::debug!("another gate is deleting expired sessions"),
             Err(outage) => tracing::warn!("could not delete expired sessions: {outage}"),
         }
+        match purge_audit(&backend, kept_days).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(events, "deleted old audit events"),
+            Err(outage) => tracing::warn!("could not delete old audit events: {outage}"),
+        }
+    }
+}
+
+/// Deletes audit events that are older than `kept_days`. Returns their number.
+pub(crate) async fn purge_audit(backend: &Postgres, kept_days: Option<u32>) -> Result<u64, Outage> {
+    let Some(days) = kept_days else { return Ok(0) };
+    let kept = Duration::from_secs(86_400 * u64::from(days));
+    match SystemClock.now().checked_sub(kept) {
+        Some(from) => backend.purge_audit(from).await,
+        None => Ok(0),
     }
 }

@@ -24,6 +24,7 @@ use std::time::SystemTime;
 use actix_web::dev::Server;
 use actix_web::web;
 
+pub(crate) use self::assembly::purge_audit;
 use self::assembly::{Assembly, Lasting};
 use self::background::Background;
 pub use self::error::{ListenError, ServiceError, WiringError};
@@ -68,7 +69,7 @@ impl Application {
         let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
         let lasting = Lasting::new(clock, metrics);
         let mut assembly = Assembly::new(settings, &lasting)?;
-        assembly.begin();
+        assembly.begin(&lasting);
         let current = web::Data::new(Current::new(assembly.state(&lasting)));
         let settings = &assembly.settings;
         tracing::info!(
@@ -136,9 +137,12 @@ impl Application {
             };
             outcome = outcome.and(ended);
         }
-        if let Some(traces) = self.current.traces() {
-            traces.flush().await;
-        }
+        let traces = async {
+            if let Some(traces) = self.current.traces() {
+                traces.flush().await;
+            }
+        };
+        tokio::join!(traces, self.current.finish());
         drop(self.running);
         tracing::info!("stopped");
         outcome

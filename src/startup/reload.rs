@@ -112,7 +112,7 @@ impl Reloader {
     /// The previous tasks end here; the previous pool and caches, with the last request that uses
     /// them.
     fn put_in_force(&mut self, source: Source, mut assembly: Assembly) {
-        assembly.begin();
+        assembly.begin(&self.lasting);
         self.current.replace(assembly.state(&self.lasting));
         self.level.set(&assembly.settings.log.level);
         self.source = source;

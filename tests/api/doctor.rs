@@ -167,7 +167,7 @@ async fn own_tables_that_the_role_may_not_use_are_named() {
     let database = TestDatabase::new().await;
     let owner = settings(&CLUSTER.url("postgres", &database.name), &[]);
     let owner = Postgres::connect(&owner.database).unwrap();
-    owner.migrate(None).await.unwrap();
+    owner.migrate(None, false).await.unwrap();
     let report = over(&database, &[]).await;
     let what = "the role may not use them";
     expect(

@@ -51,7 +51,9 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "postgres",
-        &["deadline", "gate", "metrics", "settings", "traces", "trust"],
+        &[
+            "audit", "deadline", "gate", "metrics", "settings", "traces", "trust",
+        ],
         &[
             "arc_swap",
             "async_trait",
@@ -103,6 +105,11 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "tracing",
         ],
     ),
+    (
+        "audit",
+        &["gate", "metrics"],
+        &["async_trait", "std::net", "tokio", "tracing"],
+    ),
     ("http_client", &["traces", "trust"], &["reqwest", "rustls"]),
     (
         "traces",
@@ -112,7 +119,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("trust", &[], &["rustls", "rustls_native_certs"]),
     (
         "http",
-        &["deadline", "gate", "metrics", "traces"],
+        &["audit", "deadline", "gate", "metrics", "traces"],
         &[
             "actix_web",
             "arc_swap",

@@ -10,6 +10,7 @@
 mod actors;
 mod api_calls;
 mod app;
+mod audit;
 mod auth;
 mod backlog;
 

@@ -208,11 +208,11 @@ async fn own_tables_without_grants_fail_logins() {
     let world = World::new(&[]).await;
     let owner = settings(&CLUSTER.url("postgres", &world.database.name), &[]);
     let owner = Postgres::connect(&owner.database).unwrap();
-    owner.migrate(None).await.unwrap();
+    owner.migrate(None, false).await.unwrap();
     let cookie = format!("ls_auth_token={}", world.ann.token());
     let answer = world.app.check("/projects/", &cookie).await;
     answer.expect(503, "database_unavailable");
-    owner.migrate(Some(GATE_ROLE)).await.unwrap();
+    owner.migrate(Some(GATE_ROLE), false).await.unwrap();
     let answer = world.app.check("/projects/", &cookie).await;
     answer.expect(200, "session_opened");
 }

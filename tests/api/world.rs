@@ -197,7 +197,7 @@ pub async fn migrate(database: &TestDatabase) {
     let settings = settings(&url, &[]);
     let owner = Postgres::connect(&settings.database).unwrap();
     for _ in 0..2 {
-        owner.migrate(Some(GATE_ROLE)).await.unwrap();
+        owner.migrate(Some(GATE_ROLE), true).await.unwrap();
     }
 }
 

@@ -44,6 +44,7 @@ mod programs;
 mod proxies;
 mod proxy;
 mod reload;
+mod request_ids;
 mod sdk;
 mod sign_in;
 mod stack;

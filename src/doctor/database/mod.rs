@@ -1,6 +1,7 @@
 //! Checks Postgres: the clock, the tables, the role's privileges and the `SECRET_KEY`.
 
 mod addresses;
+mod audit;
 mod pooler;
 mod privileges;
 
@@ -53,6 +54,7 @@ pub(super) async fn check(
     secret_key(report, settings, backend, now).await;
     own_tables(report, settings, &schema);
     accounts(report, settings, &schema);
+    audit::check(report, settings, backend).await;
     addresses::check(report, backend).await;
     pooler::check(report, settings, backend);
 }
