@@ -43,7 +43,11 @@ async fn each(gate: u16, studio: u16, test: impl AsyncFn(&str, &str, String)) {
                     ("/etc/ssl/label-studio.key", key.display().to_string()),
                 ]);
             } else {
-                edits.push(("listen 80;", format!("listen 127.0.0.1:{port};")));
+                let listen = match file {
+                    "label-studio.conf" => "listen 80 default_server;",
+                    _ => "listen 80;",
+                };
+                edits.push((listen, format!("listen 127.0.0.1:{port};")));
             }
             let nginx = Nginx::serve(&binary, &[gate], port, None, file, &edits);
             let which = format!("{}: {file}", binary.display());
