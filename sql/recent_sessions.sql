@@ -1,4 +1,4 @@
--- Used by: doctor (src/doctor/database.rs).
+-- Used by: doctor (src/doctor/database/mod.rs).
 -- Returns: the data of recent sessions, whose signatures show whether Label Studio and the gate
 -- have the same SECRET_KEY.
 SELECT session_data

@@ -1,4 +1,4 @@
--- Used by: doctor (src/doctor/addresses.rs).
+-- Used by: doctor (src/doctor/database/addresses.rs).
 -- Returns: about how many users there are, as of the last VACUUM or ANALYZE, and whether the index
 -- of indexes.sql, or one like it, can be used. Reading the catalog needs no grant.
 SELECT greatest(reltuples, 0)::bigint AS users,

@@ -201,3 +201,22 @@ pub fn base36(bytes: &[u8], length: usize) -> String {
 pub fn is_plausible_session_key(key: &str) -> bool {
     (8..=40).contains(&key.chars().count()) && !key.contains('\0')
 }
+
+/// Whether the value looks like the key of a row that Django made: 32 letters and digits
+/// (`django/contrib/sessions/backends/base.py`).
+pub fn is_row_key(value: &str) -> bool {
+    value.len() == 32
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+/// Whether the value looks like a signed cookie: a payload, a time, and a SHA-256 in base64
+/// (`django/core/signing.py`).
+pub fn is_signed_cookie(value: &str) -> bool {
+    let mut parts = value.rsplit(':');
+    let (signature, time, payload) = (parts.next(), parts.next(), parts.next());
+    signature.is_some_and(|it| it.len() == 43)
+        && time.is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && payload.is_some()
+}

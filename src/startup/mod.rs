@@ -8,6 +8,7 @@ mod background;
 mod configuration;
 mod cookies;
 mod error;
+mod mismatches;
 mod open_files;
 mod reload;
 mod services;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::SystemEntropy;
 use super::cookies::{session_cookie, token_cookie};
 use super::error::WiringError;
+use super::mismatches::LoggedMismatches;
 use super::services::Services;
 use crate::django::SessionCodec;
 use crate::gate::Gate;
@@ -114,7 +115,13 @@ pub(crate) fn gate(
         verifier: verifier(settings, backend, services),
         api: api_authenticator(settings, backend.recent.clone()),
         users: backend.users(),
-        sessions: Sessions::new(backend.sessions(), policy, secret_key, entropy.clone()),
+        sessions: Sessions::new(
+            backend.sessions(),
+            policy,
+            secret_key,
+            entropy.clone(),
+            Arc::new(LoggedMismatches::new()),
+        ),
         clock,
         entropy,
     }

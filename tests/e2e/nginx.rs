@@ -101,6 +101,27 @@ impl Nginx {
         )
     }
 
+    /// With mistakes in the files that an operator includes: the file, its line, and what is there
+    /// instead.
+    pub fn start_broken(
+        gate: u16,
+        label_studio: u16,
+        edits: &[(&str, &str)],
+        mistakes: &[(&str, &str, &str)],
+    ) -> Self {
+        let port = free_port();
+        let mut replaced = vec![
+            (
+                "server 127.0.0.1:8081;",
+                format!("server 127.0.0.1:{label_studio};"),
+            ),
+            ("listen 80;", format!("listen 127.0.0.1:{port};")),
+        ];
+        replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
+        let (binary, server) = (&binaries()[0], "label-studio.conf");
+        Self::serve_with(binary, &[gate], port, None, server, &replaced, mistakes)
+    }
+
     /// One of the shipped server files with an operator's edits, on a port that is already known to
     /// others.
     pub fn serve(
@@ -110,6 +131,18 @@ impl Nginx {
         client_cookie: Option<&str>,
         server: &str,
         edits: &[(&str, String)],
+    ) -> Self {
+        Self::serve_with(binary, gates, port, client_cookie, server, edits, &[])
+    }
+
+    fn serve_with(
+        binary: &Path,
+        gates: &[u16],
+        port: u16,
+        client_cookie: Option<&str>,
+        server: &str,
+        edits: &[(&str, String)],
+        mistakes: &[(&str, &str, &str)],
     ) -> Self {
         let prefix = tempfile::Builder::new()
             .prefix("gate-test-nginx-")
@@ -163,6 +196,12 @@ impl Nginx {
             "/var/log/nginx/label-studio.access.log",
             "access.log".to_owned(),
         );
+        for (file, old, new) in mistakes {
+            let path = home.join("label-studio-gate").join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(old), "{old} is not in {file}");
+            std::fs::write(path, text.replace(old, new)).unwrap();
+        }
         let edits: Vec<_> = edits.iter().cloned().chain([log]).collect();
         copy(server, "conf.d", &edits);
         let main = format!(

@@ -5,6 +5,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::doctor::Doctor;
 use crate::label_studio::{LabelStudio, migrate};
 use crate::nginx::{Nginx, binaries};
 use crate::programs::installed;
@@ -85,4 +86,12 @@ async fn logins_and_new_accounts_work_with_1_13() {
     let own = CLUSTER.psql(&database, &["-c", select]);
     let whoami = ask("/api/current-user/whoami", own.trim()).await;
     assert_eq!(whoami["email"], "new@example.com");
+
+    let url = ("LABEL_STUDIO_HOST", proxy.url.as_str());
+    let login = ["--email", "new@example.com"];
+    let settings = [&settings[..], &[url]].concat();
+    let report = Doctor::of(Engine::SignedCookies, &database).run(&login, &settings);
+    assert_eq!(report.failures(), [""; 0], "{report}");
+    report.expect("public.login", "ok", "Label Studio knows new@example.com");
+    report.expect("public.address", "ok", "");
 }

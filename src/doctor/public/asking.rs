@@ -44,7 +44,7 @@ enum Echo {
     Read,
     /// The gate answered something else.
     Other(Reason),
-    /// nginx answers 500: it did not get an answer.
+    /// The proxy answers 503 (nginx without the shipped files: 500): it did not get an answer.
     NoGate,
     /// No sign of the gate.
     Silence,
@@ -53,12 +53,15 @@ enum Echo {
 }
 
 impl Echo {
-    fn of(answer: &Answer) -> Self {
+    /// `anonymous` is the answer to the same request without the token. ingress-nginx hides the
+    /// reason of a 403, which Label Studio would not answer here.
+    fn of(answer: &Answer, anonymous: &Answer) -> Self {
         let known = reason(answer).and_then(Reason::from_code);
         match (known, answer.status.as_u16()) {
+            (None, 403) if anonymous.status.as_u16() != 403 => Self::Read,
             (Some(Reason::Denied(Denied::UserUnknown)), _) => Self::Read,
             (Some(reason), _) => Self::Other(reason),
-            (None, 500) => Self::NoGate,
+            (None, 500 | 503) => Self::NoGate,
             (None, _) => Self::Silence,
         }
     }
@@ -77,11 +80,11 @@ impl Trial<'_> {
         {
             return self.judge_other(report, reason);
         }
-        let (cookie, parameter) = self.send_nobody().await;
+        let (cookie, parameter) = self.send_nobody(anonymous).await;
         let asked = match (cookie, parameter) {
             (Echo::Other(reason), _) | (_, Echo::Other(reason)) => self.judge_other(report, reason),
             (Echo::NoGate, _) | (_, Echo::NoGate) => {
-                let what = "the proxy answers 500: it gets no answer of the gate";
+                let what = "the proxy gets no answer of the gate";
                 report.fail(Check::PublicGate, what, UNREACHABLE_GATE);
                 Asked::No
             }
@@ -109,28 +112,30 @@ impl Trial<'_> {
     }
 
     /// Sends the token of nobody in the cookie and in the query.
-    async fn send_nobody(&mut self) -> (Echo, Echo) {
+    async fn send_nobody(&mut self, anonymous: &Answer) -> (Echo, Echo) {
         let nobody = self.postgres.find(&Identity::Id(NO_USER)).await;
         if !self.settings.native.enabled || !matches!(nobody, Ok(None)) {
             return (Echo::Unsent, Echo::Unsent);
         }
         let token = self.issuer.issue_for_nobody();
         let cookie = match self.settings.token.cookie.as_deref() {
-            Some(name) => self.echo(WHOAMI, &format!("{name}={token}")).await,
+            Some(name) => {
+                let cookie = format!("{name}={token}");
+                self.echo(WHOAMI, &cookie, anonymous).await
+            }
             None => Echo::Unsent,
         };
         let parameter = &*self.settings.token.parameter;
-        let parameter = self
-            .echo(&format!("{WHOAMI}?{parameter}={token}"), "")
-            .await;
+        let path = format!("{WHOAMI}?{parameter}={token}");
+        let parameter = self.echo(&path, "", anonymous).await;
         (cookie, parameter)
     }
 
-    async fn echo(&mut self, path: &str, cookies: &str) -> Echo {
+    async fn echo(&mut self, path: &str, cookies: &str, anonymous: &Answer) -> Echo {
         match self.visitor.get(path, JSON, cookies).await {
             Ok(answer) => {
                 self.remember(&answer);
-                Echo::of(&answer)
+                Echo::of(&answer, anonymous)
             }
             Err(_) => Echo::Silence,
         }

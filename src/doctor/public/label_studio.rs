@@ -7,7 +7,9 @@
 
 use super::visitor::{SetCookie, cookies};
 use super::{Answer, Check, Report, Trial, named};
-use crate::django::{SessionCodec, SessionError, is_plausible_session_key};
+use crate::django::{
+    SessionCodec, SessionError, is_plausible_session_key, is_row_key, is_signed_cookie,
+};
 use crate::gate::session::{Engine, SessionStore as _};
 
 const ENGINE: &str = "set SESSION_ENGINE of the gate to what Label Studio runs with: \
@@ -19,20 +21,20 @@ const SECRET_KEY: &str = "give both services the same SECRET_KEY and restart the
 
 /// The engine that makes such a cookie; `None` if it is no session cookie.
 pub(super) fn kind(cookie: &SetCookie) -> Option<Engine> {
-    let value = cookie.value.as_str();
-    let is_row = value.len() == 32
-        && is_plausible_session_key(value)
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    // django.core.signing: the value, the time in base 62, the signature of SHA-256.
-    let parts: Vec<&str> = value.split(':').collect();
-    let is_signed = matches!(parts.as_slice(), [_, time, signature]
-        if !time.is_empty() && signature.len() == 43);
-    match (is_signed, is_row) {
+    match (is_signed_cookie(&cookie.value), is_row_key(&cookie.value)) {
         (true, _) => Some(Engine::SignedCookies),
         (false, true) => Some(Engine::Database),
         (false, false) => None,
+    }
+}
+
+/// The engine of the session cookie itself, which may be one of the gate's: their keys are longer
+/// than Django's.
+fn engine_of_session(value: &str) -> Option<Engine> {
+    if is_signed_cookie(value) {
+        Some(Engine::SignedCookies)
+    } else {
+        is_plausible_session_key(value).then_some(Engine::Database)
     }
 }
 
@@ -53,8 +55,8 @@ impl Trial<'_> {
     ) -> bool {
         let name = &*self.settings.session.cookie_name;
         let set = cookies(answer);
-        if let Some((cookie, engine)) =
-            named(&set, name).and_then(|cookie| kind(cookie).map(|engine| (cookie, engine)))
+        if let Some((cookie, engine)) = named(&set, name)
+            .and_then(|cookie| engine_of_session(&cookie.value).map(|engine| (cookie, engine)))
         {
             self.compare_attributes(report, cookie);
             return self.compare_engine(report, cookie, engine).await;

@@ -9,6 +9,7 @@ use crate::gate::reason::Reason;
 use crate::gate::subrequest::{CookieHeader, Subrequest};
 use crate::gate::verify::Native;
 use crate::gate::witness::Nobody;
+use crate::settings::Proxy;
 use crate::startup::{self, Services};
 
 const NOT_COPIED: &str = "nginx: auth_request_set $gate_cookie $upstream_http_x_gate_cookie and proxy_set_header Cookie \
@@ -71,14 +72,18 @@ impl Trial<'_> {
         );
         let name = &*self.settings.session.cookie_name;
         let set = cookies(&answer);
-        let sessions = set.iter().filter(|cookie| cookie.name == *name);
-        let session = named(&set, name).map(|cookie| format!("{name}={}", cookie.value));
-        match (&session, sessions.count()) {
+        let sessions: Vec<_> = set.iter().filter(|cookie| cookie.name == *name).collect();
+        // Of two cookies, a browser keeps the later one (RFC 6265 §5.3, step 11).
+        let session = sessions.last();
+        let session = session.map(|cookie| format!("{name}={}", cookie.value));
+        // Other proxies than nginx pass on both, because they cannot choose.
+        let is_nginx = self.settings.http.proxies == [Proxy::Nginx];
+        match (&session, sessions.len()) {
             (None, _) => {
                 let what = "the browser gets no session cookie: the next request is not logged in";
                 report.fail(Check::PublicCookies, what, NOT_SET);
             }
-            (Some(_), 2..) => report.warn(
+            (Some(_), 2..) if is_nginx => report.warn(
                 Check::PublicCookies,
                 "the browser gets two session cookies, of the gate and of Label Studio",
                 "the name in gate-http.conf ($upstream_cookie_…) must be session.cookie_name",
@@ -195,10 +200,12 @@ impl Trial<'_> {
                     );
                 }
             }
-            (500, _) => report.fail(
+            (status @ (500 | 503), _) => report.fail(
                 check,
-                "the login ends in a 500: the proxy gets no answer of the gate, or Label Studio \
-                 fails",
+                format!(
+                    "the login gets {status}: the proxy gets no answer of the gate, or Label \
+                     Studio fails"
+                ),
                 asking::UNREACHABLE_GATE,
             ),
             (status, _) => report.fail(

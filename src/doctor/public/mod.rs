@@ -178,8 +178,8 @@ impl Trial<'_> {
             return Some(answer);
         }
         let cure = match status {
-            500 => asking::UNREACHABLE_GATE,
-            502..=504 => "check the address of Label Studio in the proxy, and whether it runs",
+            500 | 503 => asking::UNREACHABLE_GATE,
+            502 | 504 => "check the address of Label Studio in the proxy, and whether it runs",
             _ => "set label_studio.url to the address and path where browsers find Label Studio",
         };
         report.fail(

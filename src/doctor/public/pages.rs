@@ -10,8 +10,11 @@ const LOGIN: &str = "/user/login/";
 const PROJECTS: &str = "/projects/";
 const SIGN_UP: &str = "/user/signup/";
 
-/// How every page of Label Studio begins the address of its host (`templates/base.html`).
+/// How a page of Label Studio begins the address of its host (`templates/base.html`).
 const HOSTNAME: &str = "hostname: \"";
+
+/// What follows the address of the host in the links of every page (`templates/simple.html`).
+const STATIC: &str = "/static/";
 
 impl Trial<'_> {
     /// Looks at a page that this visitor may see: `session` is the `Cookie` header of a login, or
@@ -68,9 +71,12 @@ impl Trial<'_> {
 /// The value of `LABEL_STUDIO_HOST` in a page of Label Studio.
 fn hostname(page: &[u8]) -> Option<String> {
     let page = String::from_utf8_lossy(page);
-    let (_, rest) = page.split_once(HOSTNAME)?;
-    let (host, _) = rest.split_once('"')?;
-    Some(host.replace("&amp;", "&"))
+    let host = match page.split_once(HOSTNAME) {
+        Some((_, rest)) => rest.split_once('"')?.0,
+        None => page.split_once(STATIC)?.0.rsplit_once('"')?.1,
+    };
+    let is_address = host.is_empty() || host.starts_with("http");
+    is_address.then(|| host.to_owned())
 }
 
 /// Anybody who signs up becomes a user with a session.
@@ -89,5 +95,30 @@ fn sign_up(report: &mut Report, answer: &Answer) {
             Check::PublicSignUp,
             "nobody can sign up without an invitation",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_every_page() {
+        for (page, host) in [
+            (
+                r#"<script>APP = { hostname: "https://ls.test/x", a: "/static/" }</script>"#,
+                Some("https://ls.test/x"),
+            ),
+            (r#"APP = { hostname: "", }"#, Some("")),
+            (
+                r#"<link href="http://ls.test:8080/static/css/main.css" rel="stylesheet"/>"#,
+                Some("http://ls.test:8080"),
+            ),
+            (r#"<link href="/static/css/main.css"/>"#, Some("")),
+            (r#"<link href="assets/static/css/main.css"/>"#, None),
+            ("<html></html>", None),
+        ] {
+            assert_eq!(hostname(page.as_bytes()).as_deref(), host, "{page}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod content;
 mod ending;
 mod key;
+mod mismatch;
 mod opening;
 mod store;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::store::{
     LoginRecord, Recorded, SessionEnd, SessionMark, SessionRow, SessionStore, StoredSession,
     TokenUse,
@@ -25,7 +27,7 @@ use super::entropy::Entropy;
 use super::reason::{Granted, Outage};
 use super::user::{ActiveUser, Freshness};
 use crate::django::{
-    AuthHasher, CookieAttributes, SessionCodec, SessionData, is_plausible_session_key,
+    AuthHasher, CookieAttributes, SessionCodec, SessionData, SessionError, is_plausible_session_key,
 };
 
 /// Django's `SESSION_ENGINE`.
@@ -71,6 +73,7 @@ pub struct Sessions {
     auth_hash: AuthHasher,
     place_secret: SecretString,
     entropy: Arc<dyn Entropy>,
+    mismatches: Arc<dyn Mismatches>,
 }
 
 /// The outcome of the session stage.
@@ -116,6 +119,7 @@ impl Sessions {
         policy: SessionPolicy,
         secret_key: &SecretString,
         entropy: Arc<dyn Entropy>,
+        mismatches: Arc<dyn Mismatches>,
     ) -> Self {
         Self {
             stores,
@@ -124,6 +128,7 @@ impl Sessions {
             auth_hash: AuthHasher::new(secret_key),
             place_secret: secret_key.clone(),
             entropy,
+            mismatches,
         }
     }
 
@@ -150,19 +155,32 @@ impl Sessions {
             Freshness::Current => &self.stores.current,
         };
         Ok(match self.policy.engine {
-            Engine::SignedCookies => {
-                let session = self.codec.decode_cookie(value, now, self.policy.age).ok();
-                match session {
-                    Some(session) if self.has_ended(&session, &**store).await? => None,
-                    session => session,
-                }
+            Engine::SignedCookies => match self.codec.decode_cookie(value, now, self.policy.age) {
+                Ok(session) if self.has_ended(&session, &**store).await? => None,
+                Ok(session) => Some(session),
+                Err(SessionError::Expired) => None,
+                Err(_) => self.suspect(Mismatch::of(value, Engine::SignedCookies)),
+            },
+            Engine::Database if !is_plausible_session_key(value) => {
+                self.suspect(Mismatch::of(value, Engine::Database))
             }
-            Engine::Database if !is_plausible_session_key(value) => None,
-            Engine::Database => {
-                let data = store.load(value, now).await?;
-                data.and_then(|data| self.codec.decode_row(&data).ok())
-            }
+            Engine::Database => match store.load(value, now).await? {
+                None => None,
+                Some(data) => match self.codec.decode_row(&data) {
+                    Ok(session) => Some(session),
+                    Err(SessionError::BadSignature) => self.suspect(Some(Mismatch::SecretKey)),
+                    Err(_) => None,
+                },
+            },
         })
+    }
+
+    /// The cookie is no session, which a mismatch may explain.
+    fn suspect(&self, mismatch: Option<Mismatch>) -> Option<SessionData> {
+        if let Some(mismatch) = mismatch {
+            self.mismatches.suspect(mismatch);
+        }
+        None
     }
 
     /// Whether Label Studio would accept this session as `user`.

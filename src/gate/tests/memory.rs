@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use super::*;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::session::{
-    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+    LoginRecord, Mismatch, Mismatches, Recorded, SessionEnd, SessionMark, SessionStore,
+    StoredSession, TokenUse,
 };
 use crate::gate::user::{Created, NewUser, UserDirectory};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
@@ -23,7 +24,14 @@ pub(super) struct Stored {
     pub(super) ends: Mutex<HashMap<SessionMark, SystemTime>>,
     pub(super) used: Mutex<HashSet<([u8; 32], [u8; 32])>>,
     pub(super) logins: AtomicUsize,
+    pub(super) mismatches: Mutex<Vec<Mismatch>>,
     pub(super) down: Mutex<bool>,
+}
+
+impl Mismatches for Stored {
+    fn suspect(&self, mismatch: Mismatch) {
+        self.mismatches.lock().expect("lock").push(mismatch);
+    }
 }
 
 /// A view of the database, cached or current.

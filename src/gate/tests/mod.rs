@@ -4,6 +4,7 @@ mod api_tokens;
 mod decisions;
 mod endings;
 mod memory;
+mod mismatches;
 mod requiring;
 
 use std::collections::HashSet;
@@ -144,7 +145,7 @@ impl World {
             },
             api: ApiAuthenticator::new(&secret, [], recent.clone()),
             users: Users { recent, current },
-            sessions: Sessions::new(stores, policy, &secret, entropy.clone()),
+            sessions: Sessions::new(stores, policy, &secret, entropy.clone(), stored.clone()),
             clock: Arc::new(At(now)),
             entropy,
         };
