@@ -4,6 +4,7 @@
 //! accept. They are logged at start and shown by `check-config` and `doctor`.
 
 mod cookies;
+pub(super) mod variables;
 
 use std::fmt;
 
@@ -65,6 +66,7 @@ pub(super) fn warnings(settings: &Settings) -> Vec<Warning> {
         .cloned()
         .map(Warning::from)
         .collect();
+    warnings.extend(settings.without_effect.iter().cloned());
     warnings.extend(frames(settings));
     warnings.extend(cookies::warnings(settings));
     warnings.extend(untrusted_proxies(settings));

@@ -17,6 +17,9 @@ pub struct Setting {
     /// Further variables that set it, the names of Label Studio and of the plugin (`x-env`). The
     /// first that is set counts.
     pub aliases: Vec<String>,
+    /// Whether an empty alias counts (`x-env-empty`). For other settings it is as good as unset,
+    /// because compose files pass unset variables on as empty text.
+    pub(super) empty_alias: bool,
     /// Whether its value is never shown (`x-secret`). Such a setting can come from a file that a
     /// variable ending in `_FILE` names.
     pub secret: bool,
@@ -80,6 +83,7 @@ fn collect(prefix: &str, section: &Value, settings: &mut Vec<Setting>) {
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
+            empty_alias: schema["x-env-empty"] == true,
             secret: parts(schema).any(|part| part["x-secret"] == true),
             restart: schema["x-restart"] == true,
             default: match &schema["default"] {

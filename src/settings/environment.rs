@@ -17,10 +17,10 @@ pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
             input.give(&setting.name, text.into(), Layer::Own, &origin);
             continue;
         }
-        // Compose files pass unset variables on as empty text, so an empty alias does not count.
         let mut aliases = setting.aliases.iter();
         let alias = aliases.find_map(|alias| {
-            look_up(setting, alias, environment, input).filter(|(text, _)| !text.is_empty())
+            let found = look_up(setting, alias, environment, input);
+            found.filter(|(text, _)| setting.empty_alias || !text.is_empty())
         });
         if let Some((text, origin)) = alias {
             input.give(&setting.name, text.into(), Layer::Alias, &origin);

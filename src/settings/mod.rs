@@ -60,6 +60,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::advice::Warning;
+pub use self::advice::variables::without_effect;
 pub use self::audit::Audit;
 use self::client_session::ClientSessionSection;
 pub use self::client_session::{ClientSession, ClientSessionSettings};
@@ -146,6 +147,7 @@ pub struct Settings {
     fingerprint: Fingerprint,
     files: Files,
     misspelled: Vec<String>,
+    without_effect: Vec<Warning>,
 }
 
 impl Settings {
@@ -178,6 +180,7 @@ impl Settings {
         settings.fingerprint = input.fingerprint();
         settings.files = input.files;
         settings.misspelled = environment::misspelled(source.environment());
+        settings.without_effect = advice::variables::warnings(source.environment());
         Ok(settings)
     }
 
@@ -214,6 +217,7 @@ impl Settings {
             fingerprint: Fingerprint::default(),
             files: Files::default(),
             misspelled: Vec::new(),
+            without_effect: Vec::new(),
         }
     }
 

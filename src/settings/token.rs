@@ -14,7 +14,7 @@ use crate::django::SameSite;
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Token {
     /// Name of the token's cookie. Empty: tokens in cookies are ignored.
-    #[schemars(extend("default" = "ls_auth_token", "x-env" = ["JWT_SSO_COOKIE_NAME"]))]
+    #[schemars(extend("x-env-empty" = true, "default" = "ls_auth_token", "x-env" = ["JWT_SSO_COOKIE_NAME"]))]
     pub cookie: Option<CookieName>,
     /// Path under which the cookie is deleted: the one your application sets it with.
     #[schemars(extend("default" = "/", "x-env" = ["JWT_SSO_COOKIE_PATH"]))]

@@ -185,6 +185,13 @@ async fn flask_with_pyjwt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn koa_with_jsonwebtoken() {
+    Embedded::start("koa", None, method_1)
+        .shared_secret_works()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn django_with_pyjwt_and_with_its_sessions() {
     Embedded::start("django", None, method_1)
         .shared_secret_works()

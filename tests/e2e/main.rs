@@ -44,6 +44,7 @@ mod programs;
 mod proxies;
 mod proxy;
 mod reload;
+mod renamed;
 mod request_ids;
 mod sdk;
 mod sign_in;

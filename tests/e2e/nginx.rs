@@ -173,14 +173,21 @@ impl Nginx {
         let off = r#"$gate_client_cookie_name { default ""; }"#;
         let name = client_cookie.unwrap_or(r#""""#);
         let client = format!("$gate_client_cookie_name {{ default {name}; }}");
-        copy(
-            "gate-http.conf",
-            "label-studio-gate",
-            &[
-                (&format!("server 127.0.0.1:8090 {limits};"), servers),
-                (off, client),
-            ],
-        );
+        // An edit of a name is for gate-http.conf, the others for the server's file.
+        let upstream = format!("server 127.0.0.1:8090 {limits};");
+        let is_name =
+            |edit: &&(&str, String)| edit.0.contains("$gate_") || edit.0.contains("$upstream_");
+        let names: Vec<_> = edits.iter().filter(is_name).cloned().collect();
+        let edits: Vec<_> = edits
+            .iter()
+            .filter(|edit| !is_name(edit))
+            .cloned()
+            .collect();
+        let http: Vec<_> = names
+            .into_iter()
+            .chain([(upstream.as_str(), servers), (off, client)])
+            .collect();
+        copy("gate-http.conf", "label-studio-gate", &http);
         // The line that gate-http.conf tells operators to uncomment.
         let http = home.join("label-studio-gate/gate-http.conf");
         let asking = std::fs::read_to_string(http).unwrap();

@@ -8,7 +8,7 @@ mod python;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use label_studio_gate::settings::{Setting, Settings};
+use label_studio_gate::settings::{Setting, Settings, without_effect};
 
 use self::python::{Assignment, Literal};
 
@@ -34,6 +34,7 @@ pub fn configuration(
          # variables count as unset. Save it as gate.toml, and start the gate with --config gate.toml.\n"
     );
     write_sections(&mut text, &recognized);
+    write_engine(&mut text, &recognized);
     let to_do = to_do(&file.assignments, &recognized);
     let to_delete = to_delete(&file);
     for (title, notes) in [
@@ -108,6 +109,32 @@ fn write_sections(text: &mut String, recognized: &[Recognized<'_>]) {
         let caveat = caveat(found);
         let _ = writeln!(text, "{field} = {value}  # {alias}, line {line}{caveat}");
     }
+}
+
+/// The session engine, if the file does not set it. The gate's default is not that of Label Studio,
+/// whose own settings module sets signed cookies and is imported by most others.
+fn write_engine(text: &mut String, recognized: &[Recognized<'_>]) {
+    if recognized
+        .iter()
+        .any(|it| it.setting.name == "session.engine")
+    {
+        return;
+    }
+    let section = match recognized
+        .iter()
+        .any(|it| it.setting.name.starts_with("session."))
+    {
+        // The lines of a table stand together.
+        true => "# In the section above, or as SESSION_ENGINE:\n# ",
+        false => "[session]\n",
+    };
+    let _ = write!(
+        text,
+        "\n# SESSION_ENGINE is not set in this file. This is what Label Studio runs with as shipped\n\
+         # (core/settings/label_studio.py). With a settings module that imports core.settings.base only, it is\n\
+         # django.contrib.sessions.backends.db.\n\
+         {section}engine = \"django.contrib.sessions.backends.signed_cookies\"\n"
+    );
 }
 
 /// The conditions under which the value differs.
@@ -206,6 +233,14 @@ fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<Strin
             format!("line {line}: {alias} is computed: set {name} to its value")
         })
         .collect();
+    let named = assignments.iter();
+    notes.extend(named.filter_map(|it| {
+        let (line, name) = (it.line, &it.name);
+        let instead = without_effect(name)?;
+        Some(format!(
+            "line {line}: {name} has no effect in an unmodified Label Studio: {instead}"
+        ))
+    }));
     let is_known = |name| Setting::all().iter().any(|it| it.aliases.contains(name));
     let unknown = assignments
         .iter()

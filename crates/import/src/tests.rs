@@ -43,6 +43,12 @@ cache_ttl_seconds = 300  # JWT_SSO_SESSION_CACHE_TTL, line 11
 expires_in = 1800  # SSO_TOKEN_EXPIRY, line 14
 create_users = true  # SSO_AUTO_CREATE_USERS, line 16; only under a condition there
 
+# SESSION_ENGINE is not set in this file. This is what Label Studio runs with as shipped
+# (core/settings/label_studio.py). With a settings module that imports core.settings.base only, it is
+# django.contrib.sessions.backends.db.
+[session]
+engine = "django.contrib.sessions.backends.signed_cookies"
+
 # Secrets, which are not printed:
 #   line 17: SECRET_KEY is computed: give the gate the value that Label Studio runs with, as SECRET_KEY, or in a file that SECRET_KEY_FILE names
 #   line 4: JWT_SSO_SECRET is in the file: give the gate its value as the variable JWT_SSO_SECRET, or in a file that JWT_SSO_SECRET_FILE names
@@ -89,4 +95,27 @@ fn the_gate_reads_the_result() {
     assert_eq!(settings.token.cookie, None);
     assert_eq!(settings.token_issue.expires_in.as_secs(), 1800);
     assert!(settings.token_issue.create_users);
+}
+
+#[test]
+fn the_session_engine_and_lines_without_effect_are_named() {
+    let environment = [("SECRET_KEY".to_owned(), "secret-key-".repeat(5))].into();
+    let import = |source: &str| configuration("settings.py", source, &environment).unwrap();
+    let db = "SESSION_ENGINE = 'django.contrib.sessions.backends.db'\n";
+    let text = import(db);
+    assert!(
+        text.contains("engine = \"django.contrib.sessions.backends.db\"  # SESSION_ENGINE, line 1")
+    );
+    assert!(!text.contains("signed_cookies"), "{text}");
+    // A table must not be opened twice.
+    let text = import("SESSION_COOKIE_AGE = 3600\nX_FRAME_OPTIONS = 'SAMEORIGIN'\n");
+    assert_eq!(text.matches("\n[session]\n").count(), 1, "{text}");
+    assert!(
+        text.contains("# engine = \"django.contrib.sessions.backends.signed_cookies\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("line 2: X_FRAME_OPTIONS has no effect"),
+        "{text}"
+    );
 }

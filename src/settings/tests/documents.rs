@@ -172,7 +172,14 @@ fn the_table_of_settings_is_up_to_date() {
 /// Adapts the schema for editors: nothing is required, empty text means "not set", a list may be
 /// text, and unknown names are errors.
 fn for_editors(schema: &mut Schema) {
-    for keyword in ["required", "format", "x-env", "x-secret", "x-restart"] {
+    for keyword in [
+        "required",
+        "format",
+        "x-env",
+        "x-env-empty",
+        "x-secret",
+        "x-restart",
+    ] {
         schema.remove(keyword);
     }
     if schema.get("properties").is_some() {
@@ -231,7 +238,7 @@ fn every_declaration_is_complete() {
         }
         for keyword in setting.schema.as_object().expect("a schema").keys() {
             let known = !keyword.starts_with("x-")
-                || ["x-env", "x-secret", "x-restart"].contains(&&**keyword);
+                || ["x-env", "x-env-empty", "x-secret", "x-restart"].contains(&&**keyword);
             assert!(known, "{name}: {keyword}");
         }
         for variable in setting.aliases.iter().cloned().chain([setting.variable()]) {

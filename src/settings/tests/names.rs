@@ -420,6 +420,9 @@ fn own_variables_override_aliases_and_aliases_override_the_file() {
     assert_eq!(name(&[alias, ("GATE_SESSION_COOKIE_NAME", "own")]), "own");
     // docker compose passes unset variables on as empty text.
     assert_eq!(name(&[("SESSION_COOKIE_NAME", "")]), "of_the_file");
+    // The plugin's way to switch cookies off.
+    assert_eq!(cookie(&load(&[("JWT_SSO_COOKIE_NAME", "")])), None);
+    assert_eq!(cookie(&load(&[("JWT_SSO_COOKIE_NAME", "x")])), Some("x"));
 }
 
 #[test]
