@@ -28,8 +28,8 @@ pub struct Record {
     pub skipped: Option<&'static str>,
 }
 
-/// Puts the gates through a fault.
-pub fn run(world: &mut World, court: &Court, fault: &Fault) -> Record {
+/// Puts the gates through a fault. Requests afterwards count for the episode `between`.
+pub fn run(world: &mut World, court: &Court, fault: &Fault, between: &Arc<Episode>) -> Record {
     let episode = Arc::new(Episode::new(fault.name, fault.refuses));
     enter(world, &episode);
     let skipped = (fault.inject)(world).err();
@@ -46,8 +46,7 @@ pub fn run(world: &mut World, court: &Court, fault: &Fault) -> Record {
     if skipped.is_none() {
         (fault.tidy)(world);
     }
-    let after = Arc::new(Episode::new("between two faults", fault.refuses));
-    enter(world, &after);
+    enter(world, between);
     if !wait_for(|| episode.pending() == 0) {
         failures.push(format!("{} answers were not judged", episode.pending()));
     }

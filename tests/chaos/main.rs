@@ -76,8 +76,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Findings {
     let begun = Instant::now();
-    let quiet = Arc::new(Episode::new("before the first fault", false));
-    let mut world = World::start(options, &quiet);
+    let between = Arc::new(Episode::new("no fault", false));
+    let mut world = World::start(options, &between);
     let sites = world.sites();
     let court = Court::open(&world.users, world.primary_port.clone(), sites.clone());
     for site in sites {
@@ -91,7 +91,7 @@ fn run(options: &Options) -> Findings {
     let mut records = Vec::new();
     for fault in plan(options, begun) {
         let started = Instant::now();
-        let record = course::run(&mut world, &court, fault);
+        let record = course::run(&mut world, &court, fault, &between);
         tell(&record, started.elapsed());
         records.push(record);
     }
@@ -100,10 +100,10 @@ fn run(options: &Options) -> Findings {
         let samples = samples.lock().expect("not poisoned").clone();
         (engine, samples)
     });
-    let (during, _) = quiet.tallies();
+    let (between, _) = between.tallies();
     Findings {
         records,
-        between: during,
+        between,
         sessions,
         lost,
         lasted: begun.elapsed(),

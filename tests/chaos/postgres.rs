@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::process::{lives, signal, tree};
 use crate::support::cluster::{find_bin, postgres_command, root, run};
@@ -207,10 +208,23 @@ impl Postgres {
         signal("CONT", &tree(self.pid));
     }
 
-    /// Runs statements as the superuser. They fail if one fails.
+    /// Runs statements as the superuser. They fail if one fails, but not if there is no connection
+    /// for a while.
     pub fn sql(&self, statements: &str) -> String {
-        let printed = run(psql(self.port, DATABASE).args(["-c", statements]));
-        printed.trim().to_owned()
+        /// psql's exit status without a connection.
+        const NO_CONNECTION: Option<i32> = Some(2);
+        let mut command = psql(self.port, DATABASE);
+        command.args(["-c", statements]);
+        for _ in 0..20 {
+            let output = command.output().expect("psql runs");
+            if output.status.code() != NO_CONNECTION {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{statements}: {said}");
+                return String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        panic!("no connection to Postgres: {statements}")
     }
 
     /// The same in the database `postgres`, and without stopping the run if it fails.

@@ -97,6 +97,17 @@ impl Findings {
         for row in self.rows() {
             self::row(&mut text, &row);
         }
+        let none = &self.between;
+        writeln!(
+            text,
+            "| none, before and between these | | {} | {} | {} | {} | | {} | | |",
+            none.sent(),
+            none.right,
+            none.refused,
+            none.unavailable,
+            none.wrong.len()
+        )
+        .expect("text");
         self.gates(&mut text);
         text
     }

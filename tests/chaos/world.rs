@@ -127,27 +127,46 @@ impl World {
         }
     }
 
-    /// The settings of every gate with this engine.
-    fn settings(&self, engine: Engine) -> Variables {
-        let host = |name: &'static str| match self.names {
+    /// What the gates call a host of this run.
+    fn name(&self, name: &'static str) -> &'static str {
+        match self.names {
             Some(_) => name,
             None => "localhost",
-        };
-        let servers = [0, 1].map(|n| format!("{}:{}", host(SERVERS[n]), self.wires[n].port));
-        let url = |servers: &str| format!("postgres://{GATE_ROLE}:{PASSWORD}@{servers}/{DATABASE}");
-        let url = match self.has_failover {
-            true => url(&servers.join(",")) + "?target_session_attrs=read-write",
-            false => url(&servers[0]),
-        };
+        }
+    }
+
+    /// The URL of these servers for the gates.
+    fn database_url(&self, servers: &[usize]) -> String {
+        let address = |n: &usize| format!("{}:{}", self.name(SERVERS[*n]), self.wires[*n].port);
+        let addresses: Vec<String> = servers.iter().map(address).collect();
+        let addresses = addresses.join(",");
+        format!("postgres://{GATE_ROLE}:{PASSWORD}@{addresses}/{DATABASE}")
+    }
+
+    /// The URL for gates that find the primary themselves, if they can.
+    pub fn url_of_both(&self) -> String {
+        match self.has_failover {
+            true => self.database_url(&[0, 1]) + "?target_session_attrs=read-write",
+            false => self.url_of_primary(),
+        }
+    }
+
+    /// The URL for gates that know one host only.
+    pub fn url_of_primary(&self) -> String {
+        self.database_url(&[self.primary])
+    }
+
+    /// The settings of every gate with this engine.
+    fn settings(&self, engine: Engine) -> Variables {
         let engine = format!("django.contrib.sessions.backends.{}", engine.name());
         let mut settings = vec![
             ("SECRET_KEY", SECRET_KEY.to_owned()),
             ("SESSION_ENGINE", engine),
-            ("DATABASE_URL", url),
+            ("DATABASE_URL", self.url_of_both()),
             ("GATE_POLICY_ANONYMOUS", "require".to_owned()),
             ("GATE_LOG_FORMAT", "json".to_owned()),
         ];
-        settings.extend(self.key_server.settings(host(key_server::NAME)));
+        settings.extend(self.key_server.settings(self.name(key_server::NAME)));
         settings.extend(self.application.settings());
         let owned = settings
             .into_iter()

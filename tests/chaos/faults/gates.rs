@@ -250,8 +250,10 @@ pub fn earlier_version(world: &mut World) -> Injected {
 }
 
 pub fn same_version(world: &mut World) {
+    let url = world.url_of_both();
     for gate in world.first_gates() {
         gate.use_binary(crate::gate::binary());
+        gate.set(&[("DATABASE_URL", &url)]);
         restart(gate);
     }
 }
