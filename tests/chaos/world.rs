@@ -223,7 +223,9 @@ fn create_database(primary: &Postgres) -> Users {
     primary.file("tests/schema/1.23.2.sql", &[]);
     primary.sql(
         "CREATE TABLE django_migrations (id serial PRIMARY KEY, app varchar(255) NOT NULL, name varchar(255) NOT NULL, applied timestamptz NOT NULL);
-         INSERT INTO django_migrations (app, name, applied) VALUES ('jwt_auth', '0002_alter_jwtsettings_api_tokens_enabled_and_more', now())",
+         INSERT INTO django_migrations (app, name, applied)
+         VALUES ('tasks', '0040_auto_20230628_1101', now()),
+                ('jwt_auth', '0002_alter_jwtsettings_api_tokens_enabled_and_more', now())",
     );
     let users = Users::create(primary);
     grant(primary);
