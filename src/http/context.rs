@@ -36,7 +36,7 @@ impl<'r> RequestContext<'r> {
         }
     }
 
-    /// The ID under which the proxy, the gate and Label Studio log this request: the proxy's
+    /// The ID of this request in the logs of the proxy and of the gate: the proxy's
     /// `X-Request-ID` if it is well-formed, or a random one.
     ///
     /// It identifies nothing but log lines, so it counts from any sender.

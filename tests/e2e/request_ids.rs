@@ -1,9 +1,9 @@
-//! One ID names a request in the logs of the proxy, of the gate and of Label Studio, and on the page
-//! that a user sees.
+//! One ID names a request in the logs of the proxy and of the gate and on the page that a user sees,
+//! and reaches Label Studio.
 
 use serde_json::Value;
 
-use crate::label_studio::{LabelStudio, database, seeded};
+use crate::label_studio::{database, seeded};
 use crate::nginx::{Nginx, binaries};
 use crate::proxy::{KINDS, Kind, Proxy};
 use crate::stack::{Engine, GateProcess};
@@ -114,31 +114,4 @@ async fn check(which: &str, gate: &GateProcess, url: &str, studio: &Stub, user: 
     let id_of_page = signed_out.unwrap().headers()["X-Request-ID"].clone();
     expect_event(gate, which, id_of_page.to_str().unwrap(), "page shown");
     id
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn label_studios_own_log_has_the_id() {
-    let database = database();
-    let user = user(&database);
-    let studio = LabelStudio::with_environment(&database, false, &[("JSON_LOG", "true")]);
-    let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database);
-    let nginx = Nginx::start(&binaries()[0], &[gate.port], studio.port);
-    let missing = client()
-        .get(format!("{}/api/projects/999999/", nginx.url))
-        .header("Cookie", format!("ls_auth_token={}", native(user)));
-    assert_eq!(missing.send().await.unwrap().status(), 404);
-    let log = || std::fs::read_to_string(&studio.log).unwrap();
-    let access = nginx.read("access.log");
-    let (_, id) = access.split_once("id=\"").unwrap();
-    let (id, _) = id.split_once('"').unwrap();
-    expect_event(&gate, "nginx", id, "logged in");
-    // What it logs within a view, here about the project that does not exist.
-    let is_told = || {
-        let log = log();
-        let mut lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        lines.any(|line: Value| line["request_id"] == id)
-    };
-    wait_until(10, is_told, log);
 }
