@@ -242,8 +242,11 @@ pub fn earlier_version(world: &mut World) -> Injected {
     let binary = std::env::var_os("GATE_TEST_EARLIER_BINARY");
     let binary =
         binary.ok_or("needs a binary of an earlier version in GATE_TEST_EARLIER_BINARY")?;
+    // It may know one host only.
+    let url = world.url_of_primary();
     for gate in world.first_gates() {
         gate.use_binary(binary.clone().into());
+        gate.set(&[("DATABASE_URL", &url)]);
         restart(gate);
     }
     Ok(())
