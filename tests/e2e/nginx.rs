@@ -48,6 +48,22 @@ pub const SHORT_CUT: (&str, &str) = (
     "include label-studio-gate/gate-http-short-cut.conf;",
 );
 
+/// The edits that make `label-studio.conf` serve this port and this Label Studio, and others.
+fn edited<'e>(port: u16, label_studio: u16, edits: &[(&'e str, &str)]) -> Vec<(&'e str, String)> {
+    let mut replaced = vec![
+        (
+            "server 127.0.0.1:8081;",
+            format!("server 127.0.0.1:{label_studio};"),
+        ),
+        (
+            "listen 80 default_server;",
+            format!("listen 127.0.0.1:{port};"),
+        ),
+    ];
+    replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
+    replaced
+}
+
 /// A running nginx.
 pub struct Nginx {
     pub url: String,
@@ -80,17 +96,7 @@ impl Nginx {
         edits: &[(&str, &str)],
     ) -> Self {
         let port = free_port();
-        let mut replaced = vec![
-            (
-                "server 127.0.0.1:8081;",
-                format!("server 127.0.0.1:{label_studio};"),
-            ),
-            (
-                "listen 80 default_server;",
-                format!("listen 127.0.0.1:{port};"),
-            ),
-        ];
-        replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
+        let replaced = edited(port, label_studio, edits);
         Self::serve(
             binary,
             gates,
@@ -110,14 +116,7 @@ impl Nginx {
         mistakes: &[(&str, &str, &str)],
     ) -> Self {
         let port = free_port();
-        let mut replaced = vec![
-            (
-                "server 127.0.0.1:8081;",
-                format!("server 127.0.0.1:{label_studio};"),
-            ),
-            ("listen 80;", format!("listen 127.0.0.1:{port};")),
-        ];
-        replaced.extend(edits.iter().map(|(old, new)| (*old, (*new).to_owned())));
+        let replaced = edited(port, label_studio, edits);
         let (binary, server) = (&binaries()[0], "label-studio.conf");
         Self::serve_with(binary, &[gate], port, None, server, &replaced, mistakes)
     }
