@@ -48,6 +48,7 @@ mod texts;
 mod tls;
 mod tokens;
 mod traces;
+mod translations;
 mod unknown_addresses;
 mod users;
 mod world;
