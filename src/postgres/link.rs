@@ -110,19 +110,10 @@ impl Link {
             return self.client.query(&statement, &values).await;
         };
         let lock = self.prepared(lock, &[key]).await?;
-        // All four are pipelined in one round trip. If one fails, COMMIT rolls back.
         let keys = [key.value()];
-        let (begun, locked, rows, committed) = tokio::join!(
-            self.client.batch_execute("BEGIN"),
-            self.client.query(&lock, &keys),
-            self.client.query(&statement, &values),
-            self.client.batch_execute("COMMIT"),
-        );
-        begun?;
-        locked?;
-        let rows = rows?;
-        committed?;
-        Ok(rows)
+        let lock = async { self.client.query(&lock, &keys).await.map(drop) };
+        let query = self.client.query(&statement, &values);
+        self.transaction("BEGIN", lock, query).await
     }
 
     /// `begin` opens a transaction and sets its options.
@@ -137,11 +128,23 @@ impl Link {
                 None => Ok(()),
             }
         };
-        // Pipelined, as above. Between BEGIN and COMMIT, a pooler keeps the server connection.
+        let query = self.client.query_typed(request.statement.text, &typed);
+        // Between BEGIN and COMMIT, a pooler keeps the server connection.
+        self.transaction(begin, lock, query).await
+    }
+
+    /// Sends `begin`, `lock`, `query` and COMMIT in one round trip. If one fails, COMMIT rolls back.
+    async fn transaction(
+        &self,
+        begin: &str,
+        lock: impl Future<Output = Result<(), Error>>,
+        query: impl Future<Output = Result<Vec<Row>, Error>>,
+    ) -> Result<Vec<Row>, Error> {
+        // The first poll goes in this order, and sends.
         let (begun, locked, rows, committed) = tokio::join!(
             self.client.batch_execute(begin),
             lock,
-            self.client.query_typed(request.statement.text, &typed),
+            query,
             self.client.batch_execute("COMMIT"),
         );
         begun?;
