@@ -49,16 +49,17 @@ async fn scans(world: &World, least: (i64, i64)) -> (i64, i64) {
     let index = "SELECT idx_scan FROM pg_stat_user_tables WHERE relname = 'htx_user'";
     // PostgreSQL 13 and 14 collect the counters in another process.
     let mut last = (-1, -1);
-    for reading in 0.. {
+    let mut readings = 0;
+    loop {
         let now = (number(table).await, number(index).await);
-        let is_complete = now.0 >= least.0 && now.1 >= least.1 || reading > 60;
+        let is_complete = now.0 >= least.0 && now.1 >= least.1 || readings > 60;
         if now == last && is_complete {
             return now;
         }
         last = now;
+        readings += 1;
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    unreachable!("the readings end with a return")
 }
 
 #[tokio::test(flavor = "multi_thread")]
