@@ -45,7 +45,8 @@ pub async fn check(
             false => report.warn(Check::Settings, warning.what, cure),
         }
     }
-    database::check(&mut report, settings, postgres, now).await;
+    // Boxed: all of this waits on the stack of whoever asks.
+    Box::pin(database::check(&mut report, settings, postgres, now)).await;
     services::check(&mut report, settings).await;
     public::check(&mut report, settings, postgres, options, now).await;
     report

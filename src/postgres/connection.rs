@@ -120,7 +120,8 @@ impl Connections {
         for _ in 0..=self.pool.status().max_size {
             let lease = self.lease().await;
             self.measures.observe_wait(begun.elapsed());
-            let attempt = self.attempt(lease?, request);
+            // Pinned here: each async function that takes a future by value doubles its size.
+            let attempt = pin!(self.attempt(lease?, request));
             let attempt = deadline::wait_for(Outage::DatabaseUnavailable, attempt).await;
             let failure = StatementFailure::Timeout;
             match attempt.inspect_err(|_| self.measures.count_statement_failure(failure))? {

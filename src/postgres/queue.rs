@@ -7,6 +7,7 @@
 //! the database before does not queue again: under overload, every decision would otherwise wait
 //! for its first statement and be given up while it waits for its second.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -87,7 +88,8 @@ impl Queue {
         measures: &Measures,
     ) -> Result<Object<Hosts>, Outage> {
         let begun = self.now();
-        match deadline::wait_for(Outage::DatabaseUnavailable, pool.get()).await {
+        let connection = pin!(pool.get());
+        match deadline::wait_for(Outage::DatabaseUnavailable, connection).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(PoolError::Timeout(TimeoutType::Wait))) | Err(_) => {
                 Err(self.given_up(begun, measures))

@@ -86,11 +86,12 @@ impl Postgres {
         if stored.as_ref().is_some_and(|user| user.email == email) {
             return Ok(stored);
         }
-        let look_up = async {
+        // Boxed, because the cache's future holds it several times. It is rare, and slower than that.
+        let look_up = Box::pin(async {
             let statement = statements.user_by_folded_email.statement();
             let rows = self.query(statement, &[&folded]).await?;
             self.first(&rows).await
-        };
+        });
         let lookup = &self.0.folded_lookup;
         lookup.find(&folded, stored.is_some(), look_up).await
     }
