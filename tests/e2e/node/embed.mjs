@@ -23,6 +23,8 @@ await browse(executablePath, true, async (context) => {
   // Label Studio's own scripts draw this after its API has answered.
   await frame.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
   const whoami = await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()));
+  // The React page shows the frame once everything in it has loaded.
+  await page.waitForSelector("iframe[title='Label Studio']", { state: "visible", timeout: 60000 });
   await page.screenshot({ path: screenshot });
   console.log(JSON.stringify({ email: whoami.email, title: await frame.title(), failed }));
 });
