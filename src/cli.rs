@@ -99,7 +99,7 @@ enum Configured {
         /// The token; `-` reads it from standard input, which keeps it out of the process list
         token: String,
     },
-    /// Check whether the running service is ready
+    /// Check whether the running service answers, also without its database
     Healthcheck,
 }
 

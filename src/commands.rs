@@ -120,7 +120,10 @@ impl fmt::Display for Steps {
     }
 }
 
-/// `healthcheck`: asks the service at `address` whether it is ready.
+/// `healthcheck`: asks the service at `address` whether its process works.
+///
+/// Not whether it is ready: engines stop and replace what is unhealthy, and an outage of Postgres
+/// would take down every gate.
 pub(crate) fn healthcheck(address: SocketAddr, limit: Duration) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{address}: {error}");
     // An unspecified address (0.0.0.0, ::) is no destination; use the loopback address.
@@ -133,7 +136,7 @@ pub(crate) fn healthcheck(address: SocketAddr, limit: Duration) -> Result<(), St
     stream.set_read_timeout(Some(limit)).map_err(failed)?;
     stream.set_write_timeout(Some(limit)).map_err(failed)?;
     let request =
-        format!("GET /health/ready HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
+        format!("GET /health/live HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream
@@ -144,6 +147,6 @@ pub(crate) fn healthcheck(address: SocketAddr, limit: Duration) -> Result<(), St
     if status.split(' ').nth(1) == Some("200") {
         Ok(())
     } else {
-        Err(format!("{address} is not ready: {status}"))
+        Err(format!("{address} is not healthy: {status}"))
     }
 }

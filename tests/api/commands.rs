@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
+use crate::process::Service;
 use crate::support::leash::Leash;
 use crate::support::token::{SECRET_KEY, SHARED_SECRET, with};
 use crate::support::wait_until;
@@ -67,6 +68,27 @@ fn completions_and_the_manual_page_know_every_command() {
         assert!(page.contains(command), "{command}");
     }
     assert_eq!(gate(&["completions", "cmd"]).status.code(), Some(64));
+}
+
+/// Engines restart what their health check finds unhealthy. Without its database a gate still
+/// answers requests without a credential, and a restart would not bring the database back.
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_passes_without_a_database_and_fails_for_a_frozen_process() {
+    let nowhere = "postgres://gate@127.0.0.1:1/label_studio";
+    let service = Service::start("", &[("DATABASE_URL", nowhere)]);
+    let checked = || {
+        let address = service.app.url.trim_start_matches("http://");
+        gate_with(&["healthcheck"], &[("GATE_HTTP_LISTEN", address)])
+    };
+    service.app.get("/health/ready").await.expect_status(503);
+    said(&checked());
+
+    service.signal("-STOP");
+    let output = checked();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    service.signal("-CONT");
+    said(&checked());
 }
 
 /// The log of a service with these variables until it is ready.

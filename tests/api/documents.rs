@@ -49,6 +49,43 @@ fn the_openapi_document_has_every_route_and_every_reason() {
     assert_eq!(listed, reasons());
 }
 
+/// The name stands in Cargo.toml, and the tag is the version.
+#[test]
+fn compose_kustomize_helm_and_the_dockerfile_name_the_same_image() {
+    let manifest = file("Cargo.toml");
+    let (_, section) = manifest
+        .split_once("[package.metadata.image]\nname = \"")
+        .unwrap();
+    let name = section.split('"').next().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for (path, expected) in [
+        (
+            "deploy/compose.yaml",
+            format!("\n    image: {name}:{version}\n"),
+        ),
+        ("deploy/Dockerfile", format!(" -t {name}:{version} .\n")),
+        ("deploy/Dockerfile", format!("\nARG VERSION={version}\n")),
+        (
+            "deploy/kubernetes/base/kustomization.yaml",
+            format!("\n    newName: {name}\n    newTag: {version}\n"),
+        ),
+        (
+            "deploy/kubernetes/README.md",
+            format!(" -t {name}:{version} .\n"),
+        ),
+        (
+            "deploy/helm/label-studio-gate/values.yaml",
+            format!("image:\n  repository: {name}\n"),
+        ),
+        (
+            "deploy/helm/label-studio-gate/Chart.yaml",
+            format!("\nversion: {version}\nappVersion: {version}\n"),
+        ),
+    ] {
+        assert!(file(path).contains(&expected), "{path}: {expected:?}");
+    }
+}
+
 #[test]
 fn every_reason_has_advice() {
     let text = file("docs/troubleshooting.md");

@@ -78,8 +78,13 @@ impl Service {
 
     /// Sends SIGHUP.
     pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// Sends a signal, by its option to `kill`.
+    pub fn signal(&self, option: &str) {
         let pid = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        let sent = Command::new("kill").args([option, &pid]).status().unwrap();
         assert!(sent.success());
     }
 
