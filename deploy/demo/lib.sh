@@ -96,6 +96,19 @@ install_label_studio() {
     install_python "$1" "label-studio==$LABEL_STUDIO_VERSION" "label-studio-sso==$PLUGIN_VERSION"
 }
 
+# install_node DIRECTORY SOURCE: installs the npm packages of SOURCE/package-lock.json, once per lock file.
+install_node() {
+    local directory=$1 source=$2
+    command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)' || die "Node.js 18 or later is needed"
+    cmp -s "$source/package-lock.json" "$directory/.complete" && return
+    step "Installing packages of npm into $directory"
+    mkdir -p "$directory"
+    cp "$source/package.json" "$source/package-lock.json" "$directory/"
+    (cd "$directory" && npm ci --no-audit --no-fund >&2) || die "npm could not install the tests' packages"
+    cp "$source/package-lock.json" "$directory/.complete"
+}
+
 # Prefix for initdb and postgres, which refuse to run as root; empty for other users. Each prefix execs the command, so
 # the pid stays the same.
 postgres_user() {

@@ -1,4 +1,4 @@
-//! The manifests and the chart, built by kustomize and rendered with Go's templates, against the
+//! The manifests and the chart, built by kustomize and rendered by Helm, against the
 //! schemas of Kubernetes and of the custom resources. The gate accepts the settings in them, and
 //! what they tell Traefik and Envoy equals the files that the tests run in front of Label Studio.
 
@@ -8,24 +8,25 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::chart::helm;
 use crate::programs::{installed, with_node_modules};
 use crate::support::token::SECRET_KEY;
 
 /// The oldest Kubernetes with every feature in use, and the newest with published schemas.
 const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
 
-fn here(path: &str) -> PathBuf {
+pub fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn python(program: &str) -> PathBuf {
+pub fn python(program: &str) -> PathBuf {
     installed("GATE_TEST_PYTHON_VENV", "python")
         .join("bin")
         .join(program)
 }
 
 /// Runs a command with this input.
-fn feed(command: &mut Command, input: &str) -> Output {
+pub fn feed(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -37,7 +38,7 @@ fn feed(command: &mut Command, input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn text(output: Output) -> String {
+pub fn text(output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     String::from_utf8(output.stdout).unwrap()
@@ -60,24 +61,6 @@ fn kustomize(directory: &Path) -> String {
         }
     };
     text(command.arg(directory).output().unwrap())
-}
-
-/// The chart with these values merged over its own, as `helm template RELEASE --namespace
-/// label-studio` would render it.
-fn helm(release: &str, values: &str) -> String {
-    let chart = here("deploy/helm/label-studio-gate");
-    let command = &mut Command::new(python("go"));
-    command
-        .arg("run")
-        .arg(here("tests/kubernetes/render.go"))
-        .arg(&chart)
-        .args([release, "label-studio"])
-        // Uses Debian's packages of sprig and yaml, so that no modules are fetched.
-        .env("GO111MODULE", "off")
-        .env("GOPATH", "/usr/share/gocode")
-        .env("GOFLAGS", "")
-        .env("GOCACHE", here("target/go-cache"));
-    text(feed(command, values))
 }
 
 /// Checks the built-in kinds and the references between them. Returns the other kinds.
@@ -210,41 +193,6 @@ service: {port: 8080}
         assert_eq!(kinds.contains(&"ServiceMonitor".to_owned()), watched);
         assert_eq!(rendered.contains("kind: Ingress\n"), watched);
         assert_eq!(rendered.contains("@sha256:0123"), watched);
-    }
-    let fixed = "autoscaling: {enabled: false}\nreplicas: 3\nnetworkPolicy: {enabled: false}\npodDisruptionBudget: {enabled: false}";
-    let rendered = helm("gate", fixed);
-    assert!(rendered.contains("  replicas: 3\n"));
-    for kind in [
-        "HorizontalPodAutoscaler",
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-    ] {
-        assert!(!rendered.contains(&format!("kind: {kind}\n")), "{kind}");
-    }
-}
-
-#[test]
-fn the_charts_schema_refuses_unsupported_values() {
-    for (values, good) in [
-        ("{}", true),
-        ("ingress: {annotations: {a: b}}", true),
-        ("replicas: 0", false),
-        ("image: {digest: sha256:1}", false),
-        ("ingres: {enabled: true}", false),
-        ("proxies: [traefik]", true),
-        ("proxies: []", false),
-        ("proxies: [apache]", false),
-        ("networkPolicy: {ingressNamespaces: []}", false),
-        (
-            "ingress: {annotations: {nginx.ingress.kubernetes.io/auth-cache-key: $remote_addr}}",
-            false,
-        ),
-    ] {
-        let command = &mut Command::new(python("python"));
-        command
-            .arg(here("tests/kubernetes/values.py"))
-            .arg(here("deploy/helm/label-studio-gate"));
-        assert_eq!(feed(command, values).status.success(), good, "{values}");
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod browser;
+mod chart;
 #[allow(dead_code)]
 #[path = "../../fuzz/src/lib.rs"]
 mod checks;

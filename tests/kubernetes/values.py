@@ -1,23 +1,35 @@
-"""Checks a chart's values against its schema:  values.py CHART < overriding values, as YAML."""
+"""Prints the paths of a chart's values:  values.py CHART
+
+As JSON: {"values": those in values.yaml, "schema": those that values.schema.json knows}.
+"""
 
 import json
 import pathlib
 import sys
 
-import jsonschema
 import yaml
 
 chart = pathlib.Path(sys.argv[1])
-values = yaml.safe_load((chart / "values.yaml").read_text())
+schema = json.loads((chart / "values.schema.json").read_text())
 
 
-def merge(base, over):
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            merge(base[key], value)
-        else:
-            base[key] = value
+def values(value, schema, path=""):
+    """Objects whose keys the schema knows are sections; everything else is a value."""
+    known = (schema or {}).get("properties")
+    if known and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from values(inner, known.get(key), f"{path}.{key}")
+    else:
+        yield path[1:]
 
 
-merge(values, yaml.safe_load(sys.stdin) or {})
-jsonschema.validate(values, json.loads((chart / "values.schema.json").read_text()))
+def properties(schema, path=""):
+    if "properties" in schema:
+        for key, inner in schema["properties"].items():
+            yield from properties(inner, f"{path}.{key}")
+    else:
+        yield path[1:]
+
+
+found = yaml.safe_load((chart / "values.yaml").read_text())
+json.dump({"values": sorted(values(found, schema)), "schema": sorted(properties(schema))}, sys.stdout)
