@@ -22,6 +22,9 @@ pub enum ServiceError {
     /// SIGHUP cannot be handled.
     #[error("cannot handle SIGHUP: {0}")]
     Hangup(#[source] io::Error),
+    /// SIGTERM or SIGINT cannot be handled.
+    #[error("cannot handle SIGTERM: {0}")]
+    Termination(#[source] io::Error),
     /// A running server failed.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),

@@ -13,6 +13,7 @@ mod open_files;
 mod reload;
 mod services;
 mod serving;
+mod stopping;
 mod systemd;
 mod traces;
 mod watch;
@@ -33,6 +34,7 @@ pub use self::reload::Hangups;
 use self::reload::Reloader;
 pub(crate) use self::services::{Services, application_api, key_server};
 use self::serving::Listeners;
+use self::stopping::Stopping;
 pub(crate) use self::wiring::{Backend, gate, issuer};
 use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
@@ -44,6 +46,8 @@ use crate::telemetry::{Level, Losses};
 /// The service with its listeners bound.
 pub struct Application {
     servers: Vec<Server>,
+    /// If systemd holds the ports.
+    stopping: Option<Stopping>,
     port: u16,
     internal_port: Option<u16>,
     lasting: Lasting,
@@ -66,6 +70,7 @@ impl Application {
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
+        let stopping = listeners.held().then(Stopping::listen).transpose();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
         let lasting = Lasting::new(clock, metrics);
@@ -82,6 +87,7 @@ impl Application {
         );
         Ok(Self {
             servers: listeners.serve(settings, &current)?,
+            stopping: stopping.map_err(ServiceError::Termination)?,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
             lasting,
@@ -125,10 +131,13 @@ impl Application {
         self.internal_port
     }
 
-    /// Serves until SIGTERM, which lets open requests finish, or SIGINT. Each server handles the
-    /// signals itself.
+    /// Serves until SIGTERM, which lets open requests finish, or SIGINT.
     pub async fn run_until_stopped(self) -> Result<(), ServiceError> {
         systemd::ready();
+        if let Some(stopping) = self.stopping {
+            let handles = self.servers.iter().map(Server::handle).collect();
+            actix_web::rt::spawn(stopping.stop(handles));
+        }
         let servers = self.servers.into_iter().map(actix_web::rt::spawn);
         let mut outcome = Ok(());
         for server in servers.collect::<Vec<_>>() {

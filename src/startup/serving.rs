@@ -22,6 +22,8 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Listeners {
     public: TcpListener,
     internal: Option<TcpListener>,
+    /// systemd holds the ports: connections wait there while the service restarts.
+    held: bool,
 }
 
 impl Listeners {
@@ -29,7 +31,9 @@ impl Listeners {
     /// and, optionally, the internal one.
     pub(super) fn bind(settings: &settings::Http) -> Result<Self, ListenError> {
         let mut inherited = ListenFd::from_env();
-        let public = match take(&mut inherited, 0)? {
+        let passed = take(&mut inherited, 0)?;
+        let held = passed.is_some();
+        let public = match passed {
             Some(listener) => listener,
             None => bind("http.listen", *settings.listen)?,
         };
@@ -42,7 +46,11 @@ impl Listeners {
             (None, Some(address)) => Some(bind("http.internal_listen", *address)?),
             (None, None) => None,
         };
-        Ok(Self { public, internal })
+        Ok(Self {
+            public,
+            internal,
+            held,
+        })
     }
 
     pub(super) fn public_address(&self) -> Result<SocketAddr, ListenError> {
@@ -54,6 +62,10 @@ impl Listeners {
         internal
             .map(|listener| address("http.internal_listen", listener))
             .transpose()
+    }
+
+    pub(super) const fn held(&self) -> bool {
+        self.held
     }
 
     /// Starts the workers: one server with every route, or two that split them.
@@ -70,7 +82,8 @@ impl Listeners {
             ],
         };
         let most = connections_per_worker(settings, surfaces.len());
-        let serve = |(listener, surface)| serve(settings, current, listener, surface, most);
+        let serve =
+            |(listener, surface)| serve(settings, current, listener, surface, most, self.held);
         surfaces.into_iter().map(serve).collect()
     }
 }
@@ -116,6 +129,7 @@ fn serve(
     listener: TcpListener,
     surface: Surface,
     max_connections: usize,
+    held: bool,
 ) -> Result<Server, ListenError> {
     let limits = &settings.http;
     let (current, proxies) = (current.clone(), proxies(&limits.proxies));
@@ -128,6 +142,10 @@ fn serve(
         .max_connections(max_connections);
     if limits.workers > 0 {
         server = server.workers(limits.workers);
+    }
+    if held {
+        // `Stopping` handles them.
+        server = server.disable_signals();
     }
     let server = server.listen(listener).map_err(ListenError::Serve)?;
     Ok(server.run())
