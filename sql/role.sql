@@ -11,11 +11,12 @@
 --
 --     CREATE ROLE label_studio_gate NOINHERIT LOGIN PASSWORD '…';
 --
--- Options (-v revoke=on, -v create_users=on):
+-- Options (-v revoke=on, -v create_users=on, -v staff=on):
 --
 -- revoke: for POST /api/sso/revoke with signed cookies, which writes the password column.
 -- create_users: for external.create_users, client_session.create_users and
 -- token_issue.create_users.
+-- staff: for staff_groups, which writes the column is_staff.
 -- It is idempotent and never withdraws a grant. Tables and columns that this version of Label
 -- Studio does not have are skipped.
 
@@ -32,6 +33,10 @@
 \if :{?create_users}
 \else
     \set create_users off
+\endif
+\if :{?staff}
+\else
+    \set staff off
 \endif
 
 -- A message of its own, because "permission denied to create role" does not say what to do.
@@ -98,6 +103,9 @@ WITH wanted (relation, privilege, columns) AS (
      UNION ALL
     SELECT 'htx_user', 'UPDATE', ARRAY['password']
      WHERE :'revoke'::boolean
+     UNION ALL
+    SELECT 'htx_user', 'UPDATE', ARRAY['is_staff']
+     WHERE :'staff'::boolean
 ), present AS (
     SELECT wanted.relation, wanted.privilege, string_agg(format('%I', attribute.attname), ', ' ORDER BY attribute.attnum) AS columns
       FROM wanted

@@ -10,6 +10,7 @@ SELECT current_database()::text AS database,
        to_regclass('jwt_auth_jwtsettings') IS NOT NULL
        AND to_regclass('token_blacklist_blacklistedtoken') IS NOT NULL AS has_jwt_tokens,
        to_regclass('session_policy_sessiontimeoutpolicy') IS NOT NULL AS has_session_policy,
+       coalesce(has_column_privilege(to_regclass('htx_user')::oid, 'is_staff', 'UPDATE'), false) AS may_set_staff,
        own.tables > 0 AS has_some_own_tables,
        own.tables = 3 AS has_own_tables,
        own.usable = 3 AS may_use_own_tables

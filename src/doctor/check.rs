@@ -51,6 +51,8 @@ checks! {
     DatabaseOwnTables = "database.own_tables";
     /// Accounts can be created, if the settings ask for it.
     DatabaseAccounts = "database.accounts";
+    /// The role may change who is staff, if the settings ask for it.
+    DatabaseStaff = "database.staff";
     /// The role may write the audit table, if the settings ask for it.
     DatabaseAudit = "database.audit";
     /// How long it takes to look up an email address that no account has.

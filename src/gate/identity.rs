@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::reason::CredentialError;
+use super::groups::{GroupRules, Membership, NoMember};
+use super::reason::{CredentialError, Denied};
 use super::verify::{Subject, VerifiedClaims};
 
 /// Length of the column `htx_user.email`, in characters.
@@ -49,6 +50,8 @@ pub struct ClaimMapping {
     pub unverified_email: bool,
     /// What the issuer may do for a user.
     pub admission: Admission,
+    /// What the user's groups decide; `None`: nothing.
+    pub groups: Option<GroupRules>,
 }
 
 /// What the issuer may do for a user who signs in.
@@ -83,6 +86,28 @@ pub struct Claimant {
     pub profile: Profile,
     /// What the issuer may do for the user.
     pub admission: Admission,
+    /// What the user's groups decide.
+    pub membership: Membership,
+}
+
+/// Why claims name no user who may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoClaimant {
+    /// The claims name nobody.
+    Unverified(CredentialError),
+    /// They name somebody whose groups don't let them in.
+    Refused {
+        /// Why not.
+        reason: Denied,
+        /// Whom they name.
+        identity: Identity,
+    },
+}
+
+impl From<CredentialError> for NoClaimant {
+    fn from(why: CredentialError) -> Self {
+        Self::Unverified(why)
+    }
 }
 
 /// An issuer's profile of a user. Missing fields are empty strings.
@@ -98,7 +123,7 @@ pub struct Profile {
 
 impl Claimant {
     /// Reads the claimant from the claims, by their issuer's claim mapping.
-    pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, CredentialError> {
+    pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, NoClaimant> {
         match claims.subject() {
             Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
             Subject::Person(mapping) => from_profile(claims, mapping),
@@ -111,6 +136,7 @@ impl Claimant {
             identity,
             profile: Profile::default(),
             admission: Admission::default(),
+            membership: Membership::default(),
         }
     }
 }
@@ -127,10 +153,7 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
     }
 }
 
-fn from_profile(
-    claims: &VerifiedClaims,
-    mapping: &ClaimMapping,
-) -> Result<Claimant, CredentialError> {
+fn from_profile(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, NoClaimant> {
     let trimmed = |name| optional(claims, Some(name)).map(|text| text.trim().to_owned());
     // The username is a lookup key, so compare it unchanged: an issuer may have names that differ
     // only in white space.
@@ -146,12 +169,21 @@ fn from_profile(
     } else if !profile.username.is_empty() {
         Identity::Username(profile.username.clone())
     } else {
-        return Err(CredentialError::TokenClaimMissing);
+        return Err(CredentialError::TokenClaimMissing.into());
+    };
+    let membership = match mapping.groups.as_ref().map(|rules| rules.decide(claims)) {
+        None => Membership::default(),
+        Some(Ok(membership)) => membership,
+        Some(Err(NoMember::Unreadable(why))) => return Err(why.into()),
+        Some(Err(NoMember::Refused(reason))) => {
+            return Err(NoClaimant::Refused { reason, identity });
+        }
     };
     Ok(Claimant {
         identity,
         profile,
         admission: mapping.admission,
+        membership,
     })
 }
 

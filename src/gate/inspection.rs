@@ -5,7 +5,7 @@
 
 use super::Gate;
 use super::credential::Credential;
-use super::identity::Claimant;
+use super::identity::{Claimant, NoClaimant};
 use super::reason::{CredentialError, Denied, Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verify::{Method, Unverified};
@@ -45,10 +45,14 @@ impl Gate {
         };
         let mut claimant = match Claimant::from_claims(&claims) {
             Ok(claimant) => claimant,
-            Err(why) => return Ok(Inspected::Refused(why.into())),
+            Err(NoClaimant::Unverified(why)) => return Ok(Inspected::Refused(why.into())),
+            Err(NoClaimant::Refused { reason, .. }) => {
+                return Ok(Inspected::Refused(reason.into()));
+            }
         };
         let would_create = std::mem::take(&mut claimant.admission.create);
         claimant.admission.update_names = false;
+        claimant.membership.staff = None;
         let method = claims.method();
         let (identity, steps) = (claimant.identity.to_string(), Steps::new(witness, "user"));
         steps.note(format_args!("the claims name {}", Cut(&identity)));

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cookies;
 pub mod credential;
 pub mod entropy;
+pub mod groups;
 pub mod identity;
 mod inspection;
 pub mod issue;

@@ -136,6 +136,17 @@ reasons! {
         /// The credential is valid and may create an account, but this database doesn't allow it.
         /// The log and `doctor` say why.
         UserNotCreated = "user_not_created",
+        /// The credential is valid, but its user is in none of the groups that may sign in.
+        GroupNotAllowed = "group_not_allowed",
+        /// The credential is valid, but doesn't say in which groups its user is, and only some
+        /// groups may sign in.
+        GroupsMissing = "groups_missing",
+        /// The credential is valid, but its user is in more groups than a token of the issuer holds
+        /// (Entra ID), and only some groups may sign in.
+        GroupsTooMany = "groups_too_many",
+        /// The credential is valid, and its user is no longer staff by its groups, but this database
+        /// doesn't allow the gate to change that. The log and `doctor` say why.
+        StaffNotRemoved = "staff_not_removed",
         /// A page of another origin made the browser send a request that changes data.
         CrossSiteRequest = "cross_site_request",
         /// The proxy didn't describe the original request, or described it in a form that the gate

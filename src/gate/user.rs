@@ -10,7 +10,9 @@ mod directory;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub use self::directory::{Created, Freshness, NewUser, UserDirectory, UserRow, Users};
+pub use self::directory::{
+    Created, Freshness, NewUser, StaffChange, UserDirectory, UserRow, Users,
+};
 use super::clock::unix_seconds_f64;
 use super::identity::{Claimant, Identity, is_email_address};
 use super::reason::{Denied, Outage};
@@ -79,7 +81,10 @@ impl ActiveUser {
             (admitted, _) => admitted,
         };
         match user {
-            Ok(user) => Ok(user.with_current_names(users, claimant).await),
+            Ok(user) => {
+                let user = user.with_current_names(users, claimant).await;
+                user.with_current_rights(users, claimant, witness).await
+            }
             Err(Refusal::Unknown) => Self::create(users, claimant, witness).await,
             Err(refusal) => Err(refusal.into()),
         }
@@ -98,6 +103,7 @@ impl ActiveUser {
         let new_user = NewUser {
             email: email.to_ascii_lowercase(),
             profile: claimant.profile.clone(),
+            organization: claimant.membership.organization,
         };
         match users.recent.create(&new_user).await? {
             Created::NotPossible => {
@@ -112,7 +118,50 @@ impl ActiveUser {
         // Several users may have this address in different cases. Then none was created, and the
         // look-up finds none.
         let row = users.current.find(&claimant.identity).await?;
-        Ok(Self::admit(row, claimant)?)
+        let user = Self::admit(row, claimant)?;
+        user.with_current_rights(users, claimant, witness).await
+    }
+
+    /// The user as staff or not, as their groups say.
+    ///
+    /// Never touches superusers, accounts with a password unless the operator allows it, and users
+    /// who were found by username, which never admits staff. If the right can't be withdrawn, the
+    /// user may not sign in; if it can't be granted, they sign in without it.
+    async fn with_current_rights(
+        self,
+        users: &Users,
+        claimant: &Claimant,
+        witness: &dyn Witness,
+    ) -> Result<Self, NotAdmitted> {
+        let (row, by_email) = (&self.0, matches!(claimant.identity, Identity::Email(_)));
+        let staff = match claimant.membership.staff {
+            Some(staff) if by_email && !row.is_superuser => staff,
+            _ => return Ok(self),
+        };
+        // Of a user who is no superuser, `is_privileged` is `is_staff`.
+        let is_decided = staff.with_password || !row.has_password();
+        if !is_decided || row.is_privileged == staff.is_staff {
+            return Ok(self);
+        }
+        let user_id = row.id;
+        match users
+            .recent
+            .set_staff(row, &claimant.identity, staff)
+            .await?
+        {
+            StaffChange::Now(row) => {
+                witness.changed(match staff.is_staff {
+                    true => Change::StaffGranted { user_id },
+                    false => Change::StaffWithdrawn { user_id },
+                });
+                Ok(Self::admit(Some(row), claimant)?)
+            }
+            StaffChange::Before(row) => Ok(Self::admit(Some(row), claimant)?),
+            StaffChange::NotPossible if staff.is_staff => Ok(self),
+            StaffChange::NotPossible => {
+                Err(Refusal::Known(Denied::StaffNotRemoved, user_id).into())
+            }
+        }
     }
 
     /// The user with the issuer's names. A failure to update the names never blocks the sign-in.

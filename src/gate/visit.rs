@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use self::cookies::SessionCookies;
 use super::Gate;
 use super::credential::Credential;
-use super::identity::{Claimant, Identity};
+use super::identity::{Claimant, Identity, NoClaimant};
 use super::policy::Anonymous;
 use super::reason::{CredentialError, Denied, Granted, Outage};
 use super::session::{Opened, Sender};
@@ -145,7 +145,14 @@ impl<'v> Visit<'v> {
         let verifier = &self.gate.verifier;
         let claims = verifier.verify(credential, self.now, self.witness).await?;
         whom.method = Some(claims.method());
-        let claimant = Claimant::from_claims(&claims)?;
+        let claimant = match Claimant::from_claims(&claims) {
+            Ok(claimant) => claimant,
+            Err(NoClaimant::Unverified(why)) => return Err(why.into()),
+            Err(NoClaimant::Refused { reason, identity }) => {
+                whom.identity = Some(identity.to_string());
+                return Err(NoLogin::Denied(reason));
+            }
+        };
         for freshness in self.freshness(&claims) {
             let user = self.find_user(&claimant, &claims, freshness, whom).await?;
             let session = self.open_session(&user, &claims, freshness).await?;

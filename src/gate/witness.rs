@@ -34,6 +34,16 @@ pub enum Change {
         /// Primary key in `htx_user`.
         user_id: i32,
     },
+    /// The user became staff, because their groups say so.
+    StaffGranted {
+        /// Primary key in `htx_user`.
+        user_id: i32,
+    },
+    /// The user is no longer staff, because their groups say so.
+    StaffWithdrawn {
+        /// Primary key in `htx_user`.
+        user_id: i32,
+    },
     /// The user's session has ended because they signed out.
     SignedOut {
         /// Primary key in `htx_user`.

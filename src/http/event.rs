@@ -49,6 +49,10 @@ events! {
     Refused = "refused",
     /// An account was created.
     AccountCreated = "account created",
+    /// A user became staff, because the groups in their credential say so.
+    StaffGranted = "staff granted",
+    /// A user is no longer staff, because the groups in their credential say so.
+    StaffWithdrawn = "staff withdrawn",
     /// A user signed out of Label Studio, by the gate's route or by Label Studio's own.
     SignedOut = "signed out",
     /// An administrator got a token for a user.
@@ -91,6 +95,8 @@ impl Event {
             | Self::CredentialRefused
             | Self::Refused
             | Self::AccountCreated
+            | Self::StaffGranted
+            | Self::StaffWithdrawn
             | Self::SignedOut
             | Self::TokenIssued
             | Self::TokenRefused
@@ -112,6 +118,8 @@ impl Event {
             Self::LoggedIn
             | Self::UserSwitched
             | Self::AccountCreated
+            | Self::StaffGranted
+            | Self::StaffWithdrawn
             | Self::SignedOut
             | Self::TokenIssued
             | Self::SessionsEnded
@@ -129,6 +137,8 @@ impl Event {
             | Self::UserSwitched
             | Self::CredentialRefused
             | Self::AccountCreated
+            | Self::StaffGranted
+            | Self::StaffWithdrawn
             | Self::SignedOut
             | Self::TokenIssued
             | Self::SessionsEnded

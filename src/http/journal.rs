@@ -204,8 +204,15 @@ impl Witness for RequestContext<'_> {
     fn changed(&self, change: Change) {
         let (event, user_id) = match change {
             Change::AccountCreated { user_id } => (Event::AccountCreated, user_id),
+            Change::StaffGranted { user_id } => (Event::StaffGranted, user_id),
+            Change::StaffWithdrawn { user_id } => (Event::StaffWithdrawn, user_id),
             Change::SignedOut { user_id } => (Event::SignedOut, user_id),
         };
+        match change {
+            Change::StaffGranted { .. } => self.state.metrics.count_staff_change(true),
+            Change::StaffWithdrawn { .. } => self.state.metrics.count_staff_change(false),
+            Change::AccountCreated { .. } | Change::SignedOut { .. } => {}
+        }
         self.record(&Entry::new(event).about(&Whom::user(user_id)));
     }
 }

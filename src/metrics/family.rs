@@ -130,6 +130,9 @@ families! {
     /// Audit events that were not written to the table (`audit.table`), because it could not be written
     /// for too long. The log has them.
     AUDIT_EVENTS_LOST = Counter "audit_events_lost" [];
+    /// Users whose groups changed whether they are staff (`staff_groups`). `change`: `granted`,
+    /// `withdrawn`.
+    STAFF_CHANGES = Counter "staff_changes" ["change"];
     /// Version of the service.
     BUILD = Info "build" ["version"];
     /// Settings in force. `engine`: `session.engine`; `anonymous`: `policy.anonymous`; `methods`: the

@@ -63,6 +63,8 @@ pub struct Metrics {
     spans: [Counter; SPAN_FATES.len()],
     reloads: Reloads,
     lost_audit_events: Counter,
+    /// Withdrawn and granted.
+    staff_changes: [Counter; 2],
 }
 
 /// What became of a finished span.
@@ -96,6 +98,7 @@ impl Metrics {
             spans: Default::default(),
             reloads: Reloads::new(started),
             lost_audit_events: Counter::default(),
+            staff_changes: Default::default(),
         }
     }
 
@@ -155,6 +158,11 @@ impl Metrics {
         self.lost_audit_events.add(events);
     }
 
+    /// Counts a user who became staff, or is no longer.
+    pub fn count_staff_change(&self, is_staff: bool) {
+        self.staff_changes[usize::from(is_staff)].increment();
+    }
+
     /// All metrics, with those of `sources`, in the OpenMetrics text format.
     pub fn encode(&self, sources: &[Arc<dyn Source>]) -> String {
         let mut page = Page::default();
@@ -186,6 +194,9 @@ impl Source for Metrics {
         self.reloads.report(page);
         let lost = self.lost_audit_events.get();
         page.counter(&family::AUDIT_EVENTS_LOST, &[], lost);
+        for (change, count) in ["withdrawn", "granted"].iter().zip(&self.staff_changes) {
+            page.counter(&family::STAFF_CHANGES, &[change], count.get());
+        }
         page.info(&family::BUILD, &[env!("CARGO_PKG_VERSION")]);
         page.gauge(&family::START_TIME, &[], self.started);
     }

@@ -175,16 +175,25 @@ impl Postgres {
         };
         let (first, last) = (&person.profile.first_name, &person.profile.last_name);
         let rows = self
-            .query(statement, &[&person.email, &username, first, last])
+            .query(
+                statement,
+                &[&person.email, &username, first, last, &person.organization],
+            )
             .await?;
         let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
         let has_organization: bool =
             (row.try_get("has_organization")).map_err(|error| unexpected(&error))?;
         if !has_organization {
-            tracing::error!(
-                "cannot create an account: Label Studio has no organization yet; sign up to Label Studio \
-                 once to create it"
-            );
+            match person.organization {
+                None => tracing::error!(
+                    "cannot create an account: Label Studio has no organization yet; sign up to \
+                     Label Studio once to create it"
+                ),
+                Some(organization) => tracing::error!(
+                    organization,
+                    "cannot create an account: Label Studio has no organization with this ID"
+                ),
+            }
             return Ok(Created::NotPossible);
         }
         let created = row.try_get("created").map_err(|error| unexpected(&error))?;

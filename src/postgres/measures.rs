@@ -8,7 +8,7 @@ use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. `lock_place` is a part of
 /// `record_login`.
-const STATEMENTS: [&str; 31] = [
+const STATEMENTS: [&str; 32] = [
     "append_audit",
     "columns",
     "create_user",
@@ -33,6 +33,7 @@ const STATEMENTS: [&str; 31] = [
     "server_time",
     "session_policy",
     "session_with_owner",
+    "set_staff",
     "update_names",
     "use_token",
     "user_by_email",

@@ -6,6 +6,8 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::MAY_SET_STAFF;
+
 /// Names that tell the gate's own tables (`sql/gate_schema.sql`) in a message of Postgres.
 const OWN_TABLES: [&str; 4] = [
     "label_studio_gate",
@@ -40,6 +42,7 @@ fn cure_for(statement: &str, state: &SqlState, message: &str) -> Option<&'static
         (false, "create_user") if may_not => {
             "run sql/role.sql with -v create_users=on as the owner of Label Studio's tables"
         }
+        (false, "set_staff") if may_not => MAY_SET_STAFF,
         (false, _) if may_not => "run sql/role.sql as the owner of Label Studio's tables",
         (false, _) => {
             "Label Studio's tables have changed: run sql/role.sql again as their owner; if that \

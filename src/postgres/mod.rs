@@ -44,6 +44,7 @@ pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::{Schema, SchemaError};
 use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
+pub use self::users::MAY_SET_STAFF;
 use crate::gate::Readiness;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Source};

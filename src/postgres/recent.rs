@@ -12,12 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::Postgres;
 use super::cache::{Cache, Keep};
+use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
     LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
 };
-use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
+use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 use crate::metrics::{Page, Source};
 use crate::settings::Database;
@@ -112,6 +113,20 @@ impl UserDirectory for Recent {
         let renamed = self.postgres.rename(user, identity, profile).await?;
         self.users.insert(identity.clone(), renamed.clone());
         Ok(renamed)
+    }
+
+    async fn set_staff(
+        &self,
+        user: &UserRow,
+        identity: &Identity,
+        staff: Staff,
+    ) -> Result<StaffChange, Outage> {
+        let change = self.postgres.set_staff(user, identity, staff).await?;
+        if let StaffChange::Now(row) | StaffChange::Before(row) = &change {
+            self.forget_users();
+            self.users.insert(identity.clone(), row.clone());
+        }
+        Ok(change)
     }
 
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {

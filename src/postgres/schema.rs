@@ -32,6 +32,8 @@ pub struct Schema {
     pub has_jwt_tokens: bool,
     /// Session policies per organization (since 1.20).
     pub has_session_policy: bool,
+    /// Whether the role may write `htx_user.is_staff`.
+    pub may_set_staff: bool,
     /// The gate's own tables (`label-studio-gate migrate`).
     pub has_own_tables: bool,
     /// Whether the role may use them. If not, statements that need them fail: revocations and used
@@ -213,6 +215,7 @@ async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
     Ok(Schema {
         has_jwt_tokens,
         has_session_policy: column("has_session_policy")?,
+        may_set_staff: column("may_set_staff")?,
         has_own_tables,
         may_use_own_tables: column("may_use_own_tables")?,
         statements: Statements::new(has_own_tables),

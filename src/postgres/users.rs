@@ -8,9 +8,10 @@ use tokio_postgres::Row;
 
 use super::statement::{Statements, sql};
 use super::{Postgres, unexpected};
+use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
-use crate::gate::user::{Created, NewUser, UserDirectory, UserRow};
+use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 
 /// Label Studio's default for an organization without a policy: eight days
 /// (`session_policy/models.py`).
@@ -18,6 +19,10 @@ const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
 
 /// Maximum length of `htx_user.first_name` and `last_name`, in characters.
 const MAX_NAME: usize = 256;
+
+/// What an operator does if the role lacks the grant that staff groups need.
+pub const MAY_SET_STAFF: &str =
+    "run sql/role.sql with -v staff=on as the owner of Label Studio's tables";
 
 #[async_trait]
 impl UserDirectory for Postgres {
@@ -53,6 +58,38 @@ impl UserDirectory for Postgres {
         let statement = sql!("update_names");
         self.query(statement, &[&user.id, &first, &last]).await?;
         Ok(Arc::new(user.renamed(profile)))
+    }
+
+    async fn set_staff(
+        &self,
+        user: &UserRow,
+        _identity: &Identity,
+        staff: Staff,
+    ) -> Result<StaffChange, Outage> {
+        let schema = self.schema_that(|schema| schema.may_set_staff).await?;
+        if !schema.may_set_staff {
+            let cure = MAY_SET_STAFF;
+            tracing::error!(cure, "the role may not write htx_user.is_staff");
+            return Ok(StaffChange::NotPossible);
+        }
+        let is_staff = staff.is_staff;
+        let rows = self
+            .query(
+                sql!("set_staff"),
+                &[&user.id, &is_staff, &staff.with_password],
+            )
+            .await?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let column = |name| {
+            row.try_get::<_, bool>(name)
+                .map_err(|error| unexpected(&error))
+        };
+        let row = Arc::new(user.as_staff(is_staff));
+        Ok(match (column("possible")?, column("changed")?) {
+            (true, true) => StaffChange::Now(row),
+            (true, false) => StaffChange::Before(row),
+            (false, _) => StaffChange::NotPossible,
+        })
     }
 
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {

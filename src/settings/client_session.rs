@@ -127,6 +127,7 @@ impl ClientSession {
             first_name_claim: settings.first_name_field.clone(),
             last_name_claim: settings.last_name_field.clone(),
             unverified_email: false,
+            groups: None,
             admission: Admission {
                 create: settings.create_users,
                 update_names: settings.update_names,

@@ -40,6 +40,7 @@ mod input;
 mod key_server;
 mod label_studio;
 mod log;
+mod mapping;
 mod native;
 mod pages;
 mod policy;

@@ -22,6 +22,7 @@ mod doctor;
 mod documents;
 mod endings;
 mod exposure;
+mod groups;
 mod host_application;
 mod house;
 mod issuers;

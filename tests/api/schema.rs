@@ -83,6 +83,7 @@ async fn the_role_may_do_what_it_needs_and_nothing_else() {
         ("SELECT * FROM htx_user", false),
         ("UPDATE htx_user SET password = 'x'", false),
         ("UPDATE htx_user SET is_superuser = true", false),
+        ("UPDATE htx_user SET is_staff = true", false),
         ("UPDATE htx_user SET is_active = true", false),
         ("INSERT INTO htx_user (email) VALUES ('x')", false),
         ("DELETE FROM htx_user", false),

@@ -11,8 +11,8 @@ use super::{Check, Report};
 use crate::django::{SessionCodec, SessionError};
 use crate::gate::policy::Anonymous;
 use crate::gate::session::Engine;
-use crate::postgres::{Postgres, Schema, SchemaError};
-use crate::settings::Settings;
+use crate::postgres::{MAY_SET_STAFF, Postgres, Schema, SchemaError};
+use crate::settings::{Issuer, Settings};
 
 /// Maximum clock difference. With a larger one, fresh tokens look expired or not yet valid.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -54,6 +54,7 @@ pub(super) async fn check(
     secret_key(report, settings, backend, now).await;
     own_tables(report, settings, &schema);
     accounts(report, settings, &schema);
+    staff(report, settings, &schema);
     audit::check(report, settings, backend).await;
     addresses::check(report, backend).await;
     pooler::check(report, settings, backend);
@@ -164,6 +165,25 @@ fn accounts(report: &mut Report, settings: &Settings, schema: &Schema) {
             format!("accounts cannot be created: {error}"),
             "run sql/role.sql with -v create_users=on; if Label Studio is newer than this release \
              supports, upgrade the gate",
+        ),
+    }
+}
+
+/// Whether groups can decide who is staff, if the settings ask for it.
+fn staff(report: &mut Report, settings: &Settings, schema: &Schema) {
+    let is_decided = |issuer: &Issuer| {
+        let groups = issuer.mapping.groups.as_ref();
+        groups.is_some_and(|groups| groups.staff.is_some())
+    };
+    if !settings.external.issuers.iter().any(is_decided) {
+        return;
+    }
+    match schema.may_set_staff {
+        true => report.ok(Check::DatabaseStaff, "groups can decide who is staff"),
+        false => report.fail(
+            Check::DatabaseStaff,
+            "groups cannot decide who is staff: the role may not write htx_user.is_staff",
+            MAY_SET_STAFF,
         ),
     }
 }

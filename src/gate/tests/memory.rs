@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::*;
+use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::session::{
     LoginRecord, Mismatch, Mismatches, Recorded, SessionEnd, SessionMark, SessionStore,
     StoredSession, TokenUse,
 };
-use crate::gate::user::{Created, NewUser, UserDirectory};
+use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
 /// Label Studio's database, in memory.
@@ -99,6 +100,19 @@ impl UserDirectory for Memory {
         let mut users = self.stored.users.lock().expect("lock");
         users.insert(row.id, row.clone());
         Ok(Arc::new(row))
+    }
+
+    async fn set_staff(
+        &self,
+        user: &UserRow,
+        _identity: &Identity,
+        staff: Staff,
+    ) -> Result<StaffChange, Outage> {
+        let row = user.as_staff(staff.is_staff);
+        for users in [&self.stored.users, &self.stored.recent_users] {
+            users.lock().expect("lock").insert(row.id, row.clone());
+        }
+        Ok(StaffChange::Now(Arc::new(row)))
     }
 
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {

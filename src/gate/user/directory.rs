@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 
@@ -25,6 +26,15 @@ pub trait UserDirectory: Send + Sync {
         identity: &Identity,
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage>;
+
+    /// Sets `is_staff`. Never touches superusers, nor accounts with a password unless `staff`
+    /// allows it.
+    async fn set_staff(
+        &self,
+        user: &UserRow,
+        identity: &Identity,
+        staff: Staff,
+    ) -> Result<StaffChange, Outage>;
 
     /// Replaces an unusable password with another unusable one. This ends all sessions of the user
     /// with either engine, because every session is tied to that column. Returns false and changes
@@ -76,6 +86,8 @@ pub struct NewUser {
     pub email: String,
     /// The names, as far as they are known.
     pub profile: Profile,
+    /// The organization to join (`organization.id`); `None`: the first.
+    pub organization: Option<i32>,
 }
 
 /// The result of creating an account.
@@ -90,6 +102,18 @@ pub enum Created {
     Before,
     /// Label Studio's tables require something that the gate doesn't know, or no organization
     /// exists yet.
+    NotPossible,
+}
+
+/// The result of setting `is_staff`, with the row as it is now.
+#[derive(Clone)]
+pub enum StaffChange {
+    /// This request changed it.
+    Now(Arc<UserRow>),
+    /// It was so already.
+    Before(Arc<UserRow>),
+    /// The gate may not change this user: for lack of a grant, or because the user has become a
+    /// superuser or got a password.
     NotPossible,
 }
 
@@ -127,6 +151,20 @@ pub struct UserRow {
 }
 
 impl UserRow {
+    /// The row of a user who is no superuser, as staff or not.
+    pub fn as_staff(&self, is_staff: bool) -> Self {
+        Self {
+            is_privileged: is_staff,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the user can log in with a password (`django/contrib/auth/hashers.py`,
+    /// `is_password_usable`).
+    pub fn has_password(&self) -> bool {
+        !self.password.starts_with('!')
+    }
+
     /// The row with the first and last name from `profile`. A name that it doesn't state stays.
     pub fn renamed(&self, profile: &Profile) -> Self {
         let either = |new: &str, old: &str| if new.is_empty() { old } else { new }.to_owned();

@@ -90,6 +90,14 @@ impl VerifiedClaims {
         }
     }
 
+    /// Claims that nobody verified.
+    #[cfg(test)]
+    pub(in crate::gate) fn of_test(claims: &Value) -> Self {
+        let claims = claims.as_object().expect("an object").clone();
+        let subject = Subject::Person(Arc::default());
+        Self::new(claims, subject, Method::External, Fingerprint::of("", ""))
+    }
+
     /// Which claims identify the user.
     pub const fn subject(&self) -> &Subject {
         &self.subject

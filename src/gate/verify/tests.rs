@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gate::identity::{Claimant, Identity};
+use crate::gate::identity::{Claimant, Identity, NoClaimant};
 use crate::gate::witness::Nobody;
 
 mod external;
@@ -50,7 +50,11 @@ fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity
             Unverified::Unrecognized(reason) | Unverified::Refused(reason) => reason,
             Unverified::Outage(outage) => panic!("{outage}"),
         })?;
-    Claimant::from_claims(&claims).map(|claimant| claimant.identity)
+    match Claimant::from_claims(&claims) {
+        Ok(claimant) => Ok(claimant.identity),
+        Err(NoClaimant::Unverified(why)) => Err(why),
+        Err(NoClaimant::Refused { .. }) => unreachable!("no groups are configured"),
+    }
 }
 
 /// No method is enabled.

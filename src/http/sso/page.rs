@@ -38,6 +38,8 @@ pages! {
     EmailUnconfirmed,
     /// The user has none of the required roles or groups.
     RoleMissing,
+    /// None of the user's groups may sign in.
+    GroupMissing,
     /// The organization doesn't accept API tokens of this kind.
     ApiTokensDisabled,
     /// The gate accepts no tokens.
@@ -141,7 +143,10 @@ impl Page {
             Denied::UserUnknown => Self::UserUnknown,
             Denied::UserInactive => Self::UserInactive,
             Denied::UserRemoved => Self::UserRemoved,
-            Denied::UserPrivileged => Self::UserPrivileged,
+            Denied::UserPrivileged | Denied::StaffNotRemoved => Self::UserPrivileged,
+            Denied::GroupNotAllowed | Denied::GroupsMissing | Denied::GroupsTooMany => {
+                Self::GroupMissing
+            }
             Denied::UserNotCreated => Self::UserNotCreated,
             Denied::CrossSiteRequest => Self::Blocked,
             Denied::RequestMalformed => Self::NotUnderstood,
@@ -174,6 +179,7 @@ impl Page {
             | Self::UserRemoved
             | Self::UserPrivileged
             | Self::UserNotCreated
+            | Self::GroupMissing
             | Self::Blocked
             | Self::NotUnderstood => StatusCode::FORBIDDEN,
             Self::ConfirmSignOut | Self::SignedOut => StatusCode::OK,
@@ -195,6 +201,7 @@ impl Page {
             Self::SignInRequired => Some(Message::SignInRequired),
             Self::EmailUnconfirmed
             | Self::RoleMissing
+            | Self::GroupMissing
             | Self::ApiTokensDisabled
             | Self::NoMethod
             | Self::UserUnknown
@@ -225,7 +232,7 @@ impl Page {
         self.leads_to_sign_in()
             || matches!(
                 self,
-                Self::EmailUnconfirmed | Self::RoleMissing | Self::SignedOut
+                Self::EmailUnconfirmed | Self::RoleMissing | Self::GroupMissing | Self::SignedOut
             )
     }
 

@@ -7,9 +7,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::mapping::MappingSettings;
 use super::super::types::{Seconds, Secret};
 use super::{Issuer, Place};
-use crate::gate::identity::{Admission, ClaimMapping};
 use crate::gate::verify::{Expectation, RequiredClaim};
 
 /// An issuer in a table `[[external.issuers]]`.
@@ -57,30 +57,8 @@ pub(super) struct IssuerSettings {
     /// Claims that tokens must have, as `name` or `name=value`. A list claim needs to contain the
     /// value. A table names accepted values: `{ roles = ["annotator", "manager"] }`.
     required_claims: RequiredClaims,
-    /// The claim with the email address. Dots lead into nested objects, here and below.
-    #[schemars(extend("default" = "email", "x-env" = ["JWT_SSO_EMAIL_CLAIM"]))]
-    pub(super) email_claim: String,
-    /// The claim with the username, which finds users without an email claim.
-    #[schemars(extend("x-env" = ["JWT_SSO_USERNAME_CLAIM"]))]
-    pub(super) username_claim: Option<String>,
-    /// The claim with the first name.
-    #[schemars(extend("default" = "first_name", "x-env" = ["JWT_SSO_FIRST_NAME_CLAIM"]))]
-    pub(super) first_name_claim: String,
-    /// The claim with the last name.
-    #[schemars(extend("default" = "last_name", "x-env" = ["JWT_SSO_LAST_NAME_CLAIM"]))]
-    pub(super) last_name_claim: String,
-    /// Whether unknown users get an account; needs `sql/role.sql` with `create_users`.
-    #[schemars(extend("default" = false, "x-env" = ["JWT_SSO_AUTO_CREATE_USERS"]))]
-    pub(super) create_users: bool,
-    /// Whether first and last name are updated from the claims.
-    #[schemars(extend("default" = true))]
-    pub(super) update_names: bool,
-    /// Whether staff and superusers may sign in this way.
-    #[schemars(extend("default" = true))]
-    pub(super) allow_privileged: bool,
-    /// Whether to trust an address that comes with `email_verified: false`.
-    #[schemars(extend("default" = false))]
-    pub(super) accept_unverified_email: bool,
+    #[serde(flatten)]
+    mapping: MappingSettings,
     /// Whether keys may be fetched over plain HTTP.
     #[schemars(extend("default" = false))]
     pub(super) allow_http: bool,
@@ -136,12 +114,6 @@ impl IssuerTable {
     pub(super) fn check(self, place: &mut Place<'_>) -> Option<Issuer> {
         let keys = self.keys(place);
         let settings = self.issuer;
-        if settings.email_claim.is_empty() && settings.username_claim.is_none() {
-            place.refuse(
-                "email_claim",
-                "must not be empty, unless there is a username_claim",
-            );
-        }
         let is_served = !settings.jwks_url.is_empty() || !settings.discovery.is_empty();
         if is_served && settings.audience.is_empty() {
             place.refuse(
@@ -150,28 +122,21 @@ impl IssuerTable {
                  other applications too",
             );
         }
+        let issuer = settings.expected_issuer().map(Cow::into_owned);
+        let mapping = settings
+            .mapping
+            .check(|field, why| place.refuse(field, why));
         Some(Issuer {
             name: place.prefix.clone(),
             keys: keys?,
             expectation: Expectation {
-                issuer: settings.expected_issuer().map(Cow::into_owned),
+                issuer,
                 audiences: settings.audience,
                 leeway: *settings.leeway_seconds,
                 max_lifetime: settings.max_lifetime_seconds.nonzero(),
                 required: settings.required_claims.into_claims(),
             },
-            mapping: ClaimMapping {
-                email_claim: settings.email_claim,
-                username_claim: settings.username_claim,
-                first_name_claim: settings.first_name_claim,
-                last_name_claim: settings.last_name_claim,
-                unverified_email: settings.accept_unverified_email,
-                admission: Admission {
-                    create: settings.create_users,
-                    update_names: settings.update_names,
-                    privileged: settings.allow_privileged,
-                },
-            },
+            mapping,
         })
     }
 }

@@ -11,6 +11,62 @@ fn unsafe_issuers_are_refused_with_the_reason() {
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let rows: &[(&[(&str, &str)], &str)] = &[
         (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_ALLOWED_GROUPS", "a"),
+            ],
+            "external.allowed_groups: has no effect without groups_claim",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_STAFF_GROUPS", "a"),
+            ],
+            "external.staff_groups: has no effect without groups_claim",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_GROUPS_CLAIM", "groups"),
+            ],
+            "external.groups_claim: has no effect without allowed_groups",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_GROUPS_CLAIM", "groups"),
+                ("GATE_EXTERNAL_STAFF_GROUPS", "a"),
+                ("GATE_EXTERNAL_ALLOW_PRIVILEGED", "false"),
+            ],
+            "external.staff_groups: needs allow_privileged",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_GROUPS_CLAIM", "groups"),
+                ("GATE_EXTERNAL_ALLOWED_GROUPS", "a"),
+                ("GATE_EXTERNAL_STAFF_WITH_PASSWORD", "true"),
+            ],
+            "external.staff_with_password: has no effect without staff_groups",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_GROUPS_CLAIM", "groups"),
+                ("GATE_EXTERNAL_ORGANIZATIONS", "a=1"),
+            ],
+            "external.organizations: has no effect without create_users",
+        ),
+        (
+            &[
+                ("JWT_SSO_SECRET", SHARED),
+                ("GATE_EXTERNAL_GROUPS_CLAIM", "groups"),
+                ("JWT_SSO_AUTO_CREATE_USERS", "true"),
+                ("GATE_EXTERNAL_ORGANIZATIONS", "a=first"),
+            ],
+            "external.organizations: must be group=ID, as annotators=3, not \"a=first\"",
+        ),
+        (
             &[("JWT_SSO_SECRET", SECRET)],
             "external.secret: is Label Studio's SECRET_KEY",
         ),

@@ -36,6 +36,7 @@ fn expectation() -> Expectation {
 
 fn rules() -> ClaimMapping {
     ClaimMapping {
+        groups: None,
         email_claim: "profile.mail".to_owned(),
         username_claim: Some("username".to_owned()),
         first_name_claim: "given_name".to_owned(),

@@ -47,6 +47,10 @@ pub(super) const fn text(page: Page) -> Text {
             "You don't have access to this Label Studio",
             "Your account lacks the role or group that is required. Ask your administrator for it, then sign in again.",
         ),
+        Page::GroupMissing => Text::new(
+            "You don't have access to this Label Studio",
+            "Your account is in none of the groups that may use this Label Studio. Ask your administrator for access, then sign in again.",
+        ),
         Page::ApiTokensDisabled => Text::new(
             "This token is not accepted",
             "Your organization has switched off API tokens of this kind. Ask your Label Studio administrator how to sign in.",

@@ -47,6 +47,10 @@ pub(super) const fn text(page: Page) -> Text {
             "이 Label Studio에 접근할 권한이 없습니다",
             "계정에 필요한 역할이나 그룹이 없습니다. 관리자에게 요청한 뒤 다시 로그인해 주세요.",
         ),
+        Page::GroupMissing => Text::new(
+            "이 Label Studio에 접근할 권한이 없습니다",
+            "이 Label Studio를 사용할 수 있는 그룹에 속해 있지 않습니다. 관리자에게 접근 권한을 요청한 뒤 다시 로그인해 주세요.",
+        ),
         Page::ApiTokensDisabled => Text::new(
             "사용할 수 없는 토큰입니다",
             "조직에서 이 종류의 API 토큰을 사용하지 않도록 설정했습니다. 로그인 방법을 Label Studio 관리자에게 문의해 주세요.",
