@@ -105,7 +105,8 @@ fn the_settings_in_the_documents_are_valid() {
     let pages = std::fs::read_dir(root().join("docs/identity-providers")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
     let mut tried = 0;
-    for page in pages.chain([root().join("docs/methods.md")]) {
+    let further = ["docs/methods.md", "docs/groups.md"].map(|page| root().join(page));
+    for page in pages.chain(further) {
         let text = std::fs::read_to_string(&page).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let settings = block.split("```").next().unwrap();
