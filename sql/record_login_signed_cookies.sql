@@ -1,7 +1,8 @@
 -- Used by: SessionStore (src/postgres/sessions.rs), for a login with the session engine
 -- "signed_cookies".
 -- Checks the user's row again and sets last_login. The session itself is the cookie.
--- Returns: whether the user's row is still the one that the session was made for.
+-- Returns: whether the user's row is still the one that the session was made for, and when a session
+-- with the same mark ($5) last ended: the new session carries that, and begins after it.
 --
 -- A page loads with many requests that may all carry the token, so last_login is written at most
 -- once in ten seconds.
@@ -21,4 +22,5 @@ WITH account AS (
        AND (last_login IS NULL OR last_login < $3::timestamptz - interval '10 seconds')
        AND EXISTS (SELECT FROM account)
 )
-SELECT EXISTS (SELECT FROM account) AS unchanged
+SELECT EXISTS (SELECT FROM account) AS unchanged,
+       /* ended at */ AS ended_at

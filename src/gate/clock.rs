@@ -3,7 +3,11 @@
 //! The core never reads the wall clock. The [`Gate`](super::Gate) takes a [`Clock`], so that a test
 //! can run at any time and all stages of a decision see the same instant.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How far other clocks may be ahead: an issuer's, which dates tokens, and Label Studio's, which
+/// dates its own sessions. Within it, what is dated after an event may be from before.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// The core's time source.
 pub trait Clock: Send + Sync {
@@ -17,6 +21,13 @@ pub fn unix_seconds(at: SystemTime) -> i64 {
         .map_or(0, |since| {
             i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
         })
+}
+
+/// Microseconds since the epoch, the precision of Postgres; 0 for none and for an earlier time.
+pub fn unix_microseconds(at: Option<SystemTime>) -> u64 {
+    at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .and_then(|since| u64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
 }
 
 /// Seconds since the epoch with a fraction, like Python's `time.time()`.

@@ -58,7 +58,7 @@ impl Gate {
         steps.note(format_args!("the claims name {}", Cut(&identity)));
         let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Current, witness).await;
         Ok(match user {
-            Ok(user) if user.has_revoked(claims.issued_at()) => {
+            Ok(user) if user.has_revoked(&claims) => {
                 Inspected::Refused(CredentialError::TokenRevoked.into())
             }
             Ok(user) => Inspected::Known { user, method },

@@ -12,12 +12,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::clock::{Clock, unix_seconds};
+use super::clock::{Clock, unix_microseconds, unix_seconds};
 use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
 use super::reason::{CredentialError, Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
-use super::verify::{AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, TokenOwner, Unverified};
+use super::verify::{
+    AUDIENCE, ApiAuthenticator, ApiCredential, ISSUER, REVOCATION, TokenOwner, Unverified,
+};
 use super::witness::{Nobody, Steps, Witness};
 
 /// Why no token was issued.
@@ -236,7 +238,7 @@ impl TokenIssuer {
     pub async fn issue_for_trial(&self, email: &str) -> Result<Issued, IssueError> {
         let claimant = Claimant::of(Identity::Email(email.to_owned()));
         let user = self.resolve(&claimant, &Nobody).await?;
-        let token = self.encode(user.id(), user.email(), TRIAL_LIFETIME, self.clock.now());
+        let token = self.encode((&user).into(), TRIAL_LIFETIME, self.clock.now());
         Ok(Issued {
             token,
             expires_in: TRIAL_LIFETIME.as_secs(),
@@ -246,7 +248,12 @@ impl TokenIssuer {
 
     /// A token that names [`NO_USER`]: a gate that reads it answers `user_unknown`.
     pub fn issue_for_nobody(&self) -> String {
-        self.encode(NO_USER, "", TRIAL_LIFETIME, self.clock.now())
+        let nobody = Bearer {
+            user_id: NO_USER,
+            email: "",
+            revocation: 0,
+        };
+        self.encode(nobody, TRIAL_LIFETIME, self.clock.now())
     }
 
     async fn user(&self, email: &str, witness: &dyn Witness) -> Result<ActiveUser, IssueError> {
@@ -260,7 +267,8 @@ impl TokenIssuer {
         claimant: &Claimant,
         witness: &dyn Witness,
     ) -> Result<ActiveUser, IssueError> {
-        ActiveUser::resolve(&self.users, claimant, Freshness::Recent, witness)
+        // The token names the user's last revocation, and with an older one it would be revoked.
+        ActiveUser::resolve(&self.users, claimant, Freshness::Current, witness)
             .await
             .map_err(|error| match error {
                 NotAdmitted::Refused { reason, user_id } => IssueError::User { reason, user_id },
@@ -271,20 +279,20 @@ impl TokenIssuer {
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {
         let lifetime = self.policy.lifetime;
         Issued {
-            token: self.encode(user.id(), user.email(), lifetime, now),
+            token: self.encode(user.into(), lifetime, now),
             expires_in: lifetime.as_secs(),
             user_id: user.id(),
         }
     }
 
-    /// Signs the plugin's claims, in its order, plus a `jti`.
-    fn encode(&self, user_id: i32, email: &str, lifetime: Duration, now: SystemTime) -> String {
+    /// Signs the plugin's claims, in its order, plus a `jti` and [`REVOCATION`].
+    fn encode(&self, bearer: Bearer<'_>, lifetime: Duration, now: SystemTime) -> String {
         let iat = unix_seconds(now);
         let jti = self.entropy.hex();
         let mut claims = serde_json::Map::new();
-        claims.insert(self.policy.user_id_claim.clone(), user_id.into());
+        claims.insert(self.policy.user_id_claim.clone(), bearer.user_id.into());
         let registered = NativeClaims {
-            email,
+            email: bearer.email,
             iat,
             exp: iat.saturating_add_unsigned(lifetime.as_secs()),
             iss: ISSUER,
@@ -294,8 +302,27 @@ impl TokenIssuer {
         if let Ok(Value::Object(registered)) = serde_json::to_value(registered) {
             claims.extend(registered);
         }
+        claims.insert(REVOCATION.to_owned(), bearer.revocation.into());
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
             .expect("an HMAC over JSON cannot fail")
+    }
+}
+
+/// Whom a token names.
+struct Bearer<'u> {
+    user_id: i32,
+    email: &'u str,
+    /// The user's last revocation in microseconds since the epoch; 0 for none.
+    revocation: u64,
+}
+
+impl<'u> From<&'u ActiveUser> for Bearer<'u> {
+    fn from(user: &'u ActiveUser) -> Self {
+        Self {
+            user_id: user.id(),
+            email: user.email(),
+            revocation: unix_microseconds(user.revoked_at()),
+        }
     }
 }
 

@@ -66,11 +66,13 @@ impl Gate {
         if !by.may_act_on(user.is_superuser) {
             return Err(RevokeError::NotSuperuser { user_id: user.id });
         }
-        let now = self.clock.now();
         // Revoke tokens first, so that none opens a new session while sessions are being ended.
-        let tokens = self.users.recent.revoke(user.id, now).await?;
+        let tokens = self.users.recent.revoke(user.id).await?;
         let sessions = match self.sessions.engine() {
-            Engine::Database => Ended::Rows(self.sessions.end_all_of(user.id, now).await?),
+            Engine::Database => {
+                let now = self.clock.now();
+                Ended::Rows(self.sessions.end_all_of(user.id, now).await?)
+            }
             Engine::SignedCookies if tokens && self.policy.anonymous == Anonymous::Require => {
                 Ended::Cookies
             }

@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime};
 pub use self::directory::{
     Created, Freshness, NewUser, StaffChange, UserDirectory, UserRow, Users,
 };
-use super::clock::unix_seconds_f64;
+use super::clock::{CLOCK_SKEW, unix_microseconds, unix_seconds_f64};
 use super::identity::{Claimant, Identity, is_email_address};
 use super::reason::{Denied, Outage};
+use super::verify::VerifiedClaims;
 use super::witness::{Change, Witness};
 
 /// Why there is no [`ActiveUser`].
@@ -232,16 +233,31 @@ impl ActiveUser {
         self.0.is_superuser
     }
 
-    /// Sessions and tokens issued up to this time are revoked.
+    /// When the user's sessions and tokens were last revoked.
     pub fn revoked_at(&self) -> Option<SystemTime> {
         self.0.revoked_at
     }
 
-    /// Whether something issued at `at`, in seconds since the epoch, is revoked. An unknown issue
-    /// time counts as revoked.
-    pub fn has_revoked(&self, at: Option<f64>) -> bool {
-        self.0
-            .revoked_at
-            .is_some_and(|revoked| at.is_none_or(|at| at <= unix_seconds_f64(revoked)))
+    /// Whether these claims are of a token that was issued before the last revocation.
+    ///
+    /// A token of a gate names the last revocation before it, so no clocks are compared. The host
+    /// application's session can't be revoked here: the application confirms it on every request.
+    pub fn has_revoked(&self, claims: &VerifiedClaims) -> bool {
+        let is_token = claims.expires().is_some();
+        is_token
+            && match claims.known_revocation() {
+                Some(known) => known < unix_microseconds(self.0.revoked_at),
+                None => self.may_have_revoked(claims.issued_at()),
+            }
+    }
+
+    /// Whether something that another clock dated `at`, in seconds since the epoch, may be from
+    /// before the last revocation. That clock may be ahead by [`CLOCK_SKEW`]. An unknown time counts
+    /// as before.
+    pub fn may_have_revoked(&self, at: Option<f64>) -> bool {
+        self.0.revoked_at.is_some_and(|revoked| {
+            let doubtful = unix_seconds_f64(revoked + CLOCK_SKEW);
+            at.is_none_or(|at| at <= doubtful)
+        })
     }
 }

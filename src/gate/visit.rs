@@ -202,9 +202,7 @@ impl<'v> Visit<'v> {
         };
         whom.user_id = Some(user.id());
         steps.note(format_args!("the claims name user {}", user.id()));
-        // Only tokens can be revoked: the host application confirms its session on every request.
-        let is_token = claims.expires().is_some();
-        if is_token && user.has_revoked(claims.issued_at()) {
+        if user.has_revoked(claims) {
             return Err(CredentialError::TokenRevoked.into());
         }
         Ok(user)

@@ -135,8 +135,8 @@ impl UserDirectory for Recent {
         renewed
     }
 
-    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
-        let revoked = self.postgres.revoke(user_id, at).await;
+    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
+        let revoked = self.postgres.revoke(user_id).await;
         self.forget_users();
         revoked
     }

@@ -11,7 +11,8 @@ use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
-    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+    LoginRecord, NewSession, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession,
+    TokenUse,
 };
 use crate::gate::user::UserRow;
 
@@ -102,8 +103,8 @@ impl SessionStore for Postgres {
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
         let schema = self.schema().await?;
         let statements = &schema.statements;
-        let rows = match &login.row {
-            Some(row) => {
+        let rows = match &login.session {
+            NewSession::Row(row) => {
                 let behind = behind(row.place);
                 let parameters: [&dyn Parameter; 10] = [
                     &login.user_id,
@@ -124,25 +125,27 @@ impl SessionStore for Postgres {
                     .query_behind_lock(lock, &row.place, statement, &parameters)
                     .await?
             }
-            None => {
+            NewSession::Cookie(mark) => {
                 let statement = statements.record_login_signed_cookies.statement();
-                let parameters: [&dyn Parameter; 4] = [
+                let mark = mark.as_slice();
+                let parameters: [&dyn Parameter; 5] = [
                     &login.user_id,
                     &login.password,
                     &login.at,
                     &login.revoked_at,
+                    &mark,
                 ];
                 self.query(statement, &parameters).await?
             }
         };
         let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        recorded(row, login.row.is_some()).map_err(|error| unexpected(&error))
+        recorded(row, &login.session).map_err(|error| unexpected(&error))
     }
 
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
         if self.schema().await?.has_own_tables {
             let (mark, statement) = (end.mark.as_slice(), sql!("note_end"));
-            self.query(statement, &[&mark, &end.at, &end.forget_at])
+            self.query(statement, &[&mark, &end.not_before, &end.forget_at])
                 .await?;
         }
         Ok(())
@@ -160,16 +163,16 @@ impl SessionStore for Postgres {
     }
 }
 
-fn recorded(row: &Row, has_row: bool) -> Result<Recorded, tokio_postgres::Error> {
-    let met = |column| match has_row {
-        true => row.try_get::<_, Option<String>>(column),
-        false => Ok(None),
-    };
-    Ok(
-        match (row.try_get("unchanged")?, met("met_key")?, met("met_data")?) {
-            (false, _, _) => Recorded::UserChanged,
-            (true, Some(key), Some(data)) => Recorded::Met(StoredSession { key, data }),
-            (true, _, _) => Recorded::Opened,
-        },
-    )
+fn recorded(row: &Row, session: &NewSession<'_>) -> Result<Recorded, tokio_postgres::Error> {
+    if !row.try_get::<_, bool>("unchanged")? {
+        return Ok(Recorded::UserChanged);
+    }
+    if let NewSession::Cookie(_) = session {
+        let ended_at = row.try_get("ended_at")?;
+        return Ok(Recorded::Opened { ended_at });
+    }
+    Ok(match (row.try_get("met_key")?, row.try_get("met_data")?) {
+        (Some(key), Some(data)) => Recorded::Met(StoredSession { key, data }),
+        _ => Recorded::Opened { ended_at: None },
+    })
 }

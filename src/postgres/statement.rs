@@ -39,10 +39,15 @@ impl Composed {
             true => sql!("parts/revoked_at").text,
             false => "NULL::timestamptz",
         };
+        let ended_at = match has_own_tables {
+            true => sql!("parts/ended_at").text,
+            false => "(SELECT NULL::timestamptz WHERE $5::bytea IS NULL)",
+        };
         let text = statement
             .text
             .replace("/* the user found */", sql!("parts/user").text)
-            .replace("/* revoked at */", revoked_at);
+            .replace("/* revoked at */", revoked_at)
+            .replace("/* ended at */", ended_at);
         Self {
             name: statement.name,
             text: code(&text),

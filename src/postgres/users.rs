@@ -1,7 +1,7 @@
 //! [`UserDirectory`] over `htx_user`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -98,11 +98,11 @@ impl UserDirectory for Postgres {
         Ok(!rows.is_empty())
     }
 
-    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
         let schema = self.schema_that(|schema| schema.has_own_tables).await?;
         let possible = schema.has_own_tables;
         if possible {
-            self.query(sql!("revoke"), &[&user_id, &at]).await?;
+            self.query(sql!("revoke"), &[&user_id]).await?;
         }
         Ok(possible)
     }

@@ -66,12 +66,19 @@ enum Running {
 impl Application {
     /// Binds the listeners and starts the workers. Postgres need not be up yet.
     pub async fn build(settings: Settings) -> Result<Self, ServiceError> {
+        Self::build_with(settings, Arc::new(SystemClock)).await
+    }
+
+    /// The same with another clock.
+    pub async fn build_with(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServiceError> {
         open_files::raise_limit();
         let listeners = Listeners::bind(&settings.http)?;
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
         let stopping = listeners.held().then(Stopping::listen).transpose();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
         let lasting = Lasting::new(clock, metrics);
         let mut assembly = Assembly::new(settings, &lasting)?;

@@ -1,7 +1,10 @@
 //! A database and a running gate for one test, and the answers that the gate gives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use label_studio_gate::gate::clock::Clock;
 use label_studio_gate::settings::Settings;
 use label_studio_gate::startup::{Application, install_crypto};
 use serde_json::Value;
@@ -199,6 +202,15 @@ pub fn settings(database_url: &str, more: &[(&str, &str)]) -> Settings {
     Settings::load(None, &environment).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// A clock that is ahead of the system's.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> SystemTime {
+        SystemTime::now() + self.0
+    }
+}
+
 /// A running gate.
 #[derive(Clone)]
 pub struct TestApp {
@@ -210,11 +222,17 @@ pub struct TestApp {
 
 impl TestApp {
     pub fn start(database_url: &str, more: &[(&str, &str)]) -> Self {
+        Self::start_ahead(Duration::ZERO, database_url, more)
+    }
+
+    /// A gate whose clock is ahead of the others' and of Postgres'.
+    pub fn start_ahead(ahead: Duration, database_url: &str, more: &[(&str, &str)]) -> Self {
         let settings = settings(database_url, more);
         let (send, receive) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
-                let application = Application::build(settings).await.unwrap();
+                let clock = Arc::new(Ahead(ahead));
+                let application = Application::build_with(settings, clock).await.unwrap();
                 let ports = (application.port(), application.internal_port());
                 send.send(ports).unwrap();
                 application.run_until_stopped().await.unwrap();

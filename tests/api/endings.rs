@@ -1,5 +1,7 @@
 //! A session that has ended (sign-out, revocation, Label Studio's own "Log out") never revives.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -94,6 +96,19 @@ async fn tokens_from_before_a_revocation_open_nothing() {
                 browser.get("/").await.expect(401, "token_revoked");
             }
         }
+        // Other users keep their access. A token that a gate issues now is good, and opens a session
+        // that is.
+        world.signed_in(&world.bob).await;
+        let issued = world.superuser.issue(&world.ann).await.json();
+        let fresh = issued["token"].as_str().unwrap();
+        for app in [&elsewhere, &world.app] {
+            let browser = Browser::of(app).with_token(fresh);
+            browser.get("/").await.expect(200, "session_opened");
+            browser.get("/").await.expect(200, "session_kept");
+            let session = browser.stolen_session();
+            session.get("/").await.expect(200, "session_valid");
+        }
+        // Tokens of others count once clocks that differ can't have dated them.
         let issued_at = |iat: Value| {
             let claims = with(claims(world.ann.id), &json!({"iat": iat}));
             world
@@ -102,11 +117,84 @@ async fn tokens_from_before_a_revocation_open_nothing() {
         };
         let undated = issued_at(json!(null));
         undated.get("/").await.expect(401, "token_revoked");
-        // Other users keep their access, and a later token is good.
-        world.signed_in(&world.bob).await;
+        let doubtful = issued_at(json!(now() + 1));
+        doubtful.get("/").await.expect(401, "token_revoked");
+        let minute =
+            "UPDATE label_studio_gate.revocation SET revoked_at = revoked_at - interval '1 minute'";
+        world.database.run(minute).await;
         let later = issued_at(json!(now() + 1));
         later.get("/").await.expect(200, "session_opened");
-        later.get("/").await.expect(200, "session_valid");
+        later.get("/").await.expect(200, "session_kept");
+    }
+}
+
+/// A session that was opened by a gate whose clock is ahead, and one that ends by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn gates_whose_clocks_differ_agree_which_sessions_have_ended() {
+    for engine in [
+        &[REQUIRE, NO_CACHE][..],
+        &[REQUIRE, NO_CACHE, SIGNED_COOKIES],
+    ] {
+        let world = World::with_own_tables(engine).await;
+        let password = "password = 'pbkdf2_sha256$1$a$b'";
+        world.update(&world.ann, password).await;
+        let fast = world.gate_ahead(Duration::from_secs(300), engine);
+        let gates = [&world.app, &fast];
+        for (one, other) in [(gates[0], gates[1]), (gates[1], gates[0])] {
+            let token = world.superuser.issue(&world.ann).await.json();
+            let browser = Browser::of(one).with_token(token["token"].as_str().unwrap());
+            browser.get("/").await.expect(200, "session_opened");
+            let stolen = browser.stolen_session();
+            stolen.get("/").await.expect(200, "session_valid");
+            // As long as nothing ends it, every gate accepts it.
+            stolen
+                .before(other)
+                .get("/")
+                .await
+                .expect(200, "session_valid");
+
+            let revoked = world
+                .superuser
+                .caller()
+                .before(other)
+                .revoke(&world.ann.email);
+            assert_eq!(revoked.await.status, 200);
+            for gate in gates {
+                stolen
+                    .before(gate)
+                    .get("/")
+                    .await
+                    .expect(401, "sign_in_required");
+                browser
+                    .before(gate)
+                    .get("/")
+                    .await
+                    .expect(401, "token_revoked");
+            }
+            // A sign-out by either clock ends the session too, and the next one is good.
+            let issuer = world.superuser.caller().before(other);
+            let token = issuer.issue(&world.ann.email).await.json();
+            let token = token["token"].as_str().unwrap();
+            let ended = Browser::of(one).with_token(token);
+            ended.get("/").await.expect(200, "session_opened");
+            let stolen = ended.stolen_session();
+            let form = ended.before(other).visit("POST", "/sso/logout", "").await;
+            form.expect_status(303);
+            let next = Browser::of(&world.app).with_token(token);
+            next.get("/").await.expect(200, "session_opened");
+            for gate in gates {
+                stolen
+                    .before(gate)
+                    .get("/")
+                    .await
+                    .expect(401, "sign_in_required");
+                let next = next.stolen_session();
+                next.before(gate)
+                    .get("/")
+                    .await
+                    .expect(200, "session_valid");
+            }
+        }
     }
 }
 

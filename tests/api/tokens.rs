@@ -34,7 +34,16 @@ async fn a_token_is_issued_and_accepted() {
         let names: Vec<&String> = claims.as_object().unwrap().keys().collect();
         assert_eq!(
             names,
-            ["user_id", "email", "iat", "exp", "iss", "aud", "jti"]
+            [
+                "user_id",
+                "email",
+                "iat",
+                "exp",
+                "iss",
+                "aud",
+                "jti",
+                "gate_revocation"
+            ]
         );
         assert_eq!(claims["user_id"], world.ann.id);
         assert_eq!(

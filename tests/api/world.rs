@@ -1,5 +1,7 @@
 //! A database, a gate, its users and their host application: what a test starts with.
 
+use std::time::Duration;
+
 use label_studio_gate::postgres::Postgres;
 use serde_json::json;
 
@@ -129,6 +131,11 @@ impl World {
     /// Another gate over the same database.
     pub fn gate(&self, settings: &[(&str, &str)]) -> TestApp {
         TestApp::start(&self.database.gate_url(), settings)
+    }
+
+    /// Another gate over the same database, whose clock is ahead.
+    pub fn gate_ahead(&self, ahead: Duration, settings: &[(&str, &str)]) -> TestApp {
+        TestApp::start_ahead(ahead, &self.database.gate_url(), settings)
     }
 
     /// Another gate over the same database that asks `application` who is signed in.

@@ -7,7 +7,7 @@ use super::super::{Check, Report};
 use super::{MIGRATE, own_tables_suffice};
 use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
-use crate::gate::session::{Engine, LoginRecord, SessionRow, SessionStore as _};
+use crate::gate::session::{Engine, LoginRecord, NewSession, SessionRow, SessionStore as _};
 use crate::gate::user::UserDirectory as _;
 use crate::gate::verify::ApiTokens as _;
 use crate::postgres::{Postgres, Schema};
@@ -78,18 +78,21 @@ async fn session_statements(backend: &Postgres, now: SystemTime) -> Vec<Outcome>
 }
 
 async fn record_login(backend: &Postgres, engine: Engine, now: SystemTime) -> Result<(), Outage> {
-    let row = (engine == Engine::Database).then_some(SessionRow {
-        place: NO_NAME,
-        key: NO_NAME,
-        data: "",
-        expire_date: now,
-    });
+    let session = match engine {
+        Engine::Database => NewSession::Row(SessionRow {
+            place: NO_NAME,
+            key: NO_NAME,
+            data: "",
+            expire_date: now,
+        }),
+        Engine::SignedCookies => NewSession::Cookie(&[0; 32]),
+    };
     let login = LoginRecord {
         user_id: NOBODY,
         password: "",
         revoked_at: None,
         at: now,
-        row,
+        session,
         replaces: None,
     };
     backend.record(&login).await.map(drop)

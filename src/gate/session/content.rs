@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::stamp::Stamp;
 use super::store::SessionMark;
 use crate::django::{AuthHasher, SessionData};
 use crate::gate::clock::unix_seconds_f64;
@@ -65,7 +66,15 @@ pub(super) fn is_alive(
         && session
             .last_login()
             .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
-        && !user.has_revoked(session.last_login())
+        && !is_revoked(session, user)
+}
+
+/// Whether the user's sessions were revoked after the login of this one.
+fn is_revoked(session: &SessionData, user: &ActiveUser) -> bool {
+    match Stamp::of(session) {
+        Some(stamp) => stamp.is_before_revocation(user.revoked_at()),
+        None => user.may_have_revoked(session.last_login()),
+    }
 }
 
 /// An identifier that stays the same for the life of a session. Label Studio re-signs the cookie

@@ -8,6 +8,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::content::mark;
+use super::stamp::Stamp;
 use super::store::{SessionEnd, SessionStore, StoredSession};
 use super::{Engine, MAX_RETENTION, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
@@ -41,7 +42,7 @@ impl Sessions {
         };
         let end = SessionEnd {
             mark: mark(&session),
-            at: now.max(after_login(&session)),
+            not_before: after_login(&session),
             // Label Studio re-signs the cookie with each answer, so only the session's own age ends
             // it.
             forget_at: now + MAX_RETENTION,
@@ -56,6 +57,9 @@ impl Sessions {
         store: &dyn SessionStore,
     ) -> Result<bool, Outage> {
         let ended = store.ended_at(&mark(session)).await?;
+        if let Some(stamp) = Stamp::of(session) {
+            return Ok(stamp.is_before_end(ended));
+        }
         Ok(ended.is_some_and(|at| {
             session
                 .last_login()
@@ -93,8 +97,8 @@ impl Sessions {
     }
 }
 
-/// A time after the session's login. The clock of the gate that opened the session may be ahead of
-/// this one's, and an end before the login would not count.
+/// A time after the session's login. The clock that dated the login may be ahead of the database's,
+/// and an end before the login would not count for a session without a [`Stamp`].
 fn after_login(session: &SessionData) -> SystemTime {
     let login = session.last_login().unwrap_or_default();
     let login = Duration::try_from_secs_f64(login).unwrap_or_default();

@@ -11,6 +11,7 @@ mod ending;
 mod key;
 mod mismatch;
 mod opening;
+mod stamp;
 mod store;
 
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use secrecy::SecretString;
 
 pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::store::{
-    LoginRecord, Recorded, SessionEnd, SessionMark, SessionRow, SessionStore, StoredSession,
-    TokenUse,
+    LoginRecord, NewSession, Recorded, SessionEnd, SessionMark, SessionRow, SessionStore,
+    StoredSession, TokenUse,
 };
 use super::entropy::Entropy;
 use super::reason::{Granted, Outage};

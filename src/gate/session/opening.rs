@@ -10,7 +10,8 @@ use secrecy::ExposeSecret as _;
 
 use super::content;
 use super::key::Place;
-use super::store::{LoginRecord, Recorded, SessionRow, TokenUse};
+use super::stamp::Stamp;
+use super::store::{LoginRecord, NewSession, Recorded, SessionRow, TokenUse};
 use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
 use crate::gate::clock::unix_seconds_f64;
@@ -49,15 +50,16 @@ impl Sessions {
         }
         let place = self.place(claims, user, now);
         let method = claims.method();
-        let session = content::of_login(user, method, &place.uid(), &self.auth_hash, now);
+        let mut session = content::of_login(user, method, &place.uid(), &self.auth_hash, now);
         let age = self.policy.age.min(self.limit(user));
         let value = match self.policy.engine {
             Engine::Database => {
                 let replaces = replaces.filter(|old| is_plausible_session_key(old));
+                Stamp::new(user.revoked_at(), None).put(&mut session);
                 self.open_row(user, &session, &place, replaces, now, age)
                     .await?
             }
-            Engine::SignedCookies => self.open_cookie(user, &session, now).await?,
+            Engine::SignedCookies => self.open_cookie(user, session, now).await?,
         };
         Ok(match value {
             None => Opened::UserChanged,
@@ -95,9 +97,12 @@ impl Sessions {
                 data: &data,
                 expire_date: now + age,
             };
-            match self.record(user, Some(row), replaces, now).await? {
+            match self
+                .record(user, NewSession::Row(row), replaces, now)
+                .await?
+            {
                 Recorded::UserChanged => return Ok(None),
-                Recorded::Opened => return Ok(Some(key)),
+                Recorded::Opened { .. } => return Ok(Some(key)),
                 Recorded::Met(met) if self.is_valid_row(&met.data, user, now) => {
                     return Ok(Some(met.key));
                 }
@@ -112,19 +117,26 @@ impl Sessions {
     async fn open_cookie(
         &self,
         user: &ActiveUser,
-        session: &SessionData,
+        mut session: SessionData,
         now: SystemTime,
     ) -> Result<Option<String>, Outage> {
-        Ok(match self.record(user, None, None, now).await? {
-            Recorded::UserChanged => None,
-            Recorded::Opened | Recorded::Met(_) => Some(self.codec.encode_cookie(session, now)),
-        })
+        let mark = content::mark(&session);
+        let ended_at = match self
+            .record(user, NewSession::Cookie(&mark), None, now)
+            .await?
+        {
+            Recorded::UserChanged => return Ok(None),
+            Recorded::Opened { ended_at } => ended_at,
+            Recorded::Met(_) => None,
+        };
+        Stamp::new(user.revoked_at(), ended_at).put(&mut session);
+        Ok(Some(self.codec.encode_cookie(&session, now)))
     }
 
     async fn record(
         &self,
         user: &ActiveUser,
-        row: Option<SessionRow<'_>>,
+        session: NewSession<'_>,
         replaces: Option<&str>,
         at: SystemTime,
     ) -> Result<Recorded, Outage> {
@@ -133,7 +145,7 @@ impl Sessions {
             password: user.password(),
             revoked_at: user.revoked_at(),
             at,
-            row,
+            session,
             replaces,
         };
         self.stores.recent.record(&login).await

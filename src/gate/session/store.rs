@@ -28,7 +28,8 @@ pub trait SessionStore: Send + Sync {
     /// replaces and sets `last_login`.
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage>;
 
-    /// Records that a signed cookie's session has ended, if the gate's own tables exist.
+    /// Records that a signed cookie's session has ended, if the gate's own tables exist. Its time is
+    /// the database's, and later than that of earlier ends of the same mark.
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage>;
 
     /// When the session with this mark ended; `None` if no end is recorded.
@@ -51,8 +52,9 @@ pub type SessionMark = [u8; 32];
 pub struct SessionEnd {
     /// The session.
     pub mark: SessionMark,
-    /// When it ended. A session opened later under the same mark is valid.
-    pub at: SystemTime,
+    /// A time after its login. The database adds its own, and the later one counts. A session opened
+    /// later under the same mark is valid.
+    pub not_before: SystemTime,
     /// When the record can be deleted.
     pub forget_at: SystemTime,
 }
@@ -76,14 +78,23 @@ pub struct LoginRecord<'a> {
     /// The password column that the session was created for. If the row's has changed, the login is
     /// not recorded.
     pub password: &'a str,
-    /// The user's revocation time as known when the credential was verified.
+    /// The user's last revocation as known when the credential was verified. If there was another
+    /// since, the login is not recorded.
     pub revoked_at: Option<SystemTime>,
     /// The time of the login.
     pub at: SystemTime,
-    /// The session's row; `None` with signed cookies, where the cookie is the session.
-    pub row: Option<SessionRow<'a>>,
+    /// The session.
+    pub session: NewSession<'a>,
     /// The key of the session that this login replaces.
     pub replaces: Option<&'a str>,
+}
+
+/// The session that a login opens.
+pub enum NewSession<'a> {
+    /// A row of `django_session`.
+    Row(SessionRow<'a>),
+    /// A signed cookie. Nothing is stored, but an earlier session with this mark may have ended.
+    Cookie(&'a SessionMark),
 }
 
 /// A row of `django_session`.
@@ -102,7 +113,10 @@ pub struct SessionRow<'a> {
 #[derive(Clone)]
 pub enum Recorded {
     /// The session is stored and the login is recorded.
-    Opened,
+    Opened {
+        /// When a session with the mark of a [`NewSession::Cookie`] last ended.
+        ended_at: Option<SystemTime>,
+    },
     /// A session exists under another key of this place. Nothing was written.
     Met(StoredSession),
     /// The user's row is gone, inactive, or differs from the one that the login was made for.

@@ -3,16 +3,19 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gate::clock::unix_microseconds;
 use crate::gate::issue::Admin;
 
 /// An event for one of two users.
 #[derive(Debug, Clone)]
 enum Event {
-    /// A request with a token and one of the session cookies issued so far.
+    /// A request with a token and one of the session cookies issued so far, to a gate whose clock
+    /// may be five minutes ahead.
     LogIn {
         user: bool,
         token: u8,
         cookie: u8,
+        ahead: bool,
     },
     /// A request with a session cookie only.
     Request {
@@ -43,7 +46,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let (user, cookie) = (any::<bool>(), 0_u8..8);
     prop_oneof![
-        6 => (user, 0_u8..3, cookie.clone()).prop_map(|(user, token, cookie)| Event::LogIn { user, token, cookie }),
+        6 => (user, 0_u8..4, cookie.clone(), user).prop_map(|(user, token, cookie, ahead)| Event::LogIn { user, token, cookie, ahead }),
         3 => cookie.clone().prop_map(|cookie| Event::Request { cookie }),
         2 => cookie.clone().prop_map(|cookie| Event::SignOut { cookie }),
         2 => cookie.prop_map(|cookie| Event::LogOut { cookie }),
@@ -112,14 +115,20 @@ impl History {
 
     async fn apply(&mut self, event: &Event) {
         self.seconds += 1;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds);
-        self.world.gate.clock = Arc::new(At(now));
+        let database = &self.world.stored.seconds;
+        database.store(self.seconds - NOW, Ordering::Relaxed);
+        self.set_clock(0);
         match event {
             Event::LogIn {
                 user,
                 token,
                 cookie,
-            } => self.log_in(Self::user(*user), *token, *cookie).await,
+                ahead,
+            } => {
+                self.set_clock(if *ahead { 300 } else { 0 });
+                self.log_in(Self::user(*user), *token, *cookie).await;
+                self.set_clock(0);
+            }
             Event::Request { cookie } => {
                 let cookies = format!("sessionid={}", self.value(*cookie));
                 let _ = self.world.ask("/", &cookies).await;
@@ -145,8 +154,17 @@ impl History {
         }
     }
 
+    /// Sets the gate's clock, which is this far ahead of the database's.
+    fn set_clock(&mut self, ahead: u64) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds + ahead);
+        self.world.gate.clock = Arc::new(At(now));
+    }
+
     async fn log_in(&mut self, user: i32, token: u8, cookie: u8) {
-        let token = token_issued(user, NOW + u64::from(token));
+        let revoked_at = self.world.stored.users.lock().expect("lock")[&user].revoked_at;
+        // Half of the tokens come from a gate that knows of the last revocation.
+        let revocation = (token % 2 == 1).then(|| unix_microseconds(revoked_at));
+        let token = token_knowing(user, NOW + u64::from(token), revocation);
         let presented = self.value(cookie);
         let cookies = format!("sessionid={presented}; ls_auth_token={token}");
         let Ok(grant) = self.world.ask("/", &cookies).await else {
@@ -244,21 +262,57 @@ proptest! {
     }
 }
 
+/// A user logs in at a gate whose clock is ahead. At another one the session ends, and the user logs
+/// in again.
 #[tokio::test]
-async fn a_gate_whose_clock_is_behind_ends_a_session_too() {
+async fn clocks_that_differ_neither_save_a_session_nor_spoil_the_next_one() {
+    let (user, cookie, token) = (true, 0, 1);
+    let log_in = |ahead| Event::LogIn {
+        user,
+        token,
+        cookie,
+        ahead,
+    };
+    let ends = [
+        Event::SignOut { cookie },
+        Event::LogOut { cookie },
+        Event::Revoke { user },
+    ];
     for engine in [Engine::Database, Engine::SignedCookies] {
-        let mut history = History::new(engine);
-        history.seconds = NOW + 60;
-        let (user, token, cookie) = (true, 0, 0);
-        let log_in = Event::LogIn {
-            user,
-            token,
-            cookie,
-        };
-        history.apply(&log_in).await;
-        assert_eq!(history.issued.len(), 1);
-        history.seconds = NOW;
-        history.apply(&Event::SignOut { cookie }).await;
-        history.assert_ended_stay_ended().await.expect("refused");
+        for (end, ahead) in ends.iter().flat_map(|end| [(end, true), (end, false)]) {
+            let mut history = History::new(engine);
+            history.apply(&log_in(ahead)).await;
+            assert_eq!(history.issued.len(), 1);
+            history.apply(end).await;
+            let refused = history.assert_ended_stay_ended().await;
+            refused.unwrap_or_else(|error| panic!("{engine:?} {end:?}: {error}"));
+            history.apply(&log_in(false)).await;
+            let next = history.value(1);
+            let answer = history.world.ask("/", &format!("sessionid={next}")).await;
+            assert!(answer.is_ok(), "{engine:?} {end:?} ahead: {ahead}");
+        }
+    }
+}
+
+/// Sessions without a stamp, and tokens of others, are dated by clocks that may be a minute ahead.
+#[tokio::test]
+async fn a_doubtful_date_counts_as_before_the_revocation() {
+    let mut world = World::new(Engine::Database);
+    world.gate.policy.anonymous = Anonymous::Require;
+    let revoked_at = Some(Fixed.now());
+    let row = UserRow {
+        revoked_at,
+        ..user(7)
+    };
+    world.put(row.clone());
+    for (after, is_good) in [(0, false), (60, false), (61, true)] {
+        let at = Fixed.now() + Duration::from_secs(after);
+        world.gate.clock = Arc::new(At(at));
+        world.put_session("sessionofform", world.session_of(&row, &json!(NOW + after)));
+        let form = world.ask("/", "sessionid=sessionofform").await;
+        assert_eq!(form.is_ok(), is_good, "a session {after} s later");
+        let cookie = format!("ls_auth_token={}", token_issued(7, NOW + after));
+        let token = world.ask("/", &cookie).await;
+        assert_eq!(token.is_ok(), is_good, "a token {after} s later");
     }
 }

@@ -1,7 +1,7 @@
 //! Label Studio's database, in memory: the ports of the gate.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::session::{
-    LoginRecord, Mismatch, Mismatches, Recorded, SessionEnd, SessionMark, SessionStore,
+    LoginRecord, Mismatch, Mismatches, NewSession, Recorded, SessionEnd, SessionMark, SessionStore,
     StoredSession, TokenUse,
 };
 use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory};
@@ -27,6 +27,17 @@ pub(super) struct Stored {
     pub(super) logins: AtomicUsize,
     pub(super) mismatches: Mutex<Vec<Mismatch>>,
     pub(super) down: Mutex<bool>,
+    /// The database's clock, in seconds after [`NOW`].
+    pub(super) seconds: AtomicU64,
+}
+
+impl Stored {
+    /// The time of a revocation or an end: the database's, and later than the one before.
+    fn after(&self, before: Option<SystemTime>) -> SystemTime {
+        let seconds = NOW + self.seconds.load(Ordering::Relaxed);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        before.map_or(now, |before| now.max(before + Duration::from_micros(1)))
+    }
 }
 
 impl Mismatches for Stored {
@@ -127,7 +138,9 @@ impl UserDirectory for Memory {
         Ok(found)
     }
 
-    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage> {
+    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
+        let before = self.stored.users.lock().expect("lock")[&user_id].revoked_at;
+        let at = self.stored.after(before);
         for users in [&self.stored.users, &self.stored.recent_users] {
             if let Some(user) = users.lock().expect("lock").get_mut(&user_id) {
                 user.revoked_at = Some(at);
@@ -215,7 +228,7 @@ impl SessionStore for Memory {
         if let Some(old) = login.replaces {
             sessions.remove(old);
         }
-        if let Some(row) = &login.row {
+        if let NewSession::Row(row) = &login.session {
             let met = sessions.iter().find(|(key, _)| key.starts_with(row.place));
             if let Some((key, data)) = met {
                 return Ok(Recorded::Met(StoredSession {
@@ -226,12 +239,21 @@ impl SessionStore for Memory {
             sessions.insert(row.key.to_owned(), row.data.to_owned());
         }
         self.stored.logins.fetch_add(1, Ordering::Relaxed);
-        Ok(Recorded::Opened)
+        let ended_at = match login.session {
+            NewSession::Cookie(mark) => {
+                let ends = self.stored.ends.lock().expect("lock");
+                ends.get(mark).copied()
+            }
+            NewSession::Row(_) => None,
+        };
+        Ok(Recorded::Opened { ended_at })
     }
 
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
         let mut ends = self.stored.ends.lock().expect("lock");
-        ends.insert(end.mark, end.at);
+        let before = ends.get(&end.mark).copied();
+        let at = self.stored.after(before).max(end.not_before);
+        ends.insert(end.mark, at);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use super::session::{Engine, SessionPolicy, SessionStores};
 use super::subrequest::CookieHeader;
 use super::user::UserRow;
 use super::verdict::Cookies;
-use super::verify::{ApiCredential, Native};
+use super::verify::{ApiCredential, Native, REVOCATION};
 use super::witness::Nobody;
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData};
@@ -205,9 +205,17 @@ fn token(user_id: i32) -> String {
 }
 
 fn token_issued(user_id: i32, iat: u64) -> String {
-    let claims = json!({
+    token_knowing(user_id, iat, None)
+}
+
+/// A token that names the user's last revocation, as those of a gate do.
+fn token_knowing(user_id: i32, iat: u64, revocation: Option<u64>) -> String {
+    let mut claims = json!({
         "user_id": user_id, "iat": iat, "exp": NOW + 600, "iss": "label-studio", "aud": "label-studio-sso",
     });
+    if let Some(revocation) = revocation {
+        claims[REVOCATION] = json!(revocation);
+    }
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("HMAC signs")
 }

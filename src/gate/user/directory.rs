@@ -41,9 +41,10 @@ pub trait UserDirectory: Send + Sync {
     /// nothing if the user has a password of their own.
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage>;
 
-    /// Records that all sessions and tokens issued to the user up to `at` are revoked. Returns
-    /// false if the gate's own tables don't exist, so nothing was recorded.
-    async fn revoke(&self, user_id: i32, at: SystemTime) -> Result<bool, Outage>;
+    /// Records that all sessions and tokens issued to the user so far are revoked. Its time is the
+    /// database's, and later than that of the user's earlier revocations. Returns false if the
+    /// gate's own tables don't exist, so nothing was recorded.
+    async fn revoke(&self, user_id: i32) -> Result<bool, Outage>;
 }
 
 /// The user directory with and without a cache. Writes go through `recent`, so that its cache
@@ -145,8 +146,8 @@ pub struct UserRow {
     /// (`session_policy_sessiontimeoutpolicy`, since 1.20); `None` if the organization has no such
     /// policy.
     pub max_session_age: Option<Duration>,
-    /// Sessions and tokens issued up to this time are revoked; `None` if there was no revocation or
-    /// the gate's own tables don't exist.
+    /// When the user's sessions and tokens were last revoked, by the database's clock; `None` if
+    /// they never were or the gate's own tables don't exist.
     pub revoked_at: Option<SystemTime>,
 }
 

@@ -8,13 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::super::clock::unix_seconds_f64;
+use super::super::clock::{CLOCK_SKEW, unix_seconds_f64};
 use super::super::reason::CredentialError;
 use super::super::witness::{Cut, Each, OneOf, Shown, Steps};
-
-/// Extra tolerance for an issuer whose clock is ahead. Applies only to `iat`, which says when the
-/// token was issued and grants nothing.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// 9999-12-31T23:59:59Z, the last time that RFC 3339 and Python's `datetime` can represent.
 const LAST_MOMENT: f64 = 253_402_300_799.0;
@@ -161,6 +157,8 @@ fn times(claims: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), Crede
         return Err(CredentialError::TokenExpired);
     }
     if nbf.is_some_and(|nbf| nbf > now + leeway)
+        // `iat` only says when the token was issued and grants nothing, so it is tolerated further
+        // ahead.
         || iat.is_some_and(|iat| iat > now + leeway + CLOCK_SKEW.as_secs_f64())
     {
         return Err(CredentialError::TokenNotYetValid);

@@ -28,7 +28,7 @@ pub use self::claims::{Expectation, RequiredClaim};
 pub use self::compact::Compact;
 pub use self::external::{Issuer, Keys};
 pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
-pub use self::native::{AUDIENCE, ISSUER, Native};
+pub use self::native::{AUDIENCE, ISSUER, Native, REVOCATION};
 use super::credential::Credential;
 use super::identity::ClaimMapping;
 use super::reason::{CredentialError, Outage};
@@ -120,6 +120,16 @@ impl VerifiedClaims {
     /// `iat`, in seconds since the epoch: when the token was issued, if it says so.
     pub fn issued_at(&self) -> Option<f64> {
         self.claims.get("iat").and_then(Value::as_f64)
+    }
+
+    /// In a token that a gate issued, the last revocation of the user's tokens before that: the
+    /// database's time, in microseconds since the epoch, or 0. Others that hold `SECRET_KEY`, such
+    /// as the plugin, leave it out.
+    pub fn known_revocation(&self) -> Option<u64> {
+        match self.method {
+            Method::Native => self.claims.get(REVOCATION).and_then(Value::as_u64),
+            Method::External | Method::Session => None,
+        }
     }
 
     /// The method that verified the credential.

@@ -15,6 +15,8 @@ use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// `iss` of a native token.
 pub const ISSUER: &str = "label-studio";
+/// The claim of a gate's token with the last revocation before it.
+pub const REVOCATION: &str = "gate_revocation";
 /// `aud` of a native token.
 pub const AUDIENCE: &str = "label-studio-sso";
 
