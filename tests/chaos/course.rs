@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::court::Court;
 use crate::episode::{Episode, Tally};
 use crate::faults::Fault;
+use crate::load::NO_RETRY_AFTER;
 use crate::world::World;
 
 /// The gates have recovered when for this long no answer was missing.
@@ -62,6 +63,11 @@ pub fn run(world: &mut World, court: &Court, fault: &Fault, between: &Arc<Episod
     if fault.is_unnoticed && missing > 0 {
         failures.push(format!("{missing} requests were not answered"));
     }
+    if fault.sheds {
+        let reasons = during.reasons.iter().chain(&after.reasons);
+        let unfit = reasons.filter(|(reason, _)| !is_shed(reason));
+        failures.extend(unfit.map(|(reason, times)| format!("{times} × {reason}")));
+    }
     Record {
         name: fault.name,
         during,
@@ -71,6 +77,11 @@ pub fn run(world: &mut World, court: &Court, fault: &Fault, between: &Arc<Episod
         failures,
         skipped,
     }
+}
+
+/// Whether an answer that was missing is a 503 that says when to try again.
+fn is_shed(reason: &str) -> bool {
+    reason.starts_with("503 ") && !reason.ends_with(NO_RETRY_AFTER)
 }
 
 fn enter(world: &World, episode: &Arc<Episode>) {

@@ -36,6 +36,9 @@ pub enum Kind {
     Issue,
 }
 
+/// How the reason of an answer ends that does not say when to try again.
+pub const NO_RETRY_AFTER: &str = " without Retry-After";
+
 /// The mix, in percent.
 const MIX: [(Kind, usize); 10] = [
     (Kind::NoToken, 12),
@@ -70,26 +73,32 @@ pub async fn run(site: Arc<Site>, rate: u32) {
 /// Sends one request and records the outcome. A request that nothing can be sent with yet, such as
 /// one with an ended session, is left out.
 pub async fn ask(site: Arc<Site>, kind: Kind) {
+    ask_of(site, kind, None).await;
+}
+
+/// Sends one request to nginx, or the question about it to the gate on this port.
+pub async fn ask_of(site: Arc<Site>, kind: Kind, gate: Option<u16>) {
     let Some(prepared) = prepare(&site, kind) else {
         return;
     };
     let episode = site.episode();
     let sent = episode.send();
-    let answer = match kind {
-        Kind::Leave => {
+    let answer = match (kind, gate) {
+        (_, Some(gate)) => site.check(gate, &prepared.cookies).await,
+        (Kind::Leave, None) => {
             let headers = [
                 ("Cookie", prepared.cookies.as_str()),
                 ("Sec-Fetch-Site", "same-origin"),
             ];
             site.post("/sso/logout", &headers, String::new()).await
         }
-        Kind::Issue => {
+        (Kind::Issue, None) => {
             let authorization = format!("Token {ADMIN_KEY}");
             let body = json!({"email": address(prepared.session.user)}).to_string();
             let headers = [("Authorization", authorization.as_str())];
             site.post("/api/sso/token", &headers, body).await
         }
-        _ => site.get(&prepared.cookies).await,
+        (_, None) => site.get(&prepared.cookies).await,
     };
     let mut case = Case {
         took: episode.answered(sent),
@@ -195,7 +204,10 @@ fn judge(site: &Site, kind: Kind, answer: &Answer, case: &mut Case) -> Verdict {
     };
     // 408: a worker was busy for so long that the server took its peer for a slow one.
     if answer.status >= 500 || answer.status == 408 {
-        let reason = format!("{} {}", answer.status, answer.reason);
+        let mut reason = format!("{} {}", answer.status, answer.reason);
+        if !answer.has_retry_after {
+            reason.push_str(NO_RETRY_AFTER);
+        }
         return known(Outcome::Unavailable(reason));
     }
     let refused = matches!(answer.status, 401 | 403);

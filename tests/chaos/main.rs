@@ -1,4 +1,10 @@
 //! Faults under load: nothing wrong, nothing lost. `tests/chaos/run` starts this program.
+//!
+//! Where to begin reading: `world` starts the servers, with a `site` for each session engine. `load`
+//! sends the mix of requests to the sites and knows which answers must be refused; what must be let in,
+//! the `court` takes to the `judge`, which is Django. The `ledger` of a site has the sessions that were
+//! handed out. A fault is a line in `faults`; `course` puts the gates through it, and its `episode`
+//! counts the answers. `report` makes the document of it all.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -41,10 +41,25 @@ pub fn count(pid: u32, of: &str) -> usize {
 
 /// Resident memory in KiB.
 pub fn resident(pid: u32) -> usize {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, name: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+/// Lets a running process allocate no more memory than it has: neither address space, nor what it
+/// has reserved of it and does not use yet.
+pub fn limit_memory(pid: u32) {
+    let limit = |name| (status(pid, name) * 1024).to_string();
+    run(Command::new("prlimit").args([
+        format!("--pid={pid}"),
+        format!("--as={}:", limit("VmSize:")),
+        format!("--data={}:", limit("VmData:")),
+    ]));
 }
 
 /// Changes the soft limit of open files of a running process.

@@ -27,10 +27,12 @@ pub struct Case {
     pub is_new: bool,
 }
 
-/// What came back through nginx.
+/// What came back from nginx, or from a gate.
 pub struct Answer {
     pub status: u16,
     pub reason: String,
+    /// Whether it says when to try again.
+    pub has_retry_after: bool,
     /// The `Cookie` header with which the request reached Label Studio.
     pub seen: Option<String>,
     /// The session cookie that the browser was given.
@@ -106,6 +108,20 @@ impl Site {
         Self::send(request.header("Cookie", cookies)).await
     }
 
+    /// The question about that page, asked of the gate on this port as nginx asks it.
+    pub async fn check(&self, gate: u16, cookies: &str) -> Result<Answer, reqwest::Error> {
+        let url = format!("http://127.0.0.1:{gate}/auth/nginx");
+        let request = self.client.get(url).header("X-Original-URI", "/projects");
+        let answer = request.header("Cookie", cookies).send().await?;
+        let header = |name| text(answer.headers(), name);
+        let given = header("x-gate-set-cookie-1");
+        Ok(Answer {
+            seen: header("x-gate-cookie"),
+            handed: given.as_deref().and_then(session_in),
+            ..Answer::of(&answer)
+        })
+    }
+
     /// A POST to one of the gate's own routes.
     pub async fn post(
         &self,
@@ -126,25 +142,14 @@ impl Site {
 
     async fn send(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
         let answer = request.send().await?;
-        let text = |headers: &HeaderMap, name: &str| {
-            let value = headers.get(name).and_then(|value| value.to_str().ok());
-            value.map(str::to_owned)
-        };
-        let headers = answer.headers();
-        let set = headers.get_all(SET_COOKIE).iter();
-        let set = set.filter_map(|value| value.to_str().ok());
-        let handed = set
-            .filter_map(|cookie| cookie.strip_prefix("sessionid="))
-            .map(|cookie| cookie.split(';').next().unwrap_or("").to_owned())
-            .find(|cookie| !cookie.is_empty() && cookie != "\"\"");
+        let set = answer.headers().get_all(SET_COOKIE).iter();
+        let mut set = set.filter_map(|value| value.to_str().ok());
         Ok(Answer {
-            status: answer.status().as_u16(),
-            reason: text(headers, "x-gate-reason").unwrap_or_default(),
-            seen: text(headers, SEEN),
-            handed,
-            location: text(headers, LOCATION.as_str()),
-            body: answer.text().await?,
-        })
+            seen: text(answer.headers(), SEEN),
+            handed: set.find_map(session_in),
+            ..Answer::of(&answer)
+        }
+        .with_body(answer.text().await?))
     }
 
     /// Records what came of a request, or leaves it to Django.
@@ -154,6 +159,37 @@ impl Site {
             Verdict::ForDjango => self.docket.lock().expect("not poisoned").push(case),
         }
     }
+}
+
+impl Answer {
+    /// What every answer says in its head.
+    fn of(answer: &reqwest::Response) -> Self {
+        let header = |name| text(answer.headers(), name);
+        Self {
+            status: answer.status().as_u16(),
+            reason: header("x-gate-reason").unwrap_or_default(),
+            has_retry_after: header("retry-after").is_some(),
+            seen: None,
+            handed: None,
+            location: header(LOCATION.as_str()),
+            body: String::new(),
+        }
+    }
+
+    fn with_body(self, body: String) -> Self {
+        Self { body, ..self }
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+/// The session that a `Set-Cookie` gives to the browser.
+fn session_in(set_cookie: &str) -> Option<String> {
+    let cookie = set_cookie.strip_prefix("sessionid=")?.split(';').next()?;
+    (!cookie.is_empty() && cookie != "\"\"").then(|| cookie.to_owned())
 }
 
 /// What an answer says by itself.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::postgres::Postgres;
 
-/// Who takes part. Users with even numbers belong to one session engine, the others to the other.
-pub const USERS: usize = 80;
+/// Who takes part: as many for each engine as log in at once. Users with even numbers belong to one
+/// session engine, the others to the other.
+pub const USERS: usize = 2_000;
 /// Accounts that only make the table as large as a big installation's.
 const BYSTANDERS: usize = 100_000;
 /// The administrator's legacy API token.

@@ -1,13 +1,13 @@
 //! Many requests or connections at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
 use super::{Finally, Injected};
 use crate::episode::Outcome;
-use crate::load::{Kind, ask};
+use crate::load::{Kind, ask, ask_of};
 use crate::process::open_files_limit;
 use crate::world::World;
 
@@ -26,12 +26,35 @@ pub fn strangers(world: &mut World) -> Injected {
     Ok(())
 }
 
+/// Logins of a crowd at once: through nginx, then at one gate.
 pub fn logins(world: &mut World) -> Injected {
-    for site in world.sites() {
-        let all = (0..world.crowd).map(|_| ask(site.clone(), Kind::Native));
-        world.runtime.block_on(join_all(all));
-    }
+    log_in(world, world.crowd);
     Ok(())
+}
+
+pub fn twice_as_many_logins(world: &mut World) -> Injected {
+    log_in(world, 2 * world.crowd);
+    Ok(())
+}
+
+fn log_in(world: &World, crowd: usize) {
+    for house in &world.houses {
+        for gate in [None, Some(house.gates[1].port)] {
+            let one = |_| ask_of(house.site.clone(), Kind::Native, gate);
+            let begun = Instant::now();
+            world.runtime.block_on(join_all((0..crowd).map(one)));
+            eprintln!(
+                "  {crowd} logins, {}, {}: {:.1} s",
+                house.site.engine.name(),
+                if gate.is_some() {
+                    "at one gate"
+                } else {
+                    "through nginx"
+                },
+                begun.elapsed().as_secs_f64(),
+            );
+        }
+    }
 }
 
 /// Requests to one gate, each over a new connection, all at once.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{Finally, Injected};
 use crate::gate::Gate;
 use crate::nginx::Nginx;
-use crate::process::{count, limit_open_files, open_files_limit, resident, signal};
+use crate::process::{
+    count, limit_memory, limit_open_files, lives, open_files_limit, resident, signal,
+};
 use crate::support::cluster::run;
 use crate::world::World;
 
@@ -236,6 +238,27 @@ pub fn much_memory(world: &mut World) {
     if let Some((group, _)) = memory_controller() {
         let _ = std::fs::remove_dir(group);
     }
+}
+
+/// Lets the gates allocate no more memory while many users log in. A gate that needs more ends
+/// (SIGABRT), and is started again when the fault is over, as a supervisor does it.
+pub fn no_more_memory(world: &mut World) -> Injected {
+    let pids: Vec<u32> = world.first_gates().map(|gate| gate.pid).collect();
+    pids.iter().for_each(|pid| limit_memory(*pid));
+    for _ in 0..5 {
+        super::crowds::logins(world)?;
+        if pids.iter().all(|pid| !lives(*pid)) {
+            return Ok(());
+        }
+    }
+    let living = pids.iter().filter(|pid| lives(**pid)).count();
+    eprintln!("  {living} of {} gates had enough memory", pids.len());
+    Ok(())
+}
+
+/// Ends the limit for gates that lived on.
+pub fn any_memory(world: &mut World) {
+    world.first_gates().for_each(restart);
 }
 
 pub fn earlier_version(world: &mut World) -> Injected {

@@ -26,6 +26,8 @@ pub struct Fault {
     pub is_unnoticed: bool,
     /// The gates may refuse good credentials meanwhile.
     pub refuses: bool,
+    /// The gates may shed load: what they don't answer is a 503 that says when to try again.
+    pub sheds: bool,
 }
 
 const fn fault(
@@ -40,6 +42,7 @@ const fn fault(
         tidy: |_| {},
         is_unnoticed: false,
         refuses: false,
+        sheds: false,
     }
 }
 
@@ -51,6 +54,11 @@ impl Fault {
 
     const fn refusing(mut self) -> Self {
         self.refuses = true;
+        self
+    }
+
+    const fn shedding(mut self) -> Self {
+        self.sheds = true;
         self
     }
 
@@ -91,6 +99,7 @@ pub const FAULTS: &[Fault] = &[
     fault("Nobody reads a gate's log", gates::log_to_nobody, gates::own_log).unnoticed(),
     fault("A gate reaches its limit of open files", gates::few_files, gates::many_files),
     fault("A gate has little memory (cgroup)", gates::little_memory, gates::much_memory),
+    fault("A gate's memory cannot grow (ulimit)", gates::no_more_memory, gates::revive).then(gates::any_memory),
     fault("One gate is of an earlier version", gates::earlier_version, gates::same_version).unnoticed(),
     fault("The key server is down while a gate starts", outside::start_without_keys, outside::keys_again),
     fault("The key server is down", outside::no_keys, outside::keys_again).unnoticed(),
@@ -98,7 +107,8 @@ pub const FAULTS: &[Fault] = &[
     fault("The host application answers after 6 s", outside::slow_application, outside::fast_application),
     fault("The host application is down", outside::no_application, outside::application_again),
     fault("Valid tokens of unknown users, 100 a second, among 100,000 users", crowds::strangers, release).unnoticed(),
-    fault("1,000 logins at once", crowds::logins, nothing).unnoticed(),
+    fault("1,000 logins at once, through nginx and at one gate", crowds::logins, nothing).unnoticed(),
+    fault("2,000 logins at once, through nginx and at one gate", crowds::twice_as_many_logins, nothing).shedding(),
     fault("1,000 new connections at once", crowds::connections, nothing).unnoticed(),
     fault("10,000 open connections", crowds::open_connections, release).unnoticed(),
 ];
