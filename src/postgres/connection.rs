@@ -44,7 +44,8 @@ const YOUNG: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     pool: Pool<Hosts>,
     queue: Queue,
-    deadline: Duration,
+    /// How long an answer is waited for.
+    answer_limit: Duration,
     measures: Measures,
     /// Whether a statement has failed because the tables or the grants are not what was read.
     doubtful: AtomicBool,
@@ -53,8 +54,8 @@ pub(super) struct Connections {
 impl Connections {
     /// Creates the pool without connecting.
     pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
-        let deadline = *settings.limits.statement_timeout_ms + NETWORK_MARGIN;
-        let pool = Pool::builder(Hosts::new(settings, deadline)?)
+        let answer_limit = *settings.limits.statement_timeout_ms + NETWORK_MARGIN;
+        let pool = Pool::builder(Hosts::new(settings, answer_limit)?)
             .max_size(settings.limits.pool_size)
             .timeouts(Timeouts {
                 wait: Some(*settings.limits.wait_timeout_ms),
@@ -68,7 +69,7 @@ impl Connections {
         Ok(Self {
             pool,
             queue: Queue::new(&settings.limits),
-            deadline,
+            answer_limit,
             measures: Measures::default(),
             doubtful: AtomicBool::new(false),
         })
@@ -175,7 +176,7 @@ impl Connections {
 
     async fn lease(&self) -> Result<Lease, Outage> {
         let link = self.queue.connection(&self.pool, &self.measures).await?;
-        Ok(Lease::new(link, self.deadline))
+        Ok(Lease::new(link, self.answer_limit))
     }
 
     async fn attempt(&self, mut lease: Lease, request: &Request<'_>) -> Result<Vec<Row>, Failure> {
@@ -188,7 +189,7 @@ impl Connections {
                 Ok(outcome) => Some(outcome),
                 Err(_) => {
                     lease.probe();
-                    timeout(self.deadline - SUSPICION, work).await.ok()
+                    timeout(self.answer_limit - SUSPICION, work).await.ok()
                 }
             }
         };

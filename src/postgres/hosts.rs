@@ -58,8 +58,8 @@ struct Host {
 pub(super) struct NoConnection(String);
 
 impl Hosts {
-    /// `deadline`: after which a statement is not waited for any more.
-    pub(super) fn new(settings: &Database, deadline: Duration) -> Result<Self, TlsError> {
+    /// `answer_limit`: how long the answer to a statement is waited for.
+    pub(super) fn new(settings: &Database, answer_limit: Duration) -> Result<Self, TlsError> {
         let hosts = settings.hosts.iter().map(|place| Host {
             place: place.clone(),
             epoch: watch::Sender::new(0),
@@ -74,7 +74,7 @@ impl Hosts {
         Ok(Self(Arc::new(Inner {
             hosts: hosts.collect(),
             latest: AtomicUsize::new(0),
-            dialer: Dialer::new(settings, &options, deadline)?,
+            dialer: Dialer::new(settings, &options, answer_limit)?,
             limit: *settings.limits.connect_timeout_ms,
             writable: settings.writable,
             stale: AtomicU64::new(0),

@@ -19,17 +19,17 @@ pub(super) struct Lease {
     link: Option<Object<Hosts>>,
     is_settled: bool,
     since: Instant,
-    deadline: Duration,
+    answer_limit: Duration,
 }
 
 impl Lease {
-    /// `deadline`: after which an answer is not waited for any more.
-    pub(super) fn new(link: Object<Hosts>, deadline: Duration) -> Self {
+    /// `answer_limit`: how long an answer is waited for.
+    pub(super) fn new(link: Object<Hosts>, answer_limit: Duration) -> Self {
         Self {
             link: Some(link),
             is_settled: false,
             since: Instant::now(),
-            deadline,
+            answer_limit,
         }
     }
 
@@ -63,7 +63,7 @@ impl Drop for Lease {
             drop(Object::take(link));
             return;
         };
-        let rest = self.deadline.saturating_sub(self.since.elapsed());
+        let rest = self.answer_limit.saturating_sub(self.since.elapsed());
         runtime.spawn(async move {
             let settled = timeout(rest, link.client().check_connection()).await;
             if !matches!(settled, Ok(Ok(()))) {
