@@ -41,7 +41,7 @@ impl Composed {
         };
         let ended_at = match has_own_tables {
             true => sql!("parts/ended_at").text,
-            false => "(SELECT NULL::timestamptz WHERE $5::bytea IS NULL)",
+            false => "CASE WHEN $5::bytea IS NULL THEN NULL::timestamptz END",
         };
         let text = statement
             .text

@@ -104,9 +104,7 @@ async fn tokens_from_before_a_revocation_open_nothing() {
         for app in [&elsewhere, &world.app] {
             let browser = Browser::of(app).with_token(fresh);
             browser.get("/").await.expect(200, "session_opened");
-            browser.get("/").await.expect(200, "session_kept");
-            let session = browser.stolen_session();
-            session.get("/").await.expect(200, "session_valid");
+            browser.get("/").await.expect(200, "session_valid");
         }
         // Tokens of others count once clocks that differ can't have dated them.
         let issued_at = |iat: Value| {
@@ -124,7 +122,7 @@ async fn tokens_from_before_a_revocation_open_nothing() {
         world.database.run(minute).await;
         let later = issued_at(json!(now() + 1));
         later.get("/").await.expect(200, "session_opened");
-        later.get("/").await.expect(200, "session_kept");
+        later.get("/").await.expect(200, "session_valid");
     }
 }
 
@@ -138,11 +136,13 @@ async fn gates_whose_clocks_differ_agree_which_sessions_have_ended() {
         let world = World::with_own_tables(engine).await;
         let password = "password = 'pbkdf2_sha256$1$a$b'";
         world.update(&world.ann, password).await;
-        let fast = world.gate_ahead(Duration::from_secs(300), engine);
+        // Within the tolerance for `iat`, so that each accepts the tokens of the other.
+        let fast = world.gate_ahead(Duration::from_secs(50), engine);
         let gates = [&world.app, &fast];
         for (one, other) in [(gates[0], gates[1]), (gates[1], gates[0])] {
-            let token = world.superuser.issue(&world.ann).await.json();
-            let browser = Browser::of(one).with_token(token["token"].as_str().unwrap());
+            let issued = world.superuser.issue(&world.ann).await.json();
+            let token = issued["token"].as_str().unwrap();
+            let browser = Browser::of(one).with_token(token);
             browser.get("/").await.expect(200, "session_opened");
             let stolen = browser.stolen_session();
             stolen.get("/").await.expect(200, "session_valid");
@@ -153,27 +153,19 @@ async fn gates_whose_clocks_differ_agree_which_sessions_have_ended() {
                 .await
                 .expect(200, "session_valid");
 
-            let revoked = world
-                .superuser
-                .caller()
-                .before(other)
-                .revoke(&world.ann.email);
-            assert_eq!(revoked.await.status, 200);
+            let admin = world.superuser.caller().before(other);
+            assert_eq!(admin.revoke(&world.ann.email).await.status, 200);
             for gate in gates {
                 stolen
                     .before(gate)
                     .get("/")
                     .await
                     .expect(401, "sign_in_required");
-                browser
-                    .before(gate)
-                    .get("/")
-                    .await
-                    .expect(401, "token_revoked");
+                let replayed = Browser::of(gate).with_token(token);
+                replayed.get("/").await.expect(401, "token_revoked");
             }
             // A sign-out by either clock ends the session too, and the next one is good.
-            let issuer = world.superuser.caller().before(other);
-            let token = issuer.issue(&world.ann.email).await.json();
+            let token = admin.issue(&world.ann.email).await.json();
             let token = token["token"].as_str().unwrap();
             let ended = Browser::of(one).with_token(token);
             ended.get("/").await.expect(200, "session_opened");
