@@ -104,8 +104,18 @@ impl Site {
 
     /// A GET for a page with these cookies.
     pub async fn get(&self, cookies: &str) -> Result<Answer, reqwest::Error> {
-        let request = self.client.get(self.url("/projects"));
-        Self::send(request.header("Cookie", cookies)).await
+        let send = || {
+            let request = self.client.get(self.url("/projects"));
+            Self::send(request.header("Cookie", cookies))
+        };
+        match send().await {
+            // nginx closes a connection that it kept open when it reloads, perhaps just as a request
+            // comes on it. Every browser sends a GET again then (RFC 9110, 9.2.2).
+            Err(error) if error.is_request() && !error.is_timeout() && !error.is_connect() => {
+                send().await
+            }
+            answer => answer,
+        }
     }
 
     /// The question about that page, asked of the gate on this port as nginx asks it.
