@@ -172,14 +172,20 @@ fn composes_placeholders_exist_in_the_files() {
     let http = std::fs::read_to_string(here("nginx/gate-http.conf")).unwrap();
     let server = std::fs::read_to_string(here("nginx/label-studio.conf")).unwrap();
     for (edit, text) in [
-        ("s/127.0.0.1:8090/gate:8090/", &http),
-        ("s/127.0.0.1:8081/label-studio:8080/", &server),
+        ("s/127.0.0.1:8090/gate:8090 resolve/", &http),
+        (
+            "s/server 127.0.0.1:8081/zone label_studio 64k; server label-studio:8080 resolve/",
+            &server,
+        ),
     ] {
         assert!(compose.contains(edit), "{edit}");
         let old = edit.split('/').nth(1).unwrap();
         let lines = text.lines().map(|line| line.matches(old).count());
         assert_eq!(lines.max(), Some(1), "{old}: sed edits one in a line");
     }
+    // Only upstreams with a zone can resolve names again.
+    let zones = http.matches("    zone label_studio_gate").count();
+    assert_eq!(zones, http.matches("127.0.0.1:8090").count());
     for file in ["gate.conf", "gate-check.conf", "gate-browser.conf"] {
         assert!(compose.contains(&format!("/gate/{file}")) && here("nginx").join(file).exists());
     }
