@@ -77,6 +77,7 @@ fn main() -> ExitCode {
     for failure in &failures {
         eprintln!("FAILED: {failure}");
     }
+    println!("{} passed, {} failed", findings.passed(), failures.len());
     ExitCode::from(u8::from(!failures.is_empty()))
 }
 

@@ -131,6 +131,12 @@ impl Findings {
         }
     }
 
+    /// How many faults passed off with nothing wrong and nothing lost.
+    pub fn passed(&self) -> usize {
+        let injected = self.records.iter().filter(|it| it.skipped.is_none());
+        injected.filter(|it| it.failures.is_empty()).count()
+    }
+
     /// Everything that has to be so and is not.
     pub fn failures(&self) -> Vec<String> {
         let of_faults = self.records.iter().flat_map(|record| {
