@@ -108,7 +108,7 @@ fn lost(world: &World, court: &Court) -> Vec<String> {
         let sessions = {
             let mut chance = house.site.chance.lock().expect("not poisoned");
             let mut ledger = house.site.ledger.lock().expect("not poisoned");
-            ledger.to_check(OLDER_SESSIONS, &mut chance)
+            ledger.sessions_to_check(OLDER_SESSIONS, &mut chance)
         };
         court.lost(&house.site, &sessions)
     });

@@ -74,7 +74,7 @@ impl Ledger {
     }
 
     /// The live sessions that were opened since the last call, and this many others.
-    pub fn to_check(&mut self, others: usize, chance: &mut Chance) -> Vec<Session> {
+    pub fn sessions_to_check(&mut self, others: usize, chance: &mut Chance) -> Vec<Session> {
         let before = self.checked.min(self.live.len());
         let mut sessions = self.live[before..].to_vec();
         if before > 0 {
