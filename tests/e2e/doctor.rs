@@ -313,7 +313,7 @@ async fn mistakes_in_nginx_files_are_named_with_their_line() {
     ] {
         let gate = stack.gates[0].port;
         let mistakes = [(file, line, instead)];
-        let proxy = Nginx::start_broken(gate, stack.label_studio.port, &[], &mistakes);
+        let proxy = Nginx::start_changed(gate, stack.label_studio.port, &[], &mistakes);
         let (user, report) = login(stack, &proxy.url, &[]);
         report.expect_failure(check, words);
         assert_eq!(sessions_of(stack, user), 0, "{report}");
@@ -323,7 +323,7 @@ async fn mistakes_in_nginx_files_are_named_with_their_line() {
         "add_header Set-Cookie    $gate_set_cookie_2   always;",
         "",
     )];
-    let proxy = Nginx::start_broken(stack.gates[0].port, stack.label_studio.port, &[], &lost);
+    let proxy = Nginx::start_changed(stack.gates[0].port, stack.label_studio.port, &[], &lost);
     let (_, report) = login(stack, &proxy.url, &[]);
     assert_eq!(report.failures(), [""; 0], "{report}");
     report.expect(
@@ -346,7 +346,7 @@ async fn names_that_differ_between_gate_and_nginx_are_named() {
     ] {
         let gate =
             GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, &[setting]);
-        let proxy = Nginx::start_broken(gate.port, stack.label_studio.port, &[SHORT_CUT], &[]);
+        let proxy = Nginx::start_changed(gate.port, stack.label_studio.port, &[SHORT_CUT], &[]);
         let report = visit(stack, &proxy.url, &[setting]);
         report.expect_failure("public.gate", words);
     }
@@ -421,7 +421,7 @@ async fn a_label_studio_that_does_not_answer_is_named() {
 async fn an_anonymous_request_that_reaches_label_studio_fails_where_everybody_must_be_signed_in() {
     let stack = cookies_stack();
     let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, &[REQUIRE]);
-    let open = Nginx::start_broken(gate.port, stack.label_studio.port, &[SHORT_CUT], &[]);
+    let open = Nginx::start_changed(gate.port, stack.label_studio.port, &[SHORT_CUT], &[]);
     let report = visit(stack, &open.url, &[REQUIRE]);
     report.expect_failure("public.anonymous", "does not take the short cut");
 

@@ -107,18 +107,18 @@ impl Nginx {
         )
     }
 
-    /// With mistakes in the files that an operator includes: the file, its line, and what is there
+    /// With changes in the files that an operator includes: the file, its line, and what is there
     /// instead.
-    pub fn start_broken(
+    pub fn start_changed(
         gate: u16,
         label_studio: u16,
         edits: &[(&str, &str)],
-        mistakes: &[(&str, &str, &str)],
+        changes: &[(&str, &str, &str)],
     ) -> Self {
         let port = free_port();
         let replaced = edited(port, label_studio, edits);
         let (binary, server) = (&binaries()[0], "label-studio.conf");
-        Self::serve_with(binary, &[gate], port, None, server, &replaced, mistakes)
+        Self::serve_with(binary, &[gate], port, None, server, &replaced, changes)
     }
 
     /// One of the shipped server files with an operator's edits, on a port that is already known to
@@ -141,7 +141,7 @@ impl Nginx {
         client_cookie: Option<&str>,
         server: &str,
         edits: &[(&str, String)],
-        mistakes: &[(&str, &str, &str)],
+        changes: &[(&str, &str, &str)],
     ) -> Self {
         let prefix = tempfile::Builder::new()
             .prefix("gate-test-nginx-")
@@ -202,7 +202,7 @@ impl Nginx {
             "/var/log/nginx/label-studio.access.log",
             "access.log".to_owned(),
         );
-        for (file, old, new) in mistakes {
+        for (file, old, new) in changes {
             let path = home.join("label-studio-gate").join(file);
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(text.contains(old), "{old} is not in {file}");

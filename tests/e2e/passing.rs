@@ -189,3 +189,28 @@ async fn checks(gate: &GateProcess) -> usize {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
         .sum()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_line_of_the_files_says_which_sites_may_show_label_studio_in_a_frame() {
+    const LINE: &str = "add_header Content-Security-Policy \"frame-ancestors 'self' https://app.example.com\" always;";
+    for stack in stacks() {
+        let (gate, studio) = (stack.gates[0].port, stack.label_studio.port);
+        let commented = format!("# {LINE}");
+        for (changes, expected) in [
+            (vec![], None),
+            (
+                vec![("gate-check.conf", commented.as_str(), LINE)],
+                Some("frame-ancestors 'self' https://app.example.com"),
+            ),
+        ] {
+            let proxy = Nginx::start_changed(gate, studio, &[], &changes);
+            for path in ["/user/login/", "/no-such-page"] {
+                let answer = Browser::new(&proxy.url).get(path).await;
+                let policy = answer.headers().get("Content-Security-Policy");
+                let policy = policy.map(|value| value.to_str().unwrap());
+                assert_eq!(policy, expected, "{path}");
+                assert!(answer.headers().get("X-Frame-Options").is_none(), "{path}");
+            }
+        }
+    }
+}
