@@ -62,6 +62,16 @@ pub fn limit_memory(pid: u32) {
     ]));
 }
 
+/// Ends that limit, if the process still runs.
+pub fn lift_memory_limit(pid: u32) {
+    let limits = ["--as=unlimited:", "--data=unlimited:"];
+    let pid_option = format!("--pid={pid}");
+    let _ = Command::new("prlimit")
+        .arg(pid_option)
+        .args(limits)
+        .output();
+}
+
 /// Changes the soft limit of open files of a running process.
 pub fn limit_open_files(pid: u32, soft: usize) {
     run(Command::new("prlimit").args([&format!("--pid={pid}"), &format!("--nofile={soft}:")]));

@@ -8,7 +8,8 @@ use super::{Finally, Injected};
 use crate::gate::Gate;
 use crate::nginx::Nginx;
 use crate::process::{
-    count, limit_memory, limit_open_files, lives, open_files_limit, resident, signal,
+    count, lift_memory_limit, limit_memory, limit_open_files, lives, open_files_limit, resident,
+    signal,
 };
 use crate::support::cluster::run;
 use crate::world::World;
@@ -256,9 +257,12 @@ pub fn no_more_memory(world: &mut World) -> Injected {
     Ok(())
 }
 
-/// Ends the limit for gates that lived on.
+/// Ends the limit for gates that lived on, and starts the others again.
 pub fn any_memory(world: &mut World) {
-    world.first_gates().for_each(restart);
+    for gate in world.first_gates() {
+        lift_memory_limit(gate.pid);
+        gate.revive();
+    }
 }
 
 pub fn earlier_version(world: &mut World) -> Injected {

@@ -99,7 +99,7 @@ pub const FAULTS: &[Fault] = &[
     fault("Nobody reads a gate's log", gates::log_to_nobody, gates::own_log).unnoticed(),
     fault("A gate reaches its limit of open files", gates::few_files, gates::many_files),
     fault("A gate has little memory (cgroup)", gates::little_memory, gates::much_memory),
-    fault("A gate's memory cannot grow (ulimit)", gates::no_more_memory, gates::revive).then(gates::any_memory),
+    fault("A gate's memory cannot grow (ulimit)", gates::no_more_memory, gates::any_memory),
     fault("One gate is of an earlier version", gates::earlier_version, gates::same_version).unnoticed(),
     fault("The key server is down while a gate starts", outside::start_without_keys, outside::keys_again),
     fault("The key server is down", outside::no_keys, outside::keys_again).unnoticed(),
