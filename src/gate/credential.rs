@@ -1,15 +1,16 @@
 //! Stage 2: request → credentials.
 //!
-//! In: the subrequest. Out: its credentials, in the order in which they are tried: the token from
-//! the cookie, then the token from the query parameter (the plugin's order), then the host
-//! application's session. Afterwards, a token from the query has the shape of a JWT, because a
-//! `token` parameter may also be Label Studio's own (`/user/signup?token=…` is an invitation link).
+//! In: the subrequest. Out: its credentials, in the order in which they are tried: the token that a
+//! proxy in front puts into a header, because it knows who is there; the token from the cookie, then
+//! the token from the query parameter (the plugin's order), then the host application's session.
+//! Afterwards, a token from the query has the shape of a JWT, because a `token` parameter may also be
+//! Label Studio's own (`/user/signup?token=…` is an invitation link).
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::subrequest::Subrequest;
+use super::subrequest::{Asserted, Subrequest};
 use super::witness::Steps;
 
 /// Where requests carry credentials.
@@ -29,6 +30,8 @@ pub struct CredentialSources {
 pub enum Credential<'r> {
     /// A token in compact form.
     Token(Cow<'r, str>),
+    /// A token in compact form that a proxy in front sends with every request.
+    Asserted(&'r str),
     /// The host application's session cookie.
     ApplicationSession(&'r str),
 }
@@ -38,6 +41,7 @@ impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, length) = match self {
             Self::Token(token) => ("Token", token.len()),
+            Self::Asserted(token) => ("Asserted", token.len()),
             Self::ApplicationSession(cookie) => ("ApplicationSession", cookie.len()),
         };
         write!(f, "{kind}({length} bytes)")
@@ -55,6 +59,9 @@ impl<'r> Credential<'r> {
             return;
         }
         let found = |there| if there { "found" } else { "none" };
+        if let Some(asserted) = subrequest.asserted() {
+            steps.note(format_args!("a proxy in front asserts {asserted:?}"));
+        }
         let has_cookie = |name| found(subrequest.cookies().contains(name));
         if let Some(name) = &sources.cookie {
             let found = has_cookie(name);
@@ -96,8 +103,13 @@ impl<'r> Credential<'r> {
             .filter(|value| has_jwt_shape(value))
             .map(Self::Token);
         let application_session = application_session.map(Self::ApplicationSession);
-        cookie
+        let asserted = match subrequest.asserted() {
+            Some(Asserted::Token(token)) => Some(Self::Asserted(token)),
+            Some(Asserted::Ambiguous) | None => None,
+        };
+        asserted
             .into_iter()
+            .chain(cookie)
             .chain(parameter)
             .chain(application_session)
     }
@@ -165,7 +177,9 @@ mod tests {
         Credential::find(&subrequest, &sources, None)
             .map(|credential| match credential {
                 Credential::Token(token) => token.into_owned(),
-                Credential::ApplicationSession(_) => unreachable!("there is none"),
+                Credential::Asserted(_) | Credential::ApplicationSession(_) => {
+                    unreachable!("there is none")
+                }
             })
             .collect()
     }

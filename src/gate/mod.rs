@@ -99,6 +99,7 @@ impl Gate {
             return Ok(Grant::of_api_call(caller));
         }
         let visit = Visit::begin(self, subrequest, witness).await?;
+        visit.refuse_ambiguous()?;
         visit.refuse_cross_site()?;
         let verdict = visit.log_in_with(visit.credentials()).await;
         visit.record_logout(verdict.is_ok()).await?;

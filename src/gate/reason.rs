@@ -147,6 +147,9 @@ reasons! {
         /// The credential is valid, and its user is no longer staff by its groups, but this database
         /// doesn't allow the gate to change that. The log and `doctor` say why.
         StaffNotRemoved = "staff_not_removed",
+        /// The header in which a proxy in front asserts an identity (`token.header`) occurs more than
+        /// once.
+        IdentityAmbiguous = "identity_ambiguous",
         /// A page of another origin made the browser send a request that changes data.
         CrossSiteRequest = "cross_site_request",
         /// The proxy didn't describe the original request, or described it in a form that the gate

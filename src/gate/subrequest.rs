@@ -14,8 +14,28 @@ pub struct Subrequest<'r> {
     uri: &'r str,
     cookies: CookieHeader<'r>,
     api_credential: Option<ApiCredential<'r>>,
+    asserted: Option<Asserted<'r>>,
     method: &'r str,
     provenance: Provenance<'r>,
+}
+
+/// The identity that a proxy in front asserts in a header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asserted<'r> {
+    /// A signed token, not yet verified.
+    Token(&'r str),
+    /// The header occurs more than once, or isn't text.
+    Ambiguous,
+}
+
+/// Shows the length but never the token.
+impl std::fmt::Debug for Asserted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Token(token) => write!(f, "Token({} bytes)", token.len()),
+            Self::Ambiguous => f.write_str("Ambiguous"),
+        }
+    }
 }
 
 /// Where the request comes from, according to the browser and the proxy.
@@ -48,6 +68,7 @@ impl<'r> Subrequest<'r> {
             uri,
             cookies,
             api_credential,
+            asserted: None,
             method: "GET",
             provenance: Provenance::default(),
         })
@@ -58,6 +79,17 @@ impl<'r> Subrequest<'r> {
         self.method = method;
         self.provenance = provenance;
         self
+    }
+
+    /// The same request with the identity that a proxy in front asserts.
+    pub const fn asserting(mut self, asserted: Option<Asserted<'r>>) -> Self {
+        self.asserted = asserted;
+        self
+    }
+
+    /// The identity that a proxy in front asserts.
+    pub const fn asserted(&self) -> Option<Asserted<'r>> {
+        self.asserted
     }
 
     /// The request method.

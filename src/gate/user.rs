@@ -243,8 +243,7 @@ impl ActiveUser {
     /// A token of a gate names the last revocation before it, so no clocks are compared. The host
     /// application's session can't be revoked here: the application confirms it on every request.
     pub fn has_revoked(&self, claims: &VerifiedClaims) -> bool {
-        let is_token = claims.expires().is_some();
-        is_token
+        claims.is_revocable()
             && match claims.known_revocation() {
                 Some(known) => known < unix_microseconds(self.0.revoked_at),
                 None => self.may_have_revoked(claims.issued_at()),

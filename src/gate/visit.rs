@@ -4,6 +4,7 @@
 //! order. A [`Visit`] holds what they share: the session cookies, the current time and a digest of
 //! the peer's address.
 
+mod asserted;
 mod cookies;
 
 use std::sync::OnceLock;
@@ -23,6 +24,7 @@ use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verdict::{Denial, Grant, Rejection, SignInRequired, Whom};
 use super::verify::{Unverified, VerifiedClaims};
 use super::witness::{Change, Cut, Steps, Witness};
+use crate::django::SessionData;
 
 /// One request.
 pub(super) struct Visit<'v> {
@@ -86,7 +88,9 @@ impl<'v> Visit<'v> {
         let token_cookie = self.gate.sources.cookie.as_deref();
         let has_token_cookie =
             token_cookie.is_some_and(|name| self.subrequest.cookies().contains(name));
-        let ambient = self.cookies.has_session() || has_token_cookie;
+        // A proxy in front adds its header to every request, whoever made the browser send it.
+        let is_asserted = self.subrequest.asserted().is_some();
+        let ambient = self.cookies.has_session() || has_token_cookie || is_asserted;
         let policy = &self.gate.policy;
         match policy.refuses_cross_site(self.subrequest, ambient) {
             true => {
@@ -142,6 +146,11 @@ impl<'v> Visit<'v> {
     /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `whom` is filled
     /// in as far as the stages get.
     async fn log_in(&self, credential: &Credential<'_>, whom: &mut Whom) -> Result<Grant, NoLogin> {
+        if let Credential::Asserted(token) = credential
+            && let Some(grant) = self.recognize(token).await?
+        {
+            return Ok(grant);
+        }
         let verifier = &self.gate.verifier;
         let claims = verifier.verify(credential, self.now, self.witness).await?;
         whom.method = Some(claims.method());
@@ -295,6 +304,12 @@ impl<'v> Visit<'v> {
 
     /// The user whom Label Studio would recognize by the request's session cookie.
     pub(super) async fn signed_in_user(&self) -> Result<Option<i32>, Outage> {
+        let found = self.living_session().await?;
+        Ok(found.map(|(_, user)| user.id()))
+    }
+
+    /// The request's session and its user, if Label Studio would accept it.
+    async fn living_session(&self) -> Result<Option<(SessionData, ActiveUser)>, Outage> {
         let (sessions, now) = (&self.gate.sessions, self.now);
         let steps = Steps::new(self.witness, "session");
         let Some(value) = self.cookies.label_studio else {
@@ -313,13 +328,16 @@ impl<'v> Visit<'v> {
         let users = &self.gate.users;
         let alive =
             match ActiveUser::resolve(users, &claimant, Freshness::Recent, self.witness).await {
-                Ok(user) => sessions.is_alive_for(&session, &user, now),
-                Err(NotAdmitted::Refused { .. }) => false,
+                Ok(user) => Some(user).filter(|user| sessions.is_alive_for(&session, user, now)),
+                Err(NotAdmitted::Refused { .. }) => None,
                 Err(NotAdmitted::Outage(outage)) => return Err(outage),
             };
-        let state = if alive { "valid" } else { "no longer valid" };
+        let state = match alive {
+            Some(_) => "valid",
+            None => "no longer valid",
+        };
         steps.note(format_args!("of user {id}, {state}"));
-        Ok(alive.then_some(id))
+        Ok(alive.map(|user| (session, user)))
     }
 
     /// Records the end of the session if the request is Label Studio's own "Log out".

@@ -247,7 +247,7 @@ mod tests {
         ),
         (
             "method",
-            "How the user proved who they are: `external`, `native` or `session` ([methods.md](methods.md)).",
+            "How the user proved who they are: `external`, `native`, `session` or `proxy` ([methods.md](methods.md)).",
         ),
         ("user_id", "Whom the event concerns: `htx_user.id`."),
         (

@@ -29,7 +29,7 @@ mod traced;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, HeaderName};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
@@ -65,6 +65,8 @@ pub struct State {
     pub pages: Pages,
     /// The proxies whose `X-Real-IP` is trusted.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which a proxy in front sends a token; `None`: no such proxy.
+    pub identity_header: Option<HeaderName>,
     /// Limits the log lines about refusals.
     pub refusals: Arc<RefusalLog>,
     /// Time limit for a decision.

@@ -7,7 +7,7 @@ use crate::gate::verdict::{Grant, Rejection};
 use crate::gate::verify::Method;
 
 /// The label of each method, in the order of [`method_index`].
-const METHODS: [&str; 4] = ["none", "external", "native", "session"];
+const METHODS: [&str; 5] = ["none", "external", "native", "session", "proxy"];
 
 const fn method_index(method: Option<Method>) -> usize {
     match method {
@@ -15,6 +15,7 @@ const fn method_index(method: Option<Method>) -> usize {
         Some(Method::External) => 1,
         Some(Method::Native) => 2,
         Some(Method::Session) => 3,
+        Some(Method::Proxy) => 4,
     }
 }
 
@@ -77,7 +78,12 @@ mod tests {
 
     #[test]
     fn methods_have_the_name_of_the_log() {
-        for method in [Method::External, Method::Native, Method::Session] {
+        for method in [
+            Method::External,
+            Method::Native,
+            Method::Session,
+            Method::Proxy,
+        ] {
             assert_eq!(METHODS[method_index(Some(method))], method.as_str());
         }
     }

@@ -197,6 +197,11 @@ impl Settings {
         label_studio.check(input);
         token.check(input, &session);
         let key_server = sections.key_server;
+        let external = External::new(sections.external, input, &label_studio);
+        if token.header.is_some() && external.issuers.is_empty() {
+            let why = "needs an issuer in [external], whose keys verify the token";
+            input.refuse("token.header", why);
+        }
         input.record_certificates(key_server.ca_file.as_deref());
         Self {
             http: sections.http,
@@ -204,7 +209,7 @@ impl Settings {
             audit: sections.audit,
             database: Database::new(sections.database, input),
             token,
-            external: External::new(sections.external, input, &label_studio),
+            external,
             key_server,
             native: sections.native,
             client_session: ClientSession::new(sections.client_session, input, &session),

@@ -233,6 +233,23 @@ fn unusable_cookies_and_policies_are_refused_with_the_reason() {
             &[("GATE_TOKEN_USE", "twice")],
             "token.use: must be \"many\" or \"once\"",
         ),
+        // It carries Label Studio's own API credentials.
+        (
+            &[("GATE_TOKEN_HEADER", "Authorization")],
+            "token.header: must be a header's name without underscores",
+        ),
+        (
+            &[("GATE_TOKEN_HEADER", "X-Gate-Identity")],
+            "token.header: must be a header's name without underscores",
+        ),
+        (
+            &[("GATE_TOKEN_HEADER", "Cf_Access_Jwt_Assertion")],
+            "token.header: must be a header's name without underscores",
+        ),
+        (
+            &[("GATE_TOKEN_HEADER", "Cf-Access-Jwt-Assertion")],
+            "token.header: needs an issuer in [external]",
+        ),
     ] {
         let told = errors(variables);
         assert!(told.contains(reason), "{reason}\nis not in\n{told}");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::input::Input;
 use super::session::Session;
-use super::types::{CookieDomain, CookieName, CookiePath, ParameterName, Seconds};
+use super::types::{CookieDomain, CookieName, CookiePath, IdentityHeader, ParameterName, Seconds};
 use crate::django::SameSite;
 
 /// Where requests carry tokens, and how often a token may be used.
@@ -32,6 +32,9 @@ pub struct Token {
     /// Name of the query parameter that carries a token.
     #[schemars(extend("default" = "token", "x-env" = ["JWT_SSO_TOKEN_PARAM"]))]
     pub parameter: ParameterName,
+    /// Header in which an identity-aware proxy in front sends a signed token with every request, as
+    /// `Cf-Access-Jwt-Assertion`. Its issuer is one of `[external]`. Empty: none.
+    pub header: Option<IdentityHeader>,
     /// Maximum size of a token, in bytes. Longer tokens are refused unread.
     #[schemars(range(min = 256, max = 131_072), extend("default" = 16_384))]
     pub max_length: usize,

@@ -156,6 +156,10 @@ text_types! {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         owned(text, !text.is_empty() && text.bytes().all(plain))
     };
+    /// The header of an identity-aware proxy, in lower case. Names with an underscore are refused,
+    /// because servers take them for those with a hyphen (CVE-2025-64484).
+    IdentityHeader(String): "a header's name without underscores, as Cf-Access-Jwt-Assertion, and \
+        none that has another meaning", identity_header;
     /// A part of a whole, in millionths.
     Ratio(u32): "a number from 0 to 1, as 0.1", |text| {
         let ratio: f64 = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))?;
@@ -211,6 +215,40 @@ fn web_origin(text: &str) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:/[]".contains(&b);
     let accepted = origin == text.trim_end_matches('/').to_ascii_lowercase();
     (accepted && origin.bytes().all(plain)).then_some(origin)
+}
+
+/// `Authorization` and `X-Api-Key` belong to Label Studio's own API, and the others tell the gate
+/// about the original request.
+fn identity_header(text: &str) -> Option<String> {
+    const TAKEN: &[&str] = &[
+        "accept",
+        "authorization",
+        "connection",
+        "content-length",
+        "cookie",
+        "forwarded",
+        "host",
+        "origin",
+        "referer",
+        "set-cookie",
+        "traceparent",
+        "tracestate",
+        "x-api-key",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-method",
+        "x-forwarded-proto",
+        "x-forwarded-uri",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    let name = text.to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let is_taken = TAKEN.contains(&name.as_str())
+        || ["x-gate-", "x-original-", "sec-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+    (!name.is_empty() && name.bytes().all(plain) && !is_taken).then_some(name)
 }
 
 fn logo_url(text: &str) -> Option<String> {

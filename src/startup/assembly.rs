@@ -15,6 +15,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderName;
+
 use super::background::Background;
 use super::configuration::Configuration;
 use super::error::{Rejected, WiringError};
@@ -146,6 +148,7 @@ impl Assembly {
             },
             pages: pages(settings),
             trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
+            identity_header: identity_header(settings),
             refusals: lasting.refusals.clone(),
             decision_timeout: *settings.http.decision_timeout_ms,
             body_timeout: *settings.http.body_timeout_seconds,
@@ -168,6 +171,12 @@ impl Assembly {
         sources.extend(self.services.sources(&self.settings));
         sources
     }
+}
+
+/// The header in which a proxy in front sends a token. The setting accepts names of headers only.
+fn identity_header(settings: &Settings) -> Option<HeaderName> {
+    let name = settings.token.header.as_ref()?;
+    HeaderName::try_from(name.as_str()).ok()
 }
 
 /// What the operator decides about the pages.

@@ -38,6 +38,18 @@ impl Signer {
         jwk
     }
 
+    /// The public key in PEM form.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.id.to_owned());
+        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
+    }
+
     pub fn token(&self, issuer: &str) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.to_owned());

@@ -25,6 +25,7 @@ mod exposure;
 mod groups;
 mod host_application;
 mod house;
+mod identity_headers;
 mod issuers;
 mod log_lines;
 mod log_output;

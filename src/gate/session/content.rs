@@ -39,7 +39,7 @@ pub(super) fn of_login(
     session.insert("jwt_auto_login", Value::Bool(true));
     // The plugin's values.
     let sso_method = match method {
-        Method::External | Method::Native => "jwt",
+        Method::External | Method::Native | Method::Proxy => "jwt",
         Method::Session => "session",
     };
     session.insert("sso_method", json!(sso_method));

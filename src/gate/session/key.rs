@@ -11,7 +11,7 @@ use crate::django::{base36, salted_hmac};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::entropy::Entropy;
 use crate::gate::user::ActiveUser;
-use crate::gate::verify::VerifiedClaims;
+use crate::gate::verify::Fingerprint;
 
 /// Characters of the derived prefix: 82 bits.
 const PLACE_LENGTH: usize = 16;
@@ -25,8 +25,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Derives the place from the claims and the user. Label Studio ends the user's sessions after
-    /// `limit`.
+    /// Derives the place from the credential, its `exp` and the user. Label Studio ends the user's
+    /// sessions after `limit`.
     ///
     /// Only a holder of `SECRET_KEY` can compute it. It depends on the password column, because
     /// Django rejects a session's hash after a password change. For a credential that outlives
@@ -34,18 +34,19 @@ impl Place {
     /// session from an earlier period as too old.
     pub(super) fn of(
         secret: &[u8],
-        claims: &VerifiedClaims,
+        fingerprint: &Fingerprint,
+        expires: Option<f64>,
         user: &ActiveUser,
         limit: Duration,
         now: SystemTime,
     ) -> Self {
         let (now, limit) = (unix_seconds_f64(now), limit.as_secs_f64());
-        let period = match claims.expires() {
+        let period = match expires {
             Some(expires) => ((expires - now) / limit).ceil(),
             None => (now / limit).floor(),
         };
         let mut input = Vec::with_capacity(32 + 4 + 8 + user.password().len());
-        input.extend_from_slice(claims.fingerprint().as_bytes());
+        input.extend_from_slice(fingerprint.as_bytes());
         input.extend_from_slice(&user.id().to_be_bytes());
         input.extend_from_slice(&period.to_be_bytes());
         input.extend_from_slice(user.password().as_bytes());

@@ -7,6 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
 use super::content;
 use super::key::Place;
@@ -16,8 +17,8 @@ use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::reason::{Granted, Outage};
-use crate::gate::user::{ActiveUser, Freshness};
-use crate::gate::verify::VerifiedClaims;
+use crate::gate::user::ActiveUser;
+use crate::gate::verify::{Fingerprint, Method, VerifiedClaims};
 
 /// The request's session, compared with the user.
 enum Presented<'a> {
@@ -38,7 +39,7 @@ impl Sessions {
         sender: Sender<'_>,
     ) -> Result<Opened, Outage> {
         let now = sender.now;
-        let presented = self.examine(user, presented, now, sender.freshness).await?;
+        let presented = self.examine(user, presented, claims, sender).await?;
         let (replaces, reason) = match presented {
             Presented::OwnAndValid => return Ok(Opened::Kept),
             Presented::None => (None, Granted::SessionOpened),
@@ -73,7 +74,15 @@ impl Sessions {
 
     fn place(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> Place {
         let secret = self.place_secret.expose_secret().as_bytes();
-        Place::of(secret, claims, user, self.limit(user), now)
+        let limit = self.limit(user);
+        Place::of(
+            secret,
+            claims.fingerprint(),
+            claims.expires(),
+            user,
+            limit,
+            now,
+        )
     }
 
     /// Opens a row at this place, or adopts the one that another request has opened there. Returns
@@ -173,14 +182,37 @@ impl Sessions {
         self.stores.current.use_token(&token).await
     }
 
-    /// Compares the request's session with the user.
+    /// Whether this session was opened for the person whom `evidence` identifies, by a credential
+    /// that comes with every request.
+    pub fn was_opened_with(
+        &self,
+        session: &SessionData,
+        evidence: &Fingerprint,
+        user: &ActiveUser,
+        now: SystemTime,
+    ) -> bool {
+        let Some(uid) = session.get("uid").and_then(Value::as_str) else {
+            return false;
+        };
+        let secret = self.place_secret.expose_secret().as_bytes();
+        let limit = self.limit(user);
+        // A session lives at most as long as one period, so it began in this one or the last.
+        [Some(now), now.checked_sub(limit)]
+            .into_iter()
+            .flatten()
+            .any(|at| Place::of(secret, evidence, None, user, limit, at).uid() == uid)
+    }
+
+    /// Compares the request's session with the user, and for a proxy's token with the person that
+    /// it was opened for.
     async fn examine<'a>(
         &self,
         user: &ActiveUser,
         presented: Option<&'a str>,
-        now: SystemTime,
-        freshness: Freshness,
+        claims: &VerifiedClaims,
+        sender: Sender<'_>,
     ) -> Result<Presented<'a>, Outage> {
+        let (now, freshness) = (sender.now, sender.freshness);
         let Some(value) = presented.filter(|value| !value.is_empty()) else {
             return Ok(Presented::None);
         };
@@ -189,7 +221,13 @@ impl Sessions {
             Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
                 Presented::OtherUser(value)
             }
-            Some(session) if self.is_alive_for(&session, user, now) => Presented::OwnAndValid,
+            Some(session)
+                if self.is_alive_for(&session, user, now)
+                    && (claims.method() != Method::Proxy
+                        || self.was_opened_with(&session, claims.fingerprint(), user, now)) =>
+            {
+                Presented::OwnAndValid
+            }
             Some(_) => Presented::Unusable(value),
         })
     }

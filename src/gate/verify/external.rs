@@ -3,6 +3,8 @@
 //! In: a parsed token. Out: claims that describe a user of another system. Afterwards, the token is
 //! signed with one of the issuer's keys and meets the issuer's expectation.
 
+mod asserted;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 

@@ -43,6 +43,8 @@ pub enum Method {
     Native,
     /// Method 3: the session of the host application.
     Session,
+    /// The identity that a proxy in front asserts in a header.
+    Proxy,
 }
 
 impl Method {
@@ -52,6 +54,7 @@ impl Method {
             Self::External => "external",
             Self::Native => "native",
             Self::Session => "session",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -108,11 +111,12 @@ impl VerifiedClaims {
         claims::claim(&self.claims, name)
     }
 
-    /// `exp`, in seconds since the epoch. Every accepted token has one. `None` for the host
-    /// application's session, which ends on its own.
+    /// `exp`, in seconds since the epoch, of a token that the browser brings. `None` for a
+    /// credential that comes with every request and says nothing about the end of a session: the
+    /// host application's session, and a proxy's token.
     pub fn expires(&self) -> Option<f64> {
         match self.method {
-            Method::Session => None,
+            Method::Session | Method::Proxy => None,
             Method::External | Method::Native => self.claims.get("exp").and_then(Value::as_f64),
         }
     }
@@ -128,13 +132,18 @@ impl VerifiedClaims {
     pub fn known_revocation(&self) -> Option<u64> {
         match self.method {
             Method::Native => self.claims.get(REVOCATION).and_then(Value::as_u64),
-            Method::External | Method::Session => None,
+            Method::External | Method::Session | Method::Proxy => None,
         }
     }
 
     /// The method that verified the credential.
     pub const fn method(&self) -> Method {
         self.method
+    }
+
+    /// Whether the credential can be revoked: the host application confirms its session itself.
+    pub const fn is_revocable(&self) -> bool {
+        !matches!(self.method, Method::Session)
     }
 
     /// Identifies the credential.
@@ -221,6 +230,7 @@ impl Verifier {
         let steps = Steps::new(witness, "credential");
         match (credential, &self.application_session) {
             (Credential::Token(token), _) => self.verify_token(token, now, steps).await,
+            (Credential::Asserted(token), _) => self.verify_asserted(token, now, steps).await,
             (Credential::ApplicationSession(cookie), Some(method)) => {
                 method.verify(cookie, steps).await
             }
@@ -236,19 +246,7 @@ impl Verifier {
         now: SystemTime,
         steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        let (length, most) = (token.len(), self.max_length);
-        if length > most {
-            steps.note(format_args!(
-                "a token of {length} bytes, at most {most} accepted"
-            ));
-            return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
-        }
-        let token = Compact::parse(token).map_err(|why| {
-            steps.note(format_args!(
-                "{length} bytes that are no JSON Web Token in compact form"
-            ));
-            Unverified::Unrecognized(why)
-        })?;
+        let token = self.parse(token, steps)?;
         let mut why: Option<Unverified> = None;
         let mut note = |next: Unverified| {
             why = Some(why.map_or(next, |first| first.more_specific(next)));
@@ -272,5 +270,21 @@ impl Verifier {
             }
         }
         Err(why.unwrap_or(Unverified::Unrecognized(CredentialError::NoMethod)))
+    }
+
+    fn parse<'t>(&self, token: &'t str, steps: Steps<'_>) -> Result<Compact<'t>, Unverified> {
+        let (length, most) = (token.len(), self.max_length);
+        if length > most {
+            steps.note(format_args!(
+                "a token of {length} bytes, at most {most} accepted"
+            ));
+            return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
+        }
+        Compact::parse(token).map_err(|why| {
+            steps.note(format_args!(
+                "{length} bytes that are no JSON Web Token in compact form"
+            ));
+            Unverified::Unrecognized(why)
+        })
     }
 }

@@ -149,7 +149,7 @@ impl Page {
             }
             Denied::UserNotCreated => Self::UserNotCreated,
             Denied::CrossSiteRequest => Self::Blocked,
-            Denied::RequestMalformed => Self::NotUnderstood,
+            Denied::RequestMalformed | Denied::IdentityAmbiguous => Self::NotUnderstood,
         }
     }
 
