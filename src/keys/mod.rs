@@ -1,6 +1,7 @@
 //! Adapter: the published keys of an issuer.
 //!
-//! In: the URL of a JSON Web Key Set, or of an OpenID provider's discovery document that names one.
+//! In: the URL of a JSON Web Key Set, or of an OpenID provider's discovery document that names one, or
+//! the address below which each key is found by its ID (`by_id`).
 //! Out: a snapshot of the keys, which requests read without waiting.
 //!
 //! The snapshot is refreshed in the background. A token with an unknown `kid` triggers a refresh at
@@ -8,6 +9,7 @@
 //! server is down, the snapshot stays as it is, and the server is asked again after short, growing
 //! pauses (`schedule`).
 
+mod by_id;
 mod error;
 mod measures;
 mod schedule;
@@ -108,7 +110,7 @@ impl KeyServer {
             };
             if is_due && let Some(this) = server.upgrade() {
                 // The outcome is in the snapshot and in the log.
-                let _ = this.refresh(Refresh::background_pause).await;
+                let _ = this.refresh(None, Refresh::background_pause).await;
             }
         }
     }
@@ -139,6 +141,11 @@ impl KeyServer {
         pause: fn(&Refresh, Attempt) -> Duration,
     ) -> Option<Result<Arc<KeySet>, Outage>> {
         let attempt = self.last_attempt()?;
+        // Keys by ID are read when a token names them.
+        let by_id = matches!(self.location, KeyLocation::ById(_));
+        if by_id && attempt.failures == 0 && !attempt.for_token {
+            return None;
+        }
         if attempt.at.elapsed() >= pause(&self.refresh, attempt) {
             return None;
         }
@@ -146,10 +153,11 @@ impl KeyServer {
         Some(known.ok_or(Outage::KeyServerUnavailable))
     }
 
-    /// Reads the keys, unless the last attempt is not older than `pause` says. Concurrent callers
-    /// share one attempt.
+    /// Reads the keys, with the one of this ID, unless the last attempt is not older than `pause`
+    /// says. Concurrent callers share one attempt.
     async fn refresh(
         &self,
+        id: Option<&str>,
         pause: fn(&Refresh, Attempt) -> Duration,
     ) -> Result<Arc<KeySet>, Outage> {
         let _turn = self.turn.lock().await;
@@ -158,7 +166,7 @@ impl KeyServer {
         }
         let failures = self.failures();
         let begun = Instant::now();
-        let read = self.read().await.map(Arc::new);
+        let read = self.read_with(id).await.map(Arc::new);
         self.measures.observe(read.is_ok(), begun.elapsed());
         if let Ok(keys) = &read {
             self.snapshot.store(Some(keys.clone()));
@@ -169,6 +177,7 @@ impl KeyServer {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Attempt {
             at: Instant::now(),
             failures,
+            for_token: id.is_some(),
         });
         read.map_err(|_| Outage::KeyServerUnavailable)
     }
@@ -199,7 +208,12 @@ impl KeyServer {
 
     /// Reads the keys once, without the cooldown, and keeps nothing.
     pub async fn read(&self) -> Result<KeySet, ReadError> {
+        self.read_with(None).await
+    }
+
+    async fn read_with(&self, id: Option<&str>) -> Result<KeySet, ReadError> {
         let set = match &self.location {
+            KeyLocation::ById(place) => return self.read_by_id(place, id).await,
             KeyLocation::Jwks(url) => url.clone(),
             KeyLocation::Discovery { document, issuer } => self.discover(document, issuer).await?,
         };
@@ -239,8 +253,9 @@ impl KeyServer {
 
     /// The server's host, for messages: the URL may hold a password.
     pub fn host(&self) -> &str {
-        let (KeyLocation::Jwks(url) | KeyLocation::Discovery { document: url, .. }) =
-            &self.location;
+        let (KeyLocation::Jwks(url)
+        | KeyLocation::ById(url)
+        | KeyLocation::Discovery { document: url, .. }) = &self.location;
         url.host_str().unwrap_or_default()
     }
 }
@@ -253,13 +268,14 @@ impl KeySource for KeyServer {
 
     /// The attempt is a task of its own, so that it goes on if the request that triggered it does not
     /// wait for it.
-    async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
+    async fn renew(&self, id: Option<&str>) -> Result<Arc<KeySet>, Outage> {
         if let Some(settled) = self.settled(Refresh::token_pause) {
             return settled;
         }
         let this = self.this.upgrade().ok_or(Outage::KeyServerUnavailable)?;
+        let id = id.map(str::to_owned);
         let attempt = async move {
-            let read = this.refresh(Refresh::token_pause).await;
+            let read = this.refresh(id.as_deref(), Refresh::token_pause).await;
             if read.is_err() {
                 this.failed.notify_one();
             }

@@ -14,7 +14,7 @@ use super::declaration::declared;
 use super::input::Input;
 use super::label_studio::LabelStudio;
 use crate::gate::identity::ClaimMapping;
-use crate::gate::verify::{Expectation, KeySet};
+use crate::gate::verify::{Expectation, KeySet, LoadBalancer};
 
 /// Method 1: tokens of your own issuer. It is on if there is a secret, a public key, or a place to
 /// find keys.
@@ -47,6 +47,8 @@ pub struct Issuer {
     pub expectation: Expectation,
     /// Which user a token names, and what it permits.
     pub mapping: ClaimMapping,
+    /// The load balancer of AWS that makes its tokens.
+    pub load_balancer: Option<LoadBalancer>,
 }
 
 /// Where the keys of an issuer are.
@@ -74,6 +76,8 @@ pub struct KeyPlace {
 pub enum KeyLocation {
     /// A JSON Web Key Set (RFC 7517 §5).
     Jwks(Url),
+    /// Keys in PEM form, each below this address by its ID, a UUID.
+    ById(Url),
     /// An OpenID provider, whose discovery document names the set (OpenID Connect Discovery 1.0,
     /// §4).
     Discovery {

@@ -62,7 +62,7 @@ impl Services {
     pub(super) async fn read_new_keys(&self, running: &Self) -> Result<(), String> {
         for (place, server) in &self.key_servers {
             let is_new = running.key_server(place).is_none();
-            if server.current().is_none() && server.renew().await.is_err() && is_new {
+            if server.current().is_none() && server.renew(None).await.is_err() && is_new {
                 return Err(server.host().to_owned());
             }
         }
@@ -92,7 +92,7 @@ impl Services {
         let refresh = async |server: Weak<KeyServer>| {
             if let Some(server) = server.upgrade() {
                 // The outcome is in the snapshot and in the log.
-                let _ = server.renew().await;
+                let _ = server.renew(None).await;
             }
             KeyServer::keep_fresh(server).await;
         };

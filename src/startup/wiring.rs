@@ -212,7 +212,8 @@ fn external(issuer: &settings::Issuer, services: &Services) -> Option<Issuer> {
         IssuerKeys::Served(place) => Keys::Served(services.key_server(place)?),
     };
     let (expectation, rules) = (issuer.expectation.clone(), issuer.mapping.clone());
-    Some(Issuer::new(keys, expectation, rules))
+    let load_balancer = issuer.load_balancer.clone();
+    Some(Issuer::new(keys, expectation, rules).behind(load_balancer))
 }
 
 /// Method 3.

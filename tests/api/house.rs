@@ -89,6 +89,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "serde_json",
             "tokio",
             "tracing",
+            "uuid",
         ],
     ),
     (

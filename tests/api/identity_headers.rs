@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
 use crate::issuers::Signer;
+use crate::support::stub::{Reply, Stub};
 use crate::support::token::{now, with};
 use crate::world::{ISSUER, NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
@@ -444,4 +445,91 @@ async fn a_session_that_ended_is_not_kept_for_the_proxys_token() {
         new.get("/").await.expect(200, "session_opened");
         new.get("/").await.expect(200, "session_kept");
     }
+}
+
+const ARN: &str =
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/ls/50dc6c495c0c9188";
+const KEY: &str = "8bdc6d55-2f4b-4f3a-9d3a-0123456789ab";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancers_tokens_sign_in_and_those_of_others_do_not() {
+    let world = World::new(&[]).await;
+    let (signer, other) = (Signer::new("1"), Signer::new("1"));
+    let pem = signer.public().to_owned();
+    let server = Stub::start(
+        move |head| match head.starts_with(&format!("GET /keys/{KEY} ")) {
+            true => Reply::of(200, pem.clone()),
+            false => Reply::of(404, "NoSuchKey"),
+        },
+    );
+    let issuers = json!([{
+        "name": "alb", "issuer": "https://sso.example.com", "audience": "client-1", "load_balancer": ARN,
+        "jwks_url": server.url("/keys"), "allow_http": true, "max_lifetime_seconds": 300,
+    }]);
+    let issuers = issuers.to_string();
+    let settings = [
+        HEADER,
+        ("GATE_EXTERNAL_ISSUERS", issuers.as_str()),
+        ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
+    ];
+    let app = world.gate(&settings);
+    let header = json!({
+        "typ": "JWT", "kid": KEY, "alg": "ES256", "iss": "https://sso.example.com", "client": "client-1",
+        "signer": ARN, "exp": now() + 120,
+    });
+    // What the payload says about issuer, audience and end counts for nothing.
+    let claims = json!({
+        "sub": "5f3c", "email": "ann@example.com", "iss": "x", "aud": "x", "exp": 1,
+    });
+    let good = signer.sign_padded(&header, &claims);
+    assert!(good.contains("=."), "a padded payload: {good}");
+    let browser = Browser::of(&app).with_header(BY_NGINX, &good);
+    let answer = browser.get("/").await;
+    answer.expect(200, "session_opened").expect_user(&world.ann);
+    browser.get("/").await.expect(200, "session_kept");
+    for (changes, reason) in [
+        (json!({"signer": format!("{ARN}x")}), "token_issuer_refused"),
+        (json!({"signer": null}), "token_claim_missing"),
+        (json!({"client": "client-2"}), "token_audience_refused"),
+        (json!({"client": null}), "token_claim_missing"),
+        (
+            json!({"iss": "https://other.example.com"}),
+            "token_issuer_refused",
+        ),
+        (json!({"iss": null}), "token_claim_missing"),
+        (json!({"exp": now() - 1}), "token_expired"),
+        (json!({"exp": null}), "token_claim_missing"),
+        (json!({"exp": now() + 600}), "token_lifetime_too_long"),
+        (json!({"alg": "HS256"}), "token_algorithm_refused"),
+        (json!({"kid": "../keys"}), "token_key_unknown"),
+        (
+            json!({"kid": "00000000-2f4b-4f3a-9d3a-0123456789ab"}),
+            "token_key_unknown",
+        ),
+    ] {
+        let token = signer.sign_padded(&with(header.clone(), &changes), &claims);
+        let answer = get(Browser::of(&app), &token).await;
+        assert_eq!(answer.reason(), reason, "{changes}");
+        answer.expect_status(200).expect_no_session();
+    }
+    let forged = other.sign_padded(&header, &claims);
+    get(Browser::of(&app), &forged)
+        .await
+        .expect(200, "token_signature_invalid");
+    for head in server.heads() {
+        assert!(
+            head.starts_with("GET /keys/") && !head.contains(".."),
+            "{head}"
+        );
+    }
+
+    // Padding is for load balancers alone, and their tokens for the header alone.
+    let in_cookie = Browser::of(&app).with_token(&good);
+    in_cookie.get("/").await.expect(200, "token_malformed");
+    let (issuer, claims) = cloudflare();
+    let app = gate(&world, &signer, issuer, &[]);
+    let padded = signer.sign_padded(&json!({"alg": "ES256"}), &with(claims, &json!({"x": "1"})));
+    get(Browser::of(&app), &padded)
+        .await
+        .expect(200, "token_malformed");
 }

@@ -4,7 +4,7 @@
 //! are JSON objects without duplicate names; only [`Compact::signed_by`] proves who made them.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
@@ -19,6 +19,8 @@ pub struct Compact<'t> {
     claims: Map<String, Value>,
     /// The signed text: header and payload as sent.
     signed: &'t str,
+    /// Whether the parts are padded, as only load balancers of AWS do it.
+    padded: bool,
     signature: &'t str,
 }
 
@@ -28,20 +30,43 @@ impl<'t> Compact<'t> {
     /// Duplicate names are refused (RFC 7515 §4, RFC 7519 §4), because parsers differ in which one
     /// they keep.
     pub fn parse(token: &'t str) -> Result<Self, CredentialError> {
+        Self::read(token, false)
+    }
+
+    /// Parses a token that may be padded ([`Self::is_padded`]).
+    pub(super) fn parse_padded(token: &'t str) -> Result<Self, CredentialError> {
+        Self::read(token, token.contains('='))
+    }
+
+    fn read(token: &'t str, padded: bool) -> Result<Self, CredentialError> {
         let malformed = CredentialError::TokenMalformed;
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(malformed)?;
         Ok(Self {
-            header: object(header)?,
-            claims: object(payload)?,
+            header: object(header, padded)?,
+            claims: object(payload, padded)?,
             signed,
-            signature,
+            signature: match padded {
+                true => signature.trim_end_matches('='),
+                false => signature,
+            },
+            padded,
         })
     }
 
     /// The signed text.
     pub const fn signed(&self) -> &'t str {
         self.signed
+    }
+
+    /// The header, not yet verified.
+    pub(super) const fn header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// Whether the parts are padded, which RFC 7515 §2 forbids.
+    pub(super) const fn is_padded(&self) -> bool {
+        self.padded
     }
 
     /// The claims, not yet verified.
@@ -122,9 +147,11 @@ impl<'t> Compact<'t> {
     }
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, CredentialError> {
-    let json = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| CredentialError::TokenMalformed)?;
+fn object(part: &str, padded: bool) -> Result<Map<String, Value>, CredentialError> {
+    let json = match padded {
+        true => URL_SAFE.decode(part),
+        false => URL_SAFE_NO_PAD.decode(part),
+    };
+    let json = json.map_err(|_| CredentialError::TokenMalformed)?;
     strict_json::object(&json).ok_or(CredentialError::TokenMalformed)
 }

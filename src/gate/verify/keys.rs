@@ -27,9 +27,9 @@ pub trait KeySource: Send + Sync {
     /// The keys as last fetched. Never waits.
     fn current(&self) -> Option<Arc<KeySet>>;
 
-    /// Fetches the keys again because a token names an unknown one. During the cool-down after a
-    /// fetch, returns that fetch's result.
-    async fn renew(&self) -> Result<Arc<KeySet>, Outage>;
+    /// Fetches the keys again because a token names an unknown one, `id`. During the cool-down after
+    /// a fetch, returns that fetch's result.
+    async fn renew(&self, id: Option<&str>) -> Result<Arc<KeySet>, Outage>;
 }
 
 /// A key that verifies signatures.
@@ -180,6 +180,17 @@ impl KeySet {
             return Err(KeyError::Empty);
         }
         Ok(Self(usable))
+    }
+
+    /// The same keys, all with this ID.
+    pub fn named(self, id: &str) -> Self {
+        let keys = self.0.into_iter();
+        Self(keys.map(|key| key.named(Some(id.to_owned()))).collect())
+    }
+
+    /// The IDs of the keys that have one.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|key| key.id.as_deref())
     }
 
     /// Appends the keys of `more`.

@@ -10,6 +10,7 @@ mod claims;
 mod compact;
 mod external;
 mod keys;
+mod load_balancer;
 mod native;
 mod public_key;
 mod strict_json;
@@ -28,6 +29,7 @@ pub use self::claims::{Expectation, RequiredClaim};
 pub use self::compact::Compact;
 pub use self::external::{Issuer, Keys};
 pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
+pub use self::load_balancer::LoadBalancer;
 pub use self::native::{AUDIENCE, ISSUER, Native, REVOCATION};
 use super::credential::Credential;
 use super::identity::ClaimMapping;
@@ -246,7 +248,7 @@ impl Verifier {
         now: SystemTime,
         steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        let token = self.parse(token, steps)?;
+        let token = self.parse(token, Compact::parse, steps)?;
         let mut why: Option<Unverified> = None;
         let mut note = |next: Unverified| {
             why = Some(why.map_or(next, |first| first.more_specific(next)));
@@ -272,7 +274,12 @@ impl Verifier {
         Err(why.unwrap_or(Unverified::Unrecognized(CredentialError::NoMethod)))
     }
 
-    fn parse<'t>(&self, token: &'t str, steps: Steps<'_>) -> Result<Compact<'t>, Unverified> {
+    fn parse<'t>(
+        &self,
+        token: &'t str,
+        parse: fn(&'t str) -> Result<Compact<'t>, CredentialError>,
+        steps: Steps<'_>,
+    ) -> Result<Compact<'t>, Unverified> {
         let (length, most) = (token.len(), self.max_length);
         if length > most {
             steps.note(format_args!(
@@ -280,7 +287,7 @@ impl Verifier {
             ));
             return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
         }
-        Compact::parse(token).map_err(|why| {
+        parse(token).map_err(|why| {
             steps.note(format_args!(
                 "{length} bytes that are no JSON Web Token in compact form"
             ));

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::mapping::MappingSettings;
 use super::super::types::{Seconds, Secret};
 use super::{Issuer, Place};
-use crate::gate::verify::{Expectation, RequiredClaim};
+use crate::gate::verify::{Expectation, LoadBalancer, RequiredClaim};
 
 /// An issuer in a table `[[external.issuers]]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -38,6 +38,10 @@ pub(super) struct IssuerSettings {
     pub(super) public_key: OneOrMore<Secret>,
     /// URL of the issuer's published keys (JWKS).
     pub(super) jwks_url: String,
+    /// ARN of the AWS Application Load Balancer that makes the tokens. Then `jwks_url` is the address
+    /// below which each key is found by its ID, as
+    /// `https://public-keys.auth.elb.eu-west-1.amazonaws.com`, and `audience` the client ID.
+    pub(super) load_balancer: String,
     /// URL of an OpenID provider, whose discovery document names its keys.
     pub(super) discovery: String,
     /// Accepted algorithms, of one family. Empty: HS256 for a secret, those of the key otherwise.
@@ -123,6 +127,7 @@ impl IssuerTable {
             );
         }
         let issuer = settings.expected_issuer().map(Cow::into_owned);
+        let load_balancer = settings.made_by(place);
         let mapping = settings
             .mapping
             .check(|field, why| place.refuse(field, why));
@@ -137,6 +142,29 @@ impl IssuerTable {
                 required: settings.required_claims.into_claims(),
             },
             mapping,
+            load_balancer,
+        })
+    }
+}
+
+impl IssuerSettings {
+    /// The load balancer, if the settings name one.
+    fn made_by(&self, place: &mut Place<'_>) -> Option<LoadBalancer> {
+        let arn = self.load_balancer.as_str();
+        if arn.is_empty() {
+            return None;
+        }
+        if !arn.starts_with("arn:") || !arn.contains(":loadbalancer/app/") {
+            let why = "must be the ARN of an Application Load Balancer, as \
+                arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/name/0123456789abcdef";
+            place.refuse("load_balancer", why);
+        }
+        if self.jwks_url.is_empty() || self.issuer.is_empty() {
+            let why = "needs jwks_url, where the keys are found by ID, and issuer";
+            place.refuse("load_balancer", why);
+        }
+        Some(LoadBalancer {
+            arn: arn.to_owned(),
         })
     }
 }

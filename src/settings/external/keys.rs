@@ -101,7 +101,11 @@ impl IssuerSettings {
                 issuer: self.expected_issuer()?.into_owned(),
             }
         } else if !self.jwks_url.is_empty() {
-            KeyLocation::Jwks(self.url(place, "jwks_url", &self.jwks_url)?)
+            let url = self.url(place, "jwks_url", &self.jwks_url)?;
+            match self.load_balancer.as_str() {
+                "" => KeyLocation::Jwks(url),
+                _ => KeyLocation::ById(url),
+            }
         } else {
             return None;
         };

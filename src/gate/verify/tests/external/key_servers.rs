@@ -16,7 +16,7 @@ impl KeySource for Served {
         Some(self.keys.clone())
     }
 
-    async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
+    async fn renew(&self, _id: Option<&str>) -> Result<Arc<KeySet>, Outage> {
         *self.fetches.lock().expect("lock") += 1;
         Ok(self.keys.clone())
     }
@@ -31,7 +31,7 @@ impl KeySource for Unreachable {
         None
     }
 
-    async fn renew(&self) -> Result<Arc<KeySet>, Outage> {
+    async fn renew(&self, _id: Option<&str>) -> Result<Arc<KeySet>, Outage> {
         Err(Outage::KeyServerUnavailable)
     }
 }
