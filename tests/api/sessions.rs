@@ -1,9 +1,12 @@
 //! What a login leaves in the database.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp, TestDatabase};
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
 use crate::world::{NO_CACHE, World};
 
@@ -243,4 +246,43 @@ async fn a_session_lives_as_long_as_a_login_of_that_organization() {
     assert_eq!(max_age(&answer), 7200);
     let answer = login(&before, &[], "weeks@example.com").await;
     assert_eq!(max_age(&answer), 14 * 86_400);
+}
+
+/// Postgres plans a statement for all parameters after it has run some times, and knows less then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_reads_no_other_sessions_however_many_there_are() {
+    let world = World::new(&[]).await;
+    let fill = "INSERT INTO django_session
+                SELECT md5(n::text), 'x', now() + n * interval '1 minute' FROM generate_series(1, 20000) AS n";
+    world.database.run(fill).await;
+    world.database.run("VACUUM ANALYZE django_session").await;
+    let read = "SELECT coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) FROM pg_stat_user_tables WHERE relname = 'django_session'";
+    let inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'django_session'";
+    // A session of its own, because a session may keep the counters that it has read.
+    let number = |query| -> i64 {
+        let text = CLUSTER.psql(&world.database.name, &["-c", query]);
+        text.trim().parse().unwrap()
+    };
+    let counted = async |rows| {
+        while number(inserted) < rows {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        number(read)
+    };
+    let before = counted(20_000).await;
+
+    let options = "options=-c%20plan_cache_mode%3Dforce_generic_plan";
+    let url = format!("{}?{options}", world.database.gate_url());
+    let app = world.gate(&[("DATABASE_URL", &url)]);
+    for user in [&world.ann, &world.bob] {
+        let login = Browser::of(&app).with_token(&user.token()).get("/").await;
+        login.expect(200, "session_opened");
+    }
+    // A server process adds to the counters when it ends.
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = '{GATE_ROLE}'"
+    );
+    world.database.run(&end).await;
+    let fetched = counted(20_002).await - before;
+    assert!(fetched < 100, "{fetched} rows were read");
 }
