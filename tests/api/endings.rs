@@ -10,12 +10,13 @@ use crate::actors::Browser;
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
+/// Both session engines, with every row read again.
+const UNCACHED_ENGINES: [&[(&str, &str)]; 2] =
+    [&[REQUIRE, NO_CACHE], &[REQUIRE, NO_CACHE, SIGNED_COOKIES]];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_that_was_signed_out_is_never_valid_again() {
-    for engine in [
-        &[REQUIRE, NO_CACHE][..],
-        &[REQUIRE, NO_CACHE, SIGNED_COOKIES],
-    ] {
+    for engine in UNCACHED_ENGINES {
         let world = World::with_own_tables(engine).await;
         let token = world.ann.token();
         let browser = world.browser().with_token(&token);
@@ -129,10 +130,7 @@ async fn tokens_from_before_a_revocation_open_nothing() {
 /// A session that was opened by a gate whose clock is ahead, and one that ends by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn gates_whose_clocks_differ_agree_which_sessions_have_ended() {
-    for engine in [
-        &[REQUIRE, NO_CACHE][..],
-        &[REQUIRE, NO_CACHE, SIGNED_COOKIES],
-    ] {
+    for engine in UNCACHED_ENGINES {
         let world = World::with_own_tables(engine).await;
         let password = "password = 'pbkdf2_sha256$1$a$b'";
         world.update(&world.ann, password).await;

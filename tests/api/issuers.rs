@@ -81,7 +81,7 @@ fn published_at(url: &str) -> [(&'static str, &str); 5] {
         ("GATE_EXTERNAL_JWKS_URL", url),
         ("GATE_EXTERNAL_ALLOW_HTTP", "true"),
         ("GATE_EXTERNAL_AUDIENCE", "label-studio"),
-        ("GATE_KEY_SERVER_TIMEOUT_MS", "500"),
+        ("GATE_KEY_SERVER_TIMEOUT_MS", "3000"),
         ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
     ]
 }
@@ -137,11 +137,13 @@ async fn keys_are_read_rotated_and_kept_while_their_server_is_down() {
     assert_eq!(server.asked(), 1);
 
     // An unknown key is asked for once per cool-down, however many tokens name it.
+    let begun = Instant::now();
     for n in 0..20 {
         let token = new.token(&n.to_string());
         login(&app, &token).await.expect_reason("token_key_unknown");
     }
-    assert!(server.asked() <= 2, "{}", server.asked());
+    let most = 2 + begun.elapsed().as_secs();
+    assert!(server.asked() as u64 <= most, "{}", server.asked());
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let jwks = keys(&[&old, &new]);
     server.now(move |_| jwks.clone());
@@ -157,7 +159,7 @@ async fn keys_are_read_rotated_and_kept_while_their_server_is_down() {
     );
 
     // The key server is down and slow: tokens with known keys do not wait for it.
-    server.now(|_| Reply::of(500, "").after(Duration::from_millis(400)));
+    server.now(|_| Reply::of(500, "").after(Duration::from_secs(4)));
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let unknown = Signer::new("unknown");
     let token = unknown.token("x");
@@ -167,14 +169,10 @@ async fn keys_are_read_rotated_and_kept_while_their_server_is_down() {
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     for signer in [&old, &new] {
-        let begun = Instant::now();
         let answer = login(&app, &signer.token("again")).await;
         answer.expect(200, "session_opened");
-        assert!(
-            begun.elapsed() < Duration::from_millis(250),
-            "it waited for the key server"
-        );
     }
+    assert!(!waiting.is_finished(), "they waited for the key server");
     assert_eq!(
         waiting.await.unwrap(),
         503,
@@ -204,7 +202,7 @@ async fn a_wrong_answer_of_a_key_server_is_an_outage() {
         ("HTML", Reply::of(200, "<html>")),
         ("an error", Reply::of(500, good.body.clone())),
         ("a redirect", redirect),
-        ("too slow", good.clone().after(Duration::from_secs(2))),
+        ("too slow", good.clone().after(Duration::from_secs(10))),
         ("no keys", Reply::json(&json!({"keys": []}))),
         (
             "a secret",
@@ -231,8 +229,12 @@ async fn a_wrong_answer_of_a_key_server_is_an_outage() {
     let server = Stub::start(|_| Reply::of(503, ""));
     let app = world.gate(&published_at(&server.url("/keys")));
     login(&app, &signer.token("x")).await.expect_status(503);
+    let asked = server.asked();
     server.now(move |_| good.clone());
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    while server.asked() == asked {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let asked = server.asked();
     login(&app, &signer.token("x")).await.expect_status(200);
     assert_eq!(

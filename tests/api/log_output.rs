@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::support::token::{SECRET_KEY, native};
 use crate::support::{client, free_port, listens, wait_until};
-use crate::world::World;
+use crate::world::{PATIENT, World};
 
 /// The service as a process of its own, whose log goes to `log`.
 struct Service {
@@ -24,6 +24,8 @@ impl Service {
             .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .env("SECRET_KEY", SECRET_KEY)
             .env("DATABASE_URL", world.database.gate_url())
+            .env("GATE_LOG_LEVEL", "debug")
+            .envs(PATIENT)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -36,19 +38,29 @@ impl Service {
         service
     }
 
-    /// Logs in so often, each time with another token, which is a line of the log each.
+    /// Logs in so often, each time with another token.
     async fn log_in(&self, user: i32, times: usize) {
+        let cookie = || format!("ls_auth_token={}", native(user));
+        self.check(times, cookie).await;
+    }
+
+    /// Sends as many requests as the log can hold lines, and more: the pipe holds some hundred, the
+    /// queue some thousand.
+    async fn flood(&self) {
+        self.check(12_000, String::new).await;
+    }
+
+    async fn check(&self, times: usize, cookie: impl Fn() -> String) {
+        let client = client();
         for _ in 0..times.div_ceil(50) {
-            let logins = (0..50).map(|_| {
-                let cookie = format!("ls_auth_token={}", native(user));
-                client()
+            let checks = (0..50).map(|_| {
+                client
                     .get(format!("{}/auth/nginx", self.url))
                     .header("X-Original-URI", "/projects/".to_owned() + &"x".repeat(200))
-                    .header("Cookie", cookie)
-                    .timeout(Duration::from_secs(10))
+                    .header("Cookie", cookie())
                     .send()
             });
-            for answer in join_all(logins).await {
+            for answer in join_all(checks).await {
                 assert_eq!(answer.unwrap().status(), 200);
             }
         }
@@ -65,14 +77,14 @@ impl Service {
             .unwrap()
     }
 
-    /// Ends it as an operator does; how long that took.
-    fn stop(mut self) -> Duration {
+    /// Ends it as an operator does.
+    fn stop(mut self) {
         let asked = Instant::now();
         let pid = self.process.id().to_string();
         Command::new("kill").arg(&pid).status().unwrap();
         let status = self.process.wait().unwrap();
         assert!(status.success(), "{status}");
-        asked.elapsed()
+        assert!(asked.elapsed() < Duration::from_secs(20));
     }
 }
 
@@ -93,7 +105,7 @@ async fn a_full_disk_under_the_log_fails_no_login() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let lost = service.metric(LOST).await;
     assert!(lost >= 250, "{lost}");
-    assert!(service.stop() < Duration::from_secs(5));
+    service.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +115,7 @@ async fn a_reader_that_is_gone_fails_no_login() {
     let service = Service::start(&world, writer.into());
     drop(reader);
     service.log_in(world.ann.id, 250).await;
-    assert!(service.stop() < Duration::from_secs(5));
+    service.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +123,8 @@ async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_later_what_it_lost()
     let world = World::new(&[]).await;
     let (reader, writer) = std::io::pipe().unwrap();
     let service = Service::start(&world, writer.into());
-    // The pipe holds some hundred lines, the queue some thousand more.
-    service.log_in(world.ann.id, 12_000).await;
+    service.flood().await;
+    service.log_in(world.ann.id, 50).await;
     let live = client().get(format!("{}/health/live", service.url));
     assert_eq!(live.send().await.unwrap().status(), 200);
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -131,7 +143,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_later_what_it_lost()
         tokio::time::sleep(Duration::from_millis(1100)).await;
         service.log_in(world.ann.id, 1).await;
     }
-    assert!(service.stop() < Duration::from_secs(5));
+    service.stop();
     assert!(reading.join().unwrap(), "nobody told what was lost");
 }
 
@@ -140,6 +152,6 @@ async fn a_stuck_log_does_not_hold_up_the_end() {
     let world = World::new(&[]).await;
     let (_reader, writer) = std::io::pipe().unwrap();
     let service = Service::start(&world, writer.into());
-    service.log_in(world.ann.id, 12_000).await;
-    assert!(service.stop() < Duration::from_secs(5));
+    service.flood().await;
+    service.stop();
 }

@@ -21,13 +21,8 @@ async fn logins(app: &TestApp, users: &[i32]) -> Vec<Answer> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_logins_at_once_all_succeed() {
-    // How many may wait is the default. How long is not, because tests share a busy machine.
-    let world = World::new(&[
-        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "60000"),
-        ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "60000"),
-        ("GATE_HTTP_DECISION_TIMEOUT_MS", "60000"),
-    ])
-    .await;
+    // How many may wait is the default.
+    let world = World::new(&[]).await;
     let crowd = world.database.crowd(1000, world.organization).await;
     for answer in logins(&world.app, &crowd).await {
         answer.expect(200, "session_opened");

@@ -1,5 +1,7 @@
 //! Who must be signed in, which paths are open, how often a token is good, and which pages may act.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -57,16 +59,21 @@ async fn checking_a_session_costs_one_round_trip_per_cache_lifetime() {
     .await;
     let browser = world.signed_in(&world.ann).await;
     let last = "SELECT query_start FROM pg_stat_activity WHERE usename <> 'postgres' AND datname = current_database()";
-    let mut statements = Vec::new();
-    for round in 0..3 {
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    for _ in 0..3 {
+        let before = world.database.text(last).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let begun = Instant::now();
+        let mut statements = Vec::new();
         for _ in 0..20 {
             browser.get("/").await.expect(200, "session_valid");
-            statements.push((round, world.database.text(last).await));
+            statements.push(world.database.text(last).await);
         }
+        statements.dedup();
+        assert_ne!(statements[0], before, "the session was read again");
+        // On a busy machine the requests of a round last longer than a cached session.
+        let most = 1 + begun.elapsed().as_secs();
+        assert!(statements.len() as u64 <= most, "{statements:?}");
     }
-    statements.dedup();
-    assert_eq!(statements.len(), 3, "one statement a round: {statements:?}");
     let query = "SELECT query FROM pg_stat_activity WHERE usename <> 'postgres' AND datname = current_database()";
     let query = world.database.text(query).await;
     // The statement reads session and owner together; reading the user alone would be a second one.
@@ -156,7 +163,7 @@ async fn a_token_that_is_good_once_opens_one_session() {
         answer.header("X-Gate-Set-Cookie-2").is_some(),
         "the used token is deleted"
     );
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     let answer = at(&world.app, "192.0.2.1", &token).await;
     answer.expect(200, "token_used");
     // Along with the session that it opened, the token is merely deleted.
@@ -232,7 +239,7 @@ async fn expired_sessions_are_deleted_in_batches_by_one_gate_at_a_time() {
         .await;
     let _purging = world.gate(&[("GATE_PURGE_EVERY_SECONDS", "1")]);
     for _ in 0..50 {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         if world.sessions().await == 0 {
             return;
         }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::app::{Answer, TestApp};
 use crate::support::token::SECRET_KEY;
 use crate::support::{free_port, listens, wait_until};
+use crate::world::PATIENT;
 
 /// What became of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it with a settings file and with variables. The file `secret_key` in its directory
+    /// Starts it, patient as a [`World`](crate::world::World), with a settings file and with variables. The file `secret_key` in its directory
     /// holds `SECRET_KEY`.
     pub fn start(settings: &str, variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
@@ -39,6 +40,7 @@ impl Service {
             .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .env("GATE_HTTP_WORKERS", "2")
             .env("SECRET_KEY_FILE", "secret_key")
+            .envs(PATIENT)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

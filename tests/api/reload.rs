@@ -364,7 +364,7 @@ async fn an_issuer_is_replaced_without_a_refused_token() {
     let published_at = |url: &str, more: &str| {
         let external =
             format!("jwks_url = \"{url}\"\nallow_http = true\naudience = \"label-studio\"\n");
-        let key_server = "timeout_ms = 500\ncooldown_seconds = 1\n";
+        let key_server = "timeout_ms = 10000\ncooldown_seconds = 1\n";
         file(
             &world,
             &format!("[external]\n{external}[key_server]\n{key_server}{more}"),

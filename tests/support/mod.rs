@@ -51,6 +51,10 @@ pub fn client() -> reqwest::Client {
 /// The builder of [`client`].
 pub fn client_builder() -> reqwest::ClientBuilder {
     label_studio_gate::startup::install_crypto();
-    // A request that hangs should fail with an error.
-    reqwest::Client::builder().timeout(std::time::Duration::from_secs(60))
+    reqwest::Client::builder()
+        // A request that hangs should fail with an error.
+        .timeout(std::time::Duration::from_secs(60))
+        // Of many requests at once, some find a used connection before their new one is open. The
+        // service ends such a spare connection after five seconds, perhaps while it is being taken.
+        .pool_idle_timeout(std::time::Duration::from_secs(1))
 }
