@@ -1,7 +1,7 @@
 -- Used by: UserDirectory (src/postgres/users.rs), if an issuer's groups decide who is staff.
 -- Sets is_staff ($2), never of a superuser, and of an account with a password only if $3 says so.
 -- Returns: whether the account may be changed, and whether it was. Of two requests at once, one
--- changes it.
+-- changes it. UPDATE asks again, because the row may have changed while it waited for its lock.
 WITH account AS (
     SELECT id
       FROM htx_user

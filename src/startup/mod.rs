@@ -79,6 +79,7 @@ impl Application {
         let address = listeners.public_address()?;
         let internal = listeners.internal_address()?;
         let stopping = listeners.held().then(Stopping::listen).transpose();
+        let stopping = stopping.map_err(ServiceError::Termination)?;
         let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
         let lasting = Lasting::new(clock, metrics);
         let mut assembly = Assembly::new(settings, &lasting)?;
@@ -94,7 +95,7 @@ impl Application {
         );
         Ok(Self {
             servers: listeners.serve(settings, &current)?,
-            stopping: stopping.map_err(ServiceError::Termination)?,
+            stopping,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
             lasting,
