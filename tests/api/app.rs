@@ -14,10 +14,20 @@ use crate::support::cluster::{CLUSTER, GATE_ROLE, grant};
 use crate::support::token::SECRET_KEY;
 use crate::world::User;
 
-/// A database with the tables of one version of Label Studio.
+/// A database with the tables of one version of Label Studio, dropped with the test.
 pub struct TestDatabase {
     pub name: String,
     pub owner: tokio_postgres::Client,
+    /// Whether it is one of `CLUSTER`.
+    in_cluster: bool,
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if self.in_cluster {
+            CLUSTER.forget(&self.name);
+        }
+    }
 }
 
 impl TestDatabase {
@@ -52,15 +62,22 @@ impl TestDatabase {
 
     async fn open(name: String) -> Self {
         let url = CLUSTER.url("postgres", &name);
-        Self::at(&url, &name).await
+        let owner = connect(&url).await;
+        let in_cluster = true;
+        Self {
+            name,
+            owner,
+            in_cluster,
+        }
     }
 
-    /// A database that exists. `url` is that of its owner.
+    /// A database of another cluster. `url` is that of its owner.
     pub async fn at(url: &str, name: &str) -> Self {
-        let (owner, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        let name = name.to_owned();
-        Self { name, owner }
+        Self {
+            name: name.to_owned(),
+            owner: connect(url).await,
+            in_cluster: false,
+        }
     }
 
     /// The connection URL of the gate's role.
@@ -137,6 +154,12 @@ impl TestDatabase {
         .await;
         id
     }
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 fn make_in_cluster(name: &str, version: &str, options: &str) {

@@ -41,9 +41,9 @@ pub fn postgres_command(program: &Path) -> Command {
     }
 }
 
-/// The directory of initdb and postgres: `GATE_TEST_POSTGRES_BIN`, or Debian's directory, or in
-/// PATH.
-pub fn find_bin() -> PathBuf {
+/// Where PostgreSQL's programs may be: `GATE_TEST_POSTGRES_BIN`, then Debian's directories, the newest
+/// version first, then `PATH`.
+fn bins() -> Vec<PathBuf> {
     let named = std::env::var_os("GATE_TEST_POSTGRES_BIN").map(PathBuf::from);
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -53,20 +53,33 @@ pub fn find_bin() -> PathBuf {
         .collect();
     debian.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    named
-        .into_iter()
-        .chain(debian.into_iter().rev())
-        .chain(std::env::split_paths(&path))
-        .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
-        .expect("PostgreSQL's server is not installed (tests/run installs it)")
+    let places = named.into_iter().chain(debian.into_iter().rev());
+    places.chain(std::env::split_paths(&path)).collect()
 }
 
-/// psql, next to the server or in `PATH`: some builds of the server come without it.
+/// The directory of initdb and postgres.
+pub fn find_bin() -> PathBuf {
+    let found = bins()
+        .into_iter()
+        .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists());
+    found.expect("PostgreSQL's server is not installed (tests/run installs it)")
+}
+
+/// psql. Some builds of the server come without it. In `PATH`, Debian has a slow script of that name.
 pub fn psql() -> PathBuf {
-    let beside = find_bin().join("psql");
-    match beside.exists() {
-        true => beside,
-        false => PathBuf::from("psql"),
+    let mut programs = bins().into_iter().map(|bin| bin.join("psql"));
+    programs.find(|psql| psql.exists()).expect("psql")
+}
+
+/// Where a cluster's files go: into memory if that has room for them, because each test copies a
+/// database, which takes seconds on a busy disk.
+fn place() -> &'static str {
+    const LEAST: u64 = 4 << 30;
+    let free = rustix::fs::statvfs("/dev/shm").map(|shm| shm.f_bavail * shm.f_frsize);
+    if free.is_ok_and(|bytes| bytes >= LEAST) {
+        "/dev/shm"
+    } else {
+        "/tmp"
     }
 }
 
@@ -139,8 +152,8 @@ impl Cluster {
         let bin = find_bin();
         let home = tempfile::Builder::new()
             .prefix("gate-test-")
-            .tempdir_in("/tmp")
-            .expect("a directory in /tmp")
+            .tempdir_in(place())
+            .expect("a directory")
             .keep();
         make_certificates(&home);
         own(&home);
@@ -164,7 +177,7 @@ impl Cluster {
             "fsync=off",
         ]);
         server.args(["-c", "max_connections=1000", "-c", "full_page_writes=off"]);
-        server.args(["-c", "ssl=on"]);
+        server.args(["-c", "max_wal_size=128MB", "-c", "ssl=on"]);
         for (setting, file) in [
             ("ssl_cert_file", "server.crt"),
             ("ssl_key_file", "server.key"),
@@ -243,6 +256,18 @@ impl Cluster {
     pub fn fresh_name(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Drops a database, whoever uses it. The test that it belonged to may have failed.
+    pub fn forget(&self, database: &str) {
+        let drop = format!("DROP DATABASE {database} WITH (FORCE)");
+        let url = self.url("postgres", "postgres");
+        let dropped = Command::new(psql())
+            .args(["-X", "-q", "-c", &drop, &url])
+            .status();
+        if !dropped.is_ok_and(|status| status.success()) {
+            eprintln!("{database} is still there");
+        }
     }
 
     /// Grants the gate's role its privileges in `database`.
