@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs::default_provider;
 
 use crate::traces::Call;
 use crate::trust::{self, TrustError};
@@ -174,7 +174,7 @@ impl From<reqwest::Error> for NoAnswer {
 impl HttpClient {
     /// A client with `limits`. It uses the proxies in the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub fn new(limits: &Limits) -> Result<Self, TrustError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has the default protocol versions")
@@ -243,6 +243,24 @@ impl HttpClient {
         headers: HeaderMap,
     ) -> Result<Answer, NoAnswer> {
         let request = self.client.request(method, url).headers(headers);
+        self.receive(request).await
+    }
+
+    /// Posts a form and reads the whole response.
+    pub async fn post_form(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        form: &[(String, String)],
+    ) -> Result<Answer, NoAnswer> {
+        let request = self.client.post(url).headers(headers).form(form);
+        self.receive(request).await
+    }
+
+    /// Sends a request that another library made, and reads the whole response.
+    pub async fn forward(&self, request: http::Request<Vec<u8>>) -> Result<Answer, NoAnswer> {
+        let request = reqwest::Request::try_from(request)?;
+        let request = RequestBuilder::from_parts(self.client.clone(), request);
         self.receive(request).await
     }
 

@@ -28,6 +28,7 @@ pub mod http;
 pub mod http_client;
 pub mod keys;
 pub mod metrics;
+pub mod openid;
 pub mod postgres;
 pub mod settings;
 pub mod startup;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -47,7 +47,7 @@ pub fn verifier(file: Option<&Path>) -> Result<Arc<dyn ServerCertVerifier>, Trus
     if roots.is_empty() {
         return Err(TrustError::NoRoots);
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(default_provider());
     let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
     Ok(Arc::new(Trusted { chain, named }))
 }

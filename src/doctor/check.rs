@@ -59,6 +59,8 @@ checks! {
     DatabaseAddresses = "database.addresses";
     /// The keys of each issuer can be read.
     IssuerKeys = "issuer.keys";
+    /// Each OpenID provider publishes its metadata, and names the configured issuer in it.
+    OpenIdProvider = "openid.provider";
     /// The host application's API refuses a made-up session.
     ApplicationSession = "application.session";
     /// The host application's API tells a wrong secret from the configured one.

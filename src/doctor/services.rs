@@ -1,13 +1,14 @@
-//! Checks key servers and the host application's API.
+//! Checks key servers, OpenID providers and the host application's API.
 
 use super::{Check, Report};
 use crate::application_api::{SecretTrial, Trial, Verdict};
-use crate::settings::{IssuerKeys, Settings};
+use crate::settings::{IssuerKeys, KeyPlace, Settings};
 use crate::startup;
 
 /// Checks the services that the settings name.
 pub(super) async fn check(report: &mut Report, settings: &Settings) {
     key_servers(report, settings).await;
+    openid_providers(report, settings).await;
     application_api(report, settings).await;
 }
 
@@ -20,29 +21,68 @@ async fn key_servers(report: &mut Report, settings: &Settings) {
             report.ok(check, format!("{name}: its keys are configured"));
             continue;
         };
-        let server = match startup::key_server(settings, place) {
-            Ok(server) => server,
+        read_keys(report, settings, name, place).await;
+    }
+}
+
+async fn read_keys(report: &mut Report, settings: &Settings, name: &str, place: &KeyPlace) {
+    let check = Check::IssuerKeys;
+    let server = match startup::key_server(settings, place) {
+        Ok(server) => server,
+        Err(error) => {
+            return report.fail(check, format!("{name}: {error}"), "correct the setting");
+        }
+    };
+    match server.read().await {
+        Ok(keys) if keys.is_empty() => report.ok(
+            check,
+            format!("{name}: its keys are read when tokens name them"),
+        ),
+        Ok(keys) => report.ok(check, format!("{name}: read {} keys", keys.len())),
+        Err(error) => report.fail(
+            check,
+            format!(
+                "{name}: cannot read its keys from {}: {error}",
+                server.host()
+            ),
+            error.cure(),
+        ),
+    }
+}
+
+/// Reads what each provider publishes about itself, and its keys. Whether it knows the gate shows in a
+/// sign-in only.
+async fn openid_providers(report: &mut Report, settings: &Settings) {
+    let Some(sign_in) = &settings.sign_in else {
+        return;
+    };
+    let check = Check::OpenIdProvider;
+    for provider in &sign_in.providers {
+        let name = provider.setting();
+        let adapter = match startup::openid_provider(settings, sign_in, provider) {
+            Ok(adapter) => adapter,
             Err(error) => {
                 report.fail(check, format!("{name}: {error}"), "correct the setting");
                 continue;
             }
         };
-        match server.read().await {
-            Ok(keys) if keys.is_empty() => {
-                report.ok(
-                    check,
-                    format!("{name}: its keys are read when tokens name them"),
-                );
-            }
-            Ok(keys) => report.ok(check, format!("{name}: read {} keys", keys.len())),
-            Err(error) => report.fail(
+        let redirect_uri = sign_in.redirect_uri(provider);
+        match adapter.try_out().await {
+            Ok(()) => report.ok(
                 check,
                 format!(
-                    "{name}: cannot read its keys from {}: {error}",
-                    server.host()
+                    "{name}: the provider answers; {redirect_uri} must be registered there as \
+                     redirect URI"
                 ),
+            ),
+            Err(error) => report.fail(
+                check,
+                format!("{name}: cannot read the discovery document: {error}"),
                 error.cure(),
             ),
+        }
+        if provider.shared_key().is_none() {
+            read_keys(report, settings, &name, &provider.keys).await;
         }
     }
 }

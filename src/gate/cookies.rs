@@ -83,6 +83,15 @@ impl<'r> CookieHeader<'r> {
             })
     }
 
+    /// The cookies whose names start with `prefix`.
+    pub fn starting_with<'c>(&'c self, prefix: &str) -> impl Iterator<Item = (&'c str, &'c str)> {
+        self.chunks()
+            .filter_map(split)
+            .filter_map(|(name, _)| ascii(name))
+            .filter(move |name| name.starts_with(prefix))
+            .filter_map(|name| Some((name, self.get(name)?)))
+    }
+
     /// Whether the header contains a cookie of this name, or one that some server could read as
     /// such.
     pub fn contains(&self, name: &str) -> bool {

@@ -116,6 +116,29 @@ reasons! {
         ApiTokensDisabled = "api_tokens_disabled",
         /// The request carries a token, but no token method is enabled.
         NoMethod = "no_method",
+        /// The ID token was issued for another sign-in (`nonce`).
+        TokenNonceRefused = "token_nonce_refused",
+        /// The token is of another kind than the one that is needed here (`typ`, `events`).
+        TokenTypeRefused = "token_type_refused",
+        /// The ID token doesn't belong to the access token that came with it (`at_hash`).
+        TokenHashRefused = "token_hash_refused",
+        /// The user signed in at the provider too long ago, or in another way than the settings
+        /// require (`auth_time`, `acr`).
+        TokenAuthenticationRefused = "token_authentication_refused",
+        /// The provider's answer belongs to no sign-in that this browser started in the last ten
+        /// minutes.
+        SignInUnknown = "sign_in_unknown",
+        /// The provider says that the user declined, or may not use Label Studio.
+        SignInDeclined = "sign_in_declined",
+        /// The provider has to ask the user something, which it can't do in a frame.
+        SignInInteraction = "sign_in_interaction",
+        /// The provider says that it can't sign in anybody now.
+        SignInUnavailable = "sign_in_unavailable",
+        /// The provider refused the sign-in. The log has its words.
+        SignInFailed = "sign_in_failed",
+        /// The provider doesn't accept the code that the browser brought: it is too old, or it was
+        /// used before.
+        SignInCodeRefused = "sign_in_code_refused",
         /// The host application doesn't know the session, or says that its user is not signed in.
         ApplicationSessionUnknown = "client_session_unknown",
     }
@@ -165,6 +188,10 @@ reasons! {
         DatabaseUnavailable = "database_unavailable",
         /// The issuer's key server is unreachable, and none of its known keys signed the token.
         KeyServerUnavailable = "key_server_unavailable",
+        /// The OpenID provider is unreachable or too slow, or its answer is unusable.
+        ProviderUnavailable = "provider_unavailable",
+        /// The OpenID provider doesn't accept the gate as its client. The log says why.
+        ProviderRefusesClient = "provider_refuses_client",
         /// The host application's API is unreachable, too slow, or returned an unexpected answer.
         ApplicationApiUnavailable = "client_api_unavailable",
         /// Too many requests are already waiting.

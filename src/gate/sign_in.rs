@@ -6,11 +6,41 @@
 
 use super::Gate;
 use super::credential::{self, Credential};
+use super::openid::Ended;
 use super::reason::{Denied, Outage};
 use super::subrequest::Subrequest;
 use super::verdict::{Denial, Grant, Rejection};
+use super::verify::VerifiedClaims;
 use super::visit::Visit;
 use super::witness::Witness;
+
+/// A session that its user has ended.
+#[derive(Debug)]
+pub struct SignedOut {
+    /// `Set-Cookie` values that delete its cookies.
+    pub cookies: Vec<String>,
+    /// The OpenID provider at which its user may still be signed in.
+    pub provider: Option<AtProvider>,
+}
+
+/// A user who may still be signed in at an OpenID provider.
+pub struct AtProvider {
+    /// Name of the provider in the settings.
+    pub name: String,
+    /// The ID token of the sign-in.
+    pub id_token: Option<String>,
+    /// The user's address, if there is no ID token.
+    pub user: Option<String>,
+}
+
+/// Doesn't show the ID token.
+impl std::fmt::Debug for AtProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AtProvider")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Gate {
     /// Logs in with `token` alone, for a request that carries it in a different place than an auth
@@ -34,18 +64,39 @@ impl Gate {
             .await
     }
 
+    /// Logs in with claims that a sign-in at an OpenID provider has verified. The provider's site leads
+    /// there with a link; only a frame of this origin posts.
+    pub async fn sign_in_as(
+        &self,
+        claims: &VerifiedClaims,
+        subrequest: &Subrequest<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Grant, Rejection> {
+        if !self.policy.may_sign_in(subrequest) {
+            let denial = Denial::of_request(Denied::CrossSiteRequest, None);
+            return Err(Rejection::Denial(denial));
+        }
+        let visit = Visit::begin(self, subrequest, witness).await?;
+        visit.log_in_as(claims).await
+    }
+
+    /// Ends the sessions that ended at an OpenID provider. Returns how many there were.
+    pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
+        self.sessions.end_at_provider(issuer, ended).await
+    }
+
     /// Returns the token in the query of `uri`, and `uri` without it.
     pub fn token_in(&self, uri: &str) -> Option<(String, String)> {
         credential::cut_out(uri, &self.sources.parameter)
     }
 
-    /// Ends the request's session. Returns the `Set-Cookie` values that delete its cookies, or
-    /// `None` if the visitor has to confirm first because another site may have sent the request.
+    /// Ends the request's session. `None` if the visitor has to confirm first because another site may
+    /// have sent the request.
     pub async fn sign_out(
         &self,
         subrequest: &Subrequest<'_>,
         witness: &dyn Witness,
-    ) -> Result<Option<Vec<String>>, Outage> {
+    ) -> Result<Option<SignedOut>, Outage> {
         if !self.policy.may_sign_out(subrequest) {
             return Ok(None);
         }

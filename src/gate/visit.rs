@@ -19,6 +19,7 @@ use super::identity::{Claimant, Identity, NoClaimant};
 use super::policy::Anonymous;
 use super::reason::{CredentialError, Denied, Granted, Outage};
 use super::session::{Opened, Sender};
+use super::sign_in::{AtProvider, SignedOut};
 use super::subrequest::Subrequest;
 use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verdict::{Denial, Grant, Rejection, SignInRequired, Whom};
@@ -153,8 +154,33 @@ impl<'v> Visit<'v> {
         }
         let verifier = &self.gate.verifier;
         let claims = verifier.verify(credential, self.now, self.witness).await?;
+        self.admit(&claims, whom).await
+    }
+
+    /// Stages 4 to 7 for claims that were verified elsewhere: on the way back from an OpenID
+    /// provider.
+    pub(super) async fn log_in_as(&self, claims: &VerifiedClaims) -> Result<Grant, Rejection> {
+        let mut whom = Whom::default();
+        let deletion = self.token_deletion();
+        let rejection = match self.admit(claims, &mut whom).await {
+            Ok(grant) => return Ok(grant),
+            Err(NoLogin::Denied(reason)) => {
+                Rejection::Denial(Denial::of_user(reason, whom, deletion))
+            }
+            Err(NoLogin::Unverified(Unverified::Unrecognized(why) | Unverified::Refused(why))) => {
+                Rejection::SignInRequired(SignInRequired::new(Some(why), whom, deletion))
+            }
+            Err(NoLogin::Unverified(Unverified::Outage(outage)) | NoLogin::Outage(outage)) => {
+                outage.into()
+            }
+        };
+        Err(rejection)
+    }
+
+    /// Stages 4 to 7: claimant, user, session, verdict.
+    async fn admit(&self, claims: &VerifiedClaims, whom: &mut Whom) -> Result<Grant, NoLogin> {
         whom.method = Some(claims.method());
-        let claimant = match Claimant::from_claims(&claims) {
+        let claimant = match Claimant::from_claims(claims) {
             Ok(claimant) => claimant,
             Err(NoClaimant::Unverified(why)) => return Err(why.into()),
             Err(NoClaimant::Refused { reason, identity }) => {
@@ -162,10 +188,10 @@ impl<'v> Visit<'v> {
                 return Err(NoLogin::Denied(reason));
             }
         };
-        for freshness in self.freshness(&claims) {
-            let user = self.find_user(&claimant, &claims, freshness, whom).await?;
-            let session = self.open_session(&user, &claims, freshness).await?;
-            if let Some(grant) = self.grant(session, &user, &claims)? {
+        for freshness in self.freshness(claims) {
+            let user = self.find_user(&claimant, claims, freshness, whom).await?;
+            let session = self.open_session(&user, claims, freshness).await?;
+            if let Some(grant) = self.grant(session, &user, claims)? {
                 return Ok(grant);
             }
             // The user's row changed since it was read. Re-read it and try again.
@@ -289,7 +315,10 @@ impl<'v> Visit<'v> {
     async fn proceed_despite(&self, outage: Outage) -> Result<Grant, Rejection> {
         let session_suffices = match outage {
             Outage::ApplicationApiUnavailable | Outage::Overloaded => true,
-            Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => false,
+            Outage::DatabaseUnavailable
+            | Outage::KeyServerUnavailable
+            | Outage::ProviderUnavailable
+            | Outage::ProviderRefusesClient => false,
         };
         if session_suffices && let Some(id) = self.signed_in_user().await? {
             let (kept, whom) = (Granted::SessionKeptUnasked, Whom::user(id));
@@ -360,10 +389,16 @@ impl<'v> Visit<'v> {
         }
     }
 
-    /// Ends the request's session. Returns the `Set-Cookie` values that delete its cookies.
-    pub(super) async fn sign_out(&self) -> Result<Vec<String>, Outage> {
+    /// Ends the request's session.
+    pub(super) async fn sign_out(&self) -> Result<SignedOut, Outage> {
+        let mut provider = None;
         if let Some(session) = self.cookies.label_studio {
-            let owner = self.owner_of_session().await?;
+            let data = self.session_of_request().await?;
+            let owner = data.as_ref().and_then(SessionData::user_id);
+            provider = match &data {
+                Some(data) => self.provider_of(data).await?,
+                None => None,
+            };
             self.gate.sessions.end(session, self.now).await?;
             self.note_sign_out(owner);
         }
@@ -373,9 +408,34 @@ impl<'v> Visit<'v> {
             method.forget(session).await;
         }
         let session = self.gate.sessions.deletion();
-        Ok(std::iter::once(session)
-            .chain(self.token_deletion())
-            .collect())
+        let cookies = std::iter::once(session).chain(self.token_deletion());
+        Ok(SignedOut {
+            cookies: cookies.collect(),
+            provider,
+        })
+    }
+
+    /// The provider at which the session's user signed in. Without an ID token, it needs to be told
+    /// who signs out.
+    async fn provider_of(&self, session: &SessionData) -> Result<Option<AtProvider>, Outage> {
+        let Some((name, id_token)) = self.gate.sessions.provider_of(session) else {
+            return Ok(None);
+        };
+        let mut at = AtProvider {
+            name: name.to_owned(),
+            id_token: id_token.map(str::to_owned),
+            user: None,
+        };
+        if let (None, Some(id)) = (&at.id_token, session.user_id()) {
+            let claimant = Claimant::of(Identity::Id(id));
+            let (users, fresh) = (&self.gate.users, Freshness::Recent);
+            at.user = match ActiveUser::resolve(users, &claimant, fresh, self.witness).await {
+                Ok(user) => Some(user.email().to_owned()),
+                Err(NotAdmitted::Refused { .. }) => None,
+                Err(NotAdmitted::Outage(outage)) => return Err(outage),
+            };
+        }
+        Ok(Some(at))
     }
 
     /// A digest that identifies the peer, the same for the whole visit. An unknown address gets a
@@ -391,12 +451,16 @@ impl<'v> Visit<'v> {
 
     /// Whose session the request carries.
     async fn owner_of_session(&self) -> Result<Option<i32>, Outage> {
+        let session = self.session_of_request().await?;
+        Ok(session.and_then(|session| session.user_id()))
+    }
+
+    async fn session_of_request(&self) -> Result<Option<SessionData>, Outage> {
         let Some(value) = self.cookies.label_studio else {
             return Ok(None);
         };
         let sessions = &self.gate.sessions;
-        let session = sessions.read(value, self.now, Freshness::Recent).await?;
-        Ok(session.and_then(|session| session.user_id()))
+        sessions.read(value, self.now, Freshness::Recent).await
     }
 
     fn note_sign_out(&self, owner: Option<i32>) {

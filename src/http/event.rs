@@ -63,6 +63,10 @@ events! {
     SessionsEnded = "sessions ended",
     /// A call to the revocation route was refused, or could not end the user's sessions.
     RevocationRefused = "revocation refused",
+    /// An OpenID provider ended the sessions of one of its sessions, or of a user.
+    ProviderLogout = "signed out by provider",
+    /// A request to end sessions in the name of an OpenID provider was refused.
+    ProviderLogoutRefused = "provider logout refused",
     /// A request without a credential has to sign in.
     SignInRequired = "sign-in required",
     /// A request was let through, and nothing else happened.
@@ -101,7 +105,9 @@ impl Event {
             | Self::TokenIssued
             | Self::TokenRefused
             | Self::SessionsEnded
-            | Self::RevocationRefused => true,
+            | Self::RevocationRefused
+            | Self::ProviderLogout
+            | Self::ProviderLogoutRefused => true,
             Self::SignInRequired | Self::Passed | Self::PageShown | Self::Undecided => false,
         }
     }
@@ -113,6 +119,7 @@ impl Event {
             | Self::Refused
             | Self::TokenRefused
             | Self::RevocationRefused
+            | Self::ProviderLogoutRefused
             | Self::SignInRequired
             | Self::PageShown => true,
             Self::LoggedIn
@@ -123,6 +130,7 @@ impl Event {
             | Self::SignedOut
             | Self::TokenIssued
             | Self::SessionsEnded
+            | Self::ProviderLogout
             | Self::Passed
             | Self::Undecided => false,
         }
@@ -131,7 +139,10 @@ impl Event {
     pub(super) const fn level(self) -> Level {
         match self {
             Self::Passed => Level::DEBUG,
-            Self::Refused | Self::TokenRefused | Self::RevocationRefused => Level::WARN,
+            Self::Refused
+            | Self::TokenRefused
+            | Self::RevocationRefused
+            | Self::ProviderLogoutRefused => Level::WARN,
             Self::Undecided => Level::ERROR,
             Self::LoggedIn
             | Self::UserSwitched
@@ -142,6 +153,7 @@ impl Event {
             | Self::SignedOut
             | Self::TokenIssued
             | Self::SessionsEnded
+            | Self::ProviderLogout
             | Self::SignInRequired
             | Self::PageShown => Level::INFO,
         }

@@ -247,7 +247,7 @@ mod tests {
         ),
         (
             "method",
-            "How the user proved who they are: `external`, `native`, `session` or `proxy` ([methods.md](methods.md)).",
+            "How the user proved who they are: `external`, `native`, `session` or `proxy` ([methods.md](methods.md)), or `openid` ([sign-in.md](sign-in.md)).",
         ),
         ("user_id", "Whom the event concerns: `htx_user.id`."),
         (

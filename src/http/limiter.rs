@@ -1,4 +1,4 @@
-//! Rate limits for the token route: issued tokens per administrator, and wrong credentials per
+//! Rate limits: issued tokens per administrator, and wrong credentials and started sign-ins per
 //! network.
 //!
 //! A credential is checked before it is counted. Many callers may share one address, and a valid
@@ -15,13 +15,15 @@ use super::peer_address::PeerAddress;
 use super::per_network::PerNetwork;
 use crate::gate::issue::Admin;
 
-/// Rate limits for the administrators' routes.
+/// Rate limits for the administrators' routes and for sign-ins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits {
     /// Maximum tokens per second and administrator; `None`: no limit.
     pub per_second: Option<NonZeroU32>,
     /// Maximum wrong credentials per minute and network; `None`: no limit.
     pub failures_per_minute: Option<NonZeroU32>,
+    /// Maximum sign-ins at OpenID providers that begin per minute and network; `None`: no limit.
+    pub starts_per_minute: Option<NonZeroU32>,
 }
 
 /// The rate limits and their current counts, which clones share.
@@ -31,6 +33,7 @@ pub struct Limiter {
     /// By primary key of the administrator, so the number of entries is bounded.
     issues: Option<Arc<DefaultKeyedRateLimiter<i32>>>,
     failures: Arc<PerNetwork>,
+    starts: Arc<PerNetwork>,
 }
 
 impl Limiter {
@@ -41,6 +44,7 @@ impl Limiter {
             limits,
             issues: issues.map(|quota| Arc::new(RateLimiter::keyed(quota))),
             failures: Arc::default(),
+            starts: Arc::default(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Limiter {
             limits,
             issues,
             failures: self.failures.clone(),
+            starts: self.starts.clone(),
         }
     }
 
@@ -71,13 +76,27 @@ impl Limiter {
 
     /// Counts a wrong credential. The error says how long to wait, because the limit is exceeded.
     pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), Duration> {
-        let Some(most) = self.limits.failures_per_minute.map(NonZeroU32::get) else {
-            return Ok(());
-        };
-        let count = self.failures.count(caller.network(), now);
-        match count.events {
-            events if events <= most => Ok(()),
-            _ => Err(count.left),
-        }
+        count(&self.failures, self.limits.failures_per_minute, caller, now)
+    }
+
+    /// Counts a sign-in that begins. The error says how long to wait, because the limit is exceeded.
+    pub(super) fn count_start(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
+        count(&self.starts, self.limits.starts_per_minute, peer, now)
+    }
+}
+
+fn count(
+    counts: &PerNetwork,
+    most: Option<NonZeroU32>,
+    peer: PeerAddress,
+    now: Instant,
+) -> Result<(), Duration> {
+    let Some(most) = most.map(NonZeroU32::get) else {
+        return Ok(());
+    };
+    let count = counts.count(peer.network(), now);
+    match count.events {
+        events if events <= most => Ok(()),
+        _ => Err(count.left),
     }
 }

@@ -40,7 +40,7 @@ pub use self::extract::Proxy;
 pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
-pub use self::sso::{Pages, Redirects};
+pub use self::sso::{OpenId, Pages, Redirects};
 pub use self::token::TokenRoute;
 use crate::audit::AuditTrail;
 use crate::deadline::decide_within;
@@ -61,6 +61,8 @@ pub struct State {
     pub token: TokenRoute,
     /// Where users are sent.
     pub redirects: Redirects,
+    /// Sign-in at OpenID providers; `None`: off.
+    pub sign_in: Option<OpenId>,
     /// What the operator decides about the pages.
     pub pages: Pages,
     /// The proxies whose `X-Real-IP` is trusted.
@@ -182,6 +184,27 @@ fn public(config: &mut web::ServiceConfig) {
             web::resource("/sso/signed-out")
                 .route(web::get().to(sso::signed_out))
                 .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/sso/start")
+                .route(web::get().to(sso::start))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/sso/callback")
+                .route(web::get().to(sso::callback))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/sso/callback/{provider}")
+                .route(web::get().to(sso::named_callback))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/sso/backchannel-logout")
+                .app_data(web::FormConfig::default().limit(FORM_LIMIT))
+                .route(web::post().to(sso::backchannel_logout))
+                .default_service(only("POST")),
         )
         .service(
             web::resource("/api/sso/revoke")

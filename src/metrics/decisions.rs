@@ -7,7 +7,7 @@ use crate::gate::verdict::{Grant, Rejection};
 use crate::gate::verify::Method;
 
 /// The label of each method, in the order of [`method_index`].
-const METHODS: [&str; 5] = ["none", "external", "native", "session", "proxy"];
+const METHODS: [&str; 6] = ["none", "external", "native", "session", "proxy", "openid"];
 
 const fn method_index(method: Option<Method>) -> usize {
     match method {
@@ -16,6 +16,7 @@ const fn method_index(method: Option<Method>) -> usize {
         Some(Method::Native) => 2,
         Some(Method::Session) => 3,
         Some(Method::Proxy) => 4,
+        Some(Method::OpenId) => 5,
     }
 }
 
@@ -83,6 +84,7 @@ mod tests {
             Method::Native,
             Method::Session,
             Method::Proxy,
+            Method::OpenId,
         ] {
             assert_eq!(METHODS[method_index(Some(method))], method.as_str());
         }

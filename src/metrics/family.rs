@@ -67,7 +67,8 @@ families! {
     /// Answered checks, by reason and by the method that verified the credential (`none`: no
     /// credential was verified).
     CHECKS = Counter "checks" ["reason", "method"];
-    /// Requests to `/sso/login` and to pages with a token in the URL, by reason and method.
+    /// Requests to `/sso/login` and to pages with a token in the URL, and answers of OpenID providers
+    /// at `/sso/callback`, by reason and method.
     SIGN_INS = Counter "sign_ins" ["reason", "method"];
     /// Requests to `POST /api/sso/token`, by response status.
     TOKEN_REQUESTS = Counter "token_requests" ["status"];

@@ -8,11 +8,13 @@ use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. `lock_place` is a part of
 /// `record_login`.
-const STATEMENTS: [&str; 32] = [
+const STATEMENTS: [&str; 34] = [
     "append_audit",
     "columns",
     "create_user",
     "end_sessions",
+    "end_sessions_of_provider_session",
+    "end_sessions_of_provider_user",
     "ended_at",
     "load_session",
     "migrations",
@@ -80,13 +82,25 @@ pub(super) enum PoolFailure {
 const POOL_FAILURES: [&str; 2] = ["timeout", "unreachable"];
 
 /// Counts and times what the pool does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Measures {
     statements: [Histogram; STATEMENTS.len()],
     statement_failures: [Counter; STATEMENT_FAILURES.len()],
     wait: Histogram,
     pool_failures: [Counter; POOL_FAILURES.len()],
     shed: Counter,
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self {
+            statements: std::array::from_fn(|_| Histogram::default()),
+            statement_failures: Default::default(),
+            wait: Histogram::default(),
+            pool_failures: Default::default(),
+            shed: Counter::default(),
+        }
+    }
 }
 
 impl Measures {

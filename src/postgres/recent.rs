@@ -16,7 +16,8 @@ use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
-    LoginRecord, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession, TokenUse,
+    LoginRecord, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession,
+    TokenUse,
 };
 use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
@@ -178,6 +179,14 @@ impl SessionStore for Recent {
             self.sessions.invalidate(&digest(key));
         }
         ended
+    }
+
+    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+        let ended = self.postgres.end_at_provider(place).await?;
+        for key in &ended {
+            self.sessions.invalidate(&digest(key));
+        }
+        Ok(ended)
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {

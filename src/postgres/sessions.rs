@@ -11,8 +11,8 @@ use super::statement::sql;
 use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
-    LoginRecord, NewSession, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession,
-    TokenUse,
+    LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore,
+    StoredSession, TokenUse,
 };
 use crate::gate::user::UserRow;
 
@@ -87,6 +87,23 @@ impl SessionStore for Postgres {
     async fn end(&self, keys: &[String]) -> Result<(), Outage> {
         self.query(sql!("end_sessions"), &[&keys]).await?;
         Ok(())
+    }
+
+    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+        let rows = match place {
+            ProviderPlace::Session(prefix) => {
+                let statement = sql!("end_sessions_of_provider_session");
+                self.query(statement, &[prefix, &behind(prefix)]).await?
+            }
+            ProviderPlace::Subject(half) => {
+                let statement = sql!("end_sessions_of_provider_user");
+                self.query(statement, &[half]).await?
+            }
+        };
+        rows.iter()
+            .map(|row| row.try_get("session_key"))
+            .collect::<Result<_, _>>()
+            .map_err(|error| unexpected(&error))
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub(super) use self::issuer::RequiredClaims;
 use self::issuer::{IssuerSettings, IssuerTable};
 use super::declaration::declared;
 use super::input::Input;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::types::{Milliseconds, Seconds};
 use crate::http_client::Limits;
 
-/// How the published keys of issuers (`jwks_url`, `discovery`) are fetched.
+/// How the published keys of issuers (`jwks_url`, `discovery`) are fetched, and how OpenID providers
+/// (`[sign_in]`) are asked.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct KeyServerSettings {
     /// How often keys are refreshed in the background.

@@ -46,6 +46,7 @@ mod pages;
 mod policy;
 mod server_options;
 mod session;
+mod sign_in;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -84,6 +85,8 @@ pub use self::pages::Pages;
 pub use self::policy::Policies;
 use self::policy::{PolicySection, PurgeSection};
 pub use self::session::Session;
+use self::sign_in::SignInSection;
+pub use self::sign_in::{ClientAuthentication, OpenIdProvider, Prompt, SignIn};
 pub use self::source::Source;
 pub use self::token::{Token, TokenPartitioned, TokenSameSite, TokenUse};
 pub use self::token_issue::{LegacyTokens, TokenIssue};
@@ -103,6 +106,7 @@ struct Sections {
     key_server: KeyServerSettings,
     native: Native,
     client_session: ClientSessionSection,
+    sign_in: SignInSection,
     session: Session,
     token_issue: TokenIssue,
     policy: PolicySection,
@@ -134,6 +138,8 @@ pub struct Settings {
     pub native: Native,
     /// Method 3; `None`: it is off.
     pub client_session: Option<ClientSession>,
+    /// Sign-in with OpenID providers; `None`: it is off.
+    pub sign_in: Option<SignIn>,
     /// Label Studio's session cookie and session engine.
     pub session: Session,
     /// `POST /api/sso/token`.
@@ -203,6 +209,7 @@ impl Settings {
             input.refuse("token.header", why);
         }
         input.record_certificates(key_server.ca_file.as_deref());
+        let policy = Policies::new(&sections.policy, &sections.purge, &session);
         Self {
             http: sections.http,
             log: sections.log,
@@ -213,7 +220,8 @@ impl Settings {
             key_server,
             native: sections.native,
             client_session: ClientSession::new(sections.client_session, input, &session),
-            policy: Policies::new(&sections.policy, &sections.purge, &session),
+            sign_in: SignIn::new(sections.sign_in, input, &label_studio, &session, &policy),
+            policy,
             pages: sections.pages,
             traces: Traces::new(sections.traces, input),
             label_studio,

@@ -7,6 +7,7 @@ mod file;
 mod methods;
 mod names;
 mod pages;
+mod sign_in;
 
 use std::io::Write as _;
 

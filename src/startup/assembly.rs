@@ -6,6 +6,7 @@
 //! | Postgres: pool, schema | the same, unless `[database]` changed |
 //! | cached rows | the same, unless `[database]` or `SECRET_KEY` changed |
 //! | published keys | taken over from the same server, and read again in the background |
+//! | what is known about OpenID providers | the same, unless `[sign_in]`, `[key_server]` or the public URL changed |
 //! | the client of the host application's API | the same, unless `[client_session]` changed |
 //! | the queue of spans | the same, unless `[traces]` changed |
 //! | the queue of audit events | the same, unless `[audit]` or `[database]` changed |
@@ -22,7 +23,7 @@ use super::configuration::Configuration;
 use super::error::{Rejected, WiringError};
 use super::services::Services;
 use super::traces;
-use super::wiring::{Backend, gate, issuer};
+use super::wiring::{Backend, gate, issuer, sign_in};
 use super::{SystemClock, SystemEntropy};
 use crate::audit::AuditTrail;
 use crate::gate::Readiness as _;
@@ -146,6 +147,7 @@ impl Assembly {
                 signed_out: settings.policy.signed_out.clone(),
                 label_studio: settings.label_studio.url.as_deref().cloned(),
             },
+            sign_in: sign_in(settings, &self.services),
             pages: pages(settings),
             trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
             identity_header: identity_header(settings),
@@ -202,6 +204,10 @@ fn rate_limits(settings: &Settings) -> RateLimits {
     RateLimits {
         per_second: NonZeroU32::new(settings.token_issue.rate_limit_per_second),
         failures_per_minute: NonZeroU32::new(settings.token_issue.failures_per_minute),
+        starts_per_minute: settings
+            .sign_in
+            .as_ref()
+            .and_then(|it| it.starts_per_minute),
     }
 }
 

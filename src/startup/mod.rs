@@ -32,7 +32,7 @@ use self::background::Background;
 pub use self::error::{ListenError, ServiceError, WiringError};
 pub use self::reload::Hangups;
 use self::reload::Reloader;
-pub(crate) use self::services::{Services, application_api, key_server};
+pub(crate) use self::services::{Services, application_api, key_server, openid_provider};
 use self::serving::Listeners;
 use self::stopping::Stopping;
 pub(crate) use self::wiring::{Backend, gate, issuer};

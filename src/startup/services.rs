@@ -1,20 +1,24 @@
-//! The HTTP services that the gate asks: key servers, and the host application's API.
+//! The HTTP services that the gate asks: key servers, OpenID providers, and the host application's
+//! API.
 
 use std::sync::{Arc, Weak};
 
-use super::SystemEntropy;
 use super::background::Background;
 use super::error::WiringError;
+use super::{SystemClock, SystemEntropy};
 use crate::application_api::ApplicationApi;
 use crate::gate::verify::KeySource as _;
-use crate::http_client::HttpClient;
+use crate::http_client::{HttpClient, Limits};
 use crate::keys::{self, KeyServer, Refresh};
 use crate::metrics::Source;
+use crate::openid::{ClientAuthentication, OpenIdProvider, Registration, SigningKey};
 use crate::settings::{self, IssuerKeys, KeyPlace, Settings};
 
 /// Adapters for every service that the settings name.
 pub(crate) struct Services {
     key_servers: Vec<(KeyPlace, Arc<KeyServer>)>,
+    /// By name.
+    openid_providers: Vec<(String, Arc<OpenIdProvider>)>,
     pub(super) application_api: Option<Arc<ApplicationApi>>,
 }
 
@@ -24,6 +28,7 @@ impl Services {
         let api = settings.client_session.as_ref().map(application_api);
         Ok(Self {
             key_servers: key_servers(settings)?,
+            openid_providers: openid_providers(settings)?,
             application_api: api.transpose()?.map(Arc::new),
         })
     }
@@ -47,7 +52,19 @@ impl Services {
         if settings.agrees(running, "client_session") {
             renewed.application_api.clone_from(&self.application_api);
         }
+        let about_providers = ["sign_in", "key_server", "label_studio.url"];
+        let mut about_providers = about_providers.iter();
+        if about_providers.all(|name| settings.agrees(running, name)) {
+            renewed.openid_providers.clone_from(&self.openid_providers);
+        }
         Ok(renewed)
+    }
+
+    /// The OpenID provider with this name.
+    pub(super) fn openid_provider(&self, name: &str) -> Option<Arc<OpenIdProvider>> {
+        let mut providers = self.openid_providers.iter();
+        let (_, provider) = providers.find(|(known, _)| known == name)?;
+        Some(provider.clone())
     }
 
     /// The key server at `place`.
@@ -72,12 +89,8 @@ impl Services {
     /// What the services tell when they are scraped, the key servers under the names of issuers.
     pub(super) fn sources(&self, settings: &Settings) -> Vec<Arc<dyn Source>> {
         let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-        for issuer in &settings.external.issuers {
-            let IssuerKeys::Served(place) = &issuer.keys else {
-                continue;
-            };
+        for (issuer, place) in key_places(settings) {
             if let Some(server) = self.key_server(place) {
-                let issuer = issuer.name.clone();
                 sources.push(Arc::new(keys::Named { issuer, server }));
             }
         }
@@ -98,22 +111,95 @@ impl Services {
         };
         let servers = self.key_servers.iter();
         let work = servers.map(|(_, server)| refresh(Arc::downgrade(server)));
-        work.map(Background::start).collect()
+        let providers = self.openid_providers.iter();
+        let providers = providers
+            .map(|(_, provider)| OpenIdProvider::keep_fresh(Arc::downgrade(provider)))
+            .map(Background::start);
+        work.map(Background::start).chain(providers).collect()
     }
 }
 
 /// One server for each place, however many issuers publish there.
 fn key_servers(settings: &Settings) -> Result<Vec<(KeyPlace, Arc<KeyServer>)>, WiringError> {
     let mut servers: Vec<(KeyPlace, Arc<KeyServer>)> = Vec::new();
-    for issuer in &settings.external.issuers {
-        let IssuerKeys::Served(place) = &issuer.keys else {
-            continue;
-        };
+    for place in key_places(settings).map(|(_, place)| place) {
         if !servers.iter().any(|(known, _)| known == place) {
             servers.push((place.clone(), key_server(settings, place)?));
         }
     }
     Ok(servers)
+}
+
+/// Where keys are published, by the issuer's name in messages.
+fn key_places(settings: &Settings) -> impl Iterator<Item = (String, &KeyPlace)> {
+    let issuers = settings.external.issuers.iter();
+    let issuers = issuers.filter_map(|issuer| match &issuer.keys {
+        IssuerKeys::Served(place) => Some((issuer.name.clone(), place)),
+        IssuerKeys::Configured(_) => None,
+    });
+    let providers = settings.sign_in.iter().flat_map(|it| &it.providers);
+    let providers = providers.filter(|provider| provider.shared_key().is_none());
+    issuers.chain(providers.map(|provider| (provider.setting(), &provider.keys)))
+}
+
+fn openid_providers(
+    settings: &Settings,
+) -> Result<Vec<(String, Arc<OpenIdProvider>)>, WiringError> {
+    let Some(sign_in) = &settings.sign_in else {
+        return Ok(Vec::new());
+    };
+    let providers = sign_in.providers.iter();
+    let providers = providers.map(|provider| {
+        let adapter = openid_provider(settings, sign_in, provider)?;
+        Ok((provider.name.clone(), Arc::new(adapter)))
+    });
+    providers.collect()
+}
+
+pub(crate) fn openid_provider(
+    settings: &Settings,
+    sign_in: &settings::SignIn,
+    provider: &settings::OpenIdProvider,
+) -> Result<OpenIdProvider, WiringError> {
+    let limits = Limits {
+        // Codes and secrets go to the endpoints that the provider names, and nowhere else.
+        redirects: 0,
+        ..settings.key_server.limits(provider.allow_http)
+    };
+    let http = HttpClient::new(&limits).map_err(WiringError::KeyServer)?;
+    Ok(OpenIdProvider::new(
+        registration(sign_in, provider),
+        provider.document.clone(),
+        http,
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+    ))
+}
+
+fn registration(sign_in: &settings::SignIn, provider: &settings::OpenIdProvider) -> Registration {
+    Registration {
+        issuer: provider.issuer.clone(),
+        client_id: provider.client_id.clone(),
+        authentication: match &provider.authentication {
+            settings::ClientAuthentication::Public => ClientAuthentication::Public,
+            settings::ClientAuthentication::Secret(secret) => {
+                ClientAuthentication::Secret(secret.clone())
+            }
+            settings::ClientAuthentication::PrivateKey { key, algorithm, id } => {
+                ClientAuthentication::PrivateKey(SigningKey {
+                    key: key.clone(),
+                    algorithm: *algorithm,
+                    id: id.clone(),
+                })
+            }
+        },
+        redirect_uri: sign_in.redirect_uri(provider),
+        signed_out_uri: sign_in.page("/sso/signed-out"),
+        scopes: provider.scopes.clone(),
+        prompt: provider.prompt.map(settings::Prompt::as_str),
+        max_age: provider.max_age.map(|age| age.as_secs()),
+        acr_values: provider.acr_values.clone(),
+    }
 }
 
 pub(crate) fn key_server(

@@ -15,6 +15,7 @@ use crate::gate::clock::Clock;
 use crate::gate::credential::CredentialSources;
 use crate::gate::entropy::Entropy;
 use crate::gate::issue::{IssuePolicy, TokenIssuer};
+use crate::gate::openid::{FlowCookies, RelyingParty, SignIn};
 use crate::gate::policy::Policy;
 use crate::gate::reason::Outage;
 use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
@@ -23,6 +24,7 @@ use crate::gate::verify::{
     ApiAuthenticator, ApiTokens, ApplicationSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
     Verifier,
 };
+use crate::http::OpenId;
 use crate::postgres::{Postgres, Recent};
 use crate::settings::{self, IssuerKeys, Settings};
 
@@ -214,6 +216,44 @@ fn external(issuer: &settings::Issuer, services: &Services) -> Option<Issuer> {
     let (expectation, rules) = (issuer.expectation.clone(), issuer.mapping.clone());
     let load_balancer = issuer.load_balancer.clone();
     Some(Issuer::new(keys, expectation, rules).behind(load_balancer))
+}
+
+/// Sign-in at OpenID providers. `services` has an adapter and a key server for each of them.
+pub(super) fn sign_in(settings: &Settings, services: &Services) -> Option<OpenId> {
+    let sign_in = settings.sign_in.as_ref()?;
+    let label_studio = &settings.label_studio;
+    let cookies = FlowCookies::new(
+        &label_studio.secret_key,
+        &label_studio.former_secret_keys(),
+        sign_in.is_secure(),
+    );
+    let providers = sign_in.providers.iter();
+    let parties = providers.filter_map(|provider| relying_party(provider, services));
+    Some(OpenId {
+        sign_in: SignIn::new(parties.collect(), cookies, Arc::new(SystemEntropy)),
+        backchannel_logout: sign_in.backchannel_logout,
+        provider_logout: sign_in.provider_logout,
+    })
+}
+
+fn relying_party(provider: &settings::OpenIdProvider, services: &Services) -> Option<RelyingParty> {
+    let keys = match provider.shared_key() {
+        Some(keys) => Keys::Configured(keys),
+        None => Keys::Served(services.key_server(&provider.keys)?),
+    };
+    Some(RelyingParty {
+        name: provider.name.clone(),
+        label: provider.label.clone(),
+        client_id: provider.client_id.clone(),
+        other_audiences: provider.other_audiences.clone(),
+        max_age: provider.max_age,
+        acr_values: provider.acr_values.clone(),
+        wanted_claims: provider.wanted_claims(),
+        required: provider.required.clone(),
+        session_age: provider.session_age,
+        issuer: Issuer::new(keys, provider.expectation.clone(), provider.mapping.clone()),
+        provider: services.openid_provider(&provider.name)?,
+    })
 }
 
 /// Method 3.

@@ -276,6 +276,51 @@ async fn key_servers_that_give_no_keys_are_named_with_a_cure() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn openid_providers_are_asked() {
+    let database = TestDatabase::new().await;
+    let provider = Stub::start(|_| Reply::of(404, ""));
+    let issuer = provider.url("");
+    let document = |issuer: &str| {
+        Reply::json(&json!({
+            "issuer": issuer, "authorization_endpoint": "https://op.test/a",
+            "token_endpoint": "https://op.test/t", "jwks_uri": "https://op.test/k",
+        }))
+    };
+    let settings = [
+        ("GATE_LABEL_STUDIO_URL", "http://localhost:1"),
+        ("GATE_SIGN_IN_ISSUER", issuer.as_str()),
+        ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+        ("GATE_SIGN_IN_CLIENT_SECRET", "the-secret-of-the-client"),
+        ("GATE_SIGN_IN_ALLOW_HTTP", "true"),
+    ];
+    for (reply, level, what, cure) in [
+        (
+            Reply::of(404, ""),
+            Level::Failure,
+            "404",
+            ".well-known/openid-configuration",
+        ),
+        (
+            document("https://op.test"),
+            Level::Failure,
+            "names the issuer \"https://op.test\"",
+            "to the last slash",
+        ),
+        (
+            document(&issuer),
+            Level::Ok,
+            "http://localhost:1/sso/callback",
+            "",
+        ),
+    ] {
+        provider.now(move |_| reply.clone());
+        let report = over(&database, &settings).await;
+        expect(&report, "openid.provider", level, what, cure);
+        assert!(!report.to_string().contains("the-secret"), "{report}");
+    }
+}
+
 /// Settings for method 3.
 fn application_at(url: &str) -> [(&str, &str); 3] {
     [

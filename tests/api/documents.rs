@@ -102,11 +102,14 @@ fn the_settings_in_the_documents_are_valid() {
     let path = |name: &str| home.path().join(name).display().to_string();
     let key = rcgen::KeyPair::generate().unwrap().public_key_pem();
     std::fs::write(path("partner.pem"), key).unwrap();
+    for secret in ["company.secret", "partner.secret"] {
+        std::fs::write(path(secret), "a client secret").unwrap();
+    }
     let pages = std::fs::read_dir(root().join("docs/identity-providers")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
     let mut tried = 0;
-    let further = ["docs/methods.md", "docs/groups.md"].map(|page| root().join(page));
-    for page in pages.chain(further) {
+    let further = ["docs/methods.md", "docs/groups.md", "docs/sign-in.md"];
+    for page in pages.chain(further.map(|page| root().join(page))) {
         let text = std::fs::read_to_string(&page).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let settings = block.split("```").next().unwrap();

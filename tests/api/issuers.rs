@@ -45,13 +45,6 @@ impl Signer {
         &self.public
     }
 
-    /// A token with these claims.
-    pub fn sign(&self, claims: &Value) -> String {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(self.id.to_owned());
-        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
-    }
-
     /// A token with this header and these claims, each part padded.
     pub fn sign_padded(&self, header: &Value, claims: &Value) -> String {
         let parts = [header, claims].map(|part| URL_SAFE.encode(part.to_string()));
@@ -62,12 +55,22 @@ impl Signer {
     }
 
     pub fn token(&self, issuer: &str) -> String {
+        self.sign(&json!({
+            "email": "ann@example.com", "iat": now(), "exp": now() + 600, "iss": issuer, "aud": "label-studio",
+        }))
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_as("JWT", claims)
+    }
+
+    /// A token with this `typ`.
+    pub fn sign_as(&self, typ: &str, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.to_owned());
-        let claims = json!({
-            "email": "ann@example.com", "iat": now(), "exp": now() + 600, "iss": issuer, "aud": "label-studio",
-        });
-        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+        header.typ = Some(typ.to_owned());
+        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
     }
 }
 

@@ -32,6 +32,7 @@ mod log_output;
 mod metrics;
 mod names;
 mod open_files;
+mod openid;
 mod outages;
 mod overload;
 mod policy;

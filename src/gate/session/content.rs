@@ -5,12 +5,22 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::Engine;
 use super::stamp::Stamp;
 use super::store::SessionMark;
 use crate::django::{AuthHasher, SessionData};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::user::ActiveUser;
-use crate::gate::verify::Method;
+use crate::gate::verify::{Method, VerifiedClaims};
+
+/// The provider at which the user signed in, and its ID token.
+const PROVIDER: &str = "gate_provider";
+const ID_TOKEN: &str = "gate_id_token";
+/// The longest ID token that a session keeps. It is a hint only; each check reads the session, and
+/// not every server takes longer URLs.
+const LONGEST_HINT: usize = 2048;
+/// When the gate ends the session, in seconds since the epoch.
+const ENDS: &str = "gate_ends";
 
 /// The only entry of Label Studio's `AUTHENTICATION_BACKENDS` for which Django loads a user from a
 /// session.
@@ -19,10 +29,11 @@ const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 /// The contents of a new session: what a Label Studio login stores, plus what the plugin adds.
 ///
 /// `last_login` must be a number: without it Label Studio ends the session at once, and a string
-/// causes an error 500.
+/// causes an error 500. Signed cookies have no room for an ID token.
 pub(super) fn of_login(
     user: &ActiveUser,
-    method: Method,
+    claims: &VerifiedClaims,
+    engine: Engine,
     uid: &str,
     auth_hash: &AuthHasher,
     now: SystemTime,
@@ -38,11 +49,20 @@ pub(super) fn of_login(
     session.insert("_auth_user_hash", json!(auth_hash.hash(user.password())));
     session.insert("jwt_auto_login", Value::Bool(true));
     // The plugin's values.
-    let sso_method = match method {
-        Method::External | Method::Native | Method::Proxy => "jwt",
+    let sso_method = match claims.method() {
+        Method::External | Method::Native | Method::Proxy | Method::OpenId => "jwt",
         Method::Session => "session",
     };
     session.insert("sso_method", json!(sso_method));
+    if let Some(provider) = claims.provider_session() {
+        session.insert(PROVIDER, json!(provider.provider));
+        if engine == Engine::Database && provider.id_token.len() <= LONGEST_HINT {
+            session.insert(ID_TOKEN, json!(provider.id_token));
+        }
+        if let Some(longest) = provider.longest {
+            session.insert(ENDS, json!(unix_seconds_f64(now + longest)));
+        }
+    }
     session
 }
 
@@ -67,6 +87,10 @@ pub(super) fn is_alive(
             .last_login()
             .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
         && !is_revoked(session, user)
+        && session.get(ENDS).is_none_or(|ends| {
+            ends.as_f64()
+                .is_some_and(|ends| unix_seconds_f64(now) < ends)
+        })
 }
 
 /// Whether the user's sessions were revoked after the login of this one.
@@ -75,6 +99,13 @@ fn is_revoked(session: &SessionData, user: &ActiveUser) -> bool {
         Some(stamp) => stamp.is_before_revocation(user.revoked_at()),
         None => user.may_have_revoked(session.last_login()),
     }
+}
+
+/// The provider at which the user of this session signed in, and the ID token, if there is room for
+/// one.
+pub(super) fn provider_of(session: &SessionData) -> Option<(&str, Option<&str>)> {
+    let text = |name| session.get(name).and_then(Value::as_str);
+    Some((text(PROVIDER)?, text(ID_TOKEN)))
 }
 
 /// An identifier that stays the same for the life of a session. Label Studio re-signs the cookie

@@ -7,12 +7,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use secrecy::ExposeSecret as _;
+
 use super::content::mark;
+use super::key::{session_half, subject_half};
 use super::stamp::Stamp;
-use super::store::{SessionEnd, SessionStore, StoredSession};
+use super::store::{ProviderPlace, SessionEnd, SessionStore, StoredSession};
 use super::{Engine, MAX_RETENTION, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
 use crate::gate::clock::unix_seconds_f64;
+use crate::gate::openid::Ended;
 use crate::gate::reason::Outage;
 
 impl Sessions {
@@ -65,6 +69,21 @@ impl Sessions {
                 .last_login()
                 .is_none_or(|login| login <= unix_seconds_f64(at))
         }))
+    }
+
+    /// Deletes the rows of sessions that ended at an OpenID provider. Returns how many there were.
+    ///
+    /// The session's half of a key is its beginning, which the index finds; the user's half is not,
+    /// so that all rows are compared.
+    pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
+        let secret = self.place_secret.expose_secret().as_bytes();
+        let place = match ended {
+            Ended::Session(id) => ProviderPlace::Session(session_half(secret, issuer, id)),
+            Ended::Subject(subject) => {
+                ProviderPlace::Subject(subject_half(secret, issuer, subject))
+            }
+        };
+        Ok(self.stores.recent.end_at_provider(&place).await?.len())
     }
 
     /// `Set-Cookie` that deletes the session cookie.

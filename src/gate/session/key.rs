@@ -4,6 +4,10 @@
 //! with the same credential share that prefix, whether parallel or sequential and through any
 //! number of gates. The rest of the key is random, so an ended session never comes back: replaying
 //! the credential opens a session with another key.
+//!
+//! After a sign-in with an OpenID provider, the place has two halves, one derived from the
+//! provider's session and one from its user, so that a logout token, which names one of them, finds
+//! the rows.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +15,12 @@ use crate::django::{base36, salted_hmac};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::entropy::Entropy;
 use crate::gate::user::ActiveUser;
-use crate::gate::verify::Fingerprint;
+use crate::gate::verify::{Fingerprint, ProviderSession};
 
 /// Characters of the derived prefix: 82 bits.
 const PLACE_LENGTH: usize = 16;
+/// Characters of each half of a place at a provider: 41 bits.
+const HALF_LENGTH: usize = PLACE_LENGTH / 2;
 /// Random characters: 124 bits. Prefix and random part fill the column, which holds 40 characters.
 const RANDOM_LENGTH: usize = 24;
 
@@ -57,6 +63,21 @@ impl Place {
         }
     }
 
+    /// The place of a session at an OpenID provider. Its prefix is known without the user's row; a
+    /// session that is found there is used only if it is this user's and valid.
+    pub(super) fn at_provider(secret: &[u8], session: &ProviderSession, user: &ActiveUser) -> Self {
+        let prefix = format!(
+            "{}{}",
+            session_half(secret, &session.issuer, &session.id),
+            subject_half(secret, &session.issuer, &session.subject)
+        );
+        let mut input = prefix.clone().into_bytes();
+        input.extend_from_slice(&user.id().to_be_bytes());
+        input.extend_from_slice(user.password().as_bytes());
+        let digest = salted_hmac("label-studio-gate.session-place", secret, &input);
+        Self { digest, prefix }
+    }
+
     /// The prefix of every key of this place.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
@@ -78,4 +99,25 @@ impl Place {
             .into_uuid()
             .to_string()
     }
+}
+
+/// The first characters of the keys of a session at a provider.
+pub(super) fn session_half(secret: &[u8], issuer: &str, id: &str) -> String {
+    half("label-studio-gate.provider-session", secret, issuer, id)
+}
+
+/// The characters after those: whose session it is.
+pub(super) fn subject_half(secret: &[u8], issuer: &str, subject: &str) -> String {
+    half(
+        "label-studio-gate.provider-subject",
+        secret,
+        issuer,
+        subject,
+    )
+}
+
+/// An issuer is a URL and contains no NUL, so that the two texts can't run into each other.
+fn half(salt: &str, secret: &[u8], issuer: &str, text: &str) -> String {
+    let input = [issuer.as_bytes(), &[0], text.as_bytes()].concat();
+    base36(&salted_hmac(salt, secret, &input), HALF_LENGTH)
 }

@@ -21,8 +21,8 @@ use secrecy::SecretString;
 
 pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::store::{
-    LoginRecord, NewSession, Recorded, SessionEnd, SessionMark, SessionRow, SessionStore,
-    StoredSession, TokenUse,
+    LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionRow,
+    SessionStore, StoredSession, TokenUse,
 };
 use super::entropy::Entropy;
 use super::reason::{Granted, Outage};
@@ -187,6 +187,12 @@ impl Sessions {
     /// Whether Label Studio would accept this session as `user`.
     pub fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
         content::is_alive(session, user, &self.auth_hash, self.limit(user), now)
+    }
+
+    /// The provider at which the user of this session signed in, and the ID token, if the session has
+    /// room for one.
+    pub fn provider_of<'s>(&self, session: &'s SessionData) -> Option<(&'s str, Option<&'s str>)> {
+        content::provider_of(session)
     }
 
     /// How long after login Label Studio ends this user's sessions.

@@ -38,10 +38,14 @@ impl Sessions {
         claims: &VerifiedClaims,
         sender: Sender<'_>,
     ) -> Result<Opened, Outage> {
-        let now = sender.now;
+        let (now, presented_value) = (sender.now, presented);
         let presented = self.examine(user, presented, claims, sender).await?;
         let (replaces, reason) = match presented {
-            Presented::OwnAndValid => return Ok(Opened::Kept),
+            Presented::OwnAndValid if claims.provider_session().is_none() => {
+                return Ok(Opened::Kept);
+            }
+            // A sign-in gives a fresh session, which the provider can end.
+            Presented::OwnAndValid => (presented_value, Granted::SessionOpened),
             Presented::None => (None, Granted::SessionOpened),
             Presented::Unusable(value) => (Some(value), Granted::SessionOpened),
             Presented::OtherUser(value) => (Some(value), Granted::UserSwitched),
@@ -50,9 +54,11 @@ impl Sessions {
             return Ok(Opened::TokenUsed);
         }
         let place = self.place(claims, user, now);
-        let method = claims.method();
-        let mut session = content::of_login(user, method, &place.uid(), &self.auth_hash, now);
+        let (engine, uid) = (self.policy.engine, place.uid());
+        let mut session = content::of_login(user, claims, engine, &uid, &self.auth_hash, now);
+        let longest = claims.provider_session().and_then(|at| at.longest);
         let age = self.policy.age.min(self.limit(user));
+        let age = longest.map_or(age, |longest| age.min(longest));
         let value = match self.policy.engine {
             Engine::Database => {
                 let replaces = replaces.filter(|old| is_plausible_session_key(old));
@@ -74,6 +80,9 @@ impl Sessions {
 
     fn place(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> Place {
         let secret = self.place_secret.expose_secret().as_bytes();
+        if let Some(session) = claims.provider_session() {
+            return Place::at_provider(secret, session, user);
+        }
         let limit = self.limit(user);
         Place::of(
             secret,

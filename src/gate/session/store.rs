@@ -19,6 +19,9 @@ pub trait SessionStore: Send + Sync {
     /// Deletes the rows with these keys.
     async fn end(&self, keys: &[String]) -> Result<(), Outage>;
 
+    /// Deletes the rows at this place. Returns their keys.
+    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage>;
+
     /// Records that a token opens a session. Returns false if the token has already opened one, for
     /// another peer or before the grace period.
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage>;
@@ -43,6 +46,15 @@ pub struct StoredSession {
     pub key: String,
     /// `session_data`
     pub data: String,
+}
+
+/// The keys of sessions that an OpenID provider ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderPlace {
+    /// Keys that begin with this text.
+    Session(String),
+    /// Keys whose second half of the place, from the ninth character on, is this text.
+    Subject(String),
 }
 
 /// Identifies a signed cookie's session, however often Label Studio re-signs it: a SHA-256.

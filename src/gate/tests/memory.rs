@@ -9,8 +9,8 @@ use super::*;
 use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::session::{
-    LoginRecord, Mismatch, Mismatches, NewSession, Recorded, SessionEnd, SessionMark, SessionStore,
-    StoredSession, TokenUse,
+    LoginRecord, Mismatch, Mismatches, NewSession, ProviderPlace, Recorded, SessionEnd,
+    SessionMark, SessionStore, StoredSession, TokenUse,
 };
 use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
@@ -206,6 +206,21 @@ impl SessionStore for Memory {
         let mut sessions = self.stored.sessions.lock().expect("lock");
         sessions.retain(|key, _| !keys.contains(key));
         Ok(())
+    }
+
+    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+        let is_there = |key: &str| match place {
+            ProviderPlace::Session(prefix) => key.starts_with(prefix),
+            ProviderPlace::Subject(half) => key.get(8..16) == Some(half),
+        };
+        let mut sessions = self.stored.sessions.lock().expect("lock");
+        let ended: Vec<String> = sessions
+            .keys()
+            .filter(|key| is_there(key))
+            .cloned()
+            .collect();
+        sessions.retain(|key, _| !is_there(key));
+        Ok(ended)
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {

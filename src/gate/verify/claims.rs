@@ -167,7 +167,11 @@ fn times(claims: &Map<String, Value>, now: f64, leeway: f64) -> Result<(), Crede
 }
 
 impl RequiredClaim {
-    fn check(&self, claims: &Map<String, Value>, steps: Steps<'_>) -> Result<(), CredentialError> {
+    pub(super) fn check(
+        &self,
+        claims: &Map<String, Value>,
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
         let found = claim(claims, &self.name).filter(|value| !value.is_null());
         let is_accepted = match found {
             None => false,

@@ -79,6 +79,11 @@ impl<'t> Compact<'t> {
         self.header.get("kid").and_then(Value::as_str)
     }
 
+    /// `typ`: what kind of token it is (RFC 7519 §5.1, RFC 8725 §3.11).
+    pub fn typ(&self) -> Option<&str> {
+        self.header.get("typ").and_then(Value::as_str)
+    }
+
     /// `iss`, not yet verified.
     pub fn claimed_issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
@@ -132,8 +137,8 @@ impl<'t> Compact<'t> {
         ));
     }
 
-    /// The header's algorithm.
-    fn algorithm(&self) -> Result<Algorithm, CredentialError> {
+    /// The header's algorithm, not yet compared with a key's.
+    pub fn algorithm(&self) -> Result<Algorithm, CredentialError> {
         // A critical extension that isn't supported makes the token invalid (RFC 7515 §4.1.11). The
         // gate supports none.
         if self.header.contains_key("crit") || self.header.contains_key("b64") {

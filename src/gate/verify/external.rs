@@ -7,14 +7,14 @@ mod asserted;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
 use super::super::identity::ClaimMapping;
 use super::super::reason::CredentialError;
 use super::super::witness::{Cut, Steps};
-use super::claims::Expectation;
+use super::claims::{Expectation, numeric_date};
 use super::compact::Compact;
 use super::keys::{Candidates, KeySet, KeySource};
 use super::load_balancer::{self, LoadBalancer};
@@ -61,6 +61,11 @@ impl Issuer {
         self
     }
 
+    /// The required `iss`, if one is.
+    pub fn name(&self) -> Option<&str> {
+        self.expectation.issuer.as_deref()
+    }
+
     /// Verifies signature and claims.
     ///
     /// A token that names another issuer is refused before any signature check or key server
@@ -72,11 +77,50 @@ impl Issuer {
         steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
         let steps = steps.by(&self.label);
+        let mut claims = self.check_origin(token, steps).await?;
+        self.expectation.check(&claims, now, steps)?;
+        if self.load_balancer.is_some() {
+            load_balancer::date(claims.to_mut(), self.expectation.max_lifetime);
+        }
+        Ok(VerifiedClaims::new(
+            claims.into_owned(),
+            Subject::Person(self.rules.clone()),
+            Method::External,
+            Fingerprint::of("external", token.signed()),
+        ))
+    }
+
+    /// Verifies a token of a kind that may lack `exp`: it is then valid for `lifetime` from `iat`. It
+    /// describes nobody who signs in.
+    pub async fn verify_with_lifetime(
+        &self,
+        token: &Compact<'_>,
+        lifetime: Duration,
+        now: SystemTime,
+        steps: Steps<'_>,
+    ) -> Result<(), Unverified> {
+        let steps = steps.by(&self.label);
+        let mut claims = self.check_origin(token, steps).await?.into_owned();
+        if !claims.contains_key("exp")
+            && let Some(issued) = numeric_date(&claims, "iat")?
+        {
+            claims.insert("exp".to_owned(), (issued + lifetime.as_secs_f64()).into());
+        }
+        Ok(self.expectation.check(&claims, now, steps)?)
+    }
+
+    /// The claims of a token that is signed with one of the issuer's keys and names no other issuer.
+    /// What else they say is not checked.
+    pub async fn check_origin<'c>(
+        &self,
+        token: &'c Compact<'_>,
+        steps: Steps<'_>,
+    ) -> Result<Cow<'c, Map<String, Value>>, Unverified> {
         if token.is_padded() && self.load_balancer.is_none() {
             steps.note(format_args!("a padded token"));
             return Err(Unverified::Unrecognized(CredentialError::TokenMalformed));
         }
-        let mut claims = self.claims_of(token);
+        let claims = self.claims_of(token);
         if let (Some(expected), Some(claimed)) = (&self.expectation.issuer, text(&claims, "iss"))
             && expected != claimed
         {
@@ -92,16 +136,7 @@ impl Issuer {
             checked.map_err(Unverified::Unrecognized)?;
         }
         self.check_signature(token, steps).await?;
-        self.expectation.check(&claims, now, steps)?;
-        if self.load_balancer.is_some() {
-            load_balancer::date(claims.to_mut(), self.expectation.max_lifetime);
-        }
-        Ok(VerifiedClaims::new(
-            claims.into_owned(),
-            Subject::Person(self.rules.clone()),
-            Method::External,
-            Fingerprint::of("external", token.signed()),
-        ))
+        Ok(claims)
     }
 
     /// The claims, not yet verified.

@@ -18,7 +18,7 @@ mod strict_json;
 mod tests;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -47,6 +47,8 @@ pub enum Method {
     Session,
     /// The identity that a proxy in front asserts in a header.
     Proxy,
+    /// Sign-in with an OpenID provider.
+    OpenId,
 }
 
 impl Method {
@@ -57,6 +59,7 @@ impl Method {
             Self::Native => "native",
             Self::Session => "session",
             Self::Proxy => "proxy",
+            Self::OpenId => "openid",
         }
     }
 }
@@ -68,6 +71,33 @@ pub struct VerifiedClaims {
     subject: Subject,
     method: Method,
     fingerprint: Fingerprint,
+    provider_session: Option<ProviderSession>,
+}
+
+/// A session at an OpenID provider, whose end ends the sessions that it opened.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderSession {
+    /// Name of the provider in the settings.
+    pub provider: String,
+    /// `iss`
+    pub issuer: String,
+    /// `sid`; what else is unique to the sign-in, if the provider doesn't tell its sessions apart.
+    pub id: String,
+    /// `sub`
+    pub subject: String,
+    /// The ID token, a hint for signing out at the provider.
+    pub id_token: String,
+    /// Longest time from sign-in to the end of a session that it opens.
+    pub longest: Option<Duration>,
+}
+
+/// Doesn't show the ID token.
+impl std::fmt::Debug for ProviderSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProviderSession")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which claims identify the user. The issuer determines this.
@@ -92,6 +122,7 @@ impl VerifiedClaims {
             subject,
             method,
             fingerprint,
+            provider_session: None,
         }
     }
 
@@ -101,6 +132,13 @@ impl VerifiedClaims {
         let claims = claims.as_object().expect("an object").clone();
         let subject = Subject::Person(Arc::default());
         Self::new(claims, subject, Method::External, Fingerprint::of("", ""))
+    }
+
+    /// The same claims, of a user who signed in at an OpenID provider.
+    pub(in crate::gate) fn of_provider_session(mut self, session: ProviderSession) -> Self {
+        self.method = Method::OpenId;
+        self.provider_session = Some(session);
+        self
     }
 
     /// Which claims identify the user.
@@ -113,12 +151,37 @@ impl VerifiedClaims {
         claims::claim(&self.claims, name)
     }
 
-    /// `exp`, in seconds since the epoch, of a token that the browser brings. `None` for a
-    /// credential that comes with every request and says nothing about the end of a session: the
-    /// host application's session, and a proxy's token.
+    /// Adds claims that the issuer states elsewhere. What its signed token says stays, and whether an
+    /// address is verified is said about the address that stands beside it.
+    pub fn add(&mut self, mut more: Map<String, Value>) {
+        let known = self.claims.get("email");
+        let other = more.get("email");
+        if known.is_none() && other.is_some() {
+            self.claims.remove("email_verified");
+        } else if other.is_some() && other != known {
+            more.remove("email_verified");
+        }
+        for (name, value) in more {
+            self.claims.entry(name).or_insert(value);
+        }
+    }
+
+    /// Checks claims that the issuer may have stated elsewhere than in the token.
+    pub(in crate::gate) fn require(
+        &self,
+        required: &[RequiredClaim],
+        steps: Steps<'_>,
+    ) -> Result<(), CredentialError> {
+        let mut required = required.iter();
+        required.try_for_each(|required| required.check(&self.claims, steps))
+    }
+
+    /// `exp`, in seconds since the epoch, of a token that the browser brings. `None` for a credential
+    /// that says nothing about the end of a session: the host application's session, and a proxy's
+    /// token, which come with every request, and an ID token, which the gate gets itself and uses once.
     pub fn expires(&self) -> Option<f64> {
         match self.method {
-            Method::Session | Method::Proxy => None,
+            Method::Session | Method::Proxy | Method::OpenId => None,
             Method::External | Method::Native => self.claims.get("exp").and_then(Value::as_f64),
         }
     }
@@ -134,7 +197,7 @@ impl VerifiedClaims {
     pub fn known_revocation(&self) -> Option<u64> {
         match self.method {
             Method::Native => self.claims.get(REVOCATION).and_then(Value::as_u64),
-            Method::External | Method::Session | Method::Proxy => None,
+            Method::External | Method::Session | Method::Proxy | Method::OpenId => None,
         }
     }
 
@@ -146,6 +209,11 @@ impl VerifiedClaims {
     /// Whether the credential can be revoked: the host application confirms its session itself.
     pub const fn is_revocable(&self) -> bool {
         !matches!(self.method, Method::Session)
+    }
+
+    /// The session at the OpenID provider, if the user signed in there.
+    pub const fn provider_session(&self) -> Option<&ProviderSession> {
+        self.provider_session.as_ref()
     }
 
     /// Identifies the credential.

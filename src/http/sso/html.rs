@@ -20,12 +20,16 @@ use crate::gate::reason::Reason;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+const FRAME_SCRIPT: &str = include_str!("frame.js");
+const POPUP_SCRIPT: &str = include_str!("popup.js");
 
 /// Version of the message to the embedding page. Further fields don't change it.
 const MESSAGE_VERSION: u32 = 1;
 
 static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| hash_source(STYLE));
 static SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| hash_source(SCRIPT));
+static FRAME_SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| hash_source(FRAME_SCRIPT));
+static POPUP_SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| hash_source(POPUP_SCRIPT));
 
 /// What the operator decides about the pages.
 #[derive(Debug, Clone, Default)]
@@ -50,12 +54,27 @@ pub(super) struct About<'a> {
     pub(super) request_id: &'a str,
     /// The page of Label Studio that was asked for.
     pub(super) path: Option<&'a str>,
-    /// The sign-in page.
-    pub(super) sign_in: Option<Url>,
+    /// The sign-in page: a URL, or a path of the gate.
+    pub(super) sign_in: Option<String>,
+    /// What users choose from, and where each leads.
+    pub(super) choices: &'a [(String, String)],
+    /// The window that the page opens ([`Page::SignInInWindow`]).
+    pub(super) popup: Option<&'a Popup>,
+    /// What the page in that window gives to the frame ([`Page::SignedIn`]).
+    pub(super) handover: Option<&'a str>,
     /// Whether the browser goes to the sign-in page by itself.
     pub(super) redirects: bool,
     /// Whether the browser can repeat the request.
     pub(super) repeatable: bool,
+}
+
+/// A window that a page in a frame opens, because no provider shows a form in a frame.
+#[derive(Debug, Clone)]
+pub(super) struct Popup {
+    /// Where the sign-in begins.
+    pub(super) start: String,
+    /// Where the frame posts what the window gives to it.
+    pub(super) login: String,
 }
 
 /// `page.html`. Every value is escaped, except for `style` and `script`.
@@ -72,6 +91,11 @@ struct Html<'a> {
     asks: bool,
     has_links: bool,
     sign_in: Option<(&'static str, &'a str)>,
+    choices: &'a [(String, String)],
+    /// Whether a choice leads out of a frame.
+    leaves: bool,
+    popup: Option<&'a Popup>,
+    handover: Option<&'a str>,
     retries: bool,
     support: Option<String>,
     is_problem: bool,
@@ -81,6 +105,8 @@ struct Html<'a> {
     origins: String,
     style: &'static str,
     script: &'static str,
+    frame_script: &'static str,
+    popup_script: &'static str,
 }
 
 /// The sign above a page's title.
@@ -95,10 +121,10 @@ struct Sign {
 /// The HTML of the page.
 pub(super) fn render(page: Page, language: Language, pages: &Pages, about: &About<'_>) -> String {
     let labels = language.labels();
-    let sign_in = about.sign_in.as_ref().map(Url::as_str);
+    let sign_in = about.sign_in.as_deref();
     let sign_in = sign_in.filter(|_| page.offers_sign_in());
     let sign_in_label = match page {
-        Page::SignInRequired => labels.sign_in,
+        Page::SignInRequired | Page::SignInInteraction => labels.sign_in,
         _ => labels.sign_in_again,
     };
     let support = pages.support.as_ref().filter(|_| page.is_problem());
@@ -112,6 +138,10 @@ pub(super) fn render(page: Page, language: Language, pages: &Pages, about: &Abou
         logo: pages.logo.as_deref(),
         refresh: sign_in.filter(|_| about.redirects && page.leads_to_sign_in()),
         asks: page == Page::ConfirmSignOut,
+        choices: about.choices,
+        leaves: page != Page::ChooseProvider,
+        popup: about.popup.filter(|_| page == Page::SignInInWindow),
+        handover: about.handover.filter(|_| page == Page::SignedIn),
         has_links: sign_in.is_some() || retries || support.is_some(),
         sign_in: sign_in.map(|url| (sign_in_label, url)),
         retries,
@@ -123,6 +153,8 @@ pub(super) fn render(page: Page, language: Language, pages: &Pages, about: &Abou
         origins: pages.trusted_origins.join(" "),
         style: STYLE,
         script: SCRIPT,
+        frame_script: FRAME_SCRIPT,
+        popup_script: POPUP_SCRIPT,
     };
     html.render().expect("writing to a String does not fail")
 }
@@ -131,7 +163,8 @@ pub(super) fn render(page: Page, language: Language, pages: &Pages, about: &Abou
 ///
 /// The operator decides who may frame it; by default any site, because Label Studio itself is
 /// framed. The page with a button is for trusted origins only: a framing site could trick the user
-/// into pressing it. `form-action` also applies to the redirect after the sign-out.
+/// into pressing it. A page for a window is for no frame. `form-action` also applies to the redirect
+/// after the sign-out.
 pub(super) fn content_security_policy(
     page: Page,
     pages: &Pages,
@@ -149,20 +182,24 @@ pub(super) fn content_security_policy(
     if let Some(source) = pages.logo.as_deref().and_then(source_of) {
         directive("img-src", &[&source]);
     }
-    if message(page, pages).is_some() {
-        directive("script-src", &[&SCRIPT_SOURCE]);
+    let scripts = scripts(page, pages);
+    if !scripts.is_empty() {
+        directive("script-src", &scripts);
     }
     directive("base-uri", &["'none'"]);
+    let posts = page == Page::SignInInWindow;
     let asks = page == Page::ConfirmSignOut;
     let after = signed_out.filter(|_| asks).and_then(source_of);
-    match (asks, &after) {
+    match (asks || posts, &after) {
         (false, _) => directive("form-action", &["'none'"]),
         (true, Some(after)) if after != "'self'" => directive("form-action", &["'self'", after]),
         (true, _) => directive("form-action", &["'self'"]),
     }
-    let (own, sites) = match asks {
-        true => (Some("'self'"), &pages.trusted_origins),
-        false => (None, &pages.frame_ancestors),
+    let nobody: &[String] = &[];
+    let (own, sites) = match page {
+        Page::ConfirmSignOut => (Some("'self'"), pages.trusted_origins.as_slice()),
+        Page::SignedIn => (Some("'none'"), nobody),
+        _ => (None, pages.frame_ancestors.as_slice()),
     };
     let sites = own.into_iter().chain(sites.iter().map(String::as_str));
     let sites: Vec<&str> = sites.collect();
@@ -170,6 +207,17 @@ pub(super) fn content_security_policy(
         directive("frame-ancestors", &sites);
     }
     policy
+}
+
+/// The sources of the page's scripts.
+fn scripts(page: Page, pages: &Pages) -> Vec<&'static str> {
+    let told = message(page, pages).map(|_| SCRIPT_SOURCE.as_str());
+    let own = match page {
+        Page::SignInInWindow => Some(FRAME_SCRIPT_SOURCE.as_str()),
+        Page::SignedIn => Some(POPUP_SCRIPT_SOURCE.as_str()),
+        _ => None,
+    };
+    told.into_iter().chain(own).collect()
 }
 
 /// The message of the page, if anybody gets it.
@@ -221,6 +269,7 @@ const fn sign(page: Page) -> Sign {
     const CHECK: &str = "M4.5 12.5 10 18 19.5 7";
     let (tone, path) = match page.message() {
         Some(Message::LinkExpired) => ("", CLOCK),
+        None if matches!(page, Page::SignedIn) => ("done", CHECK),
         Some(Message::SignInRequired) | None => ("", PERSON),
         Some(Message::AccessDenied | Message::RequestRefused) => ("refused", LOCK),
         Some(Message::SignedOut) => ("done", CHECK),

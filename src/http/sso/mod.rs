@@ -3,8 +3,10 @@
 //! In: a request that a proxy forwards to the gate. Out: a complete answer to the browser: a
 //! redirect with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.
 
+mod backchannel;
 mod html;
 mod language;
+mod openid;
 mod page;
 mod show;
 mod sign_in;
@@ -15,9 +17,12 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 
+pub(super) use self::backchannel::backchannel_logout;
 pub use self::html::Pages;
+pub use self::openid::OpenId;
+pub(super) use self::openid::{callback, named_callback, start};
 use self::page::Page;
-use self::show::{Notice, X_GATE_REASON, is_page_request};
+use self::show::{Notice, X_GATE_REASON, is_navigation};
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::context::RequestContext;
 use super::extract::Proxy;
@@ -54,10 +59,16 @@ pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpRespons
         .await
     {
         Ok(None) => notice.show(Page::ConfirmSignOut, Denied::CrossSiteRequest),
-        Ok(Some(cookies)) => {
-            let location = state.redirects.signed_out.as_deref();
+        Ok(Some(ended)) => {
+            let provider = match (&state.sign_in, &ended.provider) {
+                (Some(openid), Some(at)) => Box::pin(openid::after_sign_out(openid, at)).await,
+                _ => None,
+            };
+            let location = provider
+                .as_deref()
+                .or(state.redirects.signed_out.as_deref());
             let mut response = see_other(location.unwrap_or("/sso/signed-out"));
-            for cookie in cookies {
+            for cookie in ended.cookies {
                 append_cookie(&mut response, &cookie);
             }
             response
@@ -86,9 +97,9 @@ pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> H
     let notice = Notice::of_proxy(&context, Proxy::Nginx);
     // A page tells the page around it first, and redirects itself.
     let is_told = is_framed(&request) && !state.pages.trusted_origins.is_empty();
-    let redirects = Page::of(reason).leads_to_sign_in() && is_page_request(&request) && !is_told;
+    let redirects = Page::of(reason).leads_to_sign_in() && is_navigation(&request) && !is_told;
     match notice.sign_in_url() {
-        Some(url) if redirects => see_other(url.as_str()),
+        Some(url) if redirects => see_other(&url),
         _ => notice.redirecting().because(reason),
     }
 }

@@ -64,6 +64,32 @@ pages! {
     ConfirmSignOut,
     /// The session has ended.
     SignedOut,
+    /// The answer of a provider belongs to no sign-in that this browser has started.
+    SignInUnknown,
+    /// The provider says that the user declined, or may not use Label Studio.
+    SignInDeclined,
+    /// The provider has to ask the user something first.
+    SignInInteraction,
+    /// The same in a frame, where a provider can't ask: a window opens for that.
+    SignInInWindow,
+    /// In that window: the user is signed in.
+    SignedIn,
+    /// The user has to enter their credentials at the provider again, or in another way.
+    SignInTooWeak,
+    /// What the provider says about the user can't be verified.
+    SignInUnverified,
+    /// The provider, or its answer, ended the sign-in.
+    SignInFailed,
+    /// The provider can't sign in anybody now.
+    SignInTryAgain,
+    /// The user is signed in again and again, and comes back each time as if they were not.
+    SignInLoops,
+    /// The user chooses where to sign in.
+    ChooseProvider,
+    /// The provider doesn't answer.
+    ProviderUnavailable,
+    /// The provider doesn't know the gate.
+    ProviderRefuses,
     /// The database or a key server is unreachable.
     Unavailable,
     /// The host application doesn't answer.
@@ -135,6 +161,32 @@ impl Page {
             CredentialError::ApiTokensDisabled => Self::ApiTokensDisabled,
             CredentialError::NoMethod => Self::NoMethod,
             CredentialError::ApplicationSessionUnknown => Self::SignInRequired,
+            CredentialError::SignInUnknown | CredentialError::SignInCodeRefused => {
+                Self::SignInUnknown
+            }
+            CredentialError::SignInDeclined => Self::SignInDeclined,
+            CredentialError::SignInInteraction => Self::SignInInteraction,
+            CredentialError::TokenAuthenticationRefused => Self::SignInTooWeak,
+            CredentialError::TokenNonceRefused
+            | CredentialError::TokenTypeRefused
+            | CredentialError::TokenHashRefused => Self::SignInUnverified,
+            CredentialError::SignInFailed => Self::SignInFailed,
+            CredentialError::SignInUnavailable => Self::SignInTryAgain,
+        }
+    }
+
+    /// The page for a sign-in at a provider that ended like this. What is said about a token is about
+    /// the provider's, which the user has never seen.
+    pub(super) const fn of_sign_in(reason: Reason) -> Self {
+        match Self::of(reason) {
+            Self::LinkExpired
+            | Self::LinkUsed
+            | Self::LinkRevoked
+            | Self::LinkTooEarly
+            | Self::LinkIncomplete
+            | Self::LinkUnverified
+            | Self::NoMethod => Self::SignInUnverified,
+            page => page,
         }
     }
 
@@ -158,6 +210,8 @@ impl Page {
             Outage::DatabaseUnavailable | Outage::KeyServerUnavailable => Self::Unavailable,
             Outage::ApplicationApiUnavailable => Self::ApplicationUnavailable,
             Outage::Overloaded => Self::Overloaded,
+            Outage::ProviderUnavailable => Self::ProviderUnavailable,
+            Outage::ProviderRefusesClient => Self::ProviderRefuses,
         }
     }
 
@@ -173,7 +227,16 @@ impl Page {
             | Self::RoleMissing
             | Self::ApiTokensDisabled
             | Self::NoMethod
-            | Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            | Self::SignInRequired
+            | Self::SignInUnknown
+            | Self::SignInDeclined
+            | Self::SignInInteraction
+            | Self::SignInInWindow
+            | Self::SignInTooWeak
+            | Self::SignInUnverified
+            | Self::SignInFailed
+            | Self::SignInTryAgain
+            | Self::SignInLoops => StatusCode::UNAUTHORIZED,
             Self::UserUnknown
             | Self::UserInactive
             | Self::UserRemoved
@@ -182,10 +245,14 @@ impl Page {
             | Self::GroupMissing
             | Self::Blocked
             | Self::NotUnderstood => StatusCode::FORBIDDEN,
-            Self::ConfirmSignOut | Self::SignedOut => StatusCode::OK,
-            Self::Unavailable | Self::ApplicationUnavailable | Self::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::ConfirmSignOut | Self::SignedOut | Self::SignedIn | Self::ChooseProvider => {
+                StatusCode::OK
             }
+            Self::Unavailable
+            | Self::ApplicationUnavailable
+            | Self::ProviderUnavailable
+            | Self::ProviderRefuses
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -198,8 +265,17 @@ impl Page {
             | Self::LinkTooEarly
             | Self::LinkIncomplete
             | Self::LinkUnverified => Some(Message::LinkExpired),
-            Self::SignInRequired => Some(Message::SignInRequired),
-            Self::EmailUnconfirmed
+            Self::SignInRequired | Self::SignInInteraction | Self::SignInInWindow => {
+                Some(Message::SignInRequired)
+            }
+            Self::SignInDeclined
+            | Self::SignInUnknown
+            | Self::SignInTooWeak
+            | Self::SignInUnverified
+            | Self::SignInFailed
+            | Self::SignInTryAgain
+            | Self::SignInLoops
+            | Self::EmailUnconfirmed
             | Self::RoleMissing
             | Self::GroupMissing
             | Self::ApiTokensDisabled
@@ -211,10 +287,12 @@ impl Page {
             | Self::UserNotCreated => Some(Message::AccessDenied),
             Self::Blocked | Self::NotUnderstood => Some(Message::RequestRefused),
             Self::SignedOut => Some(Message::SignedOut),
-            Self::Unavailable | Self::ApplicationUnavailable | Self::Overloaded => {
-                Some(Message::Unavailable)
-            }
-            Self::ConfirmSignOut => None,
+            Self::Unavailable
+            | Self::ApplicationUnavailable
+            | Self::ProviderUnavailable
+            | Self::ProviderRefuses
+            | Self::Overloaded => Some(Message::Unavailable),
+            Self::ConfirmSignOut | Self::ChooseProvider | Self::SignedIn => None,
         }
     }
 
@@ -224,7 +302,7 @@ impl Page {
         matches!(
             self.message(),
             Some(Message::LinkExpired | Message::SignInRequired)
-        )
+        ) && !matches!(self, Self::SignInInteraction | Self::SignInInWindow)
     }
 
     /// Whether signing in again may help, so that the page links to the sign-in page.
@@ -232,7 +310,18 @@ impl Page {
         self.leads_to_sign_in()
             || matches!(
                 self,
-                Self::EmailUnconfirmed | Self::RoleMissing | Self::GroupMissing | Self::SignedOut
+                Self::EmailUnconfirmed
+                    | Self::RoleMissing
+                    | Self::GroupMissing
+                    | Self::SignedOut
+                    | Self::SignInUnknown
+                    | Self::SignInDeclined
+                    | Self::SignInInteraction
+                    | Self::SignInTooWeak
+                    | Self::SignInUnverified
+                    | Self::SignInFailed
+                    | Self::SignInTryAgain
+                    | Self::SignInLoops
             )
     }
 
@@ -243,6 +332,9 @@ impl Page {
 
     /// Whether the page is about a problem, which an administrator may have to look into.
     pub(super) const fn is_problem(self) -> bool {
-        !matches!(self, Self::ConfirmSignOut | Self::SignedOut)
+        !matches!(
+            self,
+            Self::ConfirmSignOut | Self::SignedOut | Self::SignedIn | Self::ChooseProvider
+        )
     }
 }

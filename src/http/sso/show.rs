@@ -9,9 +9,9 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
-use url::Url;
+use url::form_urlencoded;
 
-use super::html::{About, content_security_policy, render};
+use super::html::{About, Popup, content_security_policy, render};
 use super::language::Language;
 use super::page::Page;
 use crate::gate::policy::local_path;
@@ -22,15 +22,20 @@ use crate::http::extract::{self, Proxy};
 use crate::http::journal::Entry;
 use crate::http::respond;
 
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub(super) const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 
 /// A page as the answer to a request.
+#[derive(Clone)]
 pub(super) struct Notice<'r> {
     context: &'r RequestContext<'r>,
     proxy: Proxy,
     /// The page of Label Studio that was asked for, without a token.
     path: Option<String>,
     redirects: bool,
+    choices: Vec<(String, String)>,
+    popup: Option<Popup>,
+    handover: Option<String>,
 }
 
 impl<'r> Notice<'r> {
@@ -41,6 +46,9 @@ impl<'r> Notice<'r> {
             proxy: Proxy::Nginx,
             path: None,
             redirects: false,
+            choices: Vec::new(),
+            popup: None,
+            handover: None,
         }
     }
 
@@ -62,6 +70,24 @@ impl<'r> Notice<'r> {
     /// If there is a sign-in page, the browser goes there by itself.
     pub(super) fn redirecting(mut self) -> Self {
         self.redirects = true;
+        self
+    }
+
+    /// What the page lets the user choose from, and where each leads.
+    pub(super) fn offering(mut self, choices: Vec<(String, String)>) -> Self {
+        self.choices = choices;
+        self
+    }
+
+    /// What the page in a frame opens in a window, and then waits for.
+    pub(super) fn opening(mut self, popup: Popup) -> Self {
+        self.popup = Some(popup);
+        self
+    }
+
+    /// What the page in such a window gives to that frame.
+    pub(super) fn handing_over(mut self, handover: String) -> Self {
+        self.handover = Some(handover);
         self
     }
 
@@ -101,6 +127,9 @@ impl<'r> Notice<'r> {
             request_id: id,
             path: self.path.as_deref(),
             sign_in: self.sign_in_url(),
+            choices: &self.choices,
+            popup: self.popup.as_ref(),
+            handover: self.handover.as_deref(),
             redirects: self.redirects,
             repeatable: request.method().is_safe(),
         };
@@ -114,15 +143,21 @@ impl<'r> Notice<'r> {
             .body(render(page, language, &state.pages, &about))
     }
 
-    /// The sign-in page of the host application, with the return URL as a parameter.
-    pub(super) fn sign_in_url(&self) -> Option<Url> {
-        let redirects = &self.context.state.redirects;
-        let mut url = redirects.sign_in.clone()?;
+    /// The sign-in page, which knows where to return to: that of the host application, or the gate's
+    /// own way to an OpenID provider.
+    pub(super) fn sign_in_url(&self) -> Option<String> {
+        let state = self.context.state;
+        let Some(mut url) = state.redirects.sign_in.clone() else {
+            return state
+                .sign_in
+                .as_ref()
+                .map(|_| start_url(self.context, self.path.as_deref()));
+        };
         if let Some(back) = self.return_url() {
             url.query_pairs_mut()
-                .append_pair(&redirects.return_parameter, &back);
+                .append_pair(&state.redirects.return_parameter, &back);
         }
-        Some(url)
+        Some(url.into())
     }
 
     /// The URL of the page that was asked for.
@@ -146,6 +181,33 @@ fn requested_path(context: &RequestContext<'_>, proxy: Proxy) -> Option<String> 
     let uri = extract::original_uri(proxy, context.request)?;
     let without_token = context.state.gate.token_in(uri).map(|(_, clean)| clean);
     Some(local_path(without_token.as_deref().unwrap_or(uri)).to_owned())
+}
+
+/// Where a sign-in at an OpenID provider begins. `next` is a local path.
+pub(super) fn start_url(context: &RequestContext<'_>, next: Option<&str>) -> String {
+    let start = own_path(context, "/sso/start");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    match next {
+        Some(next) => format!("{start}?{}", query.append_pair("next", next).finish()),
+        None => start,
+    }
+}
+
+/// A path of the gate below Label Studio's, where browsers send Label Studio's cookies.
+pub(super) fn own_path(context: &RequestContext<'_>, path: &str) -> String {
+    let label_studio = context.state.redirects.label_studio.as_ref();
+    let below = label_studio.map_or("", |url| url.path().trim_end_matches('/'));
+    format!("{below}{path}")
+}
+
+/// Whether the browser opens a page, in a tab or in a frame, so that it can be sent elsewhere. Of two
+/// scripts that ask for HTML, neither can follow a redirect to a provider (Fetch Metadata §2.2).
+pub(super) fn is_navigation(request: &HttpRequest) -> bool {
+    match extract::only(request.headers(), &SEC_FETCH_MODE) {
+        Some(mode) => mode == "navigate",
+        // Browsers say so over HTTPS, and over HTTP on loopback.
+        None => is_page_request(request),
+    }
 }
 
 /// Whether a browser requests a page, not a script data.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
+use super::openid::take_over;
 use super::page::Page;
 use super::show::Notice;
 use super::{append_cookie, see_other};
@@ -28,6 +29,8 @@ pub(in crate::http) struct Login {
     token: String,
     #[serde(default)]
     next: String,
+    /// What a window that signed in at an OpenID provider gave to a page in a frame, which posts it.
+    handover: Option<String>,
 }
 
 /// `GET /sso/login?token=…&next=…`
@@ -50,7 +53,11 @@ pub(in crate::http) async fn login_by_form(
 ) -> HttpResponse {
     let login = login.ok().map(web::Form::into_inner);
     let context = RequestContext::new(&request, &state);
-    let answer = async || login_with(&context, login).await;
+    let handover = login.as_ref().and_then(|login| login.handover.clone());
+    let answer = async || match &handover {
+        Some(handover) => Box::pin(take_over(&context, handover)).await,
+        None => login_with(&context, login).await,
+    };
     Traced::SignIn.answer(&context, answer).await
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Labels {
     pub(super) sign_in: &'static str,
     /// The same for a user who was.
     pub(super) sign_in_again: &'static str,
+    /// The link to the provider, for a user whose account there is the wrong one.
+    pub(super) another_account: &'static str,
     /// The link that repeats the request.
     pub(super) try_again: &'static str,
     /// The button that ends the session.

@@ -7,7 +7,7 @@
 mod answer;
 mod call;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -17,6 +17,7 @@ use super::Snapshot;
 use super::context::RequestContext;
 use super::event::Event;
 use super::limiter::Limiter;
+use super::peer_address::PeerAddress;
 use super::traced::Traced;
 use crate::gate::issue::TokenIssuer;
 
@@ -33,6 +34,16 @@ impl TokenRoute {
     /// Issues tokens with `issuer`, within the limits of `limiter`.
     pub const fn new(issuer: TokenIssuer, limiter: Limiter) -> Self {
         Self { issuer, limiter }
+    }
+
+    /// Counts a wrong credential on another route. The error says how long to wait.
+    pub(super) fn count_failure(&self, peer: PeerAddress) -> Result<(), Duration> {
+        self.limiter.count_failure(peer, Instant::now())
+    }
+
+    /// Counts a sign-in that begins. The error says how long to wait.
+    pub(super) fn count_start(&self, peer: PeerAddress) -> Result<(), Duration> {
+        self.limiter.count_start(peer, Instant::now())
     }
 }
 

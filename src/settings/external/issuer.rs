@@ -88,7 +88,7 @@ impl<T> OneOrMore<T> {
 /// `["name", "name=value"]`, or a table with lists of accepted values.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum RequiredClaims {
+pub(in crate::settings) enum RequiredClaims {
     Texts(Vec<String>),
     Table(Map<String, Value>),
 }
@@ -170,7 +170,7 @@ impl IssuerSettings {
 }
 
 impl RequiredClaims {
-    fn into_claims(self) -> Vec<RequiredClaim> {
+    pub(in crate::settings) fn into_claims(self) -> Vec<RequiredClaim> {
         let claim = |name: &str, accepted| RequiredClaim {
             name: name.to_owned(),
             accepted,

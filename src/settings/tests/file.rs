@@ -138,6 +138,9 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
             "external.issuers" => {
                 format!(r#"[{{"name": "x", "secret": "{SECRET}-of-the-issuer"}}]"#)
             }
+            "sign_in.providers" => format!(
+                r#"[{{"name": "x", "issuer": "https://op.test", "client_id": "gate", "client_secret": "{SECRET}"}}]"#
+            ),
             _ => format!("{SECRET}-of-the-file\r\n"),
         };
         let file = written(&text);
@@ -150,6 +153,7 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
                     .into_iter()
                     .filter(|_| key.name != "label_studio.secret_key")
                     .chain([("SECRET_KEY", ""), (named.as_str(), path)])
+                    .chain([("GATE_LABEL_STUDIO_URL", "https://ls.example.com")])
                     .collect::<Vec<_>>(),
             );
             let line = format!("{} = set  # {named}\n", key.name);

@@ -6,6 +6,7 @@ use crate::http::sso::page::Page;
 pub(super) const LABELS: Labels = Labels {
     sign_in: "Sign in",
     sign_in_again: "Sign in again",
+    another_account: "Use another account",
     try_again: "Try again",
     sign_out: "Sign out",
     support: "Contact support",
@@ -96,6 +97,55 @@ pub(super) const fn text(page: Page) -> Text {
             "You followed a link from another site. Select the button to end your session.",
         ),
         Page::SignedOut => Text::new("You are signed out", "Your Label Studio session has ended."),
+        Page::SignInUnknown => Text::new(
+            "This sign-in has expired",
+            "It took longer than ten minutes, was already finished, or began in another browser. Sign in again.",
+        ),
+        Page::SignInDeclined => Text::new(
+            "You were not signed in",
+            "The sign-in was cancelled, or your account may not use Label Studio. Sign in again, or ask your administrator for access.",
+        ),
+        Page::SignInInteraction => Text::new("Sign in required", "Sign in to open Label Studio."),
+        Page::SignInInWindow => Text::new(
+            "Sign in required",
+            "Sign in to open Label Studio. A window opens for that.",
+        ),
+        Page::SignedIn => Text::new(
+            "You are signed in",
+            "This window closes by itself. If it does not, close it, and open the page with Label Studio again.",
+        ),
+        Page::SignInTooWeak => Text::new(
+            "Please confirm who you are",
+            "You signed in too long ago, or not in the way that Label Studio requires. Sign in again. If this keeps happening, tell your administrator.",
+        ),
+        Page::SignInUnverified => Text::new(
+            "This sign-in could not be verified",
+            "Sign in again. If this keeps happening, give your administrator the request number below.",
+        ),
+        Page::SignInFailed => Text::new(
+            "The sign-in failed",
+            "The sign-in service reported an error. Sign in again. If this keeps happening, give your administrator the request number below.",
+        ),
+        Page::SignInTryAgain => Text::new(
+            "The sign-in service is busy",
+            "It can't sign you in at the moment. Try again in a minute.",
+        ),
+        Page::SignInLoops => Text::new(
+            "Your browser does not keep the sign-in",
+            "You were signed in several times in a row, and each time your browser came back without the session. Allow cookies for this site, then sign in again. If this keeps happening, tell your administrator.",
+        ),
+        Page::ChooseProvider => Text::new(
+            "Sign in to Label Studio",
+            "Choose where you have an account.",
+        ),
+        Page::ProviderUnavailable => Text::new(
+            "Sign-in is temporarily unavailable",
+            "The sign-in service does not answer. Try again in a moment. If this keeps happening, tell your administrator.",
+        ),
+        Page::ProviderRefuses => Text::new(
+            "Sign-in is temporarily unavailable",
+            "The sign-in service does not accept Label Studio. Tell your administrator, and give them the request number below.",
+        ),
         Page::Unavailable => Text::new(
             "Sign-in is temporarily unavailable",
             "Try again in a moment. If this keeps happening, tell your administrator.",

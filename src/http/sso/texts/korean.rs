@@ -6,6 +6,7 @@ use crate::http::sso::page::Page;
 pub(super) const LABELS: Labels = Labels {
     sign_in: "로그인",
     sign_in_again: "다시 로그인",
+    another_account: "다른 계정 사용",
     try_again: "다시 시도",
     sign_out: "로그아웃",
     support: "지원팀에 문의",
@@ -96,6 +97,55 @@ pub(super) const fn text(page: Page) -> Text {
             "다른 사이트의 링크를 통해 들어오셨습니다. 버튼을 누르면 세션이 종료됩니다.",
         ),
         Page::SignedOut => Text::new("로그아웃되었습니다", "Label Studio 세션이 종료되었습니다."),
+        Page::SignInUnknown => Text::new(
+            "로그인 시간이 지났습니다",
+            "10분이 넘게 걸렸거나, 이미 완료되었거나, 다른 브라우저에서 시작한 로그인입니다. 다시 로그인해 주세요.",
+        ),
+        Page::SignInDeclined => Text::new(
+            "로그인되지 않았습니다",
+            "로그인이 취소되었거나 Label Studio를 사용할 수 없는 계정입니다. 다시 로그인하거나 관리자에게 권한을 요청해 주세요.",
+        ),
+        Page::SignInInteraction => Text::new(
+            "로그인이 필요합니다",
+            "Label Studio를 열려면 로그인해 주세요.",
+        ),
+        Page::SignInInWindow => Text::new(
+            "로그인이 필요합니다",
+            "Label Studio를 열려면 로그인해 주세요. 로그인 창이 새로 열립니다.",
+        ),
+        Page::SignedIn => Text::new(
+            "로그인되었습니다",
+            "이 창은 자동으로 닫힙니다. 닫히지 않으면 창을 닫고 Label Studio가 있는 페이지를 다시 열어 주세요.",
+        ),
+        Page::SignInTooWeak => Text::new(
+            "본인 확인이 필요합니다",
+            "로그인한 지 너무 오래되었거나 Label Studio에서 요구하는 방식으로 로그인하지 않았습니다. 다시 로그인해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
+        Page::SignInUnverified => Text::new(
+            "로그인을 확인할 수 없습니다",
+            "다시 로그인해 주세요. 문제가 계속되면 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::SignInFailed => Text::new(
+            "로그인하지 못했습니다",
+            "로그인 서비스에서 오류가 발생했습니다. 다시 로그인해 주세요. 문제가 계속되면 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::SignInTryAgain => Text::new(
+            "로그인 서비스가 혼잡합니다",
+            "지금은 로그인할 수 없습니다. 1분 후에 다시 시도해 주세요.",
+        ),
+        Page::SignInLoops => Text::new(
+            "브라우저에 로그인이 유지되지 않습니다",
+            "여러 번 로그인했지만 브라우저가 매번 세션 없이 돌아왔습니다. 이 사이트의 쿠키를 허용한 뒤 다시 로그인해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
+        Page::ChooseProvider => Text::new("Label Studio 로그인", "계정이 있는 곳을 선택해 주세요."),
+        Page::ProviderUnavailable => Text::new(
+            "지금은 로그인할 수 없습니다",
+            "로그인 서비스가 응답하지 않습니다. 잠시 후 다시 시도해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
+        Page::ProviderRefuses => Text::new(
+            "지금은 로그인할 수 없습니다",
+            "로그인 서비스가 Label Studio를 받아들이지 않습니다. 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
         Page::Unavailable => Text::new(
             "지금은 로그인할 수 없습니다",
             "잠시 후 다시 시도해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",

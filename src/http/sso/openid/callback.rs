@@ -1,0 +1,246 @@
+//! `/sso/callback`: the way back from the provider.
+//!
+//! In: the browser with the provider's answer. Out: a redirect to the page that was asked for, with a
+//! session; the page of a popup; or a page that says why nobody is signed in. The flow has ended then,
+//! whatever came of it.
+
+use std::time::{Instant, SystemTime};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::super::html::Popup;
+use super::super::language::Language;
+use super::super::page::Page;
+use super::super::show::{Notice, own_path, start_url};
+use super::super::{append_cookie, see_other};
+use super::{PROVIDER_LIMIT, has_session};
+use crate::deadline::decide_within;
+use crate::gate::openid::{Arrival, Callback, Display, Flow, NoSignIn, RelyingParty, SignIn};
+use crate::gate::policy::local_path;
+use crate::gate::reason::{CredentialError, Denied, Reason};
+use crate::gate::subrequest::Subrequest;
+use crate::gate::verdict::{Grant, Rejection};
+use crate::gate::verify::VerifiedClaims;
+use crate::gate::witness::plain;
+use crate::http::context::RequestContext;
+use crate::http::journal::Entry;
+use crate::http::traced::Traced;
+use crate::http::{Snapshot, extract};
+
+/// `GET /sso/callback`, for the only provider.
+pub(in crate::http) async fn callback(request: HttpRequest, state: Snapshot) -> HttpResponse {
+    came_back(&request, &state, "").await
+}
+
+/// `GET /sso/callback/{provider}`
+pub(in crate::http) async fn named_callback(
+    request: HttpRequest,
+    provider: web::Path<String>,
+    state: Snapshot,
+) -> HttpResponse {
+    came_back(&request, &state, &provider).await
+}
+
+async fn came_back(request: &HttpRequest, state: &Snapshot, provider: &str) -> HttpResponse {
+    let context = RequestContext::new(request, state);
+    let answer = async || Box::pin(answered(&context, provider)).await;
+    Traced::SignIn.answer(&context, answer).await
+}
+
+async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse {
+    let RequestContext { state, request, .. } = *context;
+    let openid = state.sign_in.as_ref();
+    let party = openid.and_then(|openid| Some((openid, openid.sign_in.party_named(provider)?)));
+    let subrequest = extract::of_browser(request, "/", &state.trusted_proxies);
+    let (Some((openid, party)), Some(subrequest)) = (party, subrequest) else {
+        return Notice::new(context).because(Denied::RequestMalformed);
+    };
+    let begun = Instant::now();
+    let way_back = WayBack {
+        context,
+        sign_in: &openid.sign_in,
+        party: Some(party),
+        subrequest: &subrequest,
+        now: state.gate.clock.now(),
+    };
+    let (flow, arrival) = way_back.finish(party).await;
+    // A reloaded or repeated answer of the provider: the flow has ended, and the user is signed in.
+    if flow.is_none() && has_session(context, &subrequest).await {
+        return see_other("/");
+    }
+    way_back.conclude(flow, arrival, begun).await
+}
+
+/// A browser that comes back from a provider.
+pub(super) struct WayBack<'b> {
+    pub(super) context: &'b RequestContext<'b>,
+    pub(super) sign_in: &'b SignIn,
+    /// The provider whose redirect URI was called.
+    pub(super) party: Option<&'b RelyingParty>,
+    pub(super) subrequest: &'b Subrequest<'b>,
+    pub(super) now: SystemTime,
+}
+
+impl WayBack<'_> {
+    /// The flow that the answer belongs to, and what came of it.
+    async fn finish(&self, party: &RelyingParty) -> (Option<Flow>, Result<Arrival, NoSignIn>) {
+        let Ok(callback) = Callback::parse(self.context.request.query_string()) else {
+            return (None, Err(NoSignIn::unknown()));
+        };
+        let (cookies, now) = (self.subrequest.cookies(), self.now);
+        let finish = self
+            .sign_in
+            .finish(party, &callback, cookies, now, self.context);
+        let arrival = decide_within(PROVIDER_LIMIT, finish).await;
+        (self.sign_in.flow_of(&callback, cookies, now), arrival)
+    }
+
+    /// Signs the user in, if the provider says who it is, and answers the browser. `flow` is the one
+    /// that has ended, if it is known.
+    pub(super) async fn conclude(
+        &self,
+        flow: Option<Flow>,
+        arrival: Result<Arrival, NoSignIn>,
+        begun: Instant,
+    ) -> HttpResponse {
+        let state = self.context.state;
+        let arrived = arrival.as_ref().ok();
+        let handover = arrived.and_then(|arrival| self.sign_in.hand_over(arrival, self.now));
+        let flow = arrived.map(|arrival| arrival.flow.clone()).or(flow);
+        let verdict = self.verdict(arrival.map(|arrival| arrival.claims)).await;
+        let next = flow.as_ref().map_or("/", |flow| local_path(&flow.next));
+        let path = next.split('?').next();
+        self.context.record(&Entry::of_verdict(&verdict).at(path));
+        state.metrics.count_sign_in(&verdict, begun.elapsed());
+        let mut response = match &verdict {
+            Ok(grant) => self.admit(grant, handover, next),
+            Err(rejection) => self.refuse(rejection, flow.as_ref(), next),
+        };
+        if let Some(flow) = flow {
+            append_cookie(&mut response, &self.sign_in.forget(&flow));
+            if verdict.is_ok() {
+                let cookies = self.subrequest.cookies();
+                let count = self.sign_in.count(cookies, flow.display, self.now);
+                append_cookie(&mut response, &count);
+            }
+        }
+        response
+    }
+
+    async fn verdict(&self, outcome: Result<VerifiedClaims, NoSignIn>) -> Result<Grant, Rejection> {
+        let state = self.context.state;
+        match outcome {
+            Ok(claims) => {
+                let entered = state
+                    .gate
+                    .sign_in_as(&claims, self.subrequest, self.context);
+                state.decided(entered).await
+            }
+            Err(why) => {
+                if let Some(party) = self.party {
+                    log_words(self.context, party, &why);
+                }
+                Err(why.rejection())
+            }
+        }
+    }
+
+    fn admit(&self, grant: &Grant, handover: Option<String>, next: &str) -> HttpResponse {
+        let mut response = match handover {
+            Some(handover) => {
+                let notice = Notice::new(self.context).about(next);
+                notice
+                    .handing_over(handover)
+                    .show(Page::SignedIn, grant.reason())
+            }
+            None => see_other(next),
+        };
+        let cookies = grant.cookies();
+        let cookies = [&cookies.session, &cookies.token_deletion];
+        for cookie in cookies.into_iter().flatten() {
+            append_cookie(&mut response, cookie);
+        }
+        response
+    }
+
+    fn refuse(&self, rejection: &Rejection, flow: Option<&Flow>, next: &str) -> HttpResponse {
+        let reason = rejection.reason();
+        let notice = Notice::new(self.context).about(next);
+        let mut response = match (flow, self.party) {
+            (Some(flow), Some(party))
+                if flow.display == Display::Frame
+                    && reason == Reason::CredentialError(CredentialError::SignInInteraction) =>
+            {
+                self.let_wait(party, notice, reason, next)
+            }
+            _ => self.explain(rejection, notice, next),
+        };
+        if let Some(deletion) = rejection.token_deletion() {
+            append_cookie(&mut response, deletion);
+        }
+        response
+    }
+
+    fn explain(&self, rejection: &Rejection, notice: Notice<'_>, next: &str) -> HttpResponse {
+        let reason = rejection.reason();
+        // The provider would sign the same account in again without asking.
+        let notice = match rejection {
+            Rejection::Denial(_) => {
+                let label = Language::of(self.context.request).labels().another_account;
+                let start = start_url(self.context, Some(next));
+                let url = format!("{start}&account=select");
+                notice.offering(vec![(label.to_owned(), url)])
+            }
+            Rejection::SignInRequired(_) | Rejection::Outage(_) => notice,
+        };
+        notice.show(Page::of_sign_in(reason), reason)
+    }
+
+    /// The provider has to ask the user something, which it can't do in a frame: a button opens a popup,
+    /// and the frame waits for it.
+    fn let_wait(
+        &self,
+        party: &RelyingParty,
+        notice: Notice<'_>,
+        reason: Reason,
+        next: &str,
+    ) -> HttpResponse {
+        let waiting = self.sign_in.wait(party, next, self.now);
+        let start = start_url(self.context, Some(next));
+        let provider = match party.name.as_str() {
+            "" => String::new(),
+            name => format!("&provider={name}"),
+        };
+        let popup = Popup {
+            start: format!("{start}{provider}&frame={}", waiting.frame),
+            login: own_path(self.context, "/sso/login"),
+        };
+        let mut response = notice.opening(popup).show(Page::SignInInWindow, reason);
+        append_cookie(&mut response, &waiting.cookie);
+        response
+    }
+}
+
+/// The provider's own words, for whoever looks into it. Nobody else can tell what they mean.
+fn log_words(context: &RequestContext<'_>, party: &RelyingParty, why: &NoSignIn) {
+    let NoSignIn::Provider {
+        code, description, ..
+    } = why
+    else {
+        return;
+    };
+    if !context.logs_refusal() {
+        return;
+    }
+    let (error, provider) = (plain(code), party.issuer.name());
+    let description = description.as_deref().map(plain);
+    let (error, description) = (error.as_str(), description.as_deref());
+    let request_id = context.id();
+    tracing::warn!(
+        request_id,
+        provider,
+        error,
+        description,
+        "the OpenID provider ended a sign-in"
+    );
+}

@@ -1,0 +1,142 @@
+//! `/sso/start`: the way to the provider.
+//!
+//! In: a browser that opens a page and has to sign in. Out: a redirect to the provider with the cookie of
+//! a flow; or a page to choose a provider on; or, if it has a session already, the page it wants.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::super::page::Page;
+use super::super::show::{Notice, is_navigation, start_url};
+use super::super::{append_cookie, is_framed, see_other};
+use super::{OpenId, PROVIDER_LIMIT, has_session};
+use crate::deadline::decide_within;
+use crate::gate::openid::{RelyingParty, StartRequest};
+use crate::gate::policy::local_path;
+use crate::gate::reason::{Denied, Outage, Reason};
+use crate::gate::subrequest::CookieHeader;
+use crate::http::context::RequestContext;
+use crate::http::event::Event;
+use crate::http::journal::Entry;
+use crate::http::traced::Traced;
+use crate::http::{Snapshot, extract};
+
+/// The parameters of `/sso/start`.
+#[derive(Deserialize)]
+pub(in crate::http) struct Start {
+    #[serde(default)]
+    next: String,
+    provider: Option<String>,
+    /// `select`: the user wants another account than the one they have at the provider.
+    account: Option<String>,
+    /// The frame that waits for this popup.
+    frame: Option<String>,
+}
+
+/// `GET /sso/start?next=…&provider=…`
+pub(in crate::http) async fn start(
+    request: HttpRequest,
+    start: Result<web::Query<Start>, actix_web::Error>,
+    state: Snapshot,
+) -> HttpResponse {
+    let context = RequestContext::new(&request, &state);
+    let answer = async || Box::pin(started(&context, start.ok())).await;
+    Traced::SignIn.answer(&context, answer).await
+}
+
+async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>) -> HttpResponse {
+    let RequestContext { state, request, .. } = *context;
+    let (Some(openid), Some(start)) = (&state.sign_in, start) else {
+        return Notice::new(context).because(Denied::RequestMalformed);
+    };
+    let next = local_path(&start.next);
+    let notice = Notice::new(context).about(next);
+    if !is_navigation(request) {
+        return notice.because(Reason::SignInRequired);
+    }
+    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
+        return notice.because(Denied::RequestMalformed);
+    };
+    let select_account = start.account.as_deref() == Some("select");
+    // A tab that was left open, while another one signed in. A popup has a frame to sign in for.
+    let may_stay = !select_account && start.frame.is_none();
+    if may_stay && has_session(context, &subrequest).await {
+        return see_other(next);
+    }
+    if openid.sign_in.loops(subrequest.cookies()) {
+        return notice.show(Page::SignInLoops, Reason::SignInRequired);
+    }
+    let Some(party) = openid.sign_in.party(start.provider.as_deref()) else {
+        return choose(context, openid, &notice, next);
+    };
+    let start = StartRequest {
+        next,
+        is_framed: is_framed(request),
+        frame: start.frame.as_deref(),
+        select_account,
+    };
+    let cookies = subrequest.cookies();
+    depart(context, openid, party, &start, cookies, &notice).await
+}
+
+async fn depart(
+    context: &RequestContext<'_>,
+    openid: &OpenId,
+    party: &RelyingParty,
+    start: &StartRequest<'_>,
+    cookies: &CookieHeader<'_>,
+    notice: &Notice<'_>,
+) -> HttpResponse {
+    let state = context.state;
+    if let Err(wait) = state.token.count_start(context.peer()) {
+        return too_many(context, notice, wait.as_secs() + 1);
+    }
+    let now = state.gate.clock.now();
+    let departure = openid.sign_in.start(party, start, cookies, now);
+    match decide_within(PROVIDER_LIMIT, departure).await {
+        Ok(departure) => {
+            let mut response = see_other(departure.location.as_str());
+            for cookie in &departure.cookies {
+                append_cookie(&mut response, cookie);
+            }
+            response
+        }
+        Err(outage) => {
+            context.record(&Entry::of_outage(outage));
+            notice.because(outage)
+        }
+    }
+}
+
+/// Too many sign-ins began at this address: 429, not an outage.
+fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, seconds: u64) -> HttpResponse {
+    let reason = Outage::Overloaded;
+    context.record(&Entry::new(Event::Refused).because(reason.code()));
+    let mut response = notice.because(reason);
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn choose(
+    context: &RequestContext<'_>,
+    openid: &OpenId,
+    notice: &Notice<'_>,
+    next: &str,
+) -> HttpResponse {
+    let start = start_url(context, Some(next));
+    let parties = openid.sign_in.parties().iter();
+    // A provider's name consists of characters that need no encoding.
+    let choice = |party: &RelyingParty| {
+        (
+            party.label.clone(),
+            format!("{start}&provider={}", party.name),
+        )
+    };
+    let choices = parties.map(choice).collect();
+    let notice = notice.clone().offering(choices);
+    notice.show(Page::ChooseProvider, Reason::SignInRequired)
+}
