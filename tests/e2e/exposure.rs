@@ -28,10 +28,14 @@ const ONLY_FOR_THE_PROXY: [&str; 7] = [
 
 /// The gate's public routes, with the status of a GET by an unauthenticated visitor and by a
 /// signed-in one.
-const PUBLIC: [(&str, [u16; 2]); 5] = [
+const PUBLIC: [(&str, [u16; 2]); 8] = [
     ("/sso/login", [401, 303]),
     ("/sso/logout", [200; 2]),
     ("/sso/signed-out", [200; 2]),
+    // Without a provider in the settings, the gate refuses these.
+    ("/sso/start", [403; 2]),
+    ("/sso/callback", [403; 2]),
+    ("/sso/backchannel-logout", [405; 2]),
     ("/api/sso/token", [405; 2]),
     ("/api/sso/revoke", [405; 2]),
 ];
