@@ -98,6 +98,9 @@ enum Configured {
     Inspect {
         /// The token; `-` reads it from standard input, which keeps it out of the process list
         token: String,
+        /// Judge it as one that an identity-aware proxy sends in `token.header`
+        #[arg(long)]
+        header: bool,
     },
     /// Check whether the running service answers, also without its database
     Healthcheck,
@@ -190,8 +193,8 @@ fn run_configured(command: Configured, settings: Settings, source: Source) -> Re
         Configured::Token { email } => {
             on_one_thread(commands::issue_token(&settings, &email)).map(|token| say(&token))
         }
-        Configured::Inspect { token } => read_token(token)
-            .and_then(|token| on_one_thread(commands::inspect(&settings, &token)))
+        Configured::Inspect { token, header } => read_token(token)
+            .and_then(|token| on_one_thread(commands::inspect(&settings, &token, header)))
             .map(|finding| say(&finding)),
         Configured::Healthcheck => {
             let internal = settings.http.internal_listen.as_deref();

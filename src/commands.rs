@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::doctor;
 use crate::gate::Inspected;
 use crate::gate::clock::Clock as _;
+use crate::gate::credential::Credential;
 use crate::gate::issue::IssueError;
 use crate::gate::witness::{Change, Witness};
 use crate::settings::Settings;
@@ -67,14 +68,26 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
 }
 
 /// `inspect`: tells whether a token would be accepted, and why: which methods and keys were tried,
-/// what they expect, and what the token holds.
-pub(crate) async fn inspect(settings: &Settings, token: &str) -> Result<String, String> {
+/// what they expect, and what the token holds. With `in_header`, it is judged as a token in
+/// `token.header`.
+pub(crate) async fn inspect(
+    settings: &Settings,
+    token: &str,
+    in_header: bool,
+) -> Result<String, String> {
+    if in_header && settings.token.header.is_none() {
+        return Err("token.header is not set".to_owned());
+    }
+    let credential = match in_header {
+        true => Credential::Asserted(token),
+        false => Credential::Token(token.into()),
+    };
     let backend = connect(settings)?;
     let clock = Arc::new(SystemClock);
     let services = Services::connect(settings).map_err(|error| error.to_string())?;
     let gate = startup::gate(settings, &backend, &services, clock);
     let steps = Steps::default();
-    let finding = match gate.inspect(token, &steps).await {
+    let finding = match gate.inspect(&credential, &steps).await {
         Ok(Inspected::Known { user, method }) => Ok(format!(
             "accepted ({}): logs in user {} ({})",
             method.as_str(),

@@ -1,7 +1,7 @@
 //! Stage 2: request → credentials.
 //!
-//! In: the subrequest. Out: its credentials, in the order in which they are tried: the token that a
-//! proxy in front puts into a header, because it knows who is there; the token from the cookie, then
+//! In: the subrequest. Out: its credentials, in the order in which they are tried: what a proxy in
+//! front says in a header, because it knows who is there; the token from the cookie, then
 //! the token from the query parameter (the plugin's order), then the host application's session.
 //! Afterwards, a token from the query has the shape of a JWT, because a `token` parameter may also be
 //! Label Studio's own (`/user/signup?token=…` is an invitation link).
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::subrequest::{Asserted, Subrequest};
+use super::subrequest::{Asserted, Subrequest, UnsignedHeaders};
 use super::witness::Steps;
 
 /// Where requests carry credentials.
@@ -32,6 +32,8 @@ pub enum Credential<'r> {
     Token(Cow<'r, str>),
     /// A token in compact form that a proxy in front sends with every request.
     Asserted(&'r str),
+    /// Headers without a signature that a proxy in front sends with every request.
+    Unsigned(UnsignedHeaders<'r>),
     /// The host application's session cookie.
     ApplicationSession(&'r str),
 }
@@ -42,6 +44,7 @@ impl std::fmt::Debug for Credential<'_> {
         let (kind, length) = match self {
             Self::Token(token) => ("Token", token.len()),
             Self::Asserted(token) => ("Asserted", token.len()),
+            Self::Unsigned(_) => return f.write_str("Unsigned"),
             Self::ApplicationSession(cookie) => ("ApplicationSession", cookie.len()),
         };
         write!(f, "{kind}({length} bytes)")
@@ -49,6 +52,11 @@ impl std::fmt::Debug for Credential<'_> {
 }
 
 impl<'r> Credential<'r> {
+    /// Whether a proxy in front sends it with every request.
+    pub const fn is_asserted(&self) -> bool {
+        matches!(self, Self::Asserted(_) | Self::Unsigned(_))
+    }
+
     /// Tells where [`find`](Self::find) looks, and what is there.
     pub fn note_sources(
         subrequest: &Subrequest<'_>,
@@ -105,6 +113,7 @@ impl<'r> Credential<'r> {
         let application_session = application_session.map(Self::ApplicationSession);
         let asserted = match subrequest.asserted() {
             Some(Asserted::Token(token)) => Some(Self::Asserted(token)),
+            Some(Asserted::Unsigned(headers)) => Some(Self::Unsigned(headers)),
             Some(Asserted::Ambiguous) | None => None,
         };
         asserted
@@ -177,9 +186,7 @@ mod tests {
         Credential::find(&subrequest, &sources, None)
             .map(|credential| match credential {
                 Credential::Token(token) => token.into_owned(),
-                Credential::Asserted(_) | Credential::ApplicationSession(_) => {
-                    unreachable!("there is none")
-                }
+                other => unreachable!("there is no {other:?}"),
             })
             .collect()
     }

@@ -31,12 +31,15 @@ pub enum Inspected {
 }
 
 impl Gate {
-    /// Tells what `token` would do, and `witness` how that is found out: which methods and keys are
+    /// Tells what a token would do, and `witness` how that is found out: which methods and keys are
     /// tried, what they expect and what the token holds.
-    pub async fn inspect(&self, token: &str, witness: &dyn Witness) -> Result<Inspected, Outage> {
-        let credential = Credential::Token(token.into());
+    pub async fn inspect(
+        &self,
+        token: &Credential<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Inspected, Outage> {
         let now = self.clock.now();
-        let claims = match self.verifier.verify(&credential, now, witness).await {
+        let claims = match self.verifier.verify(token, now, witness).await {
             Ok(claims) => claims,
             Err(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
                 return Ok(Inspected::Refused(why.into()));

@@ -141,6 +141,11 @@ reasons! {
         SignInCodeRefused = "sign_in_code_refused",
         /// The host application doesn't know the session, or says that its user is not signed in.
         ApplicationSessionUnknown = "client_session_unknown",
+        /// A header of `proxy_headers` names a user, but `Gate-Proxy-Secret` is missing or wrong.
+        ProxySecretWrong = "proxy_secret_wrong",
+        /// The proxy in front names staff or a superuser, whom it may not sign in. They sign in to
+        /// Label Studio with their password.
+        ProxyNotForStaff = "proxy_not_for_staff",
     }
 }
 
@@ -170,8 +175,8 @@ reasons! {
         /// The credential is valid, and its user is no longer staff by its groups, but this database
         /// doesn't allow the gate to change that. The log and `doctor` say why.
         StaffNotRemoved = "staff_not_removed",
-        /// The header in which a proxy in front asserts an identity (`token.header`) occurs more than
-        /// once.
+        /// A header in which a proxy in front asserts an identity (`token.header`, `proxy_headers`)
+        /// occurs more than once.
         IdentityAmbiguous = "identity_ambiguous",
         /// A page of another origin made the browser send a request that changes data.
         CrossSiteRequest = "cross_site_request",

@@ -24,8 +24,23 @@ pub struct Subrequest<'r> {
 pub enum Asserted<'r> {
     /// A signed token, not yet verified.
     Token(&'r str),
-    /// The header occurs more than once, or isn't text.
+    /// Headers without a signature, not yet known to be the proxy's.
+    Unsigned(UnsignedHeaders<'r>),
+    /// A header occurs more than once, or isn't text.
     Ambiguous,
+}
+
+/// Headers in which a proxy in front names the user without a signature.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnsignedHeaders<'r> {
+    /// What only the operator's proxy knows.
+    pub secret: Option<&'r str>,
+    /// The user's email address.
+    pub email: Option<&'r str>,
+    /// The user's name.
+    pub username: Option<&'r str>,
+    /// The user's groups, separated.
+    pub groups: Option<&'r str>,
 }
 
 /// Shows the length but never the token.
@@ -33,6 +48,7 @@ impl std::fmt::Debug for Asserted<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Token(token) => write!(f, "Token({} bytes)", token.len()),
+            Self::Unsigned(_) => f.write_str("Unsigned"),
             Self::Ambiguous => f.write_str("Ambiguous"),
         }
     }
@@ -85,6 +101,13 @@ impl<'r> Subrequest<'r> {
     pub const fn asserting(mut self, asserted: Option<Asserted<'r>>) -> Self {
         self.asserted = asserted;
         self
+    }
+
+    /// The same request, whose Bearer credential isn't one of Label Studio's API but a token that a
+    /// proxy in front asserts.
+    pub const fn asserting_bearer(mut self, token: &'r str) -> Self {
+        self.api_credential = None;
+        self.asserting(Some(Asserted::Token(token)))
     }
 
     /// The identity that a proxy in front asserts.

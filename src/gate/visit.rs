@@ -122,7 +122,8 @@ impl<'v> Visit<'v> {
         let mut first_failure = None;
         for credential in credentials {
             let mut whom = Whom::default();
-            match self.log_in(&credential, &mut whom).await {
+            let outcome = self.log_in(&credential, &mut whom).await;
+            match self.spare_staff(&credential, &whom, outcome).await {
                 Ok(grant) => return Ok(grant),
                 Err(NoLogin::Denied(reason)) => {
                     let denial = Denial::of_user(reason, whom, self.token_deletion());
@@ -147,8 +148,8 @@ impl<'v> Visit<'v> {
     /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `whom` is filled
     /// in as far as the stages get.
     async fn log_in(&self, credential: &Credential<'_>, whom: &mut Whom) -> Result<Grant, NoLogin> {
-        if let Credential::Asserted(token) = credential
-            && let Some(grant) = self.recognize(token).await?
+        if credential.is_asserted()
+            && let Some(grant) = self.recognize(credential).await?
         {
             return Ok(grant);
         }

@@ -30,8 +30,8 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let begun = Instant::now();
     let (request, state) = (context.request, context.state);
     let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
-    let asserted = extract::asserted(proxy, request, state.identity_header.as_ref());
-    let subrequest = subrequest.map(|subrequest| subrequest.asserting(asserted));
+    let identity = &state.identity_headers;
+    let subrequest = subrequest.map(|it| identity.add(it, proxy, request, &state.gate.verifier));
     let verdict = match &subrequest {
         Some(subrequest) => state.decided(state.gate.decide(subrequest, context)).await,
         None => Err(Rejection::malformed()),

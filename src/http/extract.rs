@@ -10,7 +10,7 @@ use actix_web::http::header::{
 };
 
 use super::peer_address::TrustedProxies;
-use crate::gate::subrequest::{Asserted, CookieHeader, Provenance, Subrequest};
+use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 use crate::gate::verify::ApiCredential;
 
 /// Prefix of the original path (`path_prefix` in Envoy's configuration).
@@ -24,8 +24,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Where nginx's files put what is in the header of `token.header`.
-static X_GATE_IDENTITY: HeaderName = HeaderName::from_static("x-gate-identity");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The kinds of proxy, by how they send the original request.
@@ -59,28 +57,6 @@ pub(super) fn subrequest<'r>(
     };
     let method = original_method(proxy, request).unwrap_or_default();
     Some(subrequest.sent_by(method, provenance))
-}
-
-/// The token that a proxy in front of this one sends in `header`.
-///
-/// nginx's files hand it over under a fixed name. nginx since 1.23 joins equal headers with a comma,
-/// which no token contains.
-pub(super) fn asserted<'r>(
-    proxy: Proxy,
-    request: &'r HttpRequest,
-    header: Option<&HeaderName>,
-) -> Option<Asserted<'r>> {
-    let header = match proxy {
-        Proxy::Nginx => header.map(|_| &X_GATE_IDENTITY)?,
-        Proxy::IngressNginx | Proxy::Caddy | Proxy::Traefik | Proxy::Envoy => header?,
-    };
-    let mut values = request.headers().get_all(header);
-    let value = values.next()?;
-    Some(match (value.to_str(), values.next()) {
-        (Ok(""), None) => return None,
-        (Ok(token), None) if !token.contains(',') => Asserted::Token(token),
-        _ => Asserted::Ambiguous,
-    })
 }
 
 /// The path and query of the original request.

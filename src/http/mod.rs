@@ -13,6 +13,7 @@ mod current;
 mod event;
 mod extract;
 mod health;
+mod identity;
 mod journal;
 mod limiter;
 mod peer_address;
@@ -29,7 +30,7 @@ mod traced;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, HeaderName};
+use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 use serde_json::json;
@@ -37,6 +38,7 @@ use serde_json::json;
 pub use self::current::Current;
 use self::current::Snapshot;
 pub use self::extract::Proxy;
+pub use self::identity::IdentityHeaders;
 pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
@@ -67,8 +69,8 @@ pub struct State {
     pub pages: Pages,
     /// The proxies whose `X-Real-IP` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// The header in which a proxy in front sends a token; `None`: no such proxy.
-    pub identity_header: Option<HeaderName>,
+    /// Where a proxy in front says who the user is.
+    pub identity_headers: IdentityHeaders,
     /// Limits the log lines about refusals.
     pub refusals: Arc<RefusalLog>,
     /// Time limit for a decision.

@@ -44,6 +44,7 @@ mod mapping;
 mod native;
 mod pages;
 mod policy;
+mod proxy_headers;
 mod server_options;
 mod session;
 mod sign_in;
@@ -84,6 +85,8 @@ pub use self::native::Native;
 pub use self::pages::Pages;
 pub use self::policy::Policies;
 use self::policy::{PolicySection, PurgeSection};
+use self::proxy_headers::ProxyHeadersSection;
+pub use self::proxy_headers::{GroupsSeparator, ProxyHeaders, ProxyHeadersRules};
 pub use self::session::Session;
 use self::sign_in::SignInSection;
 pub use self::sign_in::{ClientAuthentication, OpenIdProvider, Prompt, SignIn};
@@ -102,6 +105,7 @@ struct Sections {
     label_studio: LabelStudio,
     database: DatabaseSection,
     token: Token,
+    proxy_headers: ProxyHeadersSection,
     external: ExternalSection,
     key_server: KeyServerSettings,
     native: Native,
@@ -130,6 +134,8 @@ pub struct Settings {
     pub database: Database,
     /// Where requests carry tokens.
     pub token: Token,
+    /// A proxy in front that names the user without a signature; `None`: there is none.
+    pub proxy_headers: Option<ProxyHeaders>,
     /// Method 1.
     pub external: External,
     /// How published keys are fetched.
@@ -204,13 +210,12 @@ impl Settings {
         token.check(input, &session);
         let key_server = sections.key_server;
         let external = External::new(sections.external, input, &label_studio);
-        if token.header.is_some() && external.issuers.is_empty() {
-            let why = "needs an issuer in [external], whose keys verify the token";
-            input.refuse("token.header", why);
-        }
+        token.check_issuers(input, &external);
+        let proxy_headers = ProxyHeaders::new(sections.proxy_headers, input, &token);
         input.record_certificates(key_server.ca_file.as_deref());
         let policy = Policies::new(&sections.policy, &sections.purge, &session);
         Self {
+            proxy_headers,
             http: sections.http,
             log: sections.log,
             audit: sections.audit,

@@ -234,9 +234,19 @@ fn unusable_cookies_and_policies_are_refused_with_the_reason() {
             &[("GATE_TOKEN_USE", "twice")],
             "token.use: must be \"many\" or \"once\"",
         ),
-        // It carries Label Studio's own API credentials.
+        // It carries Label Studio's own API credentials, which have no issuer.
         (
-            &[("GATE_TOKEN_HEADER", "Authorization")],
+            &[
+                ("GATE_TOKEN_HEADER", "Authorization"),
+                (
+                    "JWT_SSO_SECRET",
+                    "a-secret-of-the-tests-that-two-services-share",
+                ),
+            ],
+            "token.header: needs an issuer in [external] with its name",
+        ),
+        (
+            &[("GATE_TOKEN_HEADER", "X-Api-Key")],
             "token.header: must be a header's name without underscores",
         ),
         (
@@ -297,5 +307,75 @@ fn traces_are_off_without_an_endpoint_and_checked_with_one() {
         let settings = load(&[ENDPOINT, ("GATE_TRACES_SAMPLE_RATIO", ratio)]);
         let read = settings.traces.expect("an endpoint").sample_ratio();
         assert!((read - expected).abs() < 1e-9, "{ratio}: {read}");
+    }
+}
+
+#[test]
+fn headers_without_a_signature_need_a_secret() {
+    const SECRET: (&str, &str) = (
+        "GATE_PROXY_HEADERS_SECRET",
+        "a-secret-that-only-the-proxy-in-front-knows",
+    );
+    const EMAIL: (&str, &str) = ("GATE_PROXY_HEADERS_EMAIL", "Remote-Email");
+    for (variables, reason) in [
+        (
+            &[EMAIL][..],
+            "proxy_headers.secret: is required, of 32 bytes or more",
+        ),
+        (
+            &[EMAIL, ("GATE_PROXY_HEADERS_SECRET", "short")],
+            "proxy_headers.secret: is required, of 32 bytes or more",
+        ),
+        (
+            &[("GATE_PROXY_HEADERS_USERNAME", "Remote-User")],
+            "proxy_headers.secret: is required",
+        ),
+        (
+            &[SECRET, ("GATE_PROXY_HEADERS_GROUPS", "Remote-Groups")],
+            "proxy_headers.email: must name a header",
+        ),
+        (
+            &[
+                SECRET,
+                EMAIL,
+                ("GATE_PROXY_HEADERS_GROUPS", "Remote-Groups"),
+            ],
+            "proxy_headers.allowed_groups: needs proxy_headers.groups",
+        ),
+        (
+            &[SECRET, EMAIL, ("GATE_PROXY_HEADERS_ALLOWED_GROUPS", "a")],
+            "proxy_headers.allowed_groups: needs proxy_headers.groups",
+        ),
+        (
+            &[
+                SECRET,
+                EMAIL,
+                ("GATE_PROXY_HEADERS_USERNAME", "remote-email"),
+            ],
+            "proxy_headers.email: must be another header than the others",
+        ),
+        (
+            &[SECRET, ("GATE_PROXY_HEADERS_EMAIL", "Remote_Email")],
+            "proxy_headers.email: must be a header's name without underscores",
+        ),
+        (
+            &[SECRET, ("GATE_PROXY_HEADERS_EMAIL", "Authorization")],
+            "proxy_headers.email: must be a header's name without underscores",
+        ),
+        (
+            &[SECRET, ("GATE_PROXY_HEADERS_EMAIL", "Gate-Proxy-Secret")],
+            "proxy_headers.email: must be a header's name without underscores",
+        ),
+        (
+            &[
+                SECRET,
+                EMAIL,
+                ("GATE_TOKEN_HEADER", "Cf-Access-Jwt-Assertion"),
+            ],
+            "proxy_headers.email: excludes token.header",
+        ),
+    ] {
+        let told = errors(variables);
+        assert!(told.contains(reason), "{reason}\nis not in\n{told}");
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::external::External;
 use super::input::Input;
 use super::session::Session;
-use super::types::{CookieDomain, CookieName, CookiePath, IdentityHeader, ParameterName, Seconds};
+use super::types::{CookieDomain, CookieName, CookiePath, ParameterName, Seconds, TokenHeader};
 use crate::django::SameSite;
 
 /// Where requests carry tokens, and how often a token may be used.
@@ -33,8 +34,9 @@ pub struct Token {
     #[schemars(extend("default" = "token", "x-env" = ["JWT_SSO_TOKEN_PARAM"]))]
     pub parameter: ParameterName,
     /// Header in which an identity-aware proxy in front sends a signed token with every request, as
-    /// `Cf-Access-Jwt-Assertion`. Its issuer is one of `[external]`. Empty: none.
-    pub header: Option<IdentityHeader>,
+    /// `Cf-Access-Jwt-Assertion`. Its issuer is one of `[external]`. With `Authorization`, it is a
+    /// Bearer token that names such an issuer; Label Studio's own API tokens don't. Empty: none.
+    pub header: Option<TokenHeader>,
     /// Maximum size of a token, in bytes. Longer tokens are refused unread.
     #[schemars(range(min = 256, max = 131_072), extend("default" = 16_384))]
     pub max_length: usize,
@@ -92,6 +94,22 @@ impl Token {
         if self.cookie_domain.is_none() {
             // As the plugin does.
             self.cookie_domain.clone_from(&session.cookie_domain);
+        }
+    }
+
+    /// Checks the header against the issuers, whose keys verify the token.
+    pub(super) fn check_issuers(&self, input: &mut Input, external: &External) {
+        let Some(header) = &self.header else {
+            return;
+        };
+        let mut issuers = external.issuers.iter();
+        if external.issuers.is_empty() {
+            let why = "needs an issuer in [external], whose keys verify the token";
+            input.refuse("token.header", why);
+        } else if header.is_authorization() && !issuers.any(|it| it.expectation.issuer.is_some()) {
+            let why = "needs an issuer in [external] with its name (issuer or discovery), which tells \
+                its tokens apart from Label Studio's own";
+            input.refuse("token.header", why);
         }
     }
 

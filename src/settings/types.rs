@@ -158,8 +158,14 @@ text_types! {
     };
     /// The header of an identity-aware proxy, in lower case. Names with an underscore are refused,
     /// because servers take them for those with a hyphen (CVE-2025-64484).
-    IdentityHeader(String): "a header's name without underscores, as Cf-Access-Jwt-Assertion, and \
-        none that has another meaning", identity_header;
+    IdentityHeader(String): "a header's name without underscores, as Remote-Email, and none that has \
+        another meaning", identity_header;
+    /// The header in which such a proxy sends a token, or `authorization`.
+    TokenHeader(String): "a header's name without underscores, as Cf-Access-Jwt-Assertion, and none \
+        that has another meaning", |text| match text.eq_ignore_ascii_case(AUTHORIZATION) {
+            true => Some(AUTHORIZATION.to_owned()),
+            false => identity_header(text),
+        };
     /// A part of a whole, in millionths.
     Ratio(u32): "a number from 0 to 1, as 0.1", |text| {
         let ratio: f64 = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))?;
@@ -200,6 +206,15 @@ text_types! {
         |text| owned(text, !is_misspelled(text) && EnvFilter::builder().parse(text).is_ok());
 }
 
+const AUTHORIZATION: &str = "authorization";
+
+impl TokenHeader {
+    /// Whether it is `Authorization`, which carries the credentials of Label Studio's API too.
+    pub fn is_authorization(&self) -> bool {
+        self.0 == AUTHORIZATION
+    }
+}
+
 fn owned(text: &str, accepted: bool) -> Option<String> {
     accepted.then(|| text.to_owned())
 }
@@ -222,11 +237,12 @@ fn web_origin(text: &str) -> Option<String> {
 fn identity_header(text: &str) -> Option<String> {
     const TAKEN: &[&str] = &[
         "accept",
-        "authorization",
+        AUTHORIZATION,
         "connection",
         "content-length",
         "cookie",
         "forwarded",
+        "gate-proxy-secret",
         "host",
         "origin",
         "referer",

@@ -30,7 +30,9 @@ use crate::gate::Readiness as _;
 use crate::gate::clock::Clock;
 use crate::gate::entropy::Entropy as _;
 use crate::gate::reason::Outage;
-use crate::http::{self, Limiter, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies};
+use crate::http::{
+    self, IdentityHeaders, Limiter, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies,
+};
 use crate::metrics::{Metrics, Source};
 use crate::postgres::Postgres;
 use crate::settings::Settings;
@@ -150,7 +152,7 @@ impl Assembly {
             sign_in: sign_in(settings, &self.services),
             pages: pages(settings),
             trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
-            identity_header: identity_header(settings),
+            identity_headers: identity_headers(settings),
             refusals: lasting.refusals.clone(),
             decision_timeout: *settings.http.decision_timeout_ms,
             body_timeout: *settings.http.body_timeout_seconds,
@@ -175,10 +177,19 @@ impl Assembly {
     }
 }
 
-/// The header in which a proxy in front sends a token. The setting accepts names of headers only.
-fn identity_header(settings: &Settings) -> Option<HeaderName> {
-    let name = settings.token.header.as_ref()?;
-    HeaderName::try_from(name.as_str()).ok()
+/// Where a proxy in front says who the user is. The settings accept names of headers only.
+fn identity_headers(settings: &Settings) -> IdentityHeaders {
+    let name = |name: &String| HeaderName::try_from(name.as_str()).ok();
+    match (&settings.token.header, &settings.proxy_headers) {
+        (Some(header), _) if header.is_authorization() => IdentityHeaders::Bearer,
+        (Some(header), _) => name(header).map_or(IdentityHeaders::None, IdentityHeaders::Token),
+        (None, Some(headers)) => IdentityHeaders::Unsigned {
+            email: headers.email.as_deref().and_then(name),
+            username: headers.username.as_deref().and_then(name),
+            groups: headers.groups.as_deref().and_then(name),
+        },
+        (None, None) => IdentityHeaders::None,
+    }
 }
 
 /// What the operator decides about the pages.

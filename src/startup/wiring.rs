@@ -22,7 +22,7 @@ use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
 use crate::gate::user::Users;
 use crate::gate::verify::{
     ApiAuthenticator, ApiTokens, ApplicationSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
-    Verifier,
+    UnsignedProxy, Verifier,
 };
 use crate::http::OpenId;
 use crate::postgres::{Postgres, Recent};
@@ -203,6 +203,7 @@ fn verifier(settings: &Settings, backend: &Backend, services: &Services) -> Veri
             .api_tokens
             .then(|| api_authenticator(settings, Arc::new(backend.postgres.clone()))),
         application_session: application_session(settings, services),
+        unsigned: settings.proxy_headers.as_ref().map(unsigned),
         max_length: settings.token.max_length,
     }
 }
@@ -254,6 +255,18 @@ fn relying_party(provider: &settings::OpenIdProvider, services: &Services) -> Op
         issuer: Issuer::new(keys, provider.expectation.clone(), provider.mapping.clone()),
         provider: services.openid_provider(&provider.name)?,
     })
+}
+
+/// A proxy in front that names users without a signature.
+fn unsigned(headers: &settings::ProxyHeaders) -> UnsignedProxy {
+    let rules = &headers.rules;
+    let (separator, allowed) = (rules.groups_separator.as_char(), &rules.allowed_groups);
+    UnsignedProxy::new(
+        &rules.secret,
+        separator,
+        allowed.clone(),
+        rules.create_users,
+    )
 }
 
 /// Method 3.

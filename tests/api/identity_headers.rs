@@ -48,7 +48,7 @@ fn proxies() -> Vec<(&'static str, Value, Value)> {
             "Teleport",
             json!({"issuer": "teleport.example.com", "audience": "http://127.0.0.1:8080", "email_claim": "username"}),
             claims(json!({
-                "iss": "teleport.example.com", "aud": ["http://127.0.0.1:8080"], "nbf": now(), "sub": ann, "username": ann,
+                "iss": "teleport.example.com", "aud": ["http://127.0.0.1:8080"], "nbf": now(), "iat": null, "sub": ann, "username": ann,
                 "roles": ["access"], "traits": {"logins": ["ann"]},
             })),
         ),
@@ -436,11 +436,16 @@ async fn a_session_that_ended_is_not_kept_for_the_proxys_token() {
         browser.get("/").await.expect(401, "token_revoked");
         let earlier = "UPDATE label_studio_gate.revocation SET revoked_at = revoked_at - interval '5 minutes'";
         world.database.run(earlier).await;
-        let before = json!({"iat": now() - 300});
-        let token = signer.sign(&with(claims.clone(), &before));
-        let old = browser.before(&app).with_header(BY_NGINX, &token);
-        old.get("/").await.expect(401, "token_revoked");
-        let token = signer.sign(&claims);
+        for before in [
+            json!({"iat": now() - 300}),
+            json!({"iat": null, "nbf": now() - 300}),
+            json!({"iat": null, "nbf": null}),
+        ] {
+            let token = signer.sign(&with(claims.clone(), &before));
+            let old = browser.before(&app).with_header(BY_NGINX, &token);
+            old.get("/").await.expect(401, "token_revoked");
+        }
+        let token = signer.sign(&with(claims.clone(), &json!({"iat": null})));
         let new = browser.before(&app).with_header(BY_NGINX, &token);
         new.get("/").await.expect(200, "session_opened");
         new.get("/").await.expect(200, "session_kept");

@@ -13,6 +13,7 @@ mod app;
 mod audit;
 mod auth;
 mod backlog;
+mod bearer;
 
 mod collector;
 mod commands;
@@ -39,6 +40,7 @@ mod policy;
 mod pooler;
 mod process;
 mod proxies;
+mod proxy_headers;
 mod reload;
 mod roles;
 mod schema;

@@ -141,6 +141,7 @@ impl World {
                 native: Some(native),
                 api_tokens: None,
                 application_session: None,
+                unsigned: None,
                 max_length: 16 * 1024,
             },
             api: ApiAuthenticator::new(&secret, [], recent.clone()),

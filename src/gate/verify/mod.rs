@@ -16,6 +16,7 @@ mod public_key;
 mod strict_json;
 #[cfg(test)]
 mod tests;
+mod unsigned;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -31,6 +32,7 @@ pub use self::external::{Issuer, Keys};
 pub use self::keys::{KeyError, KeySet, KeySource, VerificationKey};
 pub use self::load_balancer::LoadBalancer;
 pub use self::native::{AUDIENCE, ISSUER, Native, REVOCATION};
+pub use self::unsigned::UnsignedProxy;
 use super::credential::Credential;
 use super::identity::ClaimMapping;
 use super::reason::{CredentialError, Outage};
@@ -285,6 +287,8 @@ pub struct Verifier {
     pub api_tokens: Option<ApiAuthenticator>,
     /// Method 3.
     pub application_session: Option<ApplicationSession>,
+    /// A proxy in front that names users without a signature.
+    pub unsigned: Option<UnsignedProxy>,
     /// Maximum length of a token in bytes. Longer ones are refused without parsing.
     pub max_length: usize,
 }
@@ -298,15 +302,18 @@ impl Verifier {
         witness: &dyn Witness,
     ) -> Result<VerifiedClaims, Unverified> {
         let steps = Steps::new(witness, "credential");
-        match (credential, &self.application_session) {
-            (Credential::Token(token), _) => self.verify_token(token, now, steps).await,
-            (Credential::Asserted(token), _) => self.verify_asserted(token, now, steps).await,
-            (Credential::ApplicationSession(cookie), Some(method)) => {
-                method.verify(cookie, steps).await
-            }
-            (Credential::ApplicationSession(_), None) => Err(Unverified::Unrecognized(
-                CredentialError::ApplicationSessionUnknown,
-            )),
+        let unknown = |why| Err(Unverified::Unrecognized(why));
+        match credential {
+            Credential::Token(token) => self.verify_token(token, now, steps).await,
+            Credential::Asserted(token) => self.verify_asserted(token, now, steps).await,
+            Credential::Unsigned(headers) => match &self.unsigned {
+                Some(proxy) => proxy.verify(headers, now, steps),
+                None => unknown(CredentialError::NoMethod),
+            },
+            Credential::ApplicationSession(cookie) => match &self.application_session {
+                Some(method) => method.verify(cookie, steps).await,
+                None => unknown(CredentialError::ApplicationSessionUnknown),
+            },
         }
     }
 

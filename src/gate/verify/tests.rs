@@ -64,6 +64,7 @@ fn no_methods() -> Verifier {
         native: None,
         api_tokens: None,
         application_session: None,
+        unsigned: None,
         max_length: 16 * 1024,
     }
 }

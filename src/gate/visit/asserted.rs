@@ -3,10 +3,11 @@
 //! In: the visit. Out: a refusal if the identity isn't clear, or a [`Grant`] if the request's session
 //! was opened for the same person.
 
-use super::Visit;
-use crate::gate::reason::{Denied, Granted, Outage};
+use super::{NoLogin, Visit};
+use crate::gate::credential::Credential;
+use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
 use crate::gate::subrequest::Asserted;
-use crate::gate::verdict::{Denial, Grant, Rejection};
+use crate::gate::verdict::{Denial, Grant, Rejection, Whom};
 use crate::gate::verify::Method;
 
 impl Visit<'_> {
@@ -19,16 +20,20 @@ impl Visit<'_> {
                 let denial = Denial::of_request(reason, self.token_deletion());
                 Err(Rejection::Denial(denial))
             }
-            Some(Asserted::Token(_)) | None => Ok(()),
+            Some(Asserted::Token(_) | Asserted::Unsigned(_)) | None => Ok(()),
         }
     }
 
-    /// Keeps the request's session if it was opened for the person whom the proxy's token names.
+    /// Keeps the request's session if it was opened for the person whom the proxy names.
     ///
-    /// The signature is not checked: a session that is there grants no more than it would without
-    /// the token. It is checked as soon as the token names somebody else or decides something else.
-    pub(super) async fn recognize(&self, token: &str) -> Result<Option<Grant>, Outage> {
-        let evidence = self.gate.verifier.claimed_evidence(token);
+    /// Neither a signature nor the secret is checked: a session that is there grants no more than it
+    /// would without the header. They are checked as soon as the header names somebody else or
+    /// decides something else.
+    pub(super) async fn recognize(
+        &self,
+        credential: &Credential<'_>,
+    ) -> Result<Option<Grant>, Outage> {
+        let evidence = self.gate.verifier.claimed_evidence(credential);
         if evidence.is_empty() {
             return Ok(None);
         }
@@ -43,5 +48,27 @@ impl Visit<'_> {
             let cookies = self.cookies_without_token();
             Grant::logged_in(Granted::SessionKept, &user, Method::Proxy, cookies)
         }))
+    }
+
+    /// The outcome of a credential, except that a proxy which names staff without being allowed to
+    /// sign them in counts as if it had named nobody.
+    ///
+    /// It names them in every request, so a refusal would keep administrators away from Label
+    /// Studio's own form too. Only if the session is somebody else's, the request is refused: nobody
+    /// works as another person than the one whom the proxy names.
+    pub(super) async fn spare_staff(
+        &self,
+        credential: &Credential<'_>,
+        whom: &Whom,
+        outcome: Result<Grant, NoLogin>,
+    ) -> Result<Grant, NoLogin> {
+        match outcome {
+            Err(NoLogin::Denied(Denied::UserPrivileged)) if credential.is_asserted() => {}
+            outcome => return outcome,
+        }
+        match self.signed_in_user().await? {
+            Some(id) if Some(id) != whom.user_id => Err(NoLogin::Denied(Denied::UserPrivileged)),
+            Some(_) | None => Err(CredentialError::ProxyNotForStaff.into()),
+        }
     }
 }

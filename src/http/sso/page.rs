@@ -155,12 +155,15 @@ impl Page {
             | CredentialError::TokenAudienceRefused
             | CredentialError::TokenLifetimeTooLong
             | CredentialError::TokenClaimMissing
-            | CredentialError::TokenClaimInvalid => Self::LinkUnverified,
+            | CredentialError::TokenClaimInvalid
+            | CredentialError::ProxySecretWrong => Self::LinkUnverified,
             CredentialError::TokenClaimRefused => Self::RoleMissing,
             CredentialError::TokenEmailUnverified => Self::EmailUnconfirmed,
             CredentialError::ApiTokensDisabled => Self::ApiTokensDisabled,
             CredentialError::NoMethod => Self::NoMethod,
-            CredentialError::ApplicationSessionUnknown => Self::SignInRequired,
+            CredentialError::ApplicationSessionUnknown | CredentialError::ProxyNotForStaff => {
+                Self::SignInRequired
+            }
             CredentialError::SignInUnknown | CredentialError::SignInCodeRefused => {
                 Self::SignInUnknown
             }

@@ -13,6 +13,7 @@ use super::super::claims::claim;
 use super::super::compact::Compact;
 use super::super::{Fingerprint, Method, Unverified, VerifiedClaims, Verifier};
 use super::{Issuer, text};
+use crate::gate::credential::Credential;
 use crate::gate::reason::CredentialError;
 use crate::gate::witness::Steps;
 
@@ -35,6 +36,11 @@ impl Issuer {
                 .note(format_args!("sub expected, none or an empty one found"));
             return Err(CredentialError::TokenClaimMissing.into());
         };
+        // Teleport says from when on its token is valid, but not when it was issued. A revocation
+        // has to tell earlier tokens from later ones.
+        if let (None, Some(begin)) = (verified.issued_at(), verified.get("nbf").cloned()) {
+            verified.claims.insert("iat".to_owned(), begin);
+        }
         verified.method = Method::Proxy;
         verified.fingerprint = evidence;
         Ok(verified)
@@ -94,10 +100,17 @@ impl Verifier {
         Err(why.unwrap_or(Unverified::Unrecognized(CredentialError::NoMethod)))
     }
 
-    /// What a session would be derived from if the token that a proxy asserts were genuine. Proves
-    /// nothing by itself: it only tells whether a session that is there was opened for the same
-    /// person.
-    pub fn claimed_evidence(&self, token: &str) -> Vec<Fingerprint> {
+    /// What a session would be derived from if what a proxy asserts were genuine. Proves nothing by
+    /// itself: it only tells whether a session that is there was opened for the same person.
+    pub fn claimed_evidence(&self, credential: &Credential<'_>) -> Vec<Fingerprint> {
+        let token = match credential {
+            Credential::Asserted(token) => token,
+            Credential::Unsigned(headers) => {
+                let proxy = self.unsigned.iter();
+                return proxy.map(|it| it.claimed_evidence(headers)).collect();
+            }
+            Credential::Token(_) | Credential::ApplicationSession(_) => return Vec::new(),
+        };
         let Ok(token) = self.parse(token, Compact::parse_padded, Steps::unheard()) else {
             return Vec::new();
         };
@@ -105,6 +118,21 @@ impl Verifier {
         issuers
             .filter_map(|issuer| issuer.claimed_evidence(&token))
             .collect()
+    }
+
+    /// Whether a Bearer credential names one of the issuers, and so is no credential of Label
+    /// Studio's API: those tokens have no `iss`.
+    pub fn names_issuer(&self, token: &str) -> bool {
+        let token = self.parse(token, Compact::parse, Steps::unheard());
+        let token = token.as_ref();
+        token.is_ok_and(|token| {
+            let claimed = token.claimed_issuer();
+            let mut expected = self
+                .issuers
+                .iter()
+                .map(|it| it.expectation.issuer.as_deref());
+            claimed.is_some() && expected.any(|issuer| issuer == claimed)
+        })
     }
 }
 
