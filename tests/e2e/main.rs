@@ -25,6 +25,7 @@ mod environments;
 mod examples;
 mod exposure;
 mod gates;
+mod groups;
 mod identity_headers;
 mod kubernetes;
 mod label_studio;
