@@ -161,10 +161,38 @@ impl LabelStudio {
         })
     }
 
+    /// A server of this installation on a port that is already known to others, as shipped or with
+    /// sessions in the database.
+    pub fn on(port: u16, venv: &Path, database: &str, sessions_in_rows: bool) -> Self {
+        let settings = match sessions_in_rows {
+            true => "gate_db_sessions",
+            false => "core.settings.label_studio",
+        };
+        let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/label-studio");
+        Self::start_on(port, venv, database, |venv, port| {
+            let mut command = Command::new(venv.join("bin/python"));
+            let address = format!("127.0.0.1:{port}");
+            command
+                .args(["manage.py", "runserver", "--noreload", &address])
+                .current_dir(package(venv))
+                .env("PYTHONPATH", &overlay)
+                .env("DJANGO_SETTINGS_MODULE", settings);
+            command
+        })
+    }
+
     fn start(venv: &Path, database: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
+        Self::start_on(free_port(), venv, database, command)
+    }
+
+    fn start_on(
+        port: u16,
+        venv: &Path,
+        database: &str,
+        command: impl Fn(&Path, &str) -> Command,
+    ) -> Self {
         // The leash removes the directory when the server has ended.
         let data = tempfile::tempdir().unwrap().keep();
-        let port = free_port();
         let mut command = command(venv, &port.to_string());
         environment(&mut command, database, &data);
         let log = data.join("label-studio.log");

@@ -57,3 +57,4 @@ mod support;
 mod token_route;
 mod traces;
 mod unavailable;
+mod upgrades;

@@ -78,9 +78,28 @@ impl GateProcess {
         database: &str,
         settings: &[(&str, &str)],
     ) -> Self {
+        let command = gate_command(port, engine, postgres, database);
+        Self::start_command(port, command, settings)
+    }
+
+    /// Another version of the gate, whose binary this is.
+    pub fn start_version(
+        binary: &Path,
+        port: u16,
+        engine: Engine,
+        database: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let ours = gate_command(port, engine, CLUSTER.port(), database);
+        let mut command = Command::new(binary);
+        let variables = ours.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        Self::start_command(port, command, settings)
+    }
+
+    fn start_command(port: u16, mut command: Command, settings: &[(&str, &str)]) -> Self {
         // The leash removes the directory when the gate has ended.
         let home = tempfile::tempdir().unwrap().keep();
-        let mut command = gate_command(port, engine, postgres, database);
         command
             .env("GATE_LOG_FORMAT", "json")
             // The most verbose level, so that the test of the log sees everything.
