@@ -1,0 +1,104 @@
+"""How cost grows: one quantity changes, the others stay. Each returns its points."""
+
+import hmac
+import json
+import time
+from statistics import median
+
+import formats
+from load import Load, Pgbench
+from rows import SELECT, live_rows
+from servers import gate
+
+PLOTS = {}
+
+
+def plot(name, title, x, y, logarithmic=True):
+    """Declares a plot. The function yields lines: (name of a line, [(x, y), …])."""
+    def declare(function):
+        PLOTS[name] = (title, x, y, logarithmic, function)
+        return function
+    return declare
+
+
+def rate(load, seconds, rounds=3):
+    load.try_once()
+    load.run(1)
+    return median(load.run(seconds)["rate"] for _ in range(rounds))
+
+
+@plot("users", "Logins by number of users", "users", "logins/s")
+def _(postgres, seconds):
+    points = []
+    postgres.seed()
+    for count in (1, 100, 10_000, 1_000_000):
+        postgres.need_users(count)
+        postgres.clear_sessions()
+        cookies = [f"ls_auth_token={formats.token(1 + n * 7919 % count, n)}" for n in range(100_000)]
+        server = gate(postgres.url())
+        points.append((count, rate(Load(server.port, cookies=cookies, expect="session_opened"), seconds)))
+        server.stop()
+    yield "session row", points
+
+
+@plot("sessions", "Look-ups by number of session rows", "rows", "checks/s")
+def _(postgres, seconds):
+    cookies = live_rows(postgres)
+    own, other = [], []
+    for count in (0, 100_000, 1_000_000, 10_000_000):
+        known = int(postgres.psql("SELECT count(*) FROM django_session"))
+        postgres.psql(f"INSERT INTO django_session (session_key, session_data) SELECT md5(n::text), repeat('x', 420) FROM generate_series({known}, {known + count}) AS n" if count else "SELECT 1")
+        postgres.psql("VACUUM ANALYZE django_session")
+        server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_SECONDS=0)
+        rows = int(postgres.psql("SELECT count(*) FROM django_session"))
+        own.append((rows, rate(Load(server.port, cookies=cookies, expect="session_valid"), seconds)))
+        other.append((rows, rate(Pgbench(postgres, SELECT), seconds)))
+        server.stop()
+    postgres.clear_sessions()
+    yield "gate, sessions not met before", own
+    yield "pgbench selecting the row", other
+
+
+@plot("cookies", "Checks by size of the Cookie header", "bytes", "checks/s")
+def _(postgres, seconds):
+    session = live_rows(postgres, 1)[0]
+    server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require")
+    one, many = [], []
+    for size in (200, 1000, 4000, 16_000):
+        filler = "x" * (size - len(session) - 4)
+        one.append((size, rate(Load(server.port, cookies=[f"{session}; a={filler}"], expect="session_valid"), seconds)))
+        names = "; ".join(f"n{n:04}=0123456789" for n in range((size - len(session)) // 18))
+        many.append((size, rate(Load(server.port, cookies=[f"{session}; {names}"], expect="session_valid"), seconds)))
+    server.stop()
+    yield "one long cookie", one
+    yield "many short cookies", many
+
+
+@plot("connections", "Checks by number of connections", "connections", "checks/s")
+def _(postgres, seconds):
+    cookies = live_rows(postgres, 1000)
+    for workers in (1, 2):
+        server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_HTTP_WORKERS=workers)
+        points = [(count, rate(Load(server.port, cookies=cookies, expect="session_valid", connections=count), seconds)) for count in (1, 10, 100, 1000, 10_000)]
+        server.stop()
+        yield f"{workers} worker" + "s" * (workers > 1), points
+
+
+@plot("issuers", "Logins by number of issuers", "issuers", "logins/s")
+def _(postgres, seconds):
+    postgres.need_users(100_000)
+    points = []
+    for count in (1, 4, 16, 64):
+        issuers = [{"name": f"issuer-{n}", "secret": f"{n:064}", "issuer": f"https://issuer-{n}.test"} for n in range(count)]
+        now = int(time.time())
+        cookies = []
+        for n in range(60_000):
+            issuer = issuers[n % count]
+            claims = {"iss": issuer["issuer"], "email": f"user-{n + 1}@example.com", "iat": now, "exp": now + 80_000, "jti": str(count)}
+            signed = formats.base64url(formats.compact_json({"alg": "HS256", "typ": "JWT"})) + "." + formats.base64url(formats.compact_json(claims))
+            cookies.append(f"ls_auth_token={signed}.{formats.base64url(hmac.digest(issuer['secret'].encode(), signed.encode(), 'sha256'))}")
+        postgres.clear_sessions()
+        server = gate(postgres.url(), GATE_EXTERNAL_ISSUERS=json.dumps(issuers))
+        points.append((count, rate(Load(server.port, cookies=cookies, expect="session_opened"), seconds)))
+        server.stop()
+    yield "HS256, session row", points

@@ -1,0 +1,95 @@
+"""docs/performance.md and its plots, from what was measured (docs/performance.json)."""
+
+import html
+import json
+import math
+
+from servers import ROOT
+
+DATA = ROOT / "docs/performance.json"
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 80, 40, 20, 50
+COLORS = ("#2563eb", "#d97706", "#059669", "#9333ea")
+
+HEAD = """# Performance
+
+What the release build does, next to what bounds it and next to rivals that do the same job. Written by `tests/bench/run`, which
+repeats it on your machine; figures of different machines cannot be compared, ratios can.
+
+{machine}
+
+The load generator (wrk with one thread and 32 connections; pgbench with 16 clients and prepared statements) shares the machine with
+gate, Postgres and nginx. Gate, yardstick and nginx have one worker each. Both sides of a row are measured in turn, {rounds} times for
+{seconds} seconds each; rates are medians, and the ratio is the median of the ratios of the pairs, with the lowest and the highest.
+Commits reach the disk.
+"""
+
+
+def load():
+    return json.loads(DATA.read_text()) if DATA.exists() else {"rows": {}, "plots": {}, "footprint": {}}
+
+
+def save(measured):
+    DATA.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def latency(side):
+    return f", p50 {side['p50']:.2f} ms, p99 {side['p99']:.2f} ms" if "p50" in side else ""
+
+
+def write(measured, order):
+    lines = [HEAD.format(**measured["run"]), "## Side by side\n", "| path | gate | compared with | ratio | goal |", "|---|---|---|---|---|"]
+    for name in order:
+        if name in measured["rows"]:
+            row = measured["rows"][name]
+            own, other = row["sides"]
+            low, high = row["ratios"]
+            shown = number(row["ratio"]) if row["ratio"] >= 10 else f"{row['ratio']:.2f}"
+            spread = f"{low:.2f} to {high:.2f}" if high < 10 else f"{number(low)} to {number(high)}"
+            lines.append(f"| {row['title']} | {number(own['rate'])}/s{latency(own)} | {other['name']}: {number(other['rate'])}/s | {shown} ({spread}) | {row['goal']} |")
+    foot = measured["footprint"]
+    if foot:
+        memory = ", ".join(f"{it:.1f}" for it in foot["memory_mb"])
+        lines += ["", "## Footprint\n", "| | measured | goal |", "|---|---|---|",
+                  f"| start to ready, median | {foot['start_ms']:.0f} ms | ≤ 100 ms |",
+                  f"| resident memory after the start | {foot['memory_fresh_mb']:.1f} MB | |",
+                  f"| after 60,000 live sessions, three times over | {memory} MB | ≤ 32 MB, flat |",
+                  f"| binary | {foot['binary_mb']:.1f} MB | ≤ 10 MB |"]
+    if measured["plots"]:
+        lines += ["", "## How cost grows\n"]
+        for name, plot in measured["plots"].items():
+            (ROOT / "docs/performance").mkdir(exist_ok=True)
+            (ROOT / f"docs/performance/{name}.svg").write_text(svg(plot))
+            lines.append(f"![{plot['title']}](performance/{name}.svg)\n")
+    (ROOT / "docs/performance.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def svg(plot):
+    """Lines over a logarithmic or linear x axis; y begins at zero."""
+    points = [point for line in plot["lines"] for point in line["points"]]
+    scale = (lambda x: math.log10(max(x, 1))) if plot["logarithmic"] else (lambda x: x)
+    low, high = min(scale(x) for x, _ in points), max(scale(x) for x, _ in points)
+    top = max(y for _, y in points) * 1.1
+    x_of = lambda x: LEFT + (scale(x) - low) / ((high - low) or 1) * (WIDTH - LEFT - RIGHT)
+    y_of = lambda y: HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
+    text = lambda x, y, value, anchor="middle", more="": f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}"{more}>{html.escape(value)}</text>'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12" fill="#475569">',
+           f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>', text(WIDTH / 2, 20, plot["title"], more=' font-size="14" fill="#0f172a"')]
+    step = 10 ** math.floor(math.log10(top))
+    step = next(it for it in (step / 5, step / 2, step, step * 2) if top / it <= 6)
+    for n in range(int(top / step) + 1):
+        y = y_of(n * step)
+        out += [f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="#e2e8f0"/>', text(LEFT - 8, y + 4, number(n * step), "end")]
+    for x in sorted({x for x, _ in points}):
+        out.append(text(x_of(x), HEIGHT - BOTTOM + 18, f"{x:,}"))
+    out += [text(WIDTH / 2, HEIGHT - 12, plot["x"]), text(LEFT, TOP - 8, plot["y"])]
+    for n, line in enumerate(plot["lines"]):
+        color = COLORS[n % len(COLORS)]
+        path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in line["points"])
+        out.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        out += [f'<circle cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="3" fill="{color}"/>' for x, y in line["points"]]
+        out.append(text(WIDTH - RIGHT, HEIGHT - BOTTOM - 8 - 16 * (len(plot["lines"]) - 1 - n), line["name"], "end", f' fill="{color}"'))
+    return "\n".join([*out, "</svg>"]) + "\n"

@@ -1,0 +1,262 @@
+"""What is compared: the gate on one side, what bounds it or does the same job on the other."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from statistics import median
+
+import formats
+from load import Load, Pgbench
+from servers import HOME, ROOT, RUNNING, Server, answers, free_port, gate, nginx, rival_in_node, rival_in_python, yardstick
+
+USERS = 100_000
+LIVE = 60_000
+SIGNED = "django.contrib.sessions.backends.signed_cookies"
+
+INSERT = """\\set n random(1, 2000000000)
+INSERT INTO django_session (session_key, session_data, expire_date) VALUES ('pgbench' || :n, repeat('x', 420), now() + interval '14 days') ON CONFLICT DO NOTHING;
+"""
+THREE = f"""\\set n random(1, 2000000000)
+\\set u random(1, {USERS})
+SELECT id, password, is_active FROM htx_user WHERE id = :u;
+INSERT INTO django_session (session_key, session_data, expire_date) VALUES ('pgbench' || :n, repeat('x', 420), now() + interval '14 days') ON CONFLICT DO NOTHING;
+UPDATE htx_user SET last_login = now() WHERE id = :u;
+"""
+SELECT = f"""\\set n random(1, {LIVE})
+SELECT session_data FROM django_session WHERE session_key = 'bench' || lpad(:n::text, 27, '0') AND expire_date > now();
+"""
+
+ROWS = {}
+
+
+def row(name, title, goal):
+    """Declares a row. The function returns the sides: (name, load, what to do before each run)."""
+    def declare(function):
+        ROWS[name] = (title, goal, function)
+        return function
+    return declare
+
+
+def live_rows(postgres, count=LIVE):
+    """Live session rows of the users 1 to `count`, and their cookies."""
+    postgres.need_users(count)
+    postgres.clear_sessions()
+    text = "".join(f"{formats.session_key(n)}\t{formats.ROWS.sign(formats.session(n))}\n" for n in range(1, count + 1))
+    file = HOME / "sessions.tsv"
+    file.write_text(text)
+    expire = "ALTER TABLE django_session ALTER expire_date SET DEFAULT now() + interval '14 days'"
+    postgres.psql(expire)
+    postgres.psql(f"\\copy django_session (session_key, session_data) FROM '{file}'")
+    postgres.psql("VACUUM ANALYZE django_session")
+    return [f"sessionid={formats.session_key(n)}" for n in range(1, count + 1)]
+
+
+def live_cookies(count):
+    return [f"sessionid={formats.COOKIES.sign(formats.session(n))}" for n in range(1, count + 1)]
+
+
+def tokens(count=USERS):
+    return [f"ls_auth_token={formats.token(n)}" for n in range(1, count + 1)]
+
+
+@row("pass", "no token, `pass`", "1.0")
+def _(postgres):
+    port = gate(postgres.url()).port
+    return ("gate", Load(port, expect="no_token")), ("actix handler that does nothing", Load(yardstick().port))
+
+
+def through_nginx(port, short_cut=False):
+    """nginx with the shipped files in front of a constant answer."""
+    home = HOME / f"files-{free_port()}"
+    files = home / "label-studio-gate"
+    files.mkdir(parents=True)
+    for name in ("gate.conf", "gate-browser.conf", "gate-check.conf", "gate-http.conf"):
+        text = (ROOT / "nginx" / name).read_text().replace("server 127.0.0.1:8090", f"server 127.0.0.1:{port}")
+        if short_cut:
+            text = text.replace('    # "" "";', '    "" "";')
+        (files / name).write_text(text.replace("include label-studio-gate/", f"include {files}/"))
+    return nginx(f"include {files}/gate-http.conf; server {{ listen 127.0.0.1:{{port}}; include {files}/gate.conf; location / {{ include {files}/gate-check.conf; empty_gif; }} }}").port
+
+
+def asking(check):
+    """nginx whose check is `check`."""
+    return nginx(f"server {{ listen 127.0.0.1:{{port}}; location / {{ auth_request /check; empty_gif; }} location = /check {{ internal; {check} }} }}").port
+
+
+@row("short-cut", "no credential, through nginx with the short cut", "0.97")
+def _(postgres):
+    own = through_nginx(gate(postgres.url()).port, short_cut=True)
+    return ("gate", Load(own, path="/", headers={})), ("`auth_request` to `return 204`", Load(asking("return 204;"), path="/", headers={}))
+
+
+@row("nginx", "live session, `require`, through nginx", "0.95")
+def _(postgres):
+    cookies = live_rows(postgres, 1000)
+    own = through_nginx(gate(postgres.url(), GATE_POLICY_ANONYMOUS="require").port)
+    upstream = yardstick().port
+    other = nginx(f"upstream check {{ server 127.0.0.1:{upstream}; keepalive 32; }} server {{ listen 127.0.0.1:{{port}}; location / {{ auth_request /check; empty_gif; }}"
+                  " location = /check { internal; proxy_pass http://check/; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; } }").port
+    return ("gate", Load(own, "/", cookies, {})), ("`auth_request` to an actix no-op", Load(other, "/", cookies, {}))
+
+
+@row("live", "live session, `require`, session row in the cache", "0.85")
+def _(postgres):
+    cookies = live_rows(postgres, 1000)
+    port = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require").port
+    return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("actix handler that does nothing", Load(yardstick().port, cookies=cookies))
+
+
+@row("live-signed", "live session, `require`, signed cookie", "0.85")
+def _(postgres):
+    postgres.need_users(1000)
+    cookies = live_cookies(1000)
+    port = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", SESSION_ENGINE=SIGNED).port
+    return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("actix handler that does nothing", Load(yardstick().port, cookies=cookies))
+
+
+@row("unmet", "live session that this gate has not met, `require`, session row", "0.50")
+def _(postgres):
+    cookies = live_rows(postgres)
+    port = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_SECONDS=0).port
+    return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("pgbench selecting that row", Pgbench(postgres, SELECT))
+
+
+def logins(postgres, **settings):
+    postgres.need_users(USERS)
+    return Load(gate(postgres.url(), **settings).port, cookies=tokens(), expect="session_opened")
+
+
+@row("login", "login, HS256, another user each time, session row", "1.0")
+def _(postgres):
+    return ("gate", logins(postgres)), ("pgbench inserting that row", Pgbench(postgres, INSERT))
+
+
+@row("login-three", "the same", "2.0")
+def _(postgres):
+    return ("gate", logins(postgres)), ("pgbench with three statements (select, insert, update)", Pgbench(postgres, THREE))
+
+
+@row("login-signed", "login, signed cookie (only `last_login` is written)", "1.5")
+def _(postgres):
+    return ("gate", logins(postgres, SESSION_ENGINE=SIGNED)), ("pgbench inserting a session row", Pgbench(postgres, INSERT))
+
+
+@row("issue", "token issue", "")
+def _(postgres):
+    postgres.need_users(USERS)
+    headers = {"Authorization": f"Token {'0' * 40}", "Content-Type": "application/json", "Host": "label-studio.test"}
+    issue = Load(gate(postgres.url()).port, "/api/sso/token", None, headers, "POST", '{"email": "user-7@example.com"}')
+    return ("gate", issue), ("actix handler that does nothing", Load(yardstick().port, headers=headers))
+
+
+@row("login-node", "login, session row", "")
+def _(postgres):
+    return ("gate", logins(postgres)), ("Node.js: express, jsonwebtoken, pg", Load(rival_in_node(postgres.url()).port, cookies=tokens()))
+
+
+@row("login-python", "login, session row", "")
+def _(postgres):
+    return ("gate", logins(postgres)), ("Python: FastAPI, PyJWT, asyncpg", Load(rival_in_python(postgres.url()).port, cookies=tokens()))
+
+
+PLUGIN = '''
+INSTALLED_APPS = INSTALLED_APPS + ["label_studio_sso"]
+AUTHENTICATION_BACKENDS = ["label_studio_sso.backends.JWTAuthenticationBackend"] + list(AUTHENTICATION_BACKENDS)
+MIDDLEWARE = MIDDLEWARE + ["label_studio_sso.middleware.JWTAutoLoginMiddleware"]
+JWT_SSO_NATIVE_USER_ID_CLAIM = "user_id"
+JWT_SSO_COOKIE_NAME = "ls_auth_token"
+JWT_SSO_TOKEN_PARAM = "token"
+SSO_TOKEN_EXPIRY = 600
+ROOT_URLCONF = "plugin_urls"
+'''
+URLS = '''
+from core.urls import *
+from django.urls import include, path
+
+urlpatterns = urlpatterns + [path("api/sso/", include("label_studio_sso.urls"))]
+'''
+
+
+def label_studio(postgres):
+    """Label Studio with the plugin, migrated in a database of its own with this module's users."""
+    venv = Path(os.environ["GATE_TEST_LABEL_STUDIO_VENV"])
+    find = "import importlib.util as u; print(u.find_spec('label_studio').submodule_search_locations[0])"
+    package = subprocess.run([venv / "bin/python", "-c", find], capture_output=True, text=True, check=True).stdout.strip()
+    modules = HOME / "modules"
+    modules.mkdir(exist_ok=True)
+    (modules / "plugin_settings.py").write_text((ROOT / "deploy/label-studio/gate_db_sessions.py").read_text() + PLUGIN)
+    (modules / "plugin_urls.py").write_text(URLS)
+    environment = {
+        "DJANGO_DB": "default", "POSTGRE_HOST": "127.0.0.1", "POSTGRE_PORT": str(postgres.port), "POSTGRE_NAME": "plugin", "POSTGRE_USER": "postgres", "POSTGRE_PASSWORD": "",
+        "SECRET_KEY": formats.SECRET_KEY, "LABEL_STUDIO_BASE_DATA_DIR": str(HOME / "label-studio"), "LATEST_VERSION_CHECK": "0", "COLLECT_ANALYTICS": "0", "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "", "LOG_LEVEL": "ERROR", "PYTHONPATH": str(modules), "DJANGO_SETTINGS_MODULE": "plugin_settings", "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    postgres.psql("CREATE DATABASE plugin", database="postgres")
+    subprocess.run([venv / "bin/python", "manage.py", "migrate", "--verbosity", "0"], cwd=package, env={**os.environ, **environment}, check=True, capture_output=True)
+    postgres.psql("""
+        INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined, last_activity, activity_at, phone, avatar)
+        SELECT '!unusable', n = 1, n, 'user-' || n || '@example.com', '', '', n = 1, true, now(), now(), now(), '', '' FROM generate_series(1, 2000) AS n;
+        INSERT INTO organization (title, created_at, updated_at, created_by_id) SELECT 'o', now(), now(), id FROM htx_user WHERE is_superuser;
+        UPDATE htx_user SET active_organization_id = (SELECT id FROM organization);
+        INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id) SELECT now(), now(), active_organization_id, id FROM htx_user""", database="plugin")
+    port = free_port()
+    command = [str(venv / "bin/python"), "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    server = Server("label-studio", command, environment, cwd=package, ready=answers(f"http://127.0.0.1:{port}/health"))
+    server.port = port
+    server.users = [int(line) for line in postgres.psql("SELECT id FROM htx_user ORDER BY id", database="plugin").split()]
+    return server
+
+
+@row("login-plugin", "login, session row", "200")
+def _(postgres):
+    own = logins(postgres)
+    server = label_studio(postgres)
+    cookies = [f"ls_auth_token={formats.token(user)}" for user in server.users]
+    return ("gate", own), ("the plugin in Label Studio", Load(server.port, "/api/version", cookies, {}, connections=8))
+
+
+def compare(name, postgres, seconds, rounds, tell):
+    """Both sides in turn. Returns what the report needs."""
+    title, goal, sides = ROWS[name]
+    sides = sides(postgres)
+    for _, load in sides:
+        load.try_once()
+        load.run(1)
+    runs = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, (_, load) in enumerate(sides):
+            if name.startswith("login"):
+                postgres.clear_sessions()
+            runs[side].append(load.run(seconds))
+    figures = [{key: median(run[key] for run in side) for key in side[0]} for side in runs]
+    ratios = sorted(own["rate"] / other["rate"] for own, other in zip(*runs))
+    measured = {"title": title, "goal": goal, "sides": [{"name": side, **figure} for (side, _), figure in zip(sides, figures)],
+                "ratio": median(ratios), "ratios": [ratios[0], ratios[-1]]}
+    tell(name, json.dumps(measured))
+    return measured
+
+
+def footprint(postgres):
+    """Memory with full caches, time to readiness, and the size of the binary."""
+    cookies = live_rows(postgres)
+    starts = []
+    for _ in range(15):
+        server = gate(postgres.url())
+        starts.append(server.took * 1000)
+        server.stop()
+    server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require")
+    fresh = server.resident()
+    load = Load(server.port, cookies=cookies, expect="session_valid")
+    memory = []
+    for _ in range(3):
+        load.run(8)
+        memory.append(server.resident())
+    time.sleep(1)
+    return {"start_ms": median(starts), "memory_fresh_mb": fresh, "memory_mb": memory, "binary_mb": os.path.getsize(os.environ["BENCH_BINARY"]) / 1e6}
+
+
+def stop_all_but_postgres():
+    for server in RUNNING[:0:-1]:
+        server.stop()
