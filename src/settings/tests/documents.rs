@@ -194,6 +194,13 @@ fn for_editors(schema: &mut Schema) {
     if let Some(kind) = kind {
         schema.insert("type".to_owned(), kind);
     }
+    // An optional choice.
+    let alternatives = schema.get_mut("anyOf").and_then(Value::as_array_mut);
+    for alternative in alternatives.into_iter().flatten() {
+        if alternative["type"] == "null" {
+            *alternative = json!({"const": ""});
+        }
+    }
     // A choice named like a boolean may be written as one.
     if let Some(flag) = schema
         .get("const")
