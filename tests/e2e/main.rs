@@ -44,6 +44,7 @@ mod passing;
 mod people;
 mod plugin;
 mod programs;
+mod provider_sign_in;
 mod proxies;
 mod proxy;
 mod reload;

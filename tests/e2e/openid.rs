@@ -15,15 +15,15 @@ use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 
 /// The provider's files: its certificate, its TLS key, its signing keys.
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-    signing: PathBuf,
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub signing: PathBuf,
     _home: tempfile::TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         label_studio_gate::startup::install_crypto();
         let home = tempfile::tempdir().unwrap();
         let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

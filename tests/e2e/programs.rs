@@ -98,6 +98,17 @@ pub fn example(name: &str, variables: &[(&str, &str)]) -> Program {
 
 /// An OpenID provider on this port, with the keys in this file.
 pub fn provider(port: u16, certificate: &Path, key: &Path, keys: &Path) -> Program {
+    provider_for(port, certificate, key, keys, &[])
+}
+
+/// The same, for gates at these origins.
+pub fn provider_for(
+    port: u16,
+    certificate: &Path,
+    key: &Path,
+    keys: &Path,
+    origins: &[&str],
+) -> Program {
     let home = with_node_modules(&["tests/e2e/node/provider.mjs"]);
     Program::on(port, &home, |port| {
         let mut command = Command::new("node");
@@ -105,6 +116,7 @@ pub fn provider(port: u16, certificate: &Path, key: &Path, keys: &Path) -> Progr
             .arg("provider.mjs")
             .arg(port.to_string())
             .args([certificate, key, keys])
+            .args(origins)
             .current_dir(&home);
         command
     })

@@ -1,16 +1,16 @@
 // A certified OpenID provider (oidc-provider) over HTTPS, with its own development login.
 //
-//   node provider.mjs PORT CERTIFICATE KEY KEYS
+//   node provider.mjs PORT CERTIFICATE KEY KEYS [ORIGIN …]
 //
 // KEYS is a file with a private JSON Web Key Set. It is created if it does not exist; its last key
-// signs.
+// signs. The clients "gate-0", "gate-1", … are gates at these origins.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
 
-const [port, certificate, key, keys] = process.argv.slice(2);
+const [port, certificate, key, keys, ...origins] = process.argv.slice(2);
 if (!existsSync(keys)) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const jwk = { ...(await exportJWK(privateKey)), use: "sig", alg: "RS256", kid: `key-${Date.now()}` };
@@ -27,12 +27,23 @@ const provider = new Provider(issuer, {
       grant_types: ["authorization_code"],
       response_types: ["code"],
     },
+    ...origins.map((origin, n) => ({
+      client_id: `gate-${n}`,
+      client_secret: "a-client-secret-of-the-tests",
+      redirect_uris: [`${origin}/sso/callback`],
+      post_logout_redirect_uris: [`${origin}/sso/signed-out`],
+      backchannel_logout_uri: `${origin}/sso/backchannel-logout`,
+      grant_types: ["authorization_code"],
+      response_types: ["code"],
+    })),
   ],
+  features: { backchannelLogout: { enabled: origins.length > 0 } },
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["given_name", "family_name"] },
   // The ID token itself contains the claims.
   conformIdTokenClaims: false,
   pkce: { required: () => false },
-  cookies: { keys: ["a-cookie-key-of-the-tests"] },
+  // Its session reaches frames, where the browser permits it.
+  cookies: { keys: ["a-cookie-key-of-the-tests"], long: { httpOnly: true, signed: true, sameSite: "none", secure: true } },
   findAccount: (_, id) => ({
     accountId: id,
     claims: () => ({ sub: id, email: `${id}@example.com`, email_verified: id !== "mallory", given_name: id, family_name: "Provided" }),
