@@ -98,8 +98,11 @@ async fn posts_uploads_and_large_cookies_pass() {
         assert_eq!(browser.whoami().await, Some(email), "{which}");
 
         let mut tasks = String::from("text\n");
-        for n in 0..40_000 {
-            tasks.push_str(&format!("a task with some words in it, number {n}\n"));
+        for n in 0..1000 {
+            tasks.push_str(&format!(
+                "{}number {n}\n",
+                "a task of many words ".repeat(80)
+            ));
         }
         assert!(tasks.len() > 1_500_000);
         let file = Part::text(tasks.replace(',', ";"))
@@ -114,7 +117,7 @@ async fn posts_uploads_and_large_cookies_pass() {
         assert_eq!(import.status(), 201, "{which}: an upload of 1.5 MB");
         assert_eq!(
             import.json::<Value>().await.unwrap()["task_count"],
-            40_000,
+            1000,
             "{which}"
         );
         assert!(browser.cookie("app_two").is_some());
