@@ -3,6 +3,7 @@
 import argparse
 import platform
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ def machine(postgres):
 
 
 def main():
+    # So that the servers end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     names = [*rows.ROWS, "footprint", *growth.PLOTS]
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("names", nargs="*", metavar="NAME")
