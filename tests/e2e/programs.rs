@@ -122,6 +122,21 @@ pub fn provider_for(
     })
 }
 
+/// An OpenID provider of another make, Authlib's, over HTTP, with a user who has these claims.
+pub fn second_provider(claims: &Value) -> Program {
+    let home = tempfile::tempdir().unwrap().keep();
+    let python = installed("GATE_TEST_PYTHON_VENV", "python");
+    Program::start(&home, |port| {
+        let mut command = Command::new(python.join("bin/oidc-provider-mock"));
+        command
+            .arg("--port")
+            .arg(port.to_string())
+            .arg("--user-claims")
+            .arg(claims.to_string());
+        command
+    })
+}
+
 /// Where screenshots are kept: the tests' output.
 pub fn screenshot(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");

@@ -1,18 +1,19 @@
-//! Sign-in at a certified OpenID provider over HTTPS into the real Label Studio: outages, and what
-//! browsers do.
+//! Sign-in at a certified OpenID provider over HTTPS, through every kind of proxy, into the real Label
+//! Studio with each session engine: in, out, and out at the provider.
 
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::nginx::{Nginx, binaries};
 use crate::openid::Files;
-use crate::programs::{in_chromium, provider_for, screenshot};
-use crate::stack::{Engine, GateProcess, database_stack};
+use crate::programs::{in_chromium, provider_for, screenshot, second_provider};
+use crate::proxy::{KINDS, Proxy};
+use crate::stack::{Engine, GateProcess, database_stack, stacks};
 use crate::support::cluster::CLUSTER;
-use crate::support::free_port;
+use crate::support::{free_port, wait_until};
 
 /// A browser that follows redirects between Label Studio and the provider.
 fn browser(files: &Files) -> Client {
@@ -46,6 +47,140 @@ async fn log_in(client: &Client, mut answer: Response, user: &str) -> Response {
         answer = post.body(form).send().await.unwrap();
     }
     answer
+}
+
+/// The email address of the user Label Studio sees.
+async fn whoami(client: &Client, origin: &str) -> Option<String> {
+    let answer = client.get(format!("{origin}/api/current-user/whoami"));
+    let answer = answer.send().await.unwrap();
+    let body: Value = answer.json().await.ok()?;
+    body["email"].as_str().map(str::to_owned)
+}
+
+/// Signs out at the provider itself, which asks first.
+async fn leave(client: &Client, issuer: &str) {
+    let page = open(client, &format!("{issuer}/session/end")).await;
+    confirm(client, page).await;
+}
+
+async fn confirm(client: &Client, page: Response) -> Response {
+    let text = page.text().await.unwrap();
+    let between = |start: &str| text.split(start).nth(1).unwrap().split('"').next().unwrap();
+    let (action, xsrf) = (between("action=\""), between("name=\"xsrf\" value=\""));
+    let post = client
+        .post(action)
+        .header("Accept", "text/html")
+        .header("Content-Type", "application/x-www-form-urlencoded");
+    let form = format!("xsrf={xsrf}&logout=yes");
+    post.body(form).send().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_sign_in_at_a_certified_provider_through_every_proxy() {
+    for stack in stacks() {
+        let label_studio = stack.label_studio.port;
+        let ports: Vec<u16> = (0..=KINDS.len()).map(|_| free_port()).collect();
+        let include = "include label-studio-gate/gate.conf;";
+        let both = format!("{include} include label-studio-gate/sign-in.conf;");
+        let edits = [(include, both.as_str())];
+        let nginx = Nginx::start_with(&binaries()[0], &ports[..1], label_studio, None, &edits);
+        let others = KINDS.iter().zip(&ports[1..]);
+        let others: Vec<Proxy> = others
+            .map(|(kind, port)| Proxy::start(*kind, *port, label_studio))
+            .collect();
+        let urls = others.iter().map(|proxy| proxy.url.as_str());
+        let origins: Vec<&str> = std::iter::once(nginx.url.as_str()).chain(urls).collect();
+
+        let (files, port) = (Files::new(), free_port());
+        let issuer = format!("https://localhost:{port}");
+        let _provider = provider_for(
+            port,
+            &files.certificate,
+            &files.key,
+            &files.signing,
+            &origins,
+        );
+        for (n, (origin, port)) in origins.iter().zip(&ports).enumerate() {
+            let ends = if stack.engine == Engine::Database {
+                "true"
+            } else {
+                "false"
+            };
+            let client_id = format!("gate-{n}");
+            let settings = [
+                ("GATE_LABEL_STUDIO_URL", *origin),
+                ("GATE_SIGN_IN_ISSUER", issuer.as_str()),
+                ("GATE_SIGN_IN_CLIENT_ID", client_id.as_str()),
+                ("GATE_SIGN_IN_CLIENT_SECRET", "a-client-secret-of-the-tests"),
+                ("GATE_SIGN_IN_CREATE_USERS", "true"),
+                ("GATE_SIGN_IN_BACKCHANNEL_LOGOUT", ends),
+                ("GATE_POLICY_ANONYMOUS", "require"),
+                ("GATE_DATABASE_CACHE_SECONDS", "0"),
+                (
+                    "GATE_KEY_SERVER_CA_FILE",
+                    files.certificate.to_str().unwrap(),
+                ),
+            ];
+            let (engine, postgres) = (stack.engine, CLUSTER.port());
+            let gate = GateProcess::start_on(*port, engine, postgres, &stack.database, &settings);
+            let which = format!("{engine:?}, {origin}, {n}");
+
+            // nginx leads pages to the provider; the others show a page that does.
+            let client = browser(&files);
+            let start = match n {
+                0 => format!("{origin}/projects/"),
+                _ => format!("{origin}/sso/start?next=/projects/"),
+            };
+            let form = open(&client, &start).await;
+            let user = format!("user{n}");
+            let answer = log_in(&client, form, &user).await;
+            assert_eq!(
+                answer.url().as_str(),
+                format!("{origin}/projects/"),
+                "{which}"
+            );
+            assert_eq!(answer.status(), 200, "{which}");
+            let email = format!("{user}@example.com");
+            assert_eq!(
+                whoami(&client, origin).await,
+                Some(email),
+                "{which}: {}",
+                gate.log()
+            );
+
+            // Out, here and at the provider, which asks; then its form appears again.
+            let asks = open(&client, &format!("{origin}/sso/logout")).await;
+            assert_eq!(asks.url().path(), "/session/end", "{which}");
+            let out = confirm(&client, asks).await;
+            assert_eq!(
+                out.url().as_str(),
+                format!("{origin}/sso/signed-out"),
+                "{which}"
+            );
+            assert_eq!(whoami(&client, origin).await, None, "{which}");
+            let form = open(&client, &format!("{origin}/sso/start?next=/projects/")).await;
+            assert!(form.url().path().starts_with("/interaction/"), "{which}");
+
+            // The provider ends the session by itself.
+            if stack.engine == Engine::Database {
+                log_in(&client, form, &user).await;
+                assert!(whoami(&client, origin).await.is_some(), "{which}");
+                leave(&client, &issuer).await;
+                let said = || format!("{which}: {}", gate.log());
+                wait_until(10, || gate.log().contains("signed out by provider"), said);
+                assert_eq!(whoami(&client, origin).await, None, "{which}");
+            }
+            let logs = gate.log();
+            assert!(
+                !logs.contains("a-client-secret") && !logs.contains("eyJ"),
+                "{which}"
+            );
+        }
+        // nginx' log holds neither code nor state.
+        let access = nginx.read("access.log");
+        assert!(access.contains("/sso/callback?[code]"), "{access}");
+        assert!(!access.contains("code="), "{access}");
+    }
 }
 
 /// A gate's settings for the provider at this issuer.
@@ -251,4 +386,41 @@ async fn browsers_sign_in_in_tabs_and_in_frames_of_another_site() {
         gate.log(),
         nginx.read("error.log")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_sign_in_at_a_provider_of_another_make() {
+    let stack = database_stack();
+    let port = free_port();
+    let nginx = Nginx::start(&binaries()[0], &[port], stack.label_studio.port);
+    let provider = second_provider(&json!({
+        "sub": "vera-at-op", "email": "vera@example.com", "email_verified": true,
+        "given_name": "Vera", "family_name": "Other",
+    }));
+    let issuer = format!("http://127.0.0.1:{}", provider.port);
+    let files = Files::new();
+    let mut settings = settings(&files, &nginx.url, &issuer, "any");
+    settings.push(("GATE_SIGN_IN_ALLOW_HTTP", "true"));
+    let (engine, postgres) = (Engine::Database, CLUSTER.port());
+    let gate = GateProcess::start_on(port, engine, postgres, &stack.database, &settings);
+    let client = browser(&files);
+    let start = format!("{}/sso/start?next=/projects/", nginx.url);
+    let page = open(&client, &start).await;
+    let at = page.url().clone();
+    assert!(at.as_str().starts_with(&issuer), "{at} {}", gate.log());
+    let post = client
+        .post(at)
+        .header("Accept", "text/html")
+        .header("Content-Type", "application/x-www-form-urlencoded");
+    let answer = post.body("sub=vera-at-op").send().await.unwrap();
+    assert_eq!(answer.url().path(), "/projects/", "{}", gate.log());
+    let user = whoami(&client, &nginx.url).await;
+    assert_eq!(user.as_deref(), Some("vera@example.com"), "{}", gate.log());
+    let names = stack.sql(
+        "SELECT first_name || ' ' || last_name FROM htx_user WHERE email = 'vera@example.com'",
+    );
+    assert_eq!(names, "Vera Other");
+    let asks = open(&client, &format!("{}/sso/logout", nginx.url)).await;
+    assert!(asks.url().as_str().starts_with(&issuer), "{}", asks.url());
+    assert_eq!(whoami(&client, &nginx.url).await, None);
 }
