@@ -46,8 +46,9 @@ async function tabs(context) {
   await arrive(one, "/");
   seen.again = await whoami(one);
   await one.goto(`${labelStudio}/projects/`);
-  await one.goBack();
-  await one.goBack();
+  // Label Studio's start page leads on by itself, which ends the wait for it.
+  await one.goBack().catch(() => one.waitForLoadState());
+  await one.goBack().catch(() => one.waitForLoadState());
   await one.goto(`${labelStudio}/projects/`);
   await arrive(one);
   seen.back = await whoami(one);
