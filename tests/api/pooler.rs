@@ -45,7 +45,8 @@ async fn two_gates_share_a_pool_in_transaction_mode() {
     let world = World::new(&[]).await;
     let pooler = PgBouncer::start(3, "");
     let url = pooler.url(&world.database.name);
-    let gates = [(); 2].map(|()| TestApp::start(&url, &[UNPREPARED, NO_CACHE, REQUIRE]));
+    let gates =
+        [(); 2].map(|()| world.gate(&[("DATABASE_URL", &url), UNPREPARED, NO_CACHE, REQUIRE]));
     busy(&world, &gates).await;
     let told = report(&url, &[UNPREPARED]).await;
     assert!(!told.contains("pooler"), "{told}");
@@ -64,7 +65,7 @@ async fn a_pooler_that_is_not_in_the_settings_is_recognized() {
     for more in ["", IGNORING] {
         let pooler = PgBouncer::start(3, more);
         let url = pooler.url(name);
-        let gates = [(); 2].map(|()| TestApp::start(&url, &[NO_CACHE, REQUIRE]));
+        let gates = [(); 2].map(|()| world.gate(&[("DATABASE_URL", &url), NO_CACHE, REQUIRE]));
         busy(&world, &gates).await;
         let told = report(&url, &[]).await;
         assert!(
@@ -80,7 +81,8 @@ async fn a_pooler_that_is_not_in_the_settings_is_recognized() {
     let limit = format!("ALTER ROLE {GATE_ROLE} IN DATABASE {name} SET statement_timeout = '3s'");
     world.database.run(&limit).await;
     let pooler = PgBouncer::start(3, IGNORING);
-    let gates = [(); 2].map(|()| TestApp::start(&pooler.url(name), &[NO_CACHE, REQUIRE]));
+    let url = pooler.url(name);
+    let gates = [(); 2].map(|()| world.gate(&[("DATABASE_URL", &url), NO_CACHE, REQUIRE]));
     busy(&world, &gates).await;
 }
 
