@@ -1,4 +1,4 @@
-"""Load: wrk and pgbench. Each returns figures: `rate` a second, latencies in milliseconds."""
+"""Load: wrk, pgbench and openssl speed. Each returns figures: `rate` a second, latencies in milliseconds."""
 
 import json
 import re
@@ -63,3 +63,17 @@ class Pgbench:
         if done.returncode or not rate:
             raise SystemExit(f"pgbench: {done.stdout}{done.stderr}")
         return {"rate": float(rate[1])}
+
+
+class OpenSsl:
+    """Verifications of one algorithm by OpenSSL."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def try_once(self):
+        pass
+
+    def run(self, seconds):
+        done = subprocess.run(["openssl", "speed", "-seconds", str(seconds), self.name], capture_output=True, text=True, check=True)
+        return {"rate": float(done.stdout.split()[-1])}

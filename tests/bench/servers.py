@@ -163,6 +163,22 @@ def gate(url, port=None, **settings):
     return server
 
 
+def pgbouncer(postgres):
+    """PgBouncer in transaction mode, with 16 connections to Postgres."""
+    port = free_port()
+    home = HOME / f"pgbouncer-{port}"
+    home.mkdir()
+    if AS_POSTGRES:
+        shutil.chown(home, "postgres")
+    (home / "users.txt").write_text('"label_studio_gate" ""\n')
+    (home / "pgbouncer.ini").write_text(
+        f"[databases]\nbench = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {home}/users.txt\npool_mode = transaction\ndefault_pool_size = 16\nmax_client_conn = 1000\n")
+    server = Server("pgbouncer", [*AS_POSTGRES, "/usr/sbin/pgbouncer", str(home / "pgbouncer.ini")], stop=signal.SIGTERM, ready=listens(port))
+    server.url = f"postgres://label_studio_gate@127.0.0.1:{port}/bench"
+    return server
+
+
 def yardstick(workers=1):
     port = free_port()
     server = Server("yardstick", [os.environ["BENCH_YARDSTICK"], str(port), str(workers)], ready=listens(port))
