@@ -380,7 +380,7 @@ async fn browsers_sign_in_in_tabs_and_in_frames_of_another_site() {
         seen,
         json!({
             "tabs": ["?tab=1", nora, nora], "again": nora, "back": nora,
-            "out": "You are signed out", "form": true,
+            "out": "You are signed out",
             "declined": ["You were not signed in", "sign_in_declined"],
             "late": ["This sign-in has expired", "sign_in_unknown"], "afterLate": nora,
             "silent": nora,

@@ -9,10 +9,27 @@ import { browse } from "./chromium.mjs";
 const [executablePath, text] = process.argv.slice(2);
 const { labelStudio, application, shots } = JSON.parse(text);
 const seen = {};
+// How long a busy machine may take for a step, in milliseconds.
+const PATIENCE = 90000;
 // Where the last frame was, if something fails.
 let at;
 
-const whoami = async (frame) => (await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()))).email;
+// Label Studio's pages lead on by themselves, which ends what was asked of them, and the wait for them.
+async function insist(action) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await action();
+    } catch (error) {
+      const again = /interrupted by another navigation|ERR_ABORTED|frame was detached|Not attached to an active page|context was destroyed|Failed to fetch/;
+      if (Date.now() > end || !again.test(String(error))) throw error;
+    }
+  }
+}
+const visit = (page, url) => insist(() => page.goto(url, { waitUntil: "domcontentloaded" }));
+const back = (page) => insist(() => page.goBack({ waitUntil: "commit" }));
+const whoami = (frame) =>
+  insist(async () => (await frame.evaluate(() => fetch("/api/current-user/whoami").then((response) => response.json()))).email);
 // The provider's development login: a name, then consent.
 async function fillIn(page, user) {
   await page.fill("input[name=login]", user);
@@ -20,7 +37,10 @@ async function fillIn(page, user) {
   await page.click("button[type=submit]");
 }
 const consent = (page) => page.click("button[type=submit]:has-text('Continue')");
-const arrive = (page, path = "/projects/") => page.waitForURL((url) => url.origin === labelStudio && url.pathname.startsWith(path));
+// Committed is enough: what is asked of the page waits for it.
+const reach = (page, is) => page.waitForURL((url) => url.origin === labelStudio && is(url.pathname), { waitUntil: "commit" });
+const arrive = (page, path = "/projects/") => reach(page, (at) => at.startsWith(path));
+const leaveGate = (page) => reach(page, (at) => !at.startsWith("/sso/"));
 const title = (page) => page.textContent("h1");
 const reason = (page) => page.textContent("footer p:last-child code");
 
@@ -30,8 +50,8 @@ async function tabs(context) {
   one.on("request", (request) => {
     if (request.url().includes("/sso/callback")) callbacks.push(request.url());
   });
-  await one.goto(`${labelStudio}/projects/?tab=1`);
-  await two.goto(`${labelStudio}/user/account`);
+  await visit(one, `${labelStudio}/projects/?tab=1`);
+  await visit(two, `${labelStudio}/user/account`);
   await one.screenshot({ path: `${shots}-provider.png` });
   await fillIn(two, "nora");
   await consent(two);
@@ -42,24 +62,23 @@ async function tabs(context) {
   await two.close();
 
   // The answer again: by hand, and by the back button.
-  await one.goto(callbacks[0]);
-  await arrive(one, "/");
+  await visit(one, callbacks[0]);
+  await leaveGate(one);
   seen.again = await whoami(one);
-  await one.goto(`${labelStudio}/projects/`);
-  // Label Studio's start page leads on by itself, which ends the wait for it.
-  await one.goBack().catch(() => one.waitForLoadState());
-  await one.goBack().catch(() => one.waitForLoadState());
-  await one.goto(`${labelStudio}/projects/`);
+  await visit(one, `${labelStudio}/projects/`);
+  await back(one);
+  await back(one);
+  await visit(one, `${labelStudio}/projects/`);
   await arrive(one);
   seen.back = await whoami(one);
 
   // Label Studio's "Log out" ends both sessions, after the provider has asked.
-  await one.goto(`${labelStudio}/logout`);
+  await visit(one, `${labelStudio}/logout`);
   await one.click("button[name=logout]");
   await arrive(one, "/sso/signed-out");
   seen.out = await title(one);
-  await one.goto(`${labelStudio}/projects/`);
-  seen.form = await one.isVisible("input[name=login]");
+  await visit(one, `${labelStudio}/projects/`);
+  await one.waitForSelector("input[name=login]");
 
   // Declined.
   await one.click("a:has-text('Cancel')");
@@ -75,14 +94,14 @@ async function tabs(context) {
   await arrive(one, "/sso/callback");
   seen.late = [await title(one), await reason(one)];
   await one.click("a.button");
-  await arrive(one, "/");
+  await leaveGate(one);
   seen.afterLate = await whoami(one);
   await one.close();
 }
 
 async function frame(context) {
   const page = await context.newPage();
-  await page.goto(`${application}/embedding`);
+  await visit(page, `${application}/embedding`);
   const frame = await (await page.waitForSelector("iframe")).contentFrame();
   page.on("framenavigated", (frame) => (at = frame.url()));
   return { page, frame };
@@ -91,13 +110,13 @@ async function frame(context) {
 // The user is signed in at the provider, whose cookies reach a frame.
 async function silently(context) {
   const tab = await context.newPage();
-  await tab.goto(`${labelStudio}/projects/`);
+  await visit(tab, `${labelStudio}/projects/`);
   await fillIn(tab, "nora");
   await consent(tab);
   await arrive(tab);
   await context.clearCookies({ name: "sessionid" });
   const { page, frame: framed } = await frame(context);
-  await framed.waitForURL(`${labelStudio}/projects/**`);
+  await arrive(framed);
   seen.silent = await whoami(framed);
   await page.close();
 }
@@ -110,9 +129,9 @@ async function throughAWindow(context) {
   await page.screenshot({ path: `${shots}-frame.png` });
   const [popup] = await Promise.all([context.waitForEvent("page"), framed.click("a[rel=opener]")]);
   await fillIn(popup, "nora");
-  const closed = popup.waitForEvent("close", { timeout: 20000 }).then(() => true, () => false);
+  const closed = popup.waitForEvent("close", { timeout: PATIENCE }).then(() => true, () => false);
   await consent(popup);
-  await framed.waitForURL(`${labelStudio}/projects/**`);
+  await arrive(framed);
   seen.window = [await whoami(framed), await closed];
   await page.screenshot({ path: `${shots}-framed.png` });
   await page.close();
@@ -120,15 +139,15 @@ async function throughAWindow(context) {
 
 try {
   await browse(executablePath, true, async (context) => {
-    context.setDefaultTimeout(60000);
+    context.setDefaultTimeout(PATIENCE);
     await tabs(context);
   });
   await browse(executablePath, true, async (context) => {
-    context.setDefaultTimeout(60000);
+    context.setDefaultTimeout(PATIENCE);
     await silently(context);
   });
   await browse(executablePath, false, async (context) => {
-    context.setDefaultTimeout(60000);
+    context.setDefaultTimeout(PATIENCE);
     await throughAWindow(context);
   });
 } catch (error) {
