@@ -190,7 +190,8 @@ fn public(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/sso/start")
                 .route(web::get().to(sso::start))
-                .default_service(only("GET")),
+                .route(web::post().to(sso::start_by_form))
+                .default_service(only("GET, POST")),
         )
         .service(
             web::resource("/sso/callback")

@@ -208,3 +208,63 @@ async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
         "{late}"
     );
 }
+
+/// With `--header`, the token is judged as one that comes with every request: by the issuers alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_judges_a_token_as_one_in_the_header_of_an_identity_aware_proxy() {
+    let world = World::new(&[]).await;
+    let url = world.database.gate_url();
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SSO_SECRET", SHARED_SECRET),
+        ("GATE_EXTERNAL_ISSUER", "https://proxy.test"),
+        ("GATE_TOKEN_HEADER", "X-Proxy-Token"),
+    ];
+    let token = |changes| {
+        let claims =
+            json!({"iss": "https://proxy.test", "sub": "ann-at-proxy", "email": "ann@example.com"});
+        issuer_token(&with(claims, &changes))
+    };
+    let inspect = |arguments: &[&str], settings: &[(&str, &str)]| {
+        let output = gate_with(&[&["inspect"], arguments].concat(), settings);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (
+            output.status.code(),
+            said.lines().next().unwrap().to_owned(),
+        )
+    };
+    let good = token(json!({}));
+    let accepted = |method: &str| {
+        let user = format!("logs in user {} (ann@example.com)", world.ann.id);
+        (Some(0), format!("accepted ({method}): {user}"))
+    };
+    assert_eq!(inspect(&["--header", &good], &settings), accepted("proxy"));
+    assert_eq!(inspect(&[&good], &settings), accepted("external"));
+
+    // What a cookie may lack, and a token of the gate's own (method 2).
+    let refused = |reason: &str, (status, said): (Option<i32>, String)| {
+        let expected = format!("label-studio-gate: {reason}: ");
+        assert!(status == Some(1) && said.starts_with(&expected), "{said}");
+    };
+    let anonymous = token(json!({"sub": null}));
+    refused(
+        "token_claim_missing",
+        inspect(&["--header", &anonymous], &settings),
+    );
+    assert_eq!(inspect(&[&anonymous], &settings), accepted("external"));
+    let own = said(&gate_with(
+        &["token", "--email", "ann@example.com"],
+        &settings,
+    ));
+    let own = own.trim();
+    assert_eq!(inspect(&[own], &settings), accepted("native"));
+    refused(
+        "token_issuer_refused",
+        inspect(&["--header", own], &settings),
+    );
+
+    let (status, said) = inspect(&["--header", &good], &settings[..3]);
+    assert_eq!(status, Some(1));
+    assert!(said.ends_with("token.header is not set"), "{said}");
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -87,6 +88,13 @@ fn published_at(url: &str) -> [(&'static str, &str); 5] {
         ("GATE_KEY_SERVER_TIMEOUT_MS", "3000"),
         ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
     ]
+}
+
+/// A token that only its reader could decrypt (RFC 7516 §7.1).
+pub fn encrypted() -> String {
+    let header =
+        BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"provider"}"#);
+    format!("{header}.a2V5.aXY.Y2lwaGVy.dGFn")
 }
 
 pub fn keys(signers: &[&Signer]) -> Reply {

@@ -59,6 +59,8 @@ pub struct StartRequest<'r> {
     pub frame: Option<&'r str>,
     /// Whether the user wants another account than the one they have at the provider.
     pub select_account: bool,
+    /// Who wants to sign in, for the provider's form. The provider decides what it is worth.
+    pub login_hint: Option<&'r str>,
 }
 
 /// A browser on its way to the provider.
@@ -109,6 +111,12 @@ impl SignIn {
         }
     }
 
+    /// The provider with this issuer; of two clients at one provider, the first.
+    pub fn party_of(&self, issuer: &str) -> Option<&RelyingParty> {
+        let mut parties = self.parties.iter();
+        parties.find(|party| party.issuer.name() == Some(issuer))
+    }
+
     /// The provider whose redirect URI ends in this name; empty: the only one.
     pub fn party_named(&self, name: &str) -> Option<&RelyingParty> {
         self.parties.iter().find(|party| party.name == name)
@@ -134,7 +142,7 @@ impl SignIn {
         let request = AuthorizationRequest {
             flow: &flow,
             select_account: start.select_account,
-            login_hint: None,
+            login_hint: start.login_hint,
         };
         let location = party.provider.authorization_url(&request).await?;
         let mut set = self.cookies.make_room(cookies, now);

@@ -37,7 +37,7 @@ pub struct AuthorizationRequest<'r> {
     pub flow: &'r Flow,
     /// Whether the user wants to choose an account (`prompt=select_account`).
     pub select_account: bool,
-    /// The address of the user, if the page that sent them knows it.
+    /// Who wants to sign in, if whoever sent the user knows it.
     pub login_hint: Option<&'r str>,
 }
 

@@ -42,9 +42,15 @@ impl<'t> Compact<'t> {
         let malformed = CredentialError::TokenMalformed;
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(malformed)?;
+        let header = object(header, padded)?;
+        // An encrypted token has five parts (RFC 7516 §7.1), and is well-formed.
+        let unreadable = |error| match header.contains_key("enc") {
+            true => CredentialError::TokenHeaderRefused,
+            false => error,
+        };
         Ok(Self {
-            header: object(header, padded)?,
-            claims: object(payload, padded)?,
+            claims: object(payload, padded).map_err(unreadable)?,
+            header,
             signed,
             signature: match padded {
                 true => signature.trim_end_matches('='),

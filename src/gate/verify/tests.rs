@@ -281,6 +281,14 @@ fn keys_and_algorithms_are_checked() {
             TokenHeaderRefused,
         ),
         (
+            "encrypted",
+            format!(
+                "{}.a2V5.aXY",
+                raw(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#, "cipher text")
+            ),
+            TokenHeaderRefused,
+        ),
+        (
             "alg twice",
             raw(r#"{"alg":"none","alg":"HS256"}"#, &payload),
             TokenMalformed,

@@ -20,7 +20,7 @@ use actix_web::{HttpRequest, HttpResponse};
 pub(super) use self::backchannel::backchannel_logout;
 pub use self::html::Pages;
 pub use self::openid::OpenId;
-pub(super) use self::openid::{callback, named_callback, start};
+pub(super) use self::openid::{callback, named_callback, start, start_by_form};
 use self::page::Page;
 use self::show::{Notice, X_GATE_REASON, is_navigation};
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Provider, sign_in};
 use crate::actors::Browser;
-use crate::issuers::Signer;
+use crate::issuers::{Signer, encrypted};
 use crate::support::stub::Reply;
 use crate::support::token::{now, with};
 use crate::world::World;
@@ -144,6 +144,7 @@ async fn signed_userinfo_is_verified() {
             signed(own, &json!({"sub": "bob-at-op"})),
             Some("token_claim_invalid"),
         ),
+        (encrypted(), Some("token_header_refused")),
     ] {
         provider.says(Reply {
             headers: JWT.to_owned(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(in crate::http) use self::callback::{callback, named_callback};
 pub(super) use self::popup::take_over;
-pub(in crate::http) use self::start::start;
+pub(in crate::http) use self::start::{start, start_by_form};
 use crate::deadline::decide_within;
 use crate::gate::AtProvider;
 use crate::gate::openid::{NoSignIn, SignIn};

@@ -3,13 +3,16 @@
 //! In: a browser that opens a page and has to sign in. Out: a redirect to the provider with the cookie of
 //! a flow; or a page to choose a provider on; or, if it has a session already, the page it wants.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use url::{Position, Url, form_urlencoded};
 
 use super::super::page::Page;
-use super::super::show::{Notice, is_navigation, start_url};
+use super::super::show::{Notice, is_navigation, own_path, start_url};
 use super::super::{append_cookie, is_framed, see_other};
 use super::{OpenId, PROVIDER_LIMIT, has_session};
 use crate::deadline::decide_within;
@@ -23,7 +26,13 @@ use crate::http::journal::Entry;
 use crate::http::traced::Traced;
 use crate::http::{Snapshot, extract};
 
-/// The parameters of `/sso/start`.
+/// Longest `login_hint` that is passed on: the longest email address (RFC 5321 §4.5.3.1.3).
+const MAX_HINT: usize = 254;
+/// Longest query that a form becomes: servers take a request line of 8 kB.
+const MAX_QUERY: usize = 4000;
+
+/// The parameters of `/sso/start`. `iss`, `login_hint` and `target_link_uri` are those with which
+/// somebody else starts a sign-in, such as the provider's list of applications (OpenID Connect Core §4).
 #[derive(Deserialize)]
 pub(in crate::http) struct Start {
     #[serde(default)]
@@ -33,6 +42,58 @@ pub(in crate::http) struct Start {
     account: Option<String>,
     /// The frame that waits for this popup.
     frame: Option<String>,
+    /// The provider's issuer.
+    iss: Option<String>,
+    /// Who wants to sign in, for the provider's form.
+    login_hint: Option<String>,
+    /// The page to open afterwards, as a URL.
+    target_link_uri: Option<String>,
+}
+
+impl Start {
+    /// The page to open afterwards: a path on this origin, whatever was asked for.
+    fn next<'s>(&'s self, label_studio: Option<&Url>) -> Cow<'s, str> {
+        let Some(target) = &self.target_link_uri else {
+            return Cow::Borrowed(local_path(&self.next));
+        };
+        let Ok(url) = Url::parse(target) else {
+            return Cow::Borrowed(local_path(target));
+        };
+        match label_studio.is_some_and(|ours| ours.origin() == url.origin()) {
+            true => Cow::Owned(local_path(&url[Position::BeforePath..]).to_owned()),
+            false => Cow::Borrowed("/"),
+        }
+    }
+
+    /// What may be passed on to the provider as it came.
+    fn login_hint(&self) -> Option<&str> {
+        let hint = self.login_hint.as_deref()?;
+        let is_text = !hint.is_empty() && !hint.contains(char::is_control);
+        (is_text && hint.len() <= MAX_HINT).then_some(hint)
+    }
+}
+
+/// `POST /sso/start`: the parameters of somebody else in a form (OpenID Connect Core §4). A form of
+/// another site brings no `SameSite=Lax` cookie, neither of a session nor of other flows; the redirect does.
+pub(in crate::http) async fn start_by_form(
+    request: HttpRequest,
+    form: Result<web::Form<Vec<(String, String)>>, actix_web::Error>,
+    state: Snapshot,
+) -> HttpResponse {
+    let context = RequestContext::new(&request, &state);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let mut names_issuer = false;
+    for (name, value) in form.iter().flat_map(|form| form.iter()) {
+        if matches!(&**name, "iss" | "login_hint" | "target_link_uri") {
+            query.append_pair(name, value);
+            names_issuer |= name == "iss";
+        }
+    }
+    let query = query.finish();
+    if state.sign_in.is_none() || !names_issuer || query.len() > MAX_QUERY {
+        return Notice::new(&context).because(Denied::RequestMalformed);
+    }
+    see_other(&format!("{}?{query}", own_path(&context, "/sso/start")))
 }
 
 /// `GET /sso/start?next=…&provider=…`
@@ -51,7 +112,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     let (Some(openid), Some(start)) = (&state.sign_in, start) else {
         return Notice::new(context).because(Denied::RequestMalformed);
     };
-    let next = local_path(&start.next);
+    let next = &*start.next(state.redirects.label_studio.as_ref());
     let notice = Notice::new(context).about(next);
     if !is_navigation(request) {
         return notice.because(Reason::SignInRequired);
@@ -68,14 +129,23 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     if openid.sign_in.loops(subrequest.cookies()) {
         return notice.show(Page::SignInLoops, Reason::SignInRequired);
     }
-    let Some(party) = openid.sign_in.party(start.provider.as_deref()) else {
-        return choose(context, openid, &notice, next);
+    let login_hint = start.login_hint();
+    let party = match &start.iss {
+        Some(issuer) => match openid.sign_in.party_of(issuer) {
+            None => return notice.because(Denied::RequestMalformed),
+            party => party,
+        },
+        None => openid.sign_in.party(start.provider.as_deref()),
+    };
+    let Some(party) = party else {
+        return choose(context, openid, &notice, next, login_hint);
     };
     let start = StartRequest {
         next,
         is_framed: is_framed(request),
         frame: start.frame.as_deref(),
         select_account,
+        login_hint,
     };
     let cookies = subrequest.cookies();
     depart(context, openid, party, &start, cookies, &notice).await
@@ -126,8 +196,13 @@ fn choose(
     openid: &OpenId,
     notice: &Notice<'_>,
     next: &str,
+    login_hint: Option<&str>,
 ) -> HttpResponse {
-    let start = start_url(context, Some(next));
+    let mut start = start_url(context, Some(next));
+    if let Some(hint) = login_hint {
+        let hint: String = form_urlencoded::byte_serialize(hint.as_bytes()).collect();
+        start = format!("{start}&login_hint={hint}");
+    }
     let parties = openid.sign_in.parties().iter();
     // A provider's name consists of characters that need no encoding.
     let choice = |party: &RelyingParty| {
