@@ -14,8 +14,7 @@
 -- Options (-v revoke=on, -v create_users=on, -v staff=on):
 --
 -- revoke: for POST /api/sso/revoke with signed cookies, which writes the password column.
--- create_users: for external.create_users, client_session.create_users and
--- token_issue.create_users.
+-- create_users: for every setting of this name (external.create_users, sign_in.create_users, …).
 -- staff: for staff_groups, which writes the column is_staff.
 -- It is idempotent and never withdraws a grant. Tables and columns that this version of Label
 -- Studio does not have are skipped.

@@ -12,7 +12,9 @@ use crate::support::cluster::CLUSTER;
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::{SHARED_SECRET, now, sign, with};
 
-const HEADER: &str = "Cf-Access-Jwt-Assertion";
+pub const HEADER: &str = "Cf-Access-Jwt-Assertion";
+/// Of headers without a signature.
+pub const SECRET: &str = "a-secret-that-only-the-proxy-in-front-knows";
 /// What docs/identity-aware-proxies.md tells operators to write into `gate-http.conf`.
 const MAP: (&str, &str) = (
     "map \"\" $gate_identity {\n    default \"\";",
@@ -28,7 +30,7 @@ fn gate(stack: &Stack) -> GateProcess {
 }
 
 /// A token as it comes with one request.
-fn token(email: &str) -> String {
+pub fn token(email: &str) -> String {
     let claims = json!({
         "sub": email, "email": email, "jti": fresh(), "iat": now(), "exp": now() + 600,
     });
@@ -36,7 +38,7 @@ fn token(email: &str) -> String {
 }
 
 /// Asks Label Studio who is signed in, with these headers.
-async fn ask(browser: &Browser, headers: &[(&str, &str)]) -> Response {
+pub async fn ask(browser: &Browser, headers: &[(&str, &str)]) -> Response {
     let mut request = browser.client.get(browser.at("/api/current-user/whoami"));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -188,7 +190,6 @@ async fn a_bearer_token_of_the_provider_signs_in_and_api_credentials_work() {
 /// Authelia and others: headers without a signature, and the secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_without_a_signature_sign_in_with_the_secret_alone() {
-    const SECRET: &str = "a-secret-that-only-the-proxy-in-front-knows";
     const EMAIL: (&str, &str) = (
         "$gate_identity_email    { default \"\"; }",
         "$gate_identity_email    { default $http_remote_email; }",

@@ -127,7 +127,13 @@ fn kubernetes_accepts_the_overlays() {
         ("ingress-nginx", &[][..]),
         (
             "traefik",
-            &["IngressRoute", "Middleware", "Middleware", "Middleware"],
+            &[
+                "IngressRoute",
+                "Middleware",
+                "Middleware",
+                "Middleware",
+                "Middleware",
+            ],
         ),
         (
             "envoy-gateway",

@@ -26,6 +26,7 @@ mod examples;
 mod exposure;
 mod gates;
 mod groups;
+mod identity_behind_proxies;
 mod identity_headers;
 mod kubernetes;
 mod label_studio;

@@ -1,5 +1,5 @@
 //! One ID names a request in the logs of the proxy and of the gate and on the page that a user sees,
-//! and reaches Label Studio.
+//! and reaches Label Studio, which the secret of an identity-aware proxy does not.
 
 use serde_json::Value;
 
@@ -40,7 +40,8 @@ async fn ask(url: &str, user: i32) -> reqwest::Response {
         .get(format!("{url}/projects"))
         .header("Cookie", format!("ls_auth_token={}", native(user)))
         .header("Accept", "text/html")
-        .header("X-Request-ID", FORGED);
+        .header("X-Request-ID", FORGED)
+        .header("Gate-Proxy-Secret", "of-the-proxy-in-front");
     request.send().await.unwrap()
 }
 
@@ -55,6 +56,12 @@ fn passed_on(studio: &Stub) -> String {
     ids[0].to_owned()
 }
 
+/// Whether the last request brought it.
+fn knows_the_secret(studio: &Stub) -> bool {
+    let heads = studio.heads();
+    heads.last().unwrap().contains("of-the-proxy-in-front")
+}
+
 fn user(database: &str) -> i32 {
     let email = seeded("GATE_DEMO_USER_EMAIL");
     let query = format!("SELECT id FROM htx_user WHERE email = '{email}'");
@@ -63,7 +70,7 @@ fn user(database: &str) -> i32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_proxy_passes_one_id_to_the_gate_and_to_label_studio() {
+async fn every_proxy_passes_one_id_and_no_secret_to_label_studio() {
     let database = database();
     let user = user(&database);
     let studio = Stub::start(|_| Reply::of(200, "studio"));
@@ -77,6 +84,7 @@ async fn every_proxy_passes_one_id_to_the_gate_and_to_label_studio() {
         let which = binary.display().to_string();
         let id = check(&which, &gate, &nginx.url, &studio, user).await;
         assert_ne!(id, FORGED, "{which}");
+        assert!(!knows_the_secret(&studio), "{which}");
         let is_logged = || nginx.read("access.log").contains(&format!("id=\"{id}\""));
         wait_until(10, is_logged, || nginx.read("access.log"));
     }
@@ -88,6 +96,8 @@ async fn every_proxy_passes_one_id_to_the_gate_and_to_label_studio() {
         // The controller's template takes the client's ID over.
         let is_controller = matches!(kind, Kind::Ingress { .. });
         assert_eq!(id == FORGED, is_controller, "{which}");
+        // No annotation removes a header.
+        assert_eq!(knows_the_secret(&studio), is_controller, "{which}");
     }
 }
 

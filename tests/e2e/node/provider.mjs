@@ -4,6 +4,9 @@
 //
 // KEYS is a file with a private JSON Web Key Set. It is created if it does not exist; its last key
 // signs. The clients "gate-0", "gate-1", … are gates at these origins.
+//
+// POST /faults with {"down": [PATH, …], "skew": SECONDS, "thin": true} sets what is wrong with it from now on:
+// paths that begin like these get 503, its clock differs, its ID tokens name nobody's address.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
@@ -16,6 +19,10 @@ if (!existsSync(keys)) {
   const jwk = { ...(await exportJWK(privateKey)), use: "sig", alg: "RS256", kid: `key-${Date.now()}` };
   writeFileSync(keys, JSON.stringify({ keys: [jwk] }));
 }
+let faults = {};
+const { now } = Date;
+Date.now = () => now() + (faults.skew ?? 0) * 1000;
+
 const issuer = `https://localhost:${port}`;
 const provider = new Provider(issuer, {
   jwks: JSON.parse(readFileSync(keys, "utf8")),
@@ -46,8 +53,21 @@ const provider = new Provider(issuer, {
   cookies: { keys: ["a-cookie-key-of-the-tests"], long: { httpOnly: true, signed: true, sameSite: "none", secure: true } },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, email: `${id}@example.com`, email_verified: id !== "mallory", given_name: id, family_name: "Provided" }),
+    claims: (use) => use === "id_token" && faults.thin ? { sub: id } : ({ sub: id, email: `${id}@example.com`, email_verified: id !== "mallory", given_name: id, family_name: "Provided" }),
   }),
 });
 const options = { cert: readFileSync(certificate), key: readFileSync(key) };
-createServer(options, provider.callback()).listen(Number(port), "127.0.0.1", () => console.log(issuer));
+const answer = provider.callback();
+const server = createServer(options, async (request, response) => {
+  if (request.url === "/faults") {
+    let body = "";
+    for await (const part of request) body += part;
+    faults = JSON.parse(body);
+    response.writeHead(204).end();
+  } else if (faults.down?.some((path) => request.url.startsWith(path))) {
+    response.writeHead(503).end();
+  } else {
+    answer(request, response);
+  }
+});
+server.listen(Number(port), "127.0.0.1", () => console.log(issuer));

@@ -12,7 +12,7 @@ use crate::nginx::{self, binaries};
 /// `$upstream_http_set_cookie` for all cookies, `X-Original-URL`, the ID of the request in
 /// `X-Request-ID`, every header of the request in the check, and with keepalive a check in Lua that
 /// accepts only status 200.
-pub(super) fn command(home: &Path, ports: &Ports, keepalive: bool, sign_in: bool) -> Command {
+pub(super) fn command(home: &Path, ports: &Ports<'_>, keepalive: bool, sign_in: bool) -> Command {
     let manifest = match sign_in {
         true => with_components("ingress-nginx", &["sign-in-required"]),
         false => shipped("kubernetes/overlays/ingress-nginx/ingress.yaml", &[]),

@@ -59,6 +59,12 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy in front of this gate and this Label Studio.
     pub fn start(kind: Kind, gate: u16, label_studio: u16) -> Self {
+        Self::behind_another(kind, gate, label_studio, &[])
+    }
+
+    /// One that also passes these headers of an identity-aware proxy to the gate, in lower case, as
+    /// `docs/identity-aware-proxies.md` says. With Traefik, only the first is in pages' rule.
+    pub fn behind_another(kind: Kind, gate: u16, label_studio: u16, identity: &[&str]) -> Self {
         let home = tempfile::Builder::new()
             .prefix("gate-test-proxy-")
             .tempdir()
@@ -68,6 +74,7 @@ impl Proxy {
             own: free_port(),
             gate,
             label_studio,
+            identity,
         };
         let command = match kind {
             Kind::Caddy => caddy(&home, &ports),
@@ -108,10 +115,12 @@ impl Proxy {
     }
 }
 
-struct Ports {
+/// What is to be written into the files.
+struct Ports<'s> {
     own: u16,
     gate: u16,
     label_studio: u16,
+    identity: &'s [&'s str],
 }
 
 /// A shipped file with an operator's edits.
@@ -127,7 +136,7 @@ fn shipped(file: &str, edits: &[(&str, String)]) -> String {
     text
 }
 
-impl Ports {
+impl Ports<'_> {
     fn edits(&self) -> [(&'static str, String); 2] {
         let here = |port: u16| format!("127.0.0.1:{port}");
         [
@@ -145,7 +154,7 @@ fn program(name: &str) -> Command {
     )
 }
 
-fn caddy(home: &Path, ports: &Ports) -> Command {
+fn caddy(home: &Path, ports: &Ports<'_>) -> Command {
     let [gate, label_studio] = ports.edits();
     let log = home.join("access.log");
     let edits = [
@@ -168,9 +177,17 @@ fn caddy(home: &Path, ports: &Ports) -> Command {
     command
 }
 
-fn haproxy(home: &Path, ports: &Ports) -> Command {
+fn haproxy(home: &Path, ports: &Ports<'_>) -> Command {
     let [gate, label_studio] = ports.edits();
-    let script = shipped("haproxy/label-studio-gate.lua", std::slice::from_ref(&gate));
+    let mut edits = vec![gate.clone()];
+    if !ports.identity.is_empty() {
+        let names = ports.identity.join("\", \"");
+        edits.push((
+            "\"tracestate\",\n}",
+            format!("\"tracestate\", \"{names}\",\n}}"),
+        ));
+    }
+    let script = shipped("haproxy/label-studio-gate.lua", &edits);
     std::fs::write(home.join("label-studio-gate.lua"), script).unwrap();
     let bind = ("bind :80", format!("bind 127.0.0.1:{}", ports.own));
     let text = shipped("haproxy/haproxy.cfg", &[gate, label_studio, bind]);
@@ -180,8 +197,16 @@ fn haproxy(home: &Path, ports: &Ports) -> Command {
     command
 }
 
-fn traefik(home: &Path, ports: &Ports) -> Command {
-    let dynamic = shipped("traefik/dynamic.yml", &ports.edits());
+fn traefik(home: &Path, ports: &Ports<'_>) -> Command {
+    let mut edits = ports.edits().to_vec();
+    if !ports.identity.is_empty() {
+        let named = |name: &&str| format!(" || HeaderRegexp(`{name}`, `.`)");
+        let named: String = ports.identity.iter().map(named).collect();
+        let outside = "!PathPrefix(`/user/`) && !PathPrefix(`/logout`)";
+        let rule = "[.][^.]*$`)\n      priority: 100";
+        edits.push((rule, rule.replace('\n', &format!("{named} && {outside}\n"))));
+    }
+    let dynamic = shipped("traefik/dynamic.yml", &edits);
     std::fs::write(home.join("dynamic.yml"), dynamic).unwrap();
     let edits = [("\":80\"", format!("\"127.0.0.1:{}\"", ports.own))];
     let fixed = shipped("traefik/traefik.yml", &edits);
@@ -196,7 +221,7 @@ const TO_THE_BROWSER: &str = "                          allowed_client_headers_o
                               - exact: set-cookie
 ";
 
-fn envoy(home: &Path, ports: &Ports, without: &[(&str, String)]) -> Command {
+fn envoy(home: &Path, ports: &Ports<'_>, without: &[(&str, String)]) -> Command {
     let socket =
         |port: u16| format!("socket_address: {{ address: 127.0.0.1, port_value: {port} }}");
     let edits = [
@@ -213,7 +238,12 @@ fn envoy(home: &Path, ports: &Ports, without: &[(&str, String)]) -> Command {
             socket(ports.label_studio),
         ),
     ];
-    let edits: Vec<_> = edits.iter().chain(without).cloned().collect();
+    let mut edits: Vec<_> = edits.iter().chain(without).cloned().collect();
+    let mark = "# With token.header or proxy_headers,";
+    let indent = " ".repeat(26);
+    let named = |name: &&str| format!("- exact: {name}\n{indent}");
+    let named: String = ports.identity.iter().map(named).collect();
+    edits.push((mark, format!("{named}{mark}")));
     std::fs::write(home.join("envoy.yaml"), shipped("envoy/envoy.yaml", &edits)).unwrap();
     let mut command = program("envoy");
     command
