@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use label_studio_gate::django::{
-    SessionCodec, SessionData, TimestampSigner, is_plausible_session_key,
+    SessionCodec, SessionData, SessionEntries as _, TimestampSigner, is_plausible_session_key,
 };
 use secrecy::SecretString;
 
 const SECRET: &str = "fuzzing-secret-key-of-fifty-characters-0123456789-";
 const ROW: &str = "django.contrib.sessions.SessionStore";
 const COOKIE: &str = "django.contrib.sessions.backends.signed_cookies";
+const NAMES: &[&str] = &["_auth_user_id", "_auth_user_hash", "last_login", "uid"];
 
 /// A payload: as it came, and signed as Django would have signed it.
 pub fn django_session(data: &[u8]) {
@@ -38,6 +39,10 @@ fn check(codec: &SessionCodec, session: &SessionData, now: SystemTime) {
     let row = codec.encode_row(session, now);
     assert!(row.is_ascii(), "Django decodes it as Latin-1");
     assert_eq!(codec.decode_row(&row).as_ref(), Ok(session));
+    let excerpt = codec.excerpt_row(&row, NAMES).expect("a session");
+    for name in NAMES {
+        assert_eq!(excerpt.get(name), session.get(name), "{name}");
+    }
     if let Some(id) = session.user_id() {
         let stored = session
             .get("_auth_user_id")

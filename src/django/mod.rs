@@ -4,6 +4,7 @@
 //! writes, and the other way around; `tests/vectors` contains what the real Django wrote.
 
 mod auth_hash;
+mod excerpt;
 mod session;
 mod set_cookie;
 mod signing;
@@ -11,9 +12,10 @@ mod signing;
 mod tests;
 
 pub use self::auth_hash::AuthHasher;
+pub use self::excerpt::SessionExcerpt;
 pub use self::session::{
-    SessionCodec, SessionData, SessionError, base36, is_plausible_session_key, is_row_key,
-    is_signed_cookie,
+    SessionCodec, SessionData, SessionEntries, SessionError, base36, is_plausible_session_key,
+    is_row_key, is_signed_cookie,
 };
 pub use self::set_cookie::{CookieAttributes, SameSite};
 pub use self::signing::{BadSignature, TimestampSigner, base62_decode, base62_encode, salted_hmac};

@@ -4,19 +4,60 @@
 //! A row of `django_session` and a cookie of the `signed_cookies` engine hold the same JSON object,
 //! signed with different salts.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::excerpt::SessionExcerpt;
 use super::signing::{TimestampSigner, decode_payload, encode_payload};
 
 const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 
+/// The entries of a session.
+pub trait SessionEntries {
+    /// The value with this name.
+    fn get(&self, name: &str) -> Option<&Value>;
+
+    /// `_auth_user_id`. Django writes the primary key as a string and also accepts a number.
+    fn user_id(&self) -> Option<i32> {
+        match self.get("_auth_user_id")? {
+            Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok()
+            }
+            Value::Number(number) => i32::try_from(number.as_i64()?).ok(),
+            _ => None,
+        }
+    }
+
+    /// `_auth_user_hash`
+    fn auth_hash(&self) -> Option<&str> {
+        self.get("_auth_user_hash")?.as_str()
+    }
+
+    /// `_auth_user_backend`
+    fn backend(&self) -> Option<&str> {
+        self.get("_auth_user_backend")?.as_str()
+    }
+
+    /// `last_login`, set by Label Studio: seconds since the epoch. A string makes Label Studio
+    /// fail, so it counts as missing.
+    fn last_login(&self) -> Option<f64> {
+        self.get("last_login")?.as_f64()
+    }
+}
+
 /// The contents of a session, in insertion order.
 #[derive(Clone, PartialEq, Default)]
 pub struct SessionData(Map<String, Value>);
+
+impl SessionEntries for SessionData {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
 
 /// Shows the names but never the values.
 impl std::fmt::Debug for SessionData {
@@ -36,38 +77,6 @@ impl SessionData {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// The value with this name.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
-    }
-
-    /// `_auth_user_id`. Django writes the primary key as a string and also accepts a number.
-    pub fn user_id(&self) -> Option<i32> {
-        match self.get("_auth_user_id")? {
-            Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().ok()
-            }
-            Value::Number(number) => i32::try_from(number.as_i64()?).ok(),
-            _ => None,
-        }
-    }
-
-    /// `_auth_user_hash`
-    pub fn auth_hash(&self) -> Option<&str> {
-        self.get("_auth_user_hash")?.as_str()
-    }
-
-    /// `_auth_user_backend`
-    pub fn backend(&self) -> Option<&str> {
-        self.get("_auth_user_backend")?.as_str()
-    }
-
-    /// `last_login`, set by Label Studio: seconds since the epoch. A string makes Label Studio
-    /// fail, so it counts as missing.
-    pub fn last_login(&self) -> Option<f64> {
-        self.get("last_login")?.as_f64()
-    }
-
     /// `json.dumps(…, separators=(",", ":"))`. ASCII only, because Django decodes the bytes as
     /// Latin-1.
     fn to_json(&self) -> Vec<u8> {
@@ -85,15 +94,6 @@ impl SessionData {
             }
         }
         ascii.into_bytes()
-    }
-
-    fn from_json(json: &[u8]) -> Option<Self> {
-        // Latin-1 maps each byte to the code point of the same number.
-        let text: String = json.iter().map(|byte| char::from(*byte)).collect();
-        match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => Some(Self(object)),
-            Ok(_) | Err(_) => None,
-        }
     }
 }
 
@@ -135,7 +135,17 @@ impl SessionCodec {
 
     /// Reads `session_data`. Its age doesn't matter: a row is valid until its `expire_date`.
     pub fn decode_row(&self, data: &str) -> Result<SessionData, SessionError> {
-        decode(&self.rows, data).map(|(session, _)| session)
+        decode(&self.rows, data, all).map(|(session, _)| session)
+    }
+
+    /// The same, but only the entries with these names.
+    pub fn excerpt_row(
+        &self,
+        data: &str,
+        names: &'static [&'static str],
+    ) -> Result<SessionExcerpt, SessionError> {
+        let read = |json: &str| SessionExcerpt::read(json, names);
+        decode(&self.rows, data, read).map(|(session, _)| session)
     }
 
     /// Writes a session cookie of the `signed_cookies` engine.
@@ -151,27 +161,63 @@ impl SessionCodec {
         now: SystemTime,
         max_age: Duration,
     ) -> Result<SessionData, SessionError> {
-        let (session, signed_at) = decode(&self.cookies, value)?;
-        let now = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "Django compares floats as well")]
-        let age = now - signed_at as f64;
-        if age > max_age.as_secs_f64() {
-            return Err(SessionError::Expired);
-        }
-        Ok(session)
+        let decoded = decode(&self.cookies, value, all)?;
+        unexpired(decoded, now, max_age)
+    }
+
+    /// The same, but only the entries with these names.
+    pub fn excerpt_cookie(
+        &self,
+        value: &str,
+        now: SystemTime,
+        max_age: Duration,
+        names: &'static [&'static str],
+    ) -> Result<SessionExcerpt, SessionError> {
+        let read = |json: &str| SessionExcerpt::read(json, names);
+        unexpired(decode(&self.cookies, value, read)?, now, max_age)
     }
 }
 
-fn decode(signer: &TimestampSigner, value: &str) -> Result<(SessionData, i64), SessionError> {
+/// Reads every entry.
+fn all(json: &str) -> Option<SessionData> {
+    serde_json::from_str(json).ok().map(SessionData)
+}
+
+/// The session in a signed value, and its signing time in seconds since the epoch.
+fn decode<S>(
+    signer: &TimestampSigner,
+    value: &str,
+    read: impl FnOnce(&str) -> Option<S>,
+) -> Result<(S, i64), SessionError> {
     let (payload, signed_at) = signer
         .unsign(value)
         .map_err(|_| SessionError::BadSignature)?;
-    let session = decode_payload(payload)
-        .and_then(|json| SessionData::from_json(&json))
-        .ok_or(SessionError::Malformed)?;
-    Ok((session, signed_at))
+    let session = decode_payload(payload).and_then(|json| read(&latin_1(&json)));
+    Ok((session.ok_or(SessionError::Malformed)?, signed_at))
+}
+
+/// The text of these bytes: Latin-1 maps each to the code point of the same number.
+fn latin_1(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+fn unexpired<S>(
+    (session, signed_at): (S, i64),
+    now: SystemTime,
+    max_age: Duration,
+) -> Result<S, SessionError> {
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "Django compares floats as well")]
+    let age = now - signed_at as f64;
+    if age > max_age.as_secs_f64() {
+        return Err(SessionError::Expired);
+    }
+    Ok(session)
 }
 
 /// The characters of a session key (`VALID_KEY_CHARS`).

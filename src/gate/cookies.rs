@@ -16,6 +16,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memmem};
+
 /// The `Cookie` header. It is bytes because browsers return what servers once set, which isn't
 /// always text.
 pub struct CookieHeader<'r> {
@@ -95,8 +97,9 @@ impl<'r> CookieHeader<'r> {
     /// Whether the header contains a cookie of this name, or one that some server could read as
     /// such.
     pub fn contains(&self, name: &str) -> bool {
-        let mut chunks = self.chunks();
-        chunks.any(|chunk| read(chunk, name) != Reading::Other)
+        // Nearly always it does not occur at all.
+        memmem::find(&self.bytes, name.as_bytes()).is_some()
+            && self.chunks().any(|it| read(it, name) != Reading::Other)
     }
 
     /// Whether servers could read different cookies of this name.
@@ -117,7 +120,7 @@ impl<'r> CookieHeader<'r> {
             without.iter().any(is)
         };
         let joined = matches!(self.bytes, Cow::Owned(_));
-        if !joined && with.is_none() && !self.chunks().any(removed) {
+        if !joined && with.is_none() && !without.iter().any(|name| self.contains(name)) {
             return None;
         }
         let mut header = Vec::with_capacity(self.bytes.len() + 128);
@@ -133,8 +136,17 @@ impl<'r> CookieHeader<'r> {
     }
 
     fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes
-            .split(|b| *b == b';')
+        let mut rest = Some(&*self.bytes);
+        let next = move || {
+            let bytes = rest?;
+            let (chunk, behind) = match memchr(b';', bytes) {
+                Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+                None => (bytes, None),
+            };
+            rest = behind;
+            Some(chunk)
+        };
+        std::iter::from_fn(next)
             .map(|chunk| trim(chunk, is_space))
             .filter(|chunk| !chunk.is_empty())
     }

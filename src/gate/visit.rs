@@ -7,7 +7,7 @@
 mod asserted;
 mod cookies;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -18,14 +18,14 @@ use super::credential::Credential;
 use super::identity::{Claimant, Identity, NoClaimant};
 use super::policy::Anonymous;
 use super::reason::{CredentialError, Denied, Granted, Outage};
-use super::session::{Opened, Sender};
+use super::session::{Opened, Sender, Session};
 use super::sign_in::{AtProvider, SignedOut};
 use super::subrequest::Subrequest;
 use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verdict::{Denial, Grant, Rejection, SignInRequired, Whom};
 use super::verify::{Unverified, VerifiedClaims};
 use super::witness::{Change, Cut, Steps, Witness};
-use crate::django::SessionData;
+use crate::django::{SessionData, SessionEntries as _};
 
 /// One request.
 pub(super) struct Visit<'v> {
@@ -339,7 +339,7 @@ impl<'v> Visit<'v> {
     }
 
     /// The request's session and its user, if Label Studio would accept it.
-    async fn living_session(&self) -> Result<Option<(SessionData, ActiveUser)>, Outage> {
+    async fn living_session(&self) -> Result<Option<(Arc<Session>, ActiveUser)>, Outage> {
         let (sessions, now) = (&self.gate.sessions, self.now);
         let steps = Steps::new(self.witness, "session");
         let Some(value) = self.cookies.label_studio else {
@@ -394,7 +394,7 @@ impl<'v> Visit<'v> {
     pub(super) async fn sign_out(&self) -> Result<SignedOut, Outage> {
         let mut provider = None;
         if let Some(session) = self.cookies.label_studio {
-            let data = self.session_of_request().await?;
+            let data = self.gate.sessions.read_whole(session, self.now).await?;
             let owner = data.as_ref().and_then(SessionData::user_id);
             provider = match &data {
                 Some(data) => self.provider_of(data).await?,
@@ -456,7 +456,7 @@ impl<'v> Visit<'v> {
         Ok(session.and_then(|session| session.user_id()))
     }
 
-    async fn session_of_request(&self) -> Result<Option<SessionData>, Outage> {
+    async fn session_of_request(&self) -> Result<Option<Arc<Session>>, Outage> {
         let Some(value) = self.cookies.label_studio else {
             return Ok(None);
         };

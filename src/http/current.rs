@@ -56,12 +56,26 @@ impl Deref for Snapshot {
 }
 
 impl Snapshot {
+    /// Looks at the state in force, without keeping it.
+    pub(super) fn peek<T>(
+        request: &HttpRequest,
+        look: impl FnOnce(&State) -> T,
+    ) -> Result<T, Error> {
+        let current = request.app_data::<web::Data<Current>>();
+        let seen = current.map(|current| look(&current.0.load()));
+        seen.ok_or_else(without_state)
+    }
+
     /// The state in force when this is called.
     pub(super) fn take(request: &HttpRequest) -> Result<Self, Error> {
         let current = request.app_data::<web::Data<Current>>();
         let snapshot = current.map(|current| Self(current.0.load_full()));
-        snapshot.ok_or_else(|| ErrorInternalServerError("the routes have no state"))
+        snapshot.ok_or_else(without_state)
     }
+}
+
+fn without_state() -> Error {
+    ErrorInternalServerError("the routes have no state")
 }
 
 impl FromRequest for Snapshot {

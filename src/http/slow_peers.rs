@@ -27,14 +27,21 @@ pub(super) async fn cut_off(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let state = Snapshot::take(request.request())?;
-    let keeps_connection = state.trusted_proxies.sent(request.request());
-    let limit = state.body_timeout;
-    drop(state);
+    let (keeps_connection, limit) = Snapshot::peek(request.request(), |state| {
+        let keeps_connection = state.trusted_proxies.sent(request.request());
+        (keeps_connection, state.body_timeout)
+    })?;
     let mut payload = request.take_payload();
-    let mut response = match timeout(limit, receive(&mut payload)).await {
+    let received = match &payload {
+        // Nearly every request, and no reason to set a timer.
+        Payload::None => Ok(Ok(Received::All(Bytes::new()))),
+        _ => timeout(limit, receive(&mut payload)).await,
+    };
+    let mut response = match received {
         Ok(Ok(Received::All(body))) => {
-            request.set_payload(Payload::from(body));
+            if !body.is_empty() {
+                request.set_payload(Payload::from(body));
+            }
             next.call(request).await?.map_into_boxed_body()
         }
         Ok(Ok(Received::TooMuch(body))) => {

@@ -1,71 +1,97 @@
 //! A cache whose look-ups are counted.
 
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use moka::sync::{self, CacheBuilder};
+use quick_cache::sync;
 
 use crate::metrics::{CacheUse, Page, Source};
 
 /// Rows that were read a short time ago.
+///
+/// Every check of a session looks up two of them. So a look-up takes one shared lock and queues no
+/// work for later, and an entry that is too old stays until another one needs its place.
 pub(super) struct Cache<K, V> {
     name: &'static str,
-    entries: sync::Cache<K, V>,
+    /// `None`: nothing is kept.
+    entries: Option<sync::Cache<K, Entry<V>>>,
+    keep: Duration,
     look_ups: CacheUse,
 }
 
-/// How long an entry is kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Keep {
-    /// From its insertion on.
-    For(Duration),
-    /// From its last use on.
-    Unused(Duration),
+#[derive(Clone)]
+struct Entry<V> {
+    value: V,
+    read_at: Instant,
 }
 
-impl<K, V> Cache<K, V>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    /// An empty cache for up to `capacity` entries. `name` is its label in the metrics.
-    pub(super) fn new(name: &'static str, capacity: u64, keep: Keep) -> Self {
-        let builder = CacheBuilder::new(capacity);
-        let builder = match keep {
-            Keep::For(time) => builder.time_to_live(time),
-            Keep::Unused(time) => builder.time_to_idle(time),
-        };
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+    /// An empty cache for up to `capacity` entries, each for the time `keep` after its insertion.
+    /// `name` is its label in the metrics.
+    pub(super) fn new(name: &'static str, capacity: u64, keep: Duration) -> Self {
+        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
         Self {
             name,
-            entries: builder.build(),
+            entries: (capacity > 0).then(|| sync::Cache::new(capacity)),
+            keep,
             look_ups: CacheUse::default(),
         }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
-        self.look_ups.count(self.entries.get(key))
+        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
+        let current = entry.filter(|entry| entry.read_at.elapsed() < self.keep);
+        self.look_ups.count(current.map(|entry| entry.value))
     }
 
     pub(super) fn insert(&self, key: K, value: V) {
-        self.entries.insert(key, value);
+        if let Some(entries) = &self.entries {
+            let read_at = Instant::now();
+            entries.insert(key, Entry { value, read_at });
+        }
     }
 
     pub(super) fn invalidate(&self, key: &K) {
-        self.entries.invalidate(key);
+        if let Some(entries) = &self.entries {
+            entries.remove(key);
+        }
     }
 
     pub(super) fn invalidate_all(&self) {
-        self.entries.invalidate_all();
+        if let Some(entries) = &self.entries {
+            entries.clear();
+        }
     }
 }
 
-impl<K, V> Source for Cache<K, V>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
+impl<K: Hash + Eq + Send + Sync, V: Clone + Send + Sync> Source for Cache<K, V> {
     fn report(&self, page: &mut Page) {
-        let entries = self.entries.entry_count();
-        self.look_ups.report(page, self.name, entries);
+        let entries = self.entries.as_ref().map_or(0, sync::Cache::len);
+        self.look_ups.report(page, self.name, entries as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_kept_for_a_time_and_up_to_a_number() {
+        let cache = Cache::new("test", 100, Duration::from_secs(3600));
+        for key in 0..1000 {
+            cache.insert(key, ());
+        }
+        let kept = (0..1000).filter(|key| cache.get(key).is_some()).count();
+        assert!((50..=128).contains(&kept), "{kept}");
+        cache.insert(7, ());
+        cache.invalidate(&7);
+        assert!(cache.get(&7).is_none());
+        cache.invalidate_all();
+        assert!((0..1000).all(|key| cache.get(&key).is_none()));
+        for (capacity, keep) in [(100, Duration::ZERO), (0, Duration::from_secs(3600))] {
+            let cache = Cache::new("test", capacity, keep);
+            cache.insert(7, ());
+            assert!(cache.get(&7).is_none(), "{capacity}");
+        }
     }
 }

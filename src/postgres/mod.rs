@@ -42,7 +42,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 pub use self::accounts::{AccountsUnavailable, NewAccount};
-use self::cache::{Cache, Keep};
+use self::cache::Cache;
 use self::connection::Connections;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
@@ -82,7 +82,7 @@ impl Postgres {
             session_policies: Cache::new(
                 "session_policies",
                 settings.limits.cache_capacity,
-                Keep::For(POLICY_TTL),
+                POLICY_TTL,
             ),
         })))
     }

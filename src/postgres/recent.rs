@@ -11,33 +11,33 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::Postgres;
-use super::cache::{Cache, Keep};
+use super::cache::Cache;
 use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
-    LoginRecord, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore, StoredSession,
-    TokenUse,
+    LoginRecord, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore, StoredData,
+    StoredSession, TokenUse,
 };
 use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 use crate::metrics::{Page, Source};
 use crate::settings::Database;
 
-/// How long an unused session's owner is remembered. It only tells which user to read along with
-/// the session, so it may be stale.
-const OWNER_TTI: Duration = Duration::from_secs(3600);
+/// How long a session's owner is remembered after the session was read. It only tells which user to
+/// read along with the session, so it may be stale.
+const OWNER_TTL: Duration = Duration::from_secs(3600);
 
-/// Reads the primary key of a session's user from `session_data`.
-pub type OwnerOf = Box<dyn Fn(&str) -> Option<i32> + Send + Sync>;
+/// The primary key of the user whose session this is.
+pub type OwnerOf = Box<dyn Fn(&StoredData) -> Option<i32> + Send + Sync>;
 
 /// Postgres with a cache of a few seconds.
 pub struct Recent {
     postgres: Postgres,
     owner_of: OwnerOf,
     users: Cache<Identity, Arc<UserRow>>,
-    /// `session_data` by the digest of the key, because the key itself is a credential.
-    sessions: Cache<[u8; 32], Arc<str>>,
+    /// By the digest of the key, because the key itself is a credential.
+    sessions: Cache<[u8; 32], Arc<StoredData>>,
     /// The owners of sessions, by the digest of the key.
     owners: Cache<[u8; 32], i32>,
     /// When the session in a signed cookie ended; `None`: it has not.
@@ -53,13 +53,13 @@ impl Recent {
             Duration::ZERO => 0,
             _ => settings.limits.cache_capacity,
         };
-        let keep = Keep::For(*settings.limits.cache_seconds);
+        let keep = *settings.limits.cache_seconds;
         Self {
             postgres,
             owner_of,
             users: Cache::new("users", capacity, keep),
             sessions: Cache::new("sessions", capacity, keep),
-            owners: Cache::new("session_owners", capacity, Keep::Unused(OWNER_TTI)),
+            owners: Cache::new("session_owners", capacity, OWNER_TTL),
             ends: Cache::new("session_ends", capacity, keep),
             key_owners: Cache::new("api_keys", capacity, keep),
             jwt_owners: Cache::new("api_jwts", capacity, keep),
@@ -145,7 +145,7 @@ impl UserDirectory for Recent {
 
 #[async_trait]
 impl SessionStore for Recent {
-    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         let digest = digest(key);
         if let Some(data) = self.sessions.get(&digest) {
             return Ok(Some(data));

@@ -12,7 +12,7 @@ use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
     LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore,
-    StoredSession, TokenUse,
+    StoredData, StoredSession, TokenUse,
 };
 use crate::gate::user::UserRow;
 
@@ -33,7 +33,7 @@ impl Postgres {
         key: &str,
         now: SystemTime,
         owner: i32,
-    ) -> Result<Option<(Arc<str>, Option<Arc<UserRow>>)>, Outage> {
+    ) -> Result<Option<(Arc<StoredData>, Option<Arc<UserRow>>)>, Outage> {
         let schema = self.schema().await?;
         let statement = schema.statements.session_with_owner.statement();
         let rows = self.query(statement, &[&key, &now, &owner]).await?;
@@ -49,11 +49,11 @@ impl Postgres {
     }
 }
 
-fn data(row: &Row) -> Result<Arc<str>, Outage> {
+fn data(row: &Row) -> Result<Arc<StoredData>, Outage> {
     let data: &str = row
         .try_get("session_data")
         .map_err(|error| unexpected(&error))?;
-    Ok(data.into())
+    Ok(Arc::new(StoredData::new(data)))
 }
 
 /// A text that sorts after every key with the prefix `place`: the highest code point follows it.
@@ -63,7 +63,7 @@ fn behind(place: &str) -> String {
 
 #[async_trait]
 impl SessionStore for Postgres {
-    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         let rows = self.query(sql!("load_session"), &[&key, &now]).await?;
         rows.first().map(data).transpose()
     }

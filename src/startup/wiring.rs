@@ -18,7 +18,7 @@ use crate::gate::issue::{IssuePolicy, TokenIssuer};
 use crate::gate::openid::{FlowCookies, RelyingParty, SignIn};
 use crate::gate::policy::Policy;
 use crate::gate::reason::Outage;
-use crate::gate::session::{SessionPolicy, SessionStores, Sessions};
+use crate::gate::session::{SessionPolicy, SessionStores, Sessions, StoredData};
 use crate::gate::user::Users;
 use crate::gate::verify::{
     ApiAuthenticator, ApiTokens, ApplicationSession, Issuer, JwtOwner, Keys, Native, TokenOwner,
@@ -81,7 +81,7 @@ impl Backend {
 /// A cache in front of `postgres`.
 fn recent(settings: &Settings, postgres: &Postgres) -> Arc<Recent> {
     let codec = SessionCodec::new(&settings.label_studio.secret_key);
-    let owner_of = move |data: &str| codec.decode_row(data).ok()?.user_id();
+    let owner_of = move |data: &StoredData| data.session(&codec).ok()?.user_id();
     let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
     Arc::new(recent)
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::process::Output;
 
-use label_studio_gate::django::SessionCodec;
+use label_studio_gate::django::{SessionCodec, SessionEntries as _};
 use secrecy::SecretString;
 use serde_json::Value;
 

@@ -128,7 +128,7 @@ impl Trial<'_> {
                 codec.decode_cookie(&cookie.value, self.now, age)
             }
             Engine::Database => match self.postgres.load(&cookie.value, self.now).await {
-                Ok(Some(data)) => codec.decode_row(&data),
+                Ok(Some(data)) => data.whole(&codec),
                 Ok(None) => {
                     report.fail(
                         Check::DatabaseTables,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use super::stamp::Stamp;
+use super::row::Session;
 use super::store::SessionMark;
-use crate::django::{AuthHasher, SessionData};
+use crate::django::{AuthHasher, SessionData, SessionEntries};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::user::ActiveUser;
 use crate::gate::verify::{Method, VerifiedClaims};
@@ -20,11 +20,11 @@ const ID_TOKEN: &str = "gate_id_token";
 /// not every server takes longer URLs.
 const LONGEST_HINT: usize = 2048;
 /// When the gate ends the session, in seconds since the epoch.
-const ENDS: &str = "gate_ends";
+pub(super) const ENDS: &str = "gate_ends";
 
 /// The only entry of Label Studio's `AUTHENTICATION_BACKENDS` for which Django loads a user from a
 /// session.
-const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
+pub(super) const BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 
 /// The contents of a new session: what a Label Studio login stores, plus what the plugin adds.
 ///
@@ -72,32 +72,27 @@ pub(super) fn of_login(
 /// `InactivitySessionTimeoutMiddleWare` check; `limit` is how long after login Label Studio ends a
 /// session. A session from before a revocation is invalid even if Label Studio would accept it.
 pub(super) fn is_alive(
-    session: &SessionData,
+    session: &Session,
     user: &ActiveUser,
     auth_hash: &AuthHasher,
     limit: Duration,
     now: SystemTime,
 ) -> bool {
     session.user_id() == Some(user.id())
-        && session.backend() == Some(BACKEND)
+        && session.has_backend
+        && session.is_tied_to(user.password(), auth_hash)
         && session
-            .auth_hash()
-            .is_some_and(|hash| auth_hash.matches(user.password(), hash))
-        && session
-            .last_login()
+            .last_login
             .is_some_and(|at| unix_seconds_f64(now) - at < limit.as_secs_f64())
         && !is_revoked(session, user)
-        && session.get(ENDS).is_none_or(|ends| {
-            ends.as_f64()
-                .is_some_and(|ends| unix_seconds_f64(now) < ends)
-        })
+        && session.ends.is_none_or(|ends| unix_seconds_f64(now) < ends)
 }
 
 /// Whether the user's sessions were revoked after the login of this one.
-fn is_revoked(session: &SessionData, user: &ActiveUser) -> bool {
-    match Stamp::of(session) {
+fn is_revoked(session: &Session, user: &ActiveUser) -> bool {
+    match session.stamp {
         Some(stamp) => stamp.is_before_revocation(user.revoked_at()),
-        None => user.may_have_revoked(session.last_login()),
+        None => user.may_have_revoked(session.last_login),
     }
 }
 
@@ -110,16 +105,21 @@ pub(super) fn provider_of(session: &SessionData) -> Option<(&str, Option<&str>)>
 
 /// An identifier that stays the same for the life of a session. Label Studio re-signs the cookie
 /// with each answer but never changes `uid`.
-pub(super) fn mark(session: &SessionData) -> SessionMark {
-    let mut hash = Sha256::new();
+pub(super) fn mark(session: &impl SessionEntries) -> SessionMark {
     match session.get("uid").and_then(Value::as_str) {
-        Some(uid) => hash.update(uid.as_bytes()),
+        Some(uid) => mark_of(uid),
         None => {
+            let mut hash = Sha256::new();
             let owner = session.user_id().unwrap_or_default();
             let login = session.last_login().unwrap_or_default();
             hash.update(owner.to_be_bytes());
             hash.update(login.to_be_bytes());
+            hash.finalize().into()
         }
     }
-    hash.finalize().into()
+}
+
+/// The mark of a session with this `uid`.
+pub(super) fn mark_of(uid: &str) -> SessionMark {
+    Sha256::digest(uid.as_bytes()).into()
 }

@@ -9,12 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::ExposeSecret as _;
 
-use super::content::mark;
 use super::key::{session_half, subject_half};
-use super::stamp::Stamp;
+use super::row::Session;
 use super::store::{ProviderPlace, SessionEnd, SessionStore, StoredSession};
 use super::{Engine, MAX_RETENTION, Sessions};
-use crate::django::{SessionData, is_plausible_session_key};
+use crate::django::is_plausible_session_key;
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::openid::Ended;
 use crate::gate::reason::Outage;
@@ -41,11 +40,11 @@ impl Sessions {
     }
 
     async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
-        let Ok(session) = self.codec.decode_cookie(value, now, self.policy.age) else {
+        let Ok(session) = Session::of_cookie(&self.codec, value, now, self.policy.age) else {
             return Ok(());
         };
         let end = SessionEnd {
-            mark: mark(&session),
+            mark: session.mark,
             not_before: after_login(&session),
             // Label Studio re-signs the cookie with each answer, so only the session's own age ends
             // it.
@@ -57,16 +56,16 @@ impl Sessions {
     /// Whether a signed cookie's session was ended after its login.
     pub(super) async fn has_ended(
         &self,
-        session: &SessionData,
+        session: &Session,
         store: &dyn SessionStore,
     ) -> Result<bool, Outage> {
-        let ended = store.ended_at(&mark(session)).await?;
-        if let Some(stamp) = Stamp::of(session) {
+        let ended = store.ended_at(&session.mark).await?;
+        if let Some(stamp) = session.stamp {
             return Ok(stamp.is_before_end(ended));
         }
         Ok(ended.is_some_and(|at| {
             session
-                .last_login()
+                .last_login
                 .is_none_or(|login| login <= unix_seconds_f64(at))
         }))
     }
@@ -103,8 +102,8 @@ impl Sessions {
             };
             after.clone_from(&last.key);
             let is_owned = |row: &StoredSession| {
-                let session = self.codec.decode_row(&row.data).ok();
-                session.is_some_and(|session| session.user_id() == Some(user_id))
+                let session = Session::of_row(&self.codec, &row.data);
+                session.is_ok_and(|session| session.user_id() == Some(user_id))
             };
             let owned = page.into_iter().filter(is_owned).map(|row| row.key);
             let keys: Vec<String> = owned.collect();
@@ -117,9 +116,9 @@ impl Sessions {
 }
 
 /// A time after the session's login. The clock that dated the login may be ahead of the database's,
-/// and an end before the login would not count for a session without a [`Stamp`].
-fn after_login(session: &SessionData) -> SystemTime {
-    let login = session.last_login().unwrap_or_default();
+/// and an end before the login would not count for a session without a stamp.
+fn after_login(session: &Session) -> SystemTime {
+    let login = session.last_login.unwrap_or_default();
     let login = Duration::try_from_secs_f64(login).unwrap_or_default();
     // Postgres keeps microseconds.
     SystemTime::UNIX_EPOCH + login + Duration::from_micros(1)

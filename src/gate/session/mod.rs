@@ -11,6 +11,7 @@ mod ending;
 mod key;
 mod mismatch;
 mod opening;
+mod row;
 mod stamp;
 mod store;
 
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 
 pub use self::mismatch::{Mismatch, Mismatches};
+pub use self::row::{Session, StoredData};
 pub use self::store::{
     LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionRow,
     SessionStore, StoredSession, TokenUse,
@@ -150,25 +152,27 @@ impl Sessions {
         value: &str,
         now: SystemTime,
         freshness: Freshness,
-    ) -> Result<Option<SessionData>, Outage> {
+    ) -> Result<Option<Arc<Session>>, Outage> {
         let store = match freshness {
             Freshness::Recent => &self.stores.recent,
             Freshness::Current => &self.stores.current,
         };
         Ok(match self.policy.engine {
-            Engine::SignedCookies => match self.codec.decode_cookie(value, now, self.policy.age) {
-                Ok(session) if self.has_ended(&session, &**store).await? => None,
-                Ok(session) => Some(session),
-                Err(SessionError::Expired) => None,
-                Err(_) => self.suspect(Mismatch::of(value, Engine::SignedCookies)),
-            },
+            Engine::SignedCookies => {
+                match Session::of_cookie(&self.codec, value, now, self.policy.age) {
+                    Ok(session) if self.has_ended(&session, &**store).await? => None,
+                    Ok(session) => Some(Arc::new(session)),
+                    Err(SessionError::Expired) => None,
+                    Err(_) => self.suspect(Mismatch::of(value, Engine::SignedCookies)),
+                }
+            }
             Engine::Database if !is_plausible_session_key(value) => {
                 self.suspect(Mismatch::of(value, Engine::Database))
             }
             Engine::Database => match store.load(value, now).await? {
                 None => None,
-                Some(data) => match self.codec.decode_row(&data) {
-                    Ok(session) => Some(session),
+                Some(data) => match data.session(&self.codec) {
+                    Ok(session) => Some(session.clone()),
                     Err(SessionError::BadSignature) => self.suspect(Some(Mismatch::SecretKey)),
                     Err(_) => None,
                 },
@@ -176,8 +180,27 @@ impl Sessions {
         })
     }
 
+    /// The same session with all of its entries, of which checks need few.
+    pub async fn read_whole(
+        &self,
+        value: &str,
+        now: SystemTime,
+    ) -> Result<Option<SessionData>, Outage> {
+        if self.read(value, now, Freshness::Recent).await?.is_none() {
+            return Ok(None);
+        }
+        let whole = match self.policy.engine {
+            Engine::SignedCookies => self.codec.decode_cookie(value, now, self.policy.age).ok(),
+            Engine::Database => match self.stores.current.load(value, now).await? {
+                Some(data) => data.whole(&self.codec).ok(),
+                None => None,
+            },
+        };
+        Ok(whole)
+    }
+
     /// The cookie is no session, which a mismatch may explain.
-    fn suspect(&self, mismatch: Option<Mismatch>) -> Option<SessionData> {
+    fn suspect<S>(&self, mismatch: Option<Mismatch>) -> Option<S> {
         if let Some(mismatch) = mismatch {
             self.mismatches.suspect(mismatch);
         }
@@ -185,7 +208,7 @@ impl Sessions {
     }
 
     /// Whether Label Studio would accept this session as `user`.
-    pub fn is_alive_for(&self, session: &SessionData, user: &ActiveUser, now: SystemTime) -> bool {
+    pub fn is_alive_for(&self, session: &Session, user: &ActiveUser, now: SystemTime) -> bool {
         content::is_alive(session, user, &self.auth_hash, self.limit(user), now)
     }
 

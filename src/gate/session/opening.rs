@@ -7,10 +7,10 @@
 use std::time::{Duration, SystemTime};
 
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
 
 use super::content;
 use super::key::Place;
+use super::row::Session;
 use super::stamp::Stamp;
 use super::store::{LoginRecord, NewSession, Recorded, SessionRow, TokenUse};
 use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
@@ -195,21 +195,19 @@ impl Sessions {
     /// that comes with every request.
     pub fn was_opened_with(
         &self,
-        session: &SessionData,
+        session: &Session,
         evidence: &Fingerprint,
         user: &ActiveUser,
         now: SystemTime,
     ) -> bool {
-        let Some(uid) = session.get("uid").and_then(Value::as_str) else {
-            return false;
-        };
         let secret = self.place_secret.expose_secret().as_bytes();
         let limit = self.limit(user);
         // A session lives at most as long as one period, so it began in this one or the last.
         [Some(now), now.checked_sub(limit)]
             .into_iter()
             .flatten()
-            .any(|at| Place::of(secret, evidence, None, user, limit, at).uid() == uid)
+            .map(|at| Place::of(secret, evidence, None, user, limit, at).uid())
+            .any(|uid| content::mark_of(&uid) == session.mark)
     }
 
     /// Compares the request's session with the user, and for a proxy's token with the person that
@@ -242,7 +240,7 @@ impl Sessions {
     }
 
     fn is_valid_row(&self, data: &str, user: &ActiveUser, now: SystemTime) -> bool {
-        let session = self.codec.decode_row(data);
+        let session = Session::of_row(&self.codec, data);
         session.is_ok_and(|session| self.is_alive_for(&session, user, now))
     }
 }

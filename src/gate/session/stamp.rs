@@ -9,12 +9,8 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use crate::django::SessionData;
+use crate::django::{SessionData, SessionEntries};
 use crate::gate::clock::unix_microseconds;
-
-/// The entry: the session's `last_login`, [`Stamp::revoked`] and [`Stamp::ended`]. A list, because
-/// every check of a session reads it.
-const ENTRY: &str = "gate_login";
 
 /// The entry of one session. The times are the database's, in microseconds since the epoch; 0 for
 /// none.
@@ -25,6 +21,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// The entry: the session's `last_login`, [`Stamp::revoked`] and [`Stamp::ended`]. A list,
+    /// because every check of a session reads it.
+    pub(super) const ENTRY: &str = "gate_login";
+
     /// A login after these events.
     pub(super) fn new(revoked_at: Option<SystemTime>, ended_at: Option<SystemTime>) -> Self {
         Self {
@@ -36,13 +36,13 @@ impl Stamp {
     /// Writes the entry. The session has its `last_login`.
     pub(super) fn put(self, session: &mut SessionData) {
         let entry = json!([session.last_login(), self.revoked, self.ended]);
-        session.insert(ENTRY, entry);
+        session.insert(Self::ENTRY, entry);
     }
 
     /// Reads the entry. `None` for a session of Label Studio or of an earlier version, and if Label
     /// Studio's own form has logged in with the session since, which keeps its entries.
-    pub(super) fn of(session: &SessionData) -> Option<Self> {
-        let [login, revoked, ended] = session.get(ENTRY)?.as_array()?.as_slice() else {
+    pub(super) fn of(session: &impl SessionEntries) -> Option<Self> {
+        let [login, revoked, ended] = session.get(Self::ENTRY)?.as_array()?.as_slice() else {
             return None;
         };
         if login.as_f64() != session.last_login() {

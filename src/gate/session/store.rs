@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
+use super::row::StoredData;
 use crate::gate::reason::Outage;
 
 /// Keeps sessions and records logins.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// `session_data` of the row with this key, unless it has expired.
-    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<str>>, Outage>;
+    async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage>;
 
     /// A page of unexpired sessions in key order, starting after the key `after`.
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage>;

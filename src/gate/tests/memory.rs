@@ -10,7 +10,7 @@ use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::session::{
     LoginRecord, Mismatch, Mismatches, NewSession, ProviderPlace, Recorded, SessionEnd,
-    SessionMark, SessionStore, StoredSession, TokenUse,
+    SessionMark, SessionStore, StoredData, StoredSession, TokenUse,
 };
 use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory};
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
@@ -181,10 +181,12 @@ fn owner(user_id: i32) -> TokenOwner {
 
 #[async_trait]
 impl SessionStore for Memory {
-    async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<Arc<str>>, Outage> {
+    async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         self.outage()?;
         let sessions = self.stored.sessions.lock().expect("lock");
-        Ok(sessions.get(key).map(|data| Arc::from(data.as_str())))
+        Ok(sessions
+            .get(key)
+            .map(|data| Arc::new(StoredData::new(data))))
     }
 
     async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {

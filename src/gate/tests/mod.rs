@@ -26,7 +26,7 @@ use super::verdict::Cookies;
 use super::verify::{ApiCredential, Native, REVOCATION};
 use super::witness::Nobody;
 use super::*;
-use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData};
+use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData, SessionEntries as _};
 
 const SECRET: &str = "unit-test-secret-key-of-fifty-characters-0123456789";
 const NOW: u64 = 1_800_000_000;
