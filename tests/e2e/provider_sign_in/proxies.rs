@@ -197,10 +197,29 @@ async fn users_sign_in_at_a_certified_provider_through_every_proxy() {
                 site.which
             );
         }
+        nginx_names_no_port_of_its_own(&nginx.url).await;
         // nginx' log holds neither code nor state.
         let access = nginx.read("access.log");
         assert!(access.contains("/sso/callback?[code]"), "{access}");
         assert!(!access.contains("code="), "{access}");
+    }
+}
+
+/// A container's port is another one outside, and a load balancer has another scheme.
+async fn nginx_names_no_port_of_its_own(origin: &str) {
+    let client = crate::support::client_builder().redirect(Policy::none());
+    let client = client.build().unwrap();
+    for (path, expected) in [
+        ("/user/login/?next=/projects/", "/sso/start?next=/projects/"),
+        ("/logout", "/sso/logout"),
+    ] {
+        let asked = client.get(format!("{origin}{path}"));
+        let answer = asked
+            .header("Host", "studio.test:8443")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.headers()["Location"], expected);
     }
 }
 
