@@ -38,7 +38,7 @@ compose() { "$COMPOSE" --file deploy/compose.yaml "$@"; }
 # Called on the way out too, whatever was started.
 stop_compose() {
     [ -n "${engine:-}" ] || return 0
-    compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+    compose --profile keycloak down --volumes --timeout 5 >/dev/null 2>&1 || true
     kill "$ticker" "$engine" 2>/dev/null || true
     wait "$ticker" "$engine" 2>/dev/null || true
     engine=
@@ -101,13 +101,18 @@ restarts_lose_no_session() {
     done
 }
 
-test_compose() {
-    step "Compose"
-    local name port=18080
-    install_compose
+set_secrets() {
+    local name
     for name in $COMPOSE_VARIABLES; do
         declare -gx "$name=$(openssl rand -hex 32)"
     done
+}
+
+test_compose() {
+    step "Compose"
+    local port=18080
+    install_compose
+    set_secrets
     until port_is_free "$port"; do port=$((port + 1)); done
     export LISTEN=127.0.0.1:$port
     nothing_is_set_by_default
