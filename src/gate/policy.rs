@@ -6,6 +6,7 @@
 //! credential stage is neither exempt nor a cross-site request that the policy refuses.
 
 mod cross_site;
+mod public_suffix;
 mod redirects;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 use percent_encoding::percent_decode_str;
 
 pub use self::cross_site::CrossSite;
+pub use self::public_suffix::{is_public_suffix, registrable_domain};
 pub use self::redirects::local_path;
 use super::reason::Granted;
 use super::subrequest::Subrequest;

@@ -13,6 +13,7 @@ use url::Url;
 use super::Settings;
 use super::types::Network;
 use crate::django::SameSite;
+use crate::gate::policy::registrable_domain;
 
 /// A warning about settings that are valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +108,7 @@ fn frames(settings: &Settings) -> Vec<Warning> {
 /// site"; <https://publicsuffix.org>). An address or a public suffix is a site of its own.
 fn site(url: &Url) -> Option<(String, String)> {
     let domain = match url.host()? {
-        url::Host::Domain(name) => psl::domain_str(name).unwrap_or(name).to_owned(),
+        url::Host::Domain(name) => registrable_domain(name).unwrap_or(name).to_owned(),
         address => address.to_string(),
     };
     Some((url.scheme().to_owned(), domain))

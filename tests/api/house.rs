@@ -173,7 +173,6 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "ipnet",
             "jsonwebtoken",
             "percent_encoding",
-            "psl",
             "schemars",
             "secrecy",
             "serde",

@@ -8,6 +8,7 @@
 mod tests;
 
 use super::Policy;
+use super::public_suffix::registrable_domain;
 use crate::gate::subrequest::Subrequest;
 
 /// What happens to unsafe requests that a page of another site makes the browser send.
@@ -142,7 +143,7 @@ fn is_same_site(origin: &str, host: &str) -> bool {
     let is_address = one.parse::<std::net::IpAddr>().is_ok() || one.starts_with('[');
     one == other
         || !is_address
-            && match (psl::domain_str(&one), psl::domain_str(&other)) {
+            && match (registrable_domain(&one), registrable_domain(&other)) {
                 (Some(one), Some(other)) => one == other,
                 _ => false,
             }

@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 use super::super::Settings;
 use super::Warning;
+use crate::gate::policy::is_public_suffix;
 
 /// A cookie's attributes, under the names of their settings.
 struct Cookie<'s> {
@@ -107,7 +108,7 @@ fn covers(domain: &str, host: &Host<&str>) -> bool {
             let is_parent = host
                 .strip_suffix(domain)
                 .is_some_and(|rest| rest.ends_with('.'));
-            let is_suffix = psl::suffix_str(domain) == Some(domain);
+            let is_suffix = is_public_suffix(domain);
             *host == domain || is_parent && !is_suffix
         }
         address => address.to_string() == domain,
