@@ -1,5 +1,5 @@
--- Used by: SessionStore (src/postgres/sessions.rs), before record_login.sql in the same
--- transaction.
+-- Used by: SessionStore (src/postgres/logins.rs), before record_login_alone.sql in the
+-- same transaction.
 -- Takes a lock on $1, the prefix of a session's key, so that logins with the same prefix run one
 -- after another. It is a statement of its own because each statement sees only what was committed
 -- before it began.

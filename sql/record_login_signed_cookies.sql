@@ -1,26 +1,47 @@
--- Used by: SessionStore (src/postgres/sessions.rs), for a login with the session engine
--- "signed_cookies".
--- Checks the user's row again and sets last_login. The session itself is the cookie.
--- Returns: whether the user's row is still the one that the session was made for, and when a session
--- with the same mark ($5) last ended: the new session carries that, and begins after it.
+-- Used by: SessionStore (src/postgres/logins.rs), for logins with the session engine
+-- "signed_cookies". Logins that arrive at the same time share it (src/postgres/batch).
+-- For each login: checks the user's row again and sets last_login. The session itself is the cookie.
+-- It waits for no lock, so that no login holds up its neighbors: a login whose user's row somebody
+-- else has locked is left to record_login_signed_cookies_alone.sql.
+-- Returns: for each login, its number, whether it is done, whether the user's row is still the one
+-- that the session was made for, and when a session with the same mark ($5) last ended: the new
+-- session carries that, and begins after it.
 --
 -- A page loads with many requests that may all carry the token, so last_login is written at most
 -- once in ten seconds.
-WITH account AS (
-    SELECT account.id
-      FROM (VALUES (false)) AS absent (is_deleted)
+WITH wanted AS (
+    SELECT user_id, password, at, revoked_at, mark, n
+      FROM unnest($1::integer[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::bytea[])
+           WITH ORDINALITY AS login (user_id, password, at, revoked_at, mark, n)
+), account AS (
+    SELECT wanted.n, wanted.at, account.id, account.last_login
+      FROM wanted
+     CROSS JOIN (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
-               SELECT id
+               SELECT id, last_login
                  FROM htx_user
-                WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
+                WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
            ) AS account
-     WHERE /* revoked at */ IS NOT DISTINCT FROM $4::timestamptz
+     WHERE /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at
+), due AS (
+    SELECT id, max(at) AS at
+      FROM account
+     WHERE last_login IS NULL OR last_login < at - interval '10 seconds'
+     GROUP BY id
+), free AS (
+    SELECT id FROM htx_user WHERE id IN (SELECT id FROM due) FOR NO KEY UPDATE SKIP LOCKED
 ), recorded AS (
     UPDATE htx_user
-       SET last_login = $3
-     WHERE id = $1
-       AND (last_login IS NULL OR last_login < $3::timestamptz - interval '10 seconds')
-       AND EXISTS (SELECT FROM account)
+       SET last_login = due.at
+      FROM due
+      JOIN free ON free.id = due.id
+     WHERE htx_user.id = due.id
 )
-SELECT EXISTS (SELECT FROM account) AS unchanged,
+SELECT wanted.n::integer AS n,
+       due.id IS NULL OR free.id IS NOT NULL AS is_done,
+       account.id IS NOT NULL AS unchanged,
        /* ended at */ AS ended_at
+  FROM wanted
+  LEFT JOIN account ON account.n = wanted.n
+  LEFT JOIN due ON due.id = account.id
+  LEFT JOIN free ON free.id = due.id

@@ -1,6 +1,7 @@
--- Used by: UserDirectory (src/postgres/users.rs), for a token that names the user by primary key.
--- Returns: the user, if there is one.
+-- Used by: UserDirectory (src/postgres/users.rs), for tokens and sessions that name the user by
+-- primary key. Requests that arrive at the same time share it (src/postgres/batch).
+-- Returns: the users with these primary keys, as far as there are such users. $1 has no duplicates.
 WITH found AS (
-    SELECT $1::integer AS id
+    SELECT unnest($1::integer[]) AS id
 )
 /* the user found */

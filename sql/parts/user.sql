@@ -1,6 +1,6 @@
--- The columns of a user, for every statement that returns one. src/postgres/statement.rs inserts it
+-- The columns of users, for every statement that returns some. src/postgres/statement.rs inserts it
 -- for "/* the user found */". "found" is a table expression of the statement; its column id holds
--- the primary key of one user, or it has no row.
+-- the primary keys of the users.
 --
 -- "absent" supplies columns that only some versions of Label Studio have. Inside the subqueries, an
 -- unqualified name means the table's own column if it exists, and the outer constant otherwise. So
@@ -17,11 +17,12 @@ SELECT account.id,
        account.active_organization_id,
        coalesce(membership.removed, false) AS removed,
        /* revoked at */ AS revoked_at
-  FROM (VALUES (false, NULL::timestamptz)) AS absent (is_deleted, deleted_at)
+  FROM found
+ CROSS JOIN (VALUES (false, NULL::timestamptz)) AS absent (is_deleted, deleted_at)
  CROSS JOIN LATERAL (
            SELECT id, email, password, first_name, last_name, is_active, is_staff, is_superuser, active_organization_id, is_deleted
              FROM htx_user
-            WHERE id = (SELECT found.id FROM found)
+            WHERE id = found.id
        ) AS account
  CROSS JOIN LATERAL (
            SELECT bool_and(membership_row.removed) AS removed

@@ -82,7 +82,8 @@ families! {
     /// longer valid), `read_only` (the server is a standby now), `timeout`, `rejected` (by
     /// Postgres). The first four are tried again.
     STATEMENT_FAILURES = Counter "statement_failures" ["cause"];
-    /// Time that a statement waited for a connection to Postgres.
+    /// Time that a request waited for a connection to Postgres, or for the next statement of its
+    /// kind.
     POOL_WAIT = Histogram "pool_wait_seconds" [];
     /// Waits for a connection to Postgres that ended without one. `cause`: `timeout` (none became
     /// free), `unreachable` (Postgres could not be connected to).
@@ -91,7 +92,8 @@ families! {
     POOL_CONNECTIONS = Gauge "pool_connections" ["state"];
     /// Maximum number of connections (`database.pool_size`).
     POOL_LIMIT = Gauge "pool_connections_limit" [];
-    /// Statements that are waiting for a connection to Postgres.
+    /// Requests that are waiting for a connection to Postgres, or for the next statement of their
+    /// kind.
     POOL_WAITING = Gauge "pool_waiting" [];
     /// Requests answered with 503 at once, because too many were waiting. `dependency`: `database`,
     /// `client_api`.

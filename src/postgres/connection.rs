@@ -81,6 +81,16 @@ impl Connections {
         statement: Statement<'_>,
         parameters: &[&dyn Parameter],
     ) -> Result<Vec<Row>, Outage> {
+        let timed = self.query_timed(statement, parameters);
+        timed.await.map(|(rows, _)| rows)
+    }
+
+    /// The same, and how long the statement took.
+    pub(super) async fn query_timed(
+        &self,
+        statement: Statement<'_>,
+        parameters: &[&dyn Parameter],
+    ) -> Result<(Vec<Row>, Duration), Outage> {
         self.send(&Request {
             lock: None,
             statement,
@@ -90,19 +100,30 @@ impl Connections {
     }
 
     /// Takes a lock for `key` and then runs a statement, in one transaction and one round trip.
+    /// Returns also how long that took.
     pub(super) async fn query_behind_lock(
         &self,
         lock: Statement<'_>,
         key: &dyn Parameter,
         statement: Statement<'_>,
         parameters: &[&dyn Parameter],
-    ) -> Result<Vec<Row>, Outage> {
+    ) -> Result<(Vec<Row>, Duration), Outage> {
         self.send(&Request {
             lock: Some((lock, key)),
             statement,
             parameters,
         })
         .await
+    }
+
+    /// The queue in front of the pool.
+    pub(super) const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// What is counted and timed.
+    pub(super) const fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// Whether a connection pooler is between the gate and Postgres.
@@ -112,7 +133,7 @@ impl Connections {
 
     /// Sends a request, and retries it if the failure was not caused by the statement itself. A
     /// retry is safe because every statement in `sql/` is idempotent.
-    async fn send(&self, request: &Request<'_>) -> Result<Vec<Row>, Outage> {
+    async fn send(&self, request: &Request<'_>) -> Result<(Vec<Row>, Duration), Outage> {
         let mut begun = Instant::now();
         let place = self.queue.enter(&self.measures).await;
         let _place = place.inspect_err(|_| self.measures.observe_wait(begun.elapsed()))?;
@@ -126,9 +147,9 @@ impl Connections {
             let attempt = deadline::wait_for(Outage::DatabaseUnavailable, attempt).await;
             let failure = StatementFailure::Timeout;
             match attempt.inspect_err(|_| self.measures.count_statement_failure(failure))? {
-                Ok(rows) => {
+                Ok(answer) => {
                     self.queue.answered();
-                    return Ok(rows);
+                    return Ok(answer);
                 }
                 Err(Failure::Disconnected) => {}
                 Err(Failure::Final) => break,
@@ -179,7 +200,11 @@ impl Connections {
         Ok(Lease::new(link, self.answer_limit))
     }
 
-    async fn attempt(&self, mut lease: Lease, request: &Request<'_>) -> Result<Vec<Row>, Failure> {
+    async fn attempt(
+        &self,
+        mut lease: Lease,
+        request: &Request<'_>,
+    ) -> Result<(Vec<Row>, Duration), Failure> {
         let statement = request.statement.name;
         let mut call = Call::statement(statement);
         let begun = Instant::now();
@@ -193,7 +218,8 @@ impl Connections {
                 }
             }
         };
-        self.measures.observe_statement(statement, begun.elapsed());
+        let took = begun.elapsed();
+        self.measures.observe_statement(statement, took);
         let Some(outcome) = outcome else {
             call.failed("timeout");
             let failure = StatementFailure::Timeout;
@@ -206,7 +232,7 @@ impl Connections {
         };
         lease.settled();
         let error = match outcome {
-            Ok(rows) => return Ok(rows),
+            Ok(rows) => return Ok((rows, took)),
             Err(error) => error,
         };
         let cure = mismatch::cure(statement, &error);

@@ -69,6 +69,12 @@ impl Hosts {
         let limit = statement_timeout.as_millis().to_string();
         let mut options = settings.options.clone();
         options.push(("statement_timeout".to_owned(), limit));
+        let begin = begin(&options);
+        // Plans for the values of the moment cost more than they save, up to ten times.
+        options.push((
+            "plan_cache_mode".to_owned(),
+            "force_generic_plan".to_owned(),
+        ));
         let question = code(sql!("connected").text);
         let seconds = statement_timeout.as_secs_f64().to_string();
         Ok(Self(Arc::new(Inner {
@@ -79,7 +85,7 @@ impl Hosts {
             writable: settings.writable,
             stale: AtomicU64::new(0),
             pooled: AtomicBool::new(!settings.prepared_statements),
-            begin: begin(&options),
+            begin,
             question: question.replace("/* seconds */", &seconds),
         })))
     }

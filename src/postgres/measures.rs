@@ -6,9 +6,9 @@ use deadpool::Status;
 
 use crate::metrics::{Counter, Histogram, Page, family};
 
-/// The names of the statements that the pool prepares, sorted. `lock_place` is a part of
-/// `record_login`.
-const STATEMENTS: [&str; 34] = [
+/// The names of the statements that the pool prepares, sorted. Locks are a part of the statement
+/// behind them.
+const STATEMENTS: [&str; 35] = [
     "append_audit",
     "columns",
     "create_user",
@@ -28,13 +28,14 @@ const STATEMENTS: [&str; 34] = [
     "purge_tokens",
     "recent_sessions",
     "record_login",
+    "record_login_alone",
     "record_login_signed_cookies",
+    "record_login_signed_cookies_alone",
     "renew_unusable_password",
     "revoke",
     "schema",
     "server_time",
     "session_policy",
-    "session_with_owner",
     "set_staff",
     "update_names",
     "use_token",
@@ -169,8 +170,8 @@ mod tests {
             .filter_map(|file| Some(file.strip_suffix(".sql")?.to_owned()))
             .collect();
         // These are not prepared: scripts for psql, the three of `migrate`, those that prepare a
-        // connection or a transaction, and a lock that is taken in the same round trip as the
-        // statement behind it.
+        // connection or a transaction, and locks that are taken in the same round trip as the
+        // statement behind them.
         let others = [
             "role",
             "indexes",
@@ -180,6 +181,7 @@ mod tests {
             "connected",
             "set_local",
             "lock_place",
+            "lock_places",
         ];
         names.retain(|name| !others.contains(&name.as_str()));
         names.sort();

@@ -13,6 +13,7 @@
 
 mod accounts;
 mod audit;
+mod batch;
 mod cache;
 mod connection;
 mod dial;
@@ -21,6 +22,7 @@ mod folded;
 mod hosts;
 mod lease;
 mod link;
+mod logins;
 mod measures;
 mod mismatch;
 mod names;
@@ -42,6 +44,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 pub use self::accounts::{AccountsUnavailable, NewAccount};
+use self::batch::Batches;
 use self::cache::Cache;
 use self::connection::Connections;
 pub use self::folded::AddressLookup;
@@ -49,6 +52,7 @@ use self::folded::FoldedLookup;
 use self::parameter::Parameter;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::{Schema, SchemaError};
+pub use self::sessions::LoadedSession;
 use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 pub use self::users::MAY_SET_STAFF;
@@ -66,6 +70,11 @@ struct Inner {
     schema: schema::Known,
     folded_lookup: FoldedLookup,
     session_policies: Cache<i32, Duration>,
+    users_by_id: Batches<users::ById>,
+    users_by_email: Batches<users::ByEmail>,
+    sessions: Batches<sessions::Load>,
+    row_logins: Batches<logins::RowLogin>,
+    cookie_logins: Batches<logins::CookieLogin>,
 }
 
 /// How long an organization's session policy is cached. Administrators rarely change it.
@@ -84,6 +93,11 @@ impl Postgres {
                 settings.limits.cache_capacity,
                 POLICY_TTL,
             ),
+            users_by_id: Batches::default(),
+            users_by_email: Batches::default(),
+            sessions: Batches::default(),
+            row_logins: Batches::default(),
+            cookie_logins: Batches::default(),
         })))
     }
 

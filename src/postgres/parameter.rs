@@ -39,8 +39,11 @@ types! {
     Vec<String> => TEXT_ARRAY,
     Vec<&str> => TEXT_ARRAY,
     Vec<Option<&str>> => TEXT_ARRAY,
+    Vec<&[u8]> => BYTEA_ARRAY,
+    Vec<i32> => INT4_ARRAY,
     Vec<Option<i32>> => INT4_ARRAY,
     Vec<SystemTime> => TIMESTAMPTZ_ARRAY,
+    Vec<Option<SystemTime>> => TIMESTAMPTZ_ARRAY,
     SystemTime => TIMESTAMPTZ,
 }
 

@@ -23,6 +23,17 @@ use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::settings::DatabaseLimits;
 
+tokio::task_local! {
+    /// Requests that have their places have this done.
+    static ON_BEHALF: ();
+}
+
+/// Sends the statement of a batch. Each of its requests has a place in the queue, and the statement
+/// needs none: it must not fail because they fill the queue.
+pub(super) async fn on_behalf<T>(statement: impl Future<Output = T>) -> T {
+    ON_BEHALF.scope((), statement).await
+}
+
 /// Who gets a connection next.
 pub(super) struct Queue {
     /// One for each request that waits for a connection or has one.
@@ -38,8 +49,28 @@ pub(super) struct Queue {
 
 /// A place in the queue, until dropped.
 pub(super) struct Place<'a> {
-    _place: SemaphorePermit<'a>,
+    _place: Option<SemaphorePermit<'a>>,
     _turn: Option<SemaphorePermit<'a>>,
+}
+
+/// A request that waits until others of its kind have been answered ([`super::batch`]).
+pub(super) struct BatchWait<'a> {
+    queue: &'a Queue,
+    measures: &'a Measures,
+    begun: u64,
+    _place: SemaphorePermit<'a>,
+}
+
+impl BatchWait<'_> {
+    /// How long it may wait.
+    pub(super) const fn limit(&self) -> Duration {
+        self.queue.limit
+    }
+
+    /// Why it has waited in vain.
+    pub(super) fn given_up(&self) -> Outage {
+        self.queue.given_up(self.begun, self.measures)
+    }
 }
 
 impl Queue {
@@ -57,10 +88,10 @@ impl Queue {
 
     /// Waits for a turn. A full queue is an outage at once.
     pub(super) async fn enter(&self, measures: &Measures) -> Result<Place<'_>, Outage> {
-        let place = self.places.try_acquire().map_err(|_| {
-            measures.count_shed();
-            Outage::Overloaded
-        })?;
+        let place = match ON_BEHALF.try_with(|()| ()) {
+            Ok(()) => None,
+            Err(_) => Some(self.place(measures)?),
+        };
         let turn = match deadline::continues_in_database() {
             true => None,
             false => Some(self.turn(measures).await?),
@@ -68,6 +99,28 @@ impl Queue {
         Ok(Place {
             _place: place,
             _turn: turn,
+        })
+    }
+
+    /// A place for a request that shares a statement with others. A full queue is an outage at once.
+    pub(super) fn wait_for_a_batch<'a>(
+        &'a self,
+        measures: &'a Measures,
+    ) -> Result<BatchWait<'a>, Outage> {
+        let place = self.place(measures)?;
+        deadline::continues_in_database();
+        Ok(BatchWait {
+            queue: self,
+            measures,
+            begun: self.now(),
+            _place: place,
+        })
+    }
+
+    fn place(&self, measures: &Measures) -> Result<SemaphorePermit<'_>, Outage> {
+        self.places.try_acquire().map_err(|_| {
+            measures.count_shed();
+            Outage::Overloaded
         })
     }
 
@@ -129,5 +182,29 @@ impl Queue {
         } else {
             Outage::Overloaded
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_that_wait_for_a_batch_do_not_keep_it_from_being_sent() {
+        let limits = serde_json::json!({
+            "pool_size": 1,
+            "queue": 1,
+            "wait_timeout_ms": 60_000,
+            "connect_timeout_ms": 1,
+            "statement_timeout_ms": 1,
+            "cache_seconds": 0,
+            "cache_capacity": 0,
+        });
+        let queue = Queue::new(&serde_json::from_value(limits).expect("limits"));
+        let measures = Measures::default();
+        let _waiting = [(); 2].map(|()| queue.wait_for_a_batch(&measures).expect("a place"));
+        let full = queue.enter(&measures).await.err();
+        assert_eq!(full, Some(Outage::Overloaded));
+        assert!(on_behalf(queue.enter(&measures)).await.is_ok());
     }
 }

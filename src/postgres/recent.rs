@@ -150,16 +150,12 @@ impl SessionStore for Recent {
         if let Some(data) = self.sessions.get(&digest) {
             return Ok(Some(data));
         }
-        let data = match self.owners.get(&digest) {
-            Some(owner) => {
-                let found = self.postgres.load_with_owner(key, now, owner).await?;
-                if let Some((_, Some(user))) = &found {
-                    self.users.insert(Identity::Id(user.id), user.clone());
-                }
-                found.map(|(data, _)| data)
-            }
-            None => self.postgres.load(key, now).await?,
-        };
+        let owner = self.owners.get(&digest);
+        let found = self.postgres.load_with_owner(key, now, owner).await?;
+        if let Some((_, Some(user))) = &found {
+            self.users.insert(Identity::Id(user.id), user.clone());
+        }
+        let data = found.map(|(data, _)| data);
         if let Some(data) = &data {
             self.sessions.insert(digest, data.clone());
             if let Some(owner) = (self.owner_of)(data) {

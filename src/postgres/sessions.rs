@@ -1,11 +1,12 @@
 //! [`SessionStore`] over `django_session`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
+use super::batch::{Batches, Shared};
 use super::parameter::Parameter;
 use super::statement::sql;
 use super::{Postgres, unexpected};
@@ -27,26 +28,74 @@ impl Postgres {
             .map_err(|error| unexpected(&error))
     }
 
-    /// Reads the session `key` and the user `owner` in one round trip.
+    /// Reads the session `key`, and the user `owner` if one is named, in one round trip.
     pub async fn load_with_owner(
         &self,
         key: &str,
         now: SystemTime,
-        owner: i32,
-    ) -> Result<Option<(Arc<StoredData>, Option<Arc<UserRow>>)>, Outage> {
-        let schema = self.schema().await?;
-        let statement = schema.statements.session_with_owner.statement();
-        let rows = self.query(statement, &[&key, &now, &owner]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
-        let owner = match id {
-            Some(_) => Some(Arc::new(self.user(row).await?)),
-            None => None,
-        };
-        Ok(Some((data(row)?, owner)))
+        owner: Option<i32>,
+    ) -> Result<Option<LoadedSession>, Outage> {
+        let key = key.to_owned();
+        self.ask(Load { key, now, owner }).await
     }
+}
+
+/// The `session_data` of a session, and the user who was expected to be its owner.
+pub type LoadedSession = (Arc<StoredData>, Option<Arc<UserRow>>);
+
+/// Reads a session.
+pub(super) struct Load {
+    key: String,
+    now: SystemTime,
+    owner: Option<i32>,
+}
+
+#[async_trait]
+impl Shared for Load {
+    type Answer = Option<LoadedSession>;
+
+    const STATEMENT: &'static str = "load_session";
+
+    fn batches(postgres: &Postgres) -> &Batches<Self> {
+        &postgres.0.sessions
+    }
+
+    async fn ask(
+        postgres: &Postgres,
+        requests: &[Arc<Self>],
+    ) -> Result<(Vec<Self::Answer>, Duration), Outage> {
+        let keys: Vec<&str> = requests.iter().map(|it| &*it.key).collect();
+        let nows: Vec<SystemTime> = requests.iter().map(|it| it.now).collect();
+        let owners: Vec<Option<i32>> = requests.iter().map(|it| it.owner).collect();
+        let schema = postgres.schema().await?;
+        let statement = schema.statements.load_session.statement();
+        let connections = &postgres.0.connections;
+        let parameters: [&dyn Parameter; 3] = [&keys, &nows, &owners];
+        let (rows, took) = connections.query_timed(statement, &parameters).await?;
+        let mut answers: Vec<Self::Answer> = vec![None; requests.len()];
+        for row in &rows {
+            let answer = answers.get_mut(place(row)?);
+            let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
+            let owner = match id {
+                Some(_) => Some(Arc::new(postgres.user(row).await?)),
+                None => None,
+            };
+            *answer.ok_or(Outage::DatabaseUnavailable)? = Some((data(row)?, owner));
+        }
+        Ok((answers, took))
+    }
+}
+
+/// A text that sorts after every key with the prefix `place`: the highest code point follows it.
+pub(super) fn behind(place: &str) -> String {
+    format!("{place}\u{10ffff}")
+}
+
+/// The place of the request that a row answers: its number, which counts from 1.
+pub(super) fn place(row: &Row) -> Result<usize, Outage> {
+    let number: i32 = row.try_get("n").map_err(|error| unexpected(&error))?;
+    let place = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+    place.ok_or(Outage::DatabaseUnavailable)
 }
 
 fn data(row: &Row) -> Result<Arc<StoredData>, Outage> {
@@ -56,16 +105,11 @@ fn data(row: &Row) -> Result<Arc<StoredData>, Outage> {
     Ok(Arc::new(StoredData::new(data)))
 }
 
-/// A text that sorts after every key with the prefix `place`: the highest code point follows it.
-fn behind(place: &str) -> String {
-    format!("{place}\u{10ffff}")
-}
-
 #[async_trait]
 impl SessionStore for Postgres {
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
-        let rows = self.query(sql!("load_session"), &[&key, &now]).await?;
-        rows.first().map(data).transpose()
+        let found = self.load_with_owner(key, now, None).await?;
+        Ok(found.map(|(data, _)| data))
     }
 
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
@@ -118,45 +162,10 @@ impl SessionStore for Postgres {
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
-        let schema = self.schema().await?;
-        let statements = &schema.statements;
-        let rows = match &login.session {
-            NewSession::Row(row) => {
-                let behind = behind(row.place);
-                let parameters: [&dyn Parameter; 10] = [
-                    &login.user_id,
-                    &login.password,
-                    &login.at,
-                    &row.place,
-                    &behind,
-                    &row.key,
-                    &row.data,
-                    &row.expire_date,
-                    &login.replaces,
-                    &login.revoked_at,
-                ];
-                let lock = sql!("lock_place");
-                let statement = statements.record_login.statement();
-                self.0
-                    .connections
-                    .query_behind_lock(lock, &row.place, statement, &parameters)
-                    .await?
-            }
-            NewSession::Cookie(mark) => {
-                let statement = statements.record_login_signed_cookies.statement();
-                let mark = mark.as_slice();
-                let parameters: [&dyn Parameter; 5] = [
-                    &login.user_id,
-                    &login.password,
-                    &login.at,
-                    &login.revoked_at,
-                    &mark,
-                ];
-                self.query(statement, &parameters).await?
-            }
-        };
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        recorded(row, &login.session).map_err(|error| unexpected(&error))
+        match &login.session {
+            NewSession::Row(row) => self.record_row_login(login, row).await,
+            NewSession::Cookie(mark) => self.record_cookie_login(login, mark).await,
+        }
     }
 
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {
@@ -178,18 +187,4 @@ impl SessionStore for Postgres {
             .transpose()
             .map_err(|error| unexpected(&error))
     }
-}
-
-fn recorded(row: &Row, session: &NewSession<'_>) -> Result<Recorded, tokio_postgres::Error> {
-    if !row.try_get::<_, bool>("unchanged")? {
-        return Ok(Recorded::UserChanged);
-    }
-    if let NewSession::Cookie(_) = session {
-        let ended_at = row.try_get("ended_at")?;
-        return Ok(Recorded::Opened { ended_at });
-    }
-    Ok(match (row.try_get("met_key")?, row.try_get("met_data")?) {
-        (Some(key), Some(data)) => Recorded::Met(StoredSession { key, data }),
-        _ => Recorded::Opened { ended_at: None },
-    })
 }

@@ -35,19 +35,15 @@ pub(super) struct Composed {
 
 impl Composed {
     fn of(statement: Statement<'_>, has_own_tables: bool) -> Self {
-        let revoked_at = match has_own_tables {
-            true => sql!("parts/revoked_at").text,
+        let of_own_table = |part: Statement<'static>| match has_own_tables {
+            true => part.text,
             false => "NULL::timestamptz",
-        };
-        let ended_at = match has_own_tables {
-            true => sql!("parts/ended_at").text,
-            false => "CASE WHEN $5::bytea IS NULL THEN NULL::timestamptz END",
         };
         let text = statement
             .text
             .replace("/* the user found */", sql!("parts/user").text)
-            .replace("/* revoked at */", revoked_at)
-            .replace("/* ended at */", ended_at);
+            .replace("/* revoked at */", of_own_table(sql!("parts/revoked_at")))
+            .replace("/* ended at */", of_own_table(sql!("parts/ended_at")));
         Self {
             name: statement.name,
             text: code(&text),
@@ -70,9 +66,11 @@ pub(super) struct Statements {
     pub(super) user_by_email: Composed,
     pub(super) user_by_folded_email: Composed,
     pub(super) user_by_username: Composed,
-    pub(super) session_with_owner: Composed,
+    pub(super) load_session: Composed,
     pub(super) record_login: Composed,
+    pub(super) record_login_alone: Composed,
     pub(super) record_login_signed_cookies: Composed,
+    pub(super) record_login_signed_cookies_alone: Composed,
 }
 
 impl Statements {
@@ -83,9 +81,11 @@ impl Statements {
             user_by_email: of(sql!("user_by_email")),
             user_by_folded_email: of(sql!("user_by_folded_email")),
             user_by_username: of(sql!("user_by_username")),
-            session_with_owner: of(sql!("session_with_owner")),
+            load_session: of(sql!("load_session")),
             record_login: of(sql!("record_login")),
+            record_login_alone: of(sql!("record_login_alone")),
             record_login_signed_cookies: of(sql!("record_login_signed_cookies")),
+            record_login_signed_cookies_alone: of(sql!("record_login_signed_cookies_alone")),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
+use super::batch::{Batches, Shared};
 use super::statement::{Statements, sql};
 use super::{Postgres, unexpected};
 use crate::gate::groups::Staff;
@@ -30,10 +31,7 @@ impl UserDirectory for Postgres {
         let schema = self.schema().await?;
         let statements = &schema.statements;
         let rows = match identity {
-            Identity::Id(id) => {
-                let statement = statements.user_by_id.statement();
-                self.query(statement, &[id]).await?
-            }
+            Identity::Id(id) => return self.ask(ById(*id)).await,
             Identity::Email(email) => return self.find_by_email(email, statements).await,
             Identity::Username(name) => {
                 let statement = statements.user_by_username.statement();
@@ -116,10 +114,9 @@ impl Postgres {
         email: &str,
         statements: &Statements,
     ) -> Result<Option<Arc<UserRow>>, Outage> {
-        let folded = email.to_ascii_lowercase();
-        let statement = statements.user_by_email.statement();
-        let rows = self.query(statement, &[&email, &folded]).await?;
-        let stored = self.first(&rows).await?;
+        let request = ByEmail::new(email);
+        let folded = request.folded.clone();
+        let stored = self.ask(request).await?;
         if stored.as_ref().is_some_and(|user| user.email == email) {
             return Ok(stored);
         }
@@ -131,6 +128,15 @@ impl Postgres {
         });
         let lookup = &self.0.folded_lookup;
         lookup.find(&folded, stored.is_some(), look_up).await
+    }
+
+    /// The users in these rows.
+    async fn all(&self, rows: &[Row]) -> Result<Vec<Arc<UserRow>>, Outage> {
+        let mut users = Vec::with_capacity(rows.len());
+        for row in rows {
+            users.push(Arc::new(self.user(row).await?));
+        }
+        Ok(users)
     }
 
     /// The user in the first row, if there is one.
@@ -171,6 +177,80 @@ impl Postgres {
         });
         self.0.session_policies.insert(organization, age);
         Ok(Some(age))
+    }
+}
+
+/// Finds a user by primary key.
+pub(super) struct ById(i32);
+
+#[async_trait]
+impl Shared for ById {
+    type Answer = Option<Arc<UserRow>>;
+
+    const STATEMENT: &'static str = "user_by_id";
+
+    fn batches(postgres: &Postgres) -> &Batches<Self> {
+        &postgres.0.users_by_id
+    }
+
+    async fn ask(
+        postgres: &Postgres,
+        requests: &[Arc<Self>],
+    ) -> Result<(Vec<Self::Answer>, Duration), Outage> {
+        let mut ids: Vec<i32> = requests.iter().map(|request| request.0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let schema = postgres.schema().await?;
+        let statement = schema.statements.user_by_id.statement();
+        let connections = &postgres.0.connections;
+        let (rows, took) = connections.query_timed(statement, &[&ids]).await?;
+        let users = postgres.all(&rows).await?;
+        let find = |request: &Arc<Self>| users.iter().find(|user| user.id == request.0).cloned();
+        Ok((requests.iter().map(find).collect(), took))
+    }
+}
+
+/// Finds the user with exactly this address, or else with its ASCII letters in lower case.
+pub(super) struct ByEmail {
+    email: String,
+    folded: String,
+}
+
+impl ByEmail {
+    fn new(email: &str) -> Self {
+        Self {
+            email: email.to_owned(),
+            folded: email.to_ascii_lowercase(),
+        }
+    }
+}
+
+#[async_trait]
+impl Shared for ByEmail {
+    type Answer = Option<Arc<UserRow>>;
+
+    const STATEMENT: &'static str = "user_by_email";
+
+    fn batches(postgres: &Postgres) -> &Batches<Self> {
+        &postgres.0.users_by_email
+    }
+
+    async fn ask(
+        postgres: &Postgres,
+        requests: &[Arc<Self>],
+    ) -> Result<(Vec<Self::Answer>, Duration), Outage> {
+        let spellings = requests.iter().flat_map(|it| [&*it.email, &*it.folded]);
+        let mut emails: Vec<&str> = spellings.collect();
+        emails.sort_unstable();
+        emails.dedup();
+        let schema = postgres.schema().await?;
+        let statement = schema.statements.user_by_email.statement();
+        let connections = &postgres.0.connections;
+        let (rows, took) = connections.query_timed(statement, &[&emails]).await?;
+        let users = postgres.all(&rows).await?;
+        let with = |email: &str| users.iter().find(|user| user.email == email).cloned();
+        let find = |request: &Arc<Self>| with(&request.email).or_else(|| with(&request.folded));
+        Ok((requests.iter().map(find).collect(), took))
     }
 }
 

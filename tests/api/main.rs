@@ -51,6 +51,7 @@ mod sign_in;
 mod support;
 mod texts;
 mod tls;
+mod together;
 mod tokens;
 mod traces;
 mod translations;

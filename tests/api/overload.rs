@@ -34,7 +34,7 @@ async fn a_thousand_logins_at_once_all_succeed() {
 async fn requests_that_wait_too_long_are_told_to_try_again() {
     let world = World::new(&[
         ("GATE_DATABASE_POOL_SIZE", "1"),
-        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "1500"),
+        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "3000"),
         ("GATE_HTTP_DECISION_TIMEOUT_MS", "20000"),
     ])
     .await;

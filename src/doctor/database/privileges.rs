@@ -65,7 +65,7 @@ async fn user_statements(backend: &Postgres) -> Vec<Outcome> {
 }
 
 async fn session_statements(backend: &Postgres, now: SystemTime) -> Vec<Outcome> {
-    let with_owner = backend.load_with_owner(NO_NAME, now, NOBODY);
+    let with_owner = backend.load_with_owner(NO_NAME, now, Some(NOBODY));
     vec![
         ("read a session", backend.load(NO_NAME, now).await.map(drop)),
         ("read a session and its user", with_owner.await.map(drop)),
@@ -95,7 +95,16 @@ async fn record_login(backend: &Postgres, engine: Engine, now: SystemTime) -> Re
         session,
         replaces: None,
     };
-    backend.record(&login).await.map(drop)
+    backend.record(&login).await?;
+    // A login that replaces a session, or waits for a lock, has a statement of its own.
+    match &login.session {
+        NewSession::Row(_) => {
+            let replaces = Some(NO_NAME);
+            backend.record(&LoginRecord { replaces, ..login }).await
+        }
+        NewSession::Cookie(mark) => backend.record_cookie_login_alone(&login, mark).await,
+    }
+    .map(drop)
 }
 
 async fn token_statements(backend: &Postgres) -> Vec<Outcome> {

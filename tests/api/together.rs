@@ -1,0 +1,192 @@
+//! Logins that arrive at the same time share statements. What holds for one holds for each of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use label_studio_gate::django::{SessionCodec, SessionEntries as _};
+use serde_json::json;
+
+use crate::actors::Browser;
+use crate::app::{Answer, TestApp};
+use crate::support::token::{SECRET_KEY, claims, native, sign, with};
+use crate::world::{SIGNED_COOKIES, World};
+
+/// How often something is tried that the machine's load may keep from happening.
+const ROUNDS: usize = 50;
+
+async fn login(app: &TestApp, token: &str) -> Answer {
+    Browser::of(app).with_token(token).get("/").await
+}
+
+/// A token of its own for each call.
+fn another_token(user: i32, number: usize) -> String {
+    let claims = with(claims(user), &json!({"jti": number.to_string()}));
+    sign(jsonwebtoken::Algorithm::HS256, SECRET_KEY, &claims)
+}
+
+/// How often this gate has sent a statement.
+async fn sent(app: &TestApp, statement: &str) -> usize {
+    let page = app.get("/metrics").await.body;
+    let name = "label_studio_gate_statement_duration_seconds_count";
+    let prefix = format!("{name}{{statement=\"{statement}\"}} ");
+    let count = page.lines().find_map(|line| line.strip_prefix(&prefix));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// The user whose session this is, according to the row.
+async fn owner(world: &World, key: &str) -> Option<i32> {
+    let query = format!("SELECT session_data FROM django_session WHERE session_key = '{key}'");
+    let data = world.database.text(&query).await;
+    let session = SessionCodec::new(&SECRET_KEY.into()).decode_row(&data);
+    session.ok().and_then(|session| session.user_id())
+}
+
+/// A crowd whose members sign in at the same time, among them twenty with one token, and users who
+/// may not. Repeated until logins have shared a statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_in_a_batch_gets_their_own_session() {
+    let world = World::new(&[]).await;
+    let crowd = world.database.crowd(60, world.organization).await;
+    world.update(&world.bob, "is_active = false").await;
+    let (mut logins, mut ann_keys) = (0, BTreeSet::new());
+    for round in 0..ROUNDS {
+        let ann = another_token(world.ann.id, round);
+        let bob = another_token(world.bob.id, round);
+        let of_ann = join_all((0..20).map(async |_| login(&world.app, &ann).await));
+        let of_bob = join_all((0..5).map(async |_| login(&world.app, &bob).await));
+        let of_crowd = join_all(crowd.iter().map(async |id| {
+            let answer = login(&world.app, &another_token(*id, round)).await;
+            (*id, answer)
+        }));
+        let (of_ann, of_bob, of_crowd) = tokio::join!(of_ann, of_bob, of_crowd);
+        let keys = of_ann.iter().map(|it| it.session().unwrap().to_owned());
+        let keys: BTreeSet<String> = keys.collect();
+        assert_eq!(keys.len(), 1, "one session for one token");
+        for answer in &of_bob {
+            answer.expect(403, "user_inactive").expect_no_session();
+        }
+        for (id, answer) in &of_crowd {
+            answer.expect(200, "session_opened");
+            assert_eq!(owner(&world, answer.session().unwrap()).await, Some(*id));
+        }
+        ann_keys.extend(keys);
+        logins += 20 + crowd.len();
+        assert_eq!(
+            world.sessions().await as usize,
+            (round + 1) * (crowd.len() + 1)
+        );
+        if sent(&world.app, "record_login").await < logins {
+            break;
+        }
+    }
+    assert!(
+        sent(&world.app, "record_login").await < logins,
+        "no two logins have shared a statement"
+    );
+    for key in ann_keys {
+        assert_eq!(owner(&world, &key).await, Some(world.ann.id));
+    }
+    let missed = "SELECT count(*) FROM htx_user WHERE email LIKE 'crowd%' AND last_login IS NULL";
+    assert_eq!(world.database.text(missed).await, "0");
+}
+
+/// Two gates get logins of the same few users, in different orders.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_two_gates_with_the_same_users_do_not_deadlock() {
+    for engine in [&[][..], &[SIGNED_COOKIES]] {
+        let world = World::new(engine).await;
+        let other = world.gate(engine);
+        let crowd = world.database.crowd(8, world.organization).await;
+        for round in 0..10 {
+            let logins = (0..120).map(async |n: usize| {
+                let (app, user) = match n % 2 {
+                    0 => (&world.app, crowd[n / 2 % crowd.len()]),
+                    _ => (&other, crowd[crowd.len() - 1 - n / 2 % crowd.len()]),
+                };
+                // Some come with the same token to both gates.
+                let token = another_token(user, round * 1000 + n / 4);
+                login(app, &token).await
+            });
+            for answer in join_all(logins).await {
+                answer.expect(200, "session_opened");
+            }
+        }
+        for app in [&world.app, &other] {
+            let page = app.get("/metrics").await.body;
+            let none = "label_studio_gate_statement_failures_total{cause=\"deadlock\"} 0";
+            assert!(page.contains(none), "{page}");
+        }
+    }
+}
+
+/// Somebody else has locked Ann's row, and the place of one of Bob's tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_waits_for_a_lock_holds_up_nobody() {
+    let patient = [
+        ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "60000"),
+        ("GATE_HTTP_DECISION_TIMEOUT_MS", "60000"),
+    ];
+    for engine in [None, Some(SIGNED_COOKIES)] {
+        let settings: Vec<_> = patient.into_iter().chain(engine).collect();
+        let world = World::new(&settings).await;
+        let crowd = world.database.crowd(40, world.organization).await;
+        let lock = format!(
+            "BEGIN; SELECT FROM htx_user WHERE id = {} FOR UPDATE",
+            world.ann.id
+        );
+        world.database.run(&lock).await;
+        let token = native(world.ann.id);
+        let ann = login(&world.app, &token);
+        let ann = tokio::time::timeout(Duration::from_secs(600), ann);
+        let mut ann = std::pin::pin!(ann);
+        let everybody = async {
+            for _ in 0..5 {
+                let logins = crowd
+                    .iter()
+                    .map(async |id| login(&world.app, &native(*id)).await);
+                for answer in join_all(logins).await {
+                    answer.expect(200, "session_opened");
+                }
+            }
+        };
+        tokio::select! {
+            _ = &mut ann => panic!("Ann has signed in while her row is locked"),
+            () = everybody => {}
+        }
+        world.database.run("COMMIT").await;
+        let answer = ann.await.expect("the row is free");
+        answer.expect(200, "session_opened");
+    }
+}
+
+/// A user's row that changes between its reading and the login refuses that login only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_is_noticed_in_a_batch() {
+    let world = World::new(&[]).await;
+    let crowd = world.database.crowd(30, world.organization).await;
+    for round in 0..10 {
+        let change = async {
+            world
+                .update(&world.ann, &format!("password = '!{round}'"))
+                .await;
+        };
+        let logins = join_all(crowd.iter().chain([&world.ann.id; 10]).map(async |id| {
+            let answer = login(&world.app, &another_token(*id, round)).await;
+            (*id, answer)
+        }));
+        let (answers, ()) = tokio::join!(logins, change);
+        for (id, answer) in answers {
+            answer.expect(200, "session_opened");
+            let session = answer.session().unwrap();
+            assert_eq!(owner(&world, session).await, Some(id));
+        }
+        // The session of another login with the token has the password of now.
+        let answer = login(&world.app, &another_token(world.ann.id, round)).await;
+        let browser = world
+            .browser()
+            .with_token(&another_token(world.ann.id, round));
+        let browser = browser.with_cookie("sessionid", answer.session().unwrap());
+        browser.get("/").await.expect(200, "session_kept");
+    }
+}
