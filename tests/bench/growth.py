@@ -3,11 +3,12 @@
 import hmac
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import formats
 from load import Load, Pgbench
-from rows import SELECT, live_rows
+from rows import SELECT, live_rows, tokens
 from servers import gate
 
 PLOTS = {}
@@ -102,3 +103,32 @@ def _(postgres, seconds):
         points.append((count, rate(Load(server.port, cookies=cookies, expect="session_opened"), seconds)))
         server.stop()
     yield "HS256, session row", points
+
+
+@plot("pool", "Logins by size of the pool", "connections to Postgres", "logins/s")
+def _(postgres, seconds):
+    postgres.need_users(100_000)
+    cookies, points = tokens(), []
+    for size in (1, 2, 4, 8, 16, 32):
+        postgres.clear_sessions()
+        server = gate(postgres.url(), GATE_DATABASE_POOL_SIZE=size)
+        points.append((size, rate(Load(server.port, cookies=cookies, expect="session_opened"), seconds)))
+        server.stop()
+    yield "one gate", points
+
+
+@plot("gates", "Logins by number of gates before one Postgres", "gates", "logins/s", logarithmic=False)
+def _(postgres, seconds):
+    postgres.need_users(100_000)
+    cookies, points = tokens(), []
+    for count in (1, 2, 3, 4):
+        postgres.clear_sessions()
+        servers = [gate(postgres.url(), GATE_DATABASE_POOL_SIZE=8) for _ in range(count)]
+        loads = [Load(server.port, cookies=cookies[n::count], expect="session_opened") for n, server in enumerate(servers)]
+        for load in loads:
+            load.try_once()
+        with ThreadPoolExecutor() as threads:
+            points.append((count, sum(threads.map(lambda load: load.run(seconds)["rate"], loads))))
+        for server in servers:
+            server.stop()
+    yield "session row, 8 connections each", points
