@@ -95,7 +95,7 @@ def _(postgres, seconds):
         cookies = []
         for n in range(60_000):
             issuer = issuers[n % count]
-            claims = {"iss": issuer["issuer"], "email": f"user-{n + 1}@example.com", "iat": now, "exp": now + 80_000, "jti": str(count)}
+            claims = {"jti": formats.session_key(count * n), "iss": issuer["issuer"], "email": f"user-{n + 1}@example.com", "iat": now, "exp": now + 80_000}
             signed = formats.base64url(formats.compact_json({"alg": "HS256", "typ": "JWT"})) + "." + formats.base64url(formats.compact_json(claims))
             cookies.append(f"ls_auth_token={signed}.{formats.base64url(hmac.digest(issuer['secret'].encode(), signed.encode(), 'sha256'))}")
         postgres.clear_sessions()

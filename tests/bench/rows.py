@@ -25,7 +25,7 @@ INSERT INTO django_session (session_key, session_data, expire_date) VALUES ('pgb
 UPDATE htx_user SET last_login = now() WHERE id = :u;
 """
 SELECT = f"""\\set n random(1, {LIVE})
-SELECT session_data FROM django_session WHERE session_key = 'bench' || lpad(:n::text, 27, '0') AND expire_date > now();
+SELECT session_data FROM django_session WHERE session_key = md5('bench' || :n) AND expire_date > now();
 """
 
 ROWS = {}
@@ -39,11 +39,11 @@ def row(name, title, goal):
     return declare
 
 
-def live_rows(postgres, count=LIVE):
+def live_rows(postgres, count=LIVE, id_token=""):
     """Live session rows of the users 1 to `count`, and their cookies."""
     postgres.need_users(count)
     postgres.clear_sessions()
-    text = "".join(f"{formats.session_key(n)}\t{formats.ROWS.sign(formats.session(n))}\n" for n in range(1, count + 1))
+    text = "".join(f"{formats.session_key(n)}\t{formats.ROWS.sign(formats.session(n, id_token))}\n" for n in range(1, count + 1))
     file = HOME / "sessions.tsv"
     file.write_text(text)
     expire = "ALTER TABLE django_session ALTER expire_date SET DEFAULT now() + interval '14 days'"
@@ -114,6 +114,16 @@ def _(postgres):
     cookies = live_cookies(1000)
     port = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", SESSION_ENGINE=SIGNED).port
     return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("actix handler that does nothing", Load(yardstick().port, cookies=cookies))
+
+
+@row("id-token", "live session with an ID token of 1.5 kB, session row in the cache", "1.0")
+def _(postgres):
+    # The rows that have none are read now, and stay in that gate's cache.
+    without = Load(gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_SECONDS=300).port, cookies=live_rows(postgres, 1000), expect="session_valid")
+    without.run(1)
+    cookies = live_rows(postgres, 1000, id_token="x" * 1500)
+    port = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_SECONDS=300).port
+    return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("gate, session without", without)
 
 
 @row("unmet", "live session that this gate has not met, `require`, session row", "0.50")
