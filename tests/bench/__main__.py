@@ -40,9 +40,9 @@ def main():
     tell = lambda name, what: print(f"{name}: {what}", file=sys.stderr, flush=True)
     postgres = Postgres()
     measured = report.load()
-    measured["run"] = {"machine": machine(postgres), "rounds": options.rounds, "seconds": options.seconds}
     for name in options.names or names:
         if name in rows.ROWS:
+            measured["run"] = {"machine": machine(postgres), "rounds": options.rounds, "seconds": options.seconds}
             measured["rows"][name] = rows.compare(name, postgres, options.seconds, options.rounds, tell)
         elif name == "footprint":
             measured["footprint"] = rows.footprint(postgres)

@@ -60,7 +60,7 @@ def write(measured, order):
                   f"| with `database.cache_capacity` = 100,000 and as many live sessions | {foot['memory_large_cache_mb']:.1f} MB | |",
                   f"| binary | {foot['binary_mb']:.1f} MB | ≤ 10 MB |"]
     if measured["plots"]:
-        lines += ["", "## How cost grows\n"]
+        lines += ["", "## How cost grows\n", "Each point is the median of three runs; with several gates, the sum of one.\n"]
         for name, plot in measured["plots"].items():
             (ROOT / "docs/performance").mkdir(exist_ok=True)
             (ROOT / f"docs/performance/{name}.svg").write_text(svg(plot))

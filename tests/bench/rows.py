@@ -143,7 +143,7 @@ def _(postgres):
     return ("gate", logins(postgres)), ("pgbench inserting that row", Pgbench(postgres, INSERT))
 
 
-@row("login-three", "the same", "2.0")
+@row("login-three", "login, HS256, another user each time, session row", "2.0")
 def _(postgres):
     return ("gate", logins(postgres)), ("pgbench with three statements (select, insert, update)", Pgbench(postgres, THREE))
 
