@@ -29,7 +29,12 @@ pub(crate) fn no_token() -> Run {
 /// The row has been read before: its data is in the cache.
 pub(crate) fn live_row() -> Run {
     let cookies = header("sessionid", KEY);
-    decide(Engine::Database, Anonymous::Require, cookies, "session_valid")
+    decide(
+        Engine::Database,
+        Anonymous::Require,
+        cookies,
+        "session_valid",
+    )
 }
 
 pub(crate) fn live_cookie() -> Run {

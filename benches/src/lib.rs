@@ -27,8 +27,11 @@ use serde_json::json;
 /// Runs a stage once.
 pub type Run = Box<dyn FnMut()>;
 
-/// The stages: a name, and what prepares one.
-pub const STAGES: &[(&str, fn() -> Run)] = &[
+/// The name of a stage, and what prepares it.
+pub type Stage = (&'static str, fn() -> Run);
+
+/// The stages.
+pub const STAGES: &[Stage] = &[
     ("read-cookies", read_cookies),
     ("read-uri", read_uri),
     ("verify-hs256", verify_hs256),
@@ -46,9 +49,18 @@ pub const STAGES: &[(&str, fn() -> Run)] = &[
     ("decide-login-cookie", decisions::login_cookie),
 ];
 
-const RS256: [&str; 2] = [include_str!("../tokens/rs256.pem"), include_str!("../tokens/rs256.jwt")];
-const ES256: [&str; 2] = [include_str!("../tokens/es256.pem"), include_str!("../tokens/es256.jwt")];
-const EDDSA: [&str; 2] = [include_str!("../tokens/eddsa.pem"), include_str!("../tokens/eddsa.jwt")];
+const RS256: [&str; 2] = [
+    include_str!("../tokens/rs256.pem"),
+    include_str!("../tokens/rs256.jwt"),
+];
+const ES256: [&str; 2] = [
+    include_str!("../tokens/es256.pem"),
+    include_str!("../tokens/es256.jwt"),
+];
+const EDDSA: [&str; 2] = [
+    include_str!("../tokens/eddsa.pem"),
+    include_str!("../tokens/eddsa.jwt"),
+];
 
 pub(crate) const SECRET: &str = "benchmark-secret-key-of-fifty-characters-0123456789";
 /// The time of every stage, in seconds since the epoch.
@@ -93,7 +105,10 @@ pub(crate) fn session() -> SessionData {
     session.insert("organization_pk", json!(1));
     session.insert("last_login", json!(login));
     session.insert("_auth_user_id", json!("7"));
-    session.insert("_auth_user_backend", json!("django.contrib.auth.backends.ModelBackend"));
+    session.insert(
+        "_auth_user_backend",
+        json!("django.contrib.auth.backends.ModelBackend"),
+    );
     let hash = AuthHasher::new(&secret()).hash(PASSWORD);
     session.insert("_auth_user_hash", json!(hash));
     session.insert("jwt_auto_login", json!(true));
@@ -202,7 +217,9 @@ fn decode_row() -> Run {
     let data = codec.encode_row(&session(), now());
     Box::new(move || {
         let stored = StoredData::new(black_box(&data));
-        drop(black_box(stored.session(&codec).expect("a session").clone()));
+        drop(black_box(
+            stored.session(&codec).expect("a session").clone(),
+        ));
     })
 }
 

@@ -11,8 +11,8 @@ use label_studio_gate::gate::groups::Staff;
 use label_studio_gate::gate::identity::{Identity, Profile};
 use label_studio_gate::gate::reason::Outage;
 use label_studio_gate::gate::session::{
-    LoginRecord, Mismatch, Mismatches, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore, StoredData,
-    StoredSession, TokenUse,
+    LoginRecord, Mismatch, Mismatches, ProviderPlace, Recorded, SessionEnd, SessionMark,
+    SessionStore, StoredData, StoredSession, TokenUse,
 };
 use label_studio_gate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 use label_studio_gate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
