@@ -35,14 +35,23 @@ def cookies(header):
     }
 
 
+def is_json(value):
+    try:
+        # Other parsers accept neither NaN and Infinity nor half a surrogate pair.
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        return True
+    except ValueError:
+        return False
+
+
 def loaded(load):
     try:
         session = load()
-        # Other parsers accept neither NaN nor half a surrogate pair as JSON.
-        json.dumps(session, allow_nan=False, ensure_ascii=False).encode()
-        return session
-    except Exception as error:
-        return {"error": type(error).__name__}
+    except Exception:
+        return {"entries": {}, "whole": False}
+    items = session.items() if isinstance(session, dict) else ()
+    entries = {name: value for name, value in items if is_json({name: value})}
+    return {"entries": entries, "whole": is_json(session)}
 
 
 def session(case):

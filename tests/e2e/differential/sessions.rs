@@ -27,6 +27,9 @@ const KEPT: &[&str] = &[
     r#"{"a":1,"a":2}"#,
     r#"{"a":NaN,"_auth_user_id":"7"}"#,
     r#"{"a":1e999}"#,
+    r#"{"_auth_user_id":null,"":255047085971E300}"#,
+    r#"{"_auth_user_id":"7","a":"\ud800"}"#,
+    r#"{"_auth_user_id":"7","last_login":1e999}"#,
     r#"{"a":123456789012345678901234567890}"#,
     r#"{"a":"\ud800"}"#,
     r#"{"a":"\ud83d\ude00"}"#,
@@ -96,11 +99,11 @@ fn written() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether the gate may read less than Django: JSON has numbers and strings that Rust's types do
-/// not.
-fn is_beyond_json(session: &Value) -> bool {
-    let text = session.to_string();
-    session.get("error").is_some() || text.contains("e+") || text.len() > 60_000
+/// Whether the gate may read less than Django, whose parser accepts numbers and strings that are
+/// not JSON or that Rust's types do not hold.
+fn is_beyond_json(django: &Value) -> bool {
+    let text = django["entries"].to_string();
+    django["whole"] == false || text.contains("e+") || text.len() > 60_000
 }
 
 fn check(payloads: &[String]) {
@@ -145,14 +148,12 @@ const NAMES: &[&str] = &[
 fn compare(ours: Option<&SessionExcerpt>, django: &Value, payload: &str) {
     let Some(ours) = ours else {
         // Django never writes such sessions, so no real session is lost.
-        let read = django
-            .as_object()
-            .is_some_and(|session| !session.is_empty());
+        let read = django["entries"] != json!({});
         assert!(!read || is_beyond_json(django), "{payload}: {django}");
         return;
     };
     for name in NAMES {
-        let theirs = django.get(*name);
+        let theirs = django["entries"].get(*name);
         assert_eq!(ours.get(name), theirs, "{payload}: {django}");
     }
 }
@@ -190,7 +191,7 @@ fn a_changed_session_is_refused() {
     for answers in ask("session", &cases) {
         for (answer, case) in answers.iter().zip(&cases) {
             for kind in ["row", "cookie"] {
-                assert_eq!(answer[kind].get("_auth_user_id"), None, "{case}");
+                assert_eq!(answer[kind]["entries"].get("_auth_user_id"), None, "{case}");
             }
         }
     }
