@@ -1,0 +1,92 @@
+//! The end of a request's session.
+//!
+//! In: the visit. Out: the cookies to delete, and the provider at which the user may still be signed
+//! in. Afterwards, no gate accepts the session.
+
+use super::Visit;
+use crate::django::{SessionData, SessionEntries as _};
+use crate::gate::identity::{Claimant, Identity};
+use crate::gate::reason::Outage;
+use crate::gate::sign_in::{AtProvider, SignedOut};
+use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
+use crate::gate::witness::Change;
+
+impl Visit<'_> {
+    /// Records the end of the session if the request is Label Studio's own "Log out".
+    ///
+    /// If the request reaches Label Studio, Label Studio deletes its session row itself.
+    pub(in crate::gate) async fn record_logout(
+        &self,
+        reaches_label_studio: bool,
+    ) -> Result<(), Outage> {
+        let sessions = &self.gate.sessions;
+        match self.cookies.label_studio {
+            Some(session) if self.gate.policy.is_label_studio_logout(self.subrequest) => {
+                // Whose session it was is for the audit trail only, so an outage doesn't matter.
+                if let Ok(user) = self.owner_of_session().await {
+                    self.note_sign_out(user);
+                }
+                match reaches_label_studio {
+                    true => sessions.end_by_label_studio(session, self.now).await,
+                    false => sessions.end(session, self.now).await,
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the request's session.
+    pub(in crate::gate) async fn sign_out(&self) -> Result<SignedOut, Outage> {
+        let mut provider = None;
+        if let Some(session) = self.cookies.label_studio {
+            let data = self.gate.sessions.read_whole(session, self.now).await?;
+            let owner = data.as_ref().and_then(SessionData::user_id);
+            provider = match &data {
+                Some(data) => self.provider_of(data).await?,
+                None => None,
+            };
+            self.gate.sessions.end(session, self.now).await?;
+            self.note_sign_out(owner);
+        }
+        // A user who also signed out of the host application must not return by a cached answer.
+        let application = &self.gate.verifier.application_session;
+        if let (Some(session), Some(method)) = (self.cookies.application, application) {
+            method.forget(session).await;
+        }
+        let session = self.gate.sessions.deletion();
+        let cookies = std::iter::once(session).chain(self.token_deletion());
+        Ok(SignedOut {
+            cookies: cookies.collect(),
+            provider,
+        })
+    }
+
+    /// The provider at which the session's user signed in. Without an ID token, it needs to be told
+    /// who signs out.
+    async fn provider_of(&self, session: &SessionData) -> Result<Option<AtProvider>, Outage> {
+        let Some((name, id_token)) = self.gate.sessions.provider_of(session) else {
+            return Ok(None);
+        };
+        let mut at = AtProvider {
+            name: name.to_owned(),
+            id_token: id_token.map(str::to_owned),
+            user: None,
+        };
+        if let (None, Some(id)) = (&at.id_token, session.user_id()) {
+            let claimant = Claimant::of(Identity::Id(id));
+            let (users, fresh) = (&self.gate.users, Freshness::Recent);
+            at.user = match ActiveUser::resolve(users, &claimant, fresh, self.witness).await {
+                Ok(user) => Some(user.email().to_owned()),
+                Err(NotAdmitted::Refused { .. }) => None,
+                Err(NotAdmitted::Outage(outage)) => return Err(outage),
+            };
+        }
+        Ok(Some(at))
+    }
+
+    fn note_sign_out(&self, owner: Option<i32>) {
+        if let Some(user_id) = owner {
+            self.witness.changed(Change::SignedOut { user_id });
+        }
+    }
+}
