@@ -6,6 +6,9 @@
 //! something is refused because of it. So a grant, an upgrade of Label Studio and the gate's own
 //! tables take effect without a restart.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -239,23 +242,5 @@ impl Migrations {
             legacy_tokens_off: column("legacy_tokens_off")?,
             has_own_secret_key: column("has_own_secret_key")?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn one_of_several_callers_reads_the_schema_when_it_is_due() {
-        let known = Known::default();
-        assert!(!known.is_due(COOLDOWN), "it was read just now");
-        tokio::time::advance(COOLDOWN).await;
-        assert!(!known.is_due(INTERVAL));
-        assert!(known.is_due(COOLDOWN));
-        assert!(!known.is_due(COOLDOWN), "another caller is reading it");
-        tokio::time::advance(INTERVAL).await;
-        assert!(known.is_due(INTERVAL));
-        assert!(!known.is_due(COOLDOWN));
     }
 }

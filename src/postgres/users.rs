@@ -1,12 +1,14 @@
 //! [`UserDirectory`] over `htx_user`.
 
+mod look_up;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::batch::{Batches, Shared};
+pub(super) use self::look_up::{ByEmail, ById};
 use super::statement::{Statements, sql};
 use super::{Postgres, unexpected};
 use crate::gate::groups::Staff;
@@ -177,80 +179,6 @@ impl Postgres {
         });
         self.0.session_policies.insert(organization, age);
         Ok(Some(age))
-    }
-}
-
-/// Finds a user by primary key.
-pub(super) struct ById(i32);
-
-#[async_trait]
-impl Shared for ById {
-    type Answer = Option<Arc<UserRow>>;
-
-    const STATEMENT: &'static str = "user_by_id";
-
-    fn batches(postgres: &Postgres) -> &Batches<Self> {
-        &postgres.0.users_by_id
-    }
-
-    async fn ask(
-        postgres: &Postgres,
-        requests: &[Arc<Self>],
-    ) -> Result<(Vec<Self::Answer>, Duration), Outage> {
-        let mut ids: Vec<i32> = requests.iter().map(|request| request.0).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let schema = postgres.schema().await?;
-        let statement = schema.statements.user_by_id.statement();
-        let connections = &postgres.0.connections;
-        let (rows, took) = connections.query_timed(statement, &[&ids]).await?;
-        let users = postgres.all(&rows).await?;
-        let find = |request: &Arc<Self>| users.iter().find(|user| user.id == request.0).cloned();
-        Ok((requests.iter().map(find).collect(), took))
-    }
-}
-
-/// Finds the user with exactly this address, or else with its ASCII letters in lower case.
-pub(super) struct ByEmail {
-    email: String,
-    folded: String,
-}
-
-impl ByEmail {
-    fn new(email: &str) -> Self {
-        Self {
-            email: email.to_owned(),
-            folded: email.to_ascii_lowercase(),
-        }
-    }
-}
-
-#[async_trait]
-impl Shared for ByEmail {
-    type Answer = Option<Arc<UserRow>>;
-
-    const STATEMENT: &'static str = "user_by_email";
-
-    fn batches(postgres: &Postgres) -> &Batches<Self> {
-        &postgres.0.users_by_email
-    }
-
-    async fn ask(
-        postgres: &Postgres,
-        requests: &[Arc<Self>],
-    ) -> Result<(Vec<Self::Answer>, Duration), Outage> {
-        let spellings = requests.iter().flat_map(|it| [&*it.email, &*it.folded]);
-        let mut emails: Vec<&str> = spellings.collect();
-        emails.sort_unstable();
-        emails.dedup();
-        let schema = postgres.schema().await?;
-        let statement = schema.statements.user_by_email.statement();
-        let connections = &postgres.0.connections;
-        let (rows, took) = connections.query_timed(statement, &[&emails]).await?;
-        let users = postgres.all(&rows).await?;
-        let with = |email: &str| users.iter().find(|user| user.email == email).cloned();
-        let find = |request: &Arc<Self>| with(&request.email).or_else(|| with(&request.folded));
-        Ok((requests.iter().map(find).collect(), took))
     }
 }
 
