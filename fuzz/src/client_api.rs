@@ -15,7 +15,9 @@ pub fn client_api_answer(data: &[u8]) {
             let object: Map<String, Value> = serde_json::from_slice(body).expect("an object");
             assert_eq!(*person, object);
         }
-        Verdict::Nobody => assert!((400..500).contains(&status) && ![408, 429].contains(&status)),
+        Verdict::Nobody(_) => {
+            assert!((400..500).contains(&status) && ![408, 429].contains(&status))
+        }
         Verdict::Failed(_) => assert!(status >= 500 || [408, 429].contains(&status)),
         Verdict::Unusable(why) => assert!(status < 400 && !why.is_empty()),
     }

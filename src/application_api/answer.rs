@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gate::verify::Person;
+use crate::gate::verify::{NoPerson, Person};
 
 /// The meaning of an answer.
 ///
@@ -12,8 +12,8 @@ use crate::gate::verify::Person;
 pub enum Verdict {
     /// A user is signed in; these are the claims.
     Somebody(Person),
-    /// The API does not know the session, or refuses the cookie: 4xx (RFC 9110 §15.5).
-    Nobody,
+    /// The API does not know the session, or refuses the cookie or the gate: 4xx (RFC 9110 §15.5).
+    Nobody(NoPerson),
     /// The answer violates the contract, such as a redirect or a body that is not a JSON object.
     Unusable(String),
     /// The API cannot answer: 408, 429, 5xx.
@@ -29,7 +29,8 @@ impl Verdict {
                 |person| Self::Somebody(Arc::new(person)),
             ),
             408 | 429 | 500.. => Self::Failed(format!("the response status is {status}")),
-            400..500 => Self::Nobody,
+            403 => Self::Nobody(NoPerson::Forbidden),
+            400..500 => Self::Nobody(NoPerson::Unknown),
             _ => Self::Unusable(format!("the response status is {status}")),
         }
     }
@@ -46,7 +47,8 @@ mod tests {
             let expected = match status {
                 200 => matches!(verdict, Verdict::Somebody(_)),
                 408 | 429 => matches!(verdict, Verdict::Failed(_)),
-                400..=499 => verdict == Verdict::Nobody,
+                403 => verdict == Verdict::Nobody(NoPerson::Forbidden),
+                400..=499 => verdict == Verdict::Nobody(NoPerson::Unknown),
                 500..=999 => matches!(verdict, Verdict::Failed(_)),
                 _ => matches!(verdict, Verdict::Unusable(_)),
             };

@@ -11,7 +11,7 @@ const OUTCOMES: [&str; 4] = ["user", "nobody", "unusable", "failed"];
 const fn outcome(verdict: &Verdict) -> usize {
     match verdict {
         Verdict::Somebody(_) => 0,
-        Verdict::Nobody => 1,
+        Verdict::Nobody(_) => 1,
         Verdict::Unusable(_) => 2,
         Verdict::Failed(_) => 3,
     }

@@ -8,9 +8,11 @@
 //!   cached and counted all the same.
 //! - After repeated failures the circuit breaker opens, and requests fail immediately.
 //! - Made-up cookies neither count as failures of the API nor evict the sessions of real users.
+//! - If the API names nobody for a while, the log says whether it may refuse the secret.
 
 mod answer;
 mod breaker;
+mod doubt;
 mod measures;
 mod trial;
 
@@ -28,11 +30,12 @@ use tracing::Instrument as _;
 
 pub use self::answer::Verdict;
 use self::breaker::{Breaker, Permit};
+use self::doubt::Doubt;
 use self::measures::Measures;
 pub use self::trial::{SecretTrial, Trial};
 use crate::deadline;
 use crate::gate::reason::Outage;
-use crate::gate::verify::{ApplicationSessions, Person};
+use crate::gate::verify::{ApplicationSessions, NoPerson, Person};
 use crate::http_client::{Answer, HttpClient, NoAnswer};
 use crate::metrics::family::CLIENT_API_BREAKER;
 use crate::metrics::{Page, Source};
@@ -71,8 +74,9 @@ struct Api {
     cookie_name: String,
     http: HttpClient,
     people: Cache<Key, Person>,
-    refusals: Cache<Key, ()>,
+    refusals: Cache<Key, NoPerson>,
     breaker: Breaker,
+    doubt: Doubt,
     permits: Semaphore,
     measures: Measures,
 }
@@ -82,10 +86,10 @@ struct Api {
 #[error("is not a valid header value: use printable ASCII")]
 pub struct InvalidSecret(#[from] InvalidHeaderValue);
 
-/// Why the API names no user.
+/// Why there is no user.
 #[derive(Clone, Copy)]
-enum NoPerson {
-    Nobody,
+enum Nameless {
+    Nobody(NoPerson),
     Outage(Outage),
 }
 
@@ -109,6 +113,7 @@ impl ApplicationApi {
             people: cache(MAX_PEOPLE, ttl),
             refusals: cache(MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
             breaker: Breaker::default(),
+            doubt: Doubt::default(),
             permits: Semaphore::new(MAX_REQUESTS),
             measures: Measures::default(),
         })))
@@ -117,22 +122,22 @@ impl ApplicationApi {
 
 impl Api {
     /// The user with this cookie, from the cache or from the API.
-    async fn person(&self, key: Key, cookie: &str) -> Result<Person, NoPerson> {
+    async fn person(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
         let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
         person.map_err(|why| *why)
     }
 
-    async fn ask(&self, key: Key, cookie: &str) -> Result<Person, NoPerson> {
+    async fn ask(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
         let Some(header) = self.cookie_header(cookie) else {
-            return Err(NoPerson::Nobody);
+            return Err(Nameless::Nobody(NoPerson::Unknown));
         };
         let permit = self.permits.try_acquire();
         let _permit = permit.map_err(|_| {
             self.measures.shed.increment();
-            NoPerson::Outage(Outage::Overloaded)
+            Nameless::Outage(Outage::Overloaded)
         })?;
         let Some(request) = self.breaker.permit() else {
-            return Err(NoPerson::Outage(Outage::ApplicationApiUnavailable));
+            return Err(Nameless::Outage(Outage::ApplicationApiUnavailable));
         };
         let begun = Instant::now();
         let verdict = match self.request(header, self.secret.clone()).await {
@@ -173,20 +178,22 @@ impl Api {
     /// Updates the circuit breaker and caches refusals. The cache that called [`Self::ask`] stores
     /// users itself.
     async fn conclude(
-        &self,
+        self: &Arc<Self>,
         key: Key,
         request: Permit<'_>,
         verdict: Verdict,
-    ) -> Result<Person, NoPerson> {
+    ) -> Result<Person, Nameless> {
         let why = match verdict {
             Verdict::Somebody(person) => {
                 request.succeeded();
+                self.doubt.dispel();
                 return Ok(person);
             }
-            Verdict::Nobody => {
+            Verdict::Nobody(why) => {
                 request.succeeded();
-                self.refusals.insert(key, ()).await;
-                return Err(NoPerson::Nobody);
+                self.refusals.insert(key, why).await;
+                doubt::look_into(self);
+                return Err(Nameless::Nobody(why));
             }
             Verdict::Unusable(why) => {
                 request.succeeded();
@@ -198,7 +205,7 @@ impl Api {
             }
         };
         tracing::warn!(why, "the host application's API gave no usable answer");
-        Err(NoPerson::Outage(Outage::ApplicationApiUnavailable))
+        Err(Nameless::Outage(Outage::ApplicationApiUnavailable))
     }
 }
 
@@ -209,18 +216,18 @@ fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Ke
 
 #[async_trait]
 impl ApplicationSessions for ApplicationApi {
-    async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage> {
+    async fn person(&self, cookie: &str) -> Result<Result<Person, NoPerson>, Outage> {
         let api = &self.0;
         if api.cookie_name.len() + cookie.len() > MAX_COOKIE {
-            return Ok(None);
+            return Ok(Err(NoPerson::Unknown));
         }
         let key = digest(cookie);
         let refusal = api.refusals.get(&key).await;
-        if api.measures.refusals.count(refusal).is_some() {
-            return Ok(None);
+        if let Some(why) = api.measures.refusals.count(refusal) {
+            return Ok(Err(why));
         }
         if let Some(person) = api.measures.people.count(api.people.get(&key).await) {
-            return Ok(Some(person));
+            return Ok(Ok(person));
         }
         let (api, cookie) = (api.clone(), cookie.to_owned());
         let asked = async move { api.person(key, &cookie).await };
@@ -228,9 +235,9 @@ impl ApplicationSessions for ApplicationApi {
         let outage = Outage::ApplicationApiUnavailable;
         // Without an answer, the session in Label Studio may do.
         match deadline::wait_with_alternative(outage, asked).await? {
-            Ok(Ok(person)) => Ok(Some(person)),
-            Ok(Err(NoPerson::Nobody)) => Ok(None),
-            Ok(Err(NoPerson::Outage(outage))) => Err(outage),
+            Ok(Ok(person)) => Ok(Ok(person)),
+            Ok(Err(Nameless::Nobody(why))) => Ok(Err(why)),
+            Ok(Err(Nameless::Outage(outage))) => Err(outage),
             Err(_) => Err(outage),
         }
     }
@@ -286,11 +293,12 @@ mod tests {
             .insert(digest("of-ann"), Person::default())
             .await;
         for n in 0..3 * MAX_REFUSALS {
-            api.0.refusals.insert(digest(&n.to_string()), ()).await;
+            let key = digest(&n.to_string());
+            api.0.refusals.insert(key, NoPerson::Unknown).await;
         }
         api.0.refusals.run_pending_tasks().await;
         assert!(api.0.refusals.entry_count() <= MAX_REFUSALS);
-        assert_eq!(api.person("of-ann").await, Ok(Some(Person::default())));
+        assert_eq!(api.person("of-ann").await, Ok(Ok(Person::default())));
         assert_eq!(
             api.person("of-bob").await,
             Err(Outage::ApplicationApiUnavailable)
@@ -304,13 +312,14 @@ mod tests {
 
     #[tokio::test]
     async fn cookies_too_long_for_a_browser_name_nobody() {
+        const NOBODY: Result<Result<Person, NoPerson>, Outage> = Ok(Err(NoPerson::Unknown));
         let api = api();
         let longest = "x".repeat(MAX_COOKIE - "sid".len());
         assert_eq!(
             api.person(&longest).await,
             Err(Outage::ApplicationApiUnavailable)
         );
-        assert_eq!(api.person(&format!("{longest}x")).await, Ok(None));
-        assert_eq!(api.person("line\nfeed").await, Ok(None));
+        assert_eq!(api.person(&format!("{longest}x")).await, NOBODY);
+        assert_eq!(api.person("line\nfeed").await, NOBODY);
     }
 }

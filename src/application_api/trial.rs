@@ -1,4 +1,5 @@
-//! Tries the API, for `doctor`: a made-up session, with the secret and with another one.
+//! Tries the API, for `doctor` and when the secret is in doubt: a made-up session, with the secret
+//! and with another one.
 //!
 //! In: the API as the service asks it. Out: a [`Trial`]. Nothing is cached, and the circuit breaker
 //! is left alone.
@@ -9,10 +10,10 @@ use super::{Api, ApplicationApi, Verdict};
 use crate::http_client::{Answer, NoAnswer};
 
 /// A session that no application has.
-const NO_SESSION: &str = "label-studio-gate-doctor";
+const NO_SESSION: &str = "label-studio-gate-tries-a-made-up-session";
 
 /// A secret that no application has.
-const WRONG_SECRET: &str = "label-studio-gate-doctor-tries-a-wrong-secret";
+const WRONG_SECRET: &str = "label-studio-gate-tries-a-wrong-secret";
 
 /// What the API answers to a made-up session.
 pub struct Trial {
@@ -29,31 +30,37 @@ pub enum SecretTrial {
     Right,
     /// A wrong one is answered in the same way, so the configured one may be wrong too.
     Unknown,
+    /// With a wrong one the API names a user, so it checks none.
+    Unchecked,
 }
 
 impl ApplicationApi {
     /// Asks about a made-up session, with the configured secret and with a wrong one.
     pub async fn try_out(&self) -> Result<Trial, NoAnswer> {
-        let api = &self.0;
-        let own = api.ask_about_nobody(api.secret.clone()).await?;
-        let again = api.ask_about_nobody(api.secret.clone()).await?;
-        let wrong = api
-            .ask_about_nobody(HeaderValue::from_static(WRONG_SECRET))
-            .await?;
-        // An answer may hold something that differs each time, such as a request ID.
-        let is_stable = own.body == again.body;
-        let is_alike = own.status == wrong.status && (!is_stable || own.body == wrong.body);
-        Ok(Trial {
-            verdict: api.judge(&own),
-            secret: match is_alike {
-                true => SecretTrial::Unknown,
-                false => SecretTrial::Right,
-            },
-        })
+        self.0.try_out().await
     }
 }
 
 impl Api {
+    pub(super) async fn try_out(&self) -> Result<Trial, NoAnswer> {
+        let own = self.ask_about_nobody(self.secret.clone()).await?;
+        let again = self.ask_about_nobody(self.secret.clone()).await?;
+        let wrong = HeaderValue::from_static(WRONG_SECRET);
+        let wrong = self.ask_about_nobody(wrong).await?;
+        // An answer may hold something that differs each time, such as a request ID.
+        let is_stable = own.body == again.body;
+        let is_alike = own.status == wrong.status && (!is_stable || own.body == wrong.body);
+        let secret = match self.judge(&wrong) {
+            Verdict::Somebody(_) => SecretTrial::Unchecked,
+            _ if is_alike => SecretTrial::Unknown,
+            _ => SecretTrial::Right,
+        };
+        Ok(Trial {
+            verdict: self.judge(&own),
+            secret,
+        })
+    }
+
     async fn ask_about_nobody(&self, secret: HeaderValue) -> Result<Answer, NoAnswer> {
         let cookie = format!("{}={NO_SESSION}", self.cookie_name);
         let cookie = HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(NO_SESSION));

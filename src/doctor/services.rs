@@ -2,6 +2,7 @@
 
 use super::{Check, Report};
 use crate::application_api::{SecretTrial, Trial, Verdict};
+use crate::gate::verify::NoPerson;
 use crate::settings::{IssuerKeys, KeyPlace, Settings};
 use crate::startup;
 
@@ -110,39 +111,58 @@ async fn application_api(report: &mut Report, settings: &Settings) {
 fn judge(report: &mut Report, trial: &Trial) {
     let check = Check::ApplicationSession;
     match &trial.verdict {
-        Verdict::Nobody => {
+        Verdict::Nobody(why) => {
             report.ok(
                 check,
                 "the host application's API refuses a made-up session",
             );
-            secret(report, trial.secret);
+            secret(report, trial.secret, *why);
         }
-        Verdict::Somebody(_) => report.fail(
-            check,
-            "the host application's API accepts a made-up session",
-            "make the endpoint at client_session.verify_url check the cookie",
-        ),
+        Verdict::Somebody(_) => {
+            report.fail(
+                check,
+                "the host application's API accepts a made-up session",
+                "make the endpoint at client_session.verify_url check the cookie",
+            );
+            secret(report, trial.secret, NoPerson::Unknown);
+        }
         Verdict::Unusable(why) | Verdict::Failed(why) => report.fail(
             check,
             format!("the host application's API does not answer as expected: {why}"),
             "the API must answer 200 with a JSON object, 401 or 403 at client_session.verify_url \
-             itself",
+             itself; compare client_session.verify_secret with your application's too",
         ),
     }
 }
 
-/// An API that refuses a wrong secret as it refuses a made-up session hides which of the two it is.
-fn secret(report: &mut Report, secret: SecretTrial) {
+/// An API that refuses a wrong secret as it refuses a made-up session hides which of the two it is,
+/// unless it answers 403, which says so (docs/methods.md) but is also what some frameworks answer to
+/// whoever is not signed in.
+fn secret(report: &mut Report, secret: SecretTrial, why: NoPerson) {
     let check = Check::ApplicationSecret;
     match secret {
         SecretTrial::Right => report.ok(
             check,
             "the host application's API accepts client_session.verify_secret",
         ),
+        SecretTrial::Unchecked => report.fail(
+            check,
+            "the host application's API names a user to whoever asks with a wrong secret",
+            "make the endpoint at client_session.verify_url compare X-Verify-Token with \
+             client_session.verify_secret",
+        ),
         SecretTrial::Unknown => report.warn(
             check,
-            "the host application's API answers a wrong secret as it answers \
-             client_session.verify_secret, which may be wrong too",
+            match why {
+                NoPerson::Forbidden => {
+                    "the host application's API answers 403 to client_session.verify_secret, as it \
+                     does to a wrong secret: it is probably wrong, and then nobody is logged in"
+                }
+                NoPerson::Unknown => {
+                    "the host application's API answers a wrong secret as it answers \
+                     client_session.verify_secret, which may be wrong too; or the API doesn't check it"
+                }
+            },
             "compare client_session.verify_secret with your application's; let its API answer a \
              wrong X-Verify-Token with 403 and an unknown session with 401, and this check can \
              tell",

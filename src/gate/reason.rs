@@ -141,6 +141,9 @@ reasons! {
         SignInCodeRefused = "sign_in_code_refused",
         /// The host application doesn't know the session, or says that its user is not signed in.
         ApplicationSessionUnknown = "client_session_unknown",
+        /// The host application's API answers 403: it refuses the gate, whose
+        /// `client_session.verify_secret` is wrong, or it says so of users who are not signed in.
+        ApplicationSessionForbidden = "client_session_forbidden",
         /// A header of `proxy_headers` names a user, but `Gate-Proxy-Secret` is missing or wrong.
         ProxySecretWrong = "proxy_secret_wrong",
         /// The proxy in front names staff or a superuser, whom it may not sign in. They sign in to

@@ -189,6 +189,9 @@ impl<'a> Caller<'a> {
 /// `of-carol`, who has none. `of-nobody` is a session in which nobody is signed in.
 pub struct HostApplication(Stub);
 
+/// The session with which the gate tries the API.
+const TRIED: &str = "label-studio-gate-tries-a-made-up-session";
+
 impl HostApplication {
     pub const COOKIE: &str = "connect.sid";
     const SECRET: &str = "verify-secret-of-the-tests";
@@ -227,14 +230,23 @@ impl HostApplication {
         self.0.now(answer);
     }
 
-    /// How many requests the API has answered.
+    /// How many requests about browsers' sessions the API has answered.
     pub fn asked(&self) -> usize {
-        self.0.asked()
+        self.heads().len()
     }
 
-    /// The heads of the requests that the API has answered.
+    /// The heads of these requests.
     pub fn heads(&self) -> Vec<String> {
-        self.0.heads()
+        let mut heads = self.0.heads();
+        heads.retain(|head| !head.contains(TRIED));
+        heads
+    }
+
+    /// The heads of the requests with which the gate tried whether its secret is right.
+    pub fn trials(&self) -> Vec<String> {
+        let mut heads = self.0.heads();
+        heads.retain(|head| head.contains(TRIED));
+        heads
     }
 
     /// The settings with which a gate asks this application.

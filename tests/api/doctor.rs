@@ -399,13 +399,24 @@ async fn a_wrong_verify_secret_is_told_from_the_right_one() {
         "",
     );
     let other = guide("the-secret-of-another-application");
-    let report = over(&database, &application_at(&other.url("/"))).await;
-    let (what, cure) = (
-        "which may be wrong too",
-        "compare client_session.verify_secret",
-    );
-    expect(&report, "application.secret", Level::Warning, what, cure);
-    assert_eq!(report.level(), Level::Warning, "{report}");
+    for (api, level, what) in [
+        (other, Level::Warning, "which may be wrong too"),
+        (
+            Stub::start(|_| Reply::of(403, "")),
+            Level::Warning,
+            "it is probably wrong",
+        ),
+        (
+            Stub::start(|_| Reply::json(&json!({"email": "ann@example.com"}))),
+            Level::Failure,
+            "to whoever asks with a wrong secret",
+        ),
+    ] {
+        let report = over(&database, &application_at(&api.url("/"))).await;
+        let cure = "client_session.verify_secret";
+        expect(&report, "application.secret", level, what, cure);
+        assert_eq!(report.level(), level, "{report}");
+    }
 }
 
 /// The command's output and exit status.

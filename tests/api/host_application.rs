@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::actors::{Browser, HostApplication};
 use crate::app::{ANONYMOUS_SESSION, Answer, TestApp};
+use crate::log_lines::Logged;
 use crate::support::stub::Reply;
+use crate::support::wait_until;
 use crate::world::World;
 
 /// The answer to a new browser with this session of the host application.
@@ -49,11 +51,18 @@ async fn the_host_applications_session_logs_in_creates_and_switches_users() {
     assert_eq!(world.sessions().await, 1, "Carol's session has ended");
 
     // Nobody is signed in there: the request goes on as it came.
-    for session in ["of-nobody", "made-up", "with%20space"] {
+    for (session, reason) in [
+        ("of-nobody", "client_session_forbidden"),
+        ("made-up", "client_session_unknown"),
+        ("with%20space", "client_session_unknown"),
+    ] {
         let answer = login(&world.app, session).await;
         answer
-            .expect(200, "client_session_unknown")
+            .expect(200, reason)
             .expect_header("X-Gate-Cookie", None);
+        // Remembered as what it was.
+        let answer = login(&world.app, session).await;
+        answer.expect_reason(reason);
     }
     for cookies in ["x=y", "connect.sid="] {
         let answer = world.app.check("/", cookies).await;
@@ -289,10 +298,12 @@ async fn two_session_cookies_with_one_name_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn made_up_cookies_do_not_lock_others_out() {
     const UNKNOWN: (u16, &str) = (200, "client_session_unknown");
+    const FORBIDDEN: (u16, &str) = (200, "client_session_forbidden");
     const OUTAGE: (u16, &str) = (503, "client_api_unavailable");
     let world = World::new(&[]).await;
     for (reply, (status, reason)) in [
         (Reply::of(400, ""), UNKNOWN),
+        (Reply::of(403, ""), FORBIDDEN),
         (Reply::of(404, "<html>"), UNKNOWN),
         (Reply::of(413, ""), UNKNOWN),
         (Reply::of(422, "{}"), UNKNOWN),
@@ -363,4 +374,59 @@ async fn a_username_counts_where_its_field_is_configured() {
         answer.expect(status, reason);
         assert_eq!(answer.session().is_some(), reason == "session_opened");
     }
+}
+
+/// A gate with another secret than the application's, whose API answers `wrong_secret` to it.
+fn application_with_another_secret(wrong_secret: Reply) -> HostApplication {
+    HostApplication::answering(move |head| {
+        let is_right = head.contains("x-verify-token: the-applications-own-secret");
+        match is_right {
+            true => HostApplication::knows(head),
+            false => wrong_secret.clone(),
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_verify_secret_is_in_the_log() {
+    let world = World::new(&[]).await;
+    for (status, reason) in [
+        (403, "client_session_forbidden"),
+        (401, "client_session_unknown"),
+    ] {
+        let application =
+            application_with_another_secret(Reply::of(status, r#"{"error": "Unauthorized"}"#));
+        let gate = Logged::of(&world, &application.settings().and(&[]));
+        for session in ["of-ann", "of-bob"] {
+            login(&gate.app, session).await.expect(200, reason);
+        }
+        let said = "answers a wrong secret as it answers client_session.verify_secret";
+        wait_until(30, || gate.text().contains(said), || gate.text());
+        assert!(!gate.text().contains("verify-secret-of-the-tests"));
+        // Twice with its own secret, once with a wrong one, and not for each session.
+        let trials = application.trials();
+        let wrong = "x-verify-token: label-studio-gate-tries-a-wrong-secret";
+        let with_a_wrong_one = trials.iter().filter(|head| head.contains(wrong));
+        assert_eq!((trials.len(), with_a_wrong_one.count()), (3, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_verify_secret_is_not_doubted() {
+    let world = World::new(&[]).await;
+    let application = HostApplication::start();
+    let gate = Logged::of(&world, &application.settings().and(&[]));
+    for session in ["made-up", "of-ann", "made-up-too"] {
+        login(&gate.app, session).await.expect_status(200);
+    }
+    let tried = || application.trials().len() == 3;
+    wait_until(30, tried, || gate.text());
+    // What follows the trial in the log shows that the trial said nothing.
+    login(&gate.app, "of-bob").await.expect_user(&world.bob);
+    wait_until(
+        30,
+        || gate.text().contains("session_opened"),
+        || gate.text(),
+    );
+    assert!(!gate.text().contains("verify_secret"), "{}", gate.text());
 }

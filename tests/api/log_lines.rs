@@ -56,7 +56,8 @@ impl Logged {
         Self::start(&world.database.gate_url(), settings)
     }
 
-    fn text(&self) -> String {
+    /// The log so far.
+    pub fn text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 

@@ -16,11 +16,20 @@ use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 /// A user, as described by the host application.
 pub type Person = Arc<Map<String, Value>>;
 
+/// Why the host application names no user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPerson {
+    /// It doesn't know the session, or nobody is signed in.
+    Unknown,
+    /// It forbids the question (403): to the gate, or to whoever isn't signed in.
+    Forbidden,
+}
+
 /// Asks the host application whose session a cookie is.
 #[async_trait]
 pub trait ApplicationSessions: Send + Sync {
-    /// The user whose session `cookie` is; `None` if there is no such session.
-    async fn person(&self, cookie: &str) -> Result<Option<Person>, Outage>;
+    /// The user whose session `cookie` is.
+    async fn person(&self, cookie: &str) -> Result<Result<Person, NoPerson>, Outage>;
 
     /// Drops the cached answer, because the user has signed out.
     async fn forget(&self, cookie: &str);
@@ -54,11 +63,20 @@ impl ApplicationSession {
     ) -> Result<VerifiedClaims, Unverified> {
         let steps = steps.by("session: host application");
         let person = self.sessions.person(cookie).await;
-        let Some(person) = person.map_err(Unverified::Outage)? else {
-            steps.note(format_args!("it does not know the session"));
-            let unknown = CredentialError::ApplicationSessionUnknown;
-            return Err(Unverified::Unrecognized(unknown));
-        };
+        let person = person.map_err(Unverified::Outage)?.map_err(|nobody| {
+            let (why, said) = match nobody {
+                NoPerson::Unknown => (
+                    CredentialError::ApplicationSessionUnknown,
+                    "it does not know the session",
+                ),
+                NoPerson::Forbidden => (
+                    CredentialError::ApplicationSessionForbidden,
+                    "it answers 403: it refuses client_session.verify_secret, or the session",
+                ),
+            };
+            steps.note(format_args!("{said}"));
+            Unverified::Unrecognized(why)
+        })?;
         steps.note(format_args!("it knows the session"));
         Ok(VerifiedClaims::new(
             Arc::unwrap_or_clone(person),

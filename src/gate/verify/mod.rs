@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::api_token::{ApiAuthenticator, ApiCredential, ApiTokens, JwtOwner, TokenOwner};
-pub use self::application_session::{ApplicationSession, ApplicationSessions, Person};
+pub use self::application_session::{ApplicationSession, ApplicationSessions, NoPerson, Person};
 pub use self::claims::{Expectation, RequiredClaim};
 pub use self::compact::Compact;
 pub use self::external::{Issuer, Keys};

@@ -161,9 +161,9 @@ impl Page {
             CredentialError::TokenEmailUnverified => Self::EmailUnconfirmed,
             CredentialError::ApiTokensDisabled => Self::ApiTokensDisabled,
             CredentialError::NoMethod => Self::NoMethod,
-            CredentialError::ApplicationSessionUnknown | CredentialError::ProxyNotForStaff => {
-                Self::SignInRequired
-            }
+            CredentialError::ApplicationSessionUnknown
+            | CredentialError::ApplicationSessionForbidden
+            | CredentialError::ProxyNotForStaff => Self::SignInRequired,
             CredentialError::SignInUnknown | CredentialError::SignInCodeRefused => {
                 Self::SignInUnknown
             }

@@ -1,0 +1,137 @@
+//! Whether the API may refuse the gate's secret, which looks like a session that it does not know.
+//!
+//! In: the API's refusals, and that it named a user. Out: a line in the log. When a refusal comes and
+//! no user was named for a while, the API is tried as `doctor` tries it. Nothing is decided here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Api;
+use super::trial::SecretTrial;
+
+/// The time between two trials, and between the last named user and a trial.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// What is known about the secret.
+#[derive(Default)]
+pub(super) struct Doubt(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// When a user was named, or a trial began.
+    settled: Option<Instant>,
+    /// Whether the API has ever named a user.
+    named_a_user: bool,
+    /// Whether a trial has ever shown that the API answers a wrong secret in another way.
+    tells_secrets_apart: bool,
+}
+
+/// What a trial tells the operator.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// The secret was right and is no longer.
+    NoLongerAccepted,
+    /// Nothing shows that the secret is right.
+    MayBeWrong,
+}
+
+impl Doubt {
+    /// Records that the API has named a user, so that the secret is right.
+    pub(super) fn dispel(&self) {
+        let mut known = self.lock();
+        known.named_a_user = true;
+        known.settled = Some(Instant::now());
+    }
+
+    /// Records a refusal. Returns whether it is reason for a trial, which then begins.
+    fn arises(&self) -> bool {
+        let mut known = self.lock();
+        let arises = known.settled.is_none_or(|at| at.elapsed() >= PAUSE);
+        if arises {
+            known.settled = Some(Instant::now());
+        }
+        arises
+    }
+
+    /// Records what a trial has shown.
+    fn judge(&self, trial: SecretTrial) -> Option<Finding> {
+        let mut known = self.lock();
+        match trial {
+            SecretTrial::Right => {
+                known.tells_secrets_apart = true;
+                None
+            }
+            SecretTrial::Unchecked => None,
+            SecretTrial::Unknown if known.tells_secrets_apart => Some(Finding::NoLongerAccepted),
+            // An API that named a user does not tell wrong secrets from unknown sessions.
+            SecretTrial::Unknown if known.named_a_user => None,
+            SecretTrial::Unknown => Some(Finding::MayBeWrong),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Called after a refusal: tries the API in the background if there is reason to.
+pub(super) fn look_into(api: &Arc<Api>) {
+    if !api.doubt.arises() {
+        return;
+    }
+    let api = api.clone();
+    tokio::spawn(async move {
+        let Ok(trial) = api.try_out().await else {
+            return;
+        };
+        match api.doubt.judge(trial.secret) {
+            None => {}
+            Some(Finding::NoLongerAccepted) => tracing::error!(
+                "the host application's API no longer accepts client_session.verify_secret: it \
+                 answers a wrong secret in the same way"
+            ),
+            Some(Finding::MayBeWrong) => tracing::warn!(
+                "the host application's API has named no user yet, and answers a wrong secret as \
+                 it answers client_session.verify_secret: compare it with your application's"
+            ),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn trials_are_rare_and_none_follows_a_named_user() {
+        let doubt = Doubt::default();
+        assert!(doubt.arises());
+        tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
+        assert!(!doubt.arises());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(doubt.arises());
+        tokio::time::advance(PAUSE).await;
+        doubt.dispel();
+        assert!(!doubt.arises());
+        tokio::time::advance(PAUSE).await;
+        assert!(doubt.arises());
+    }
+
+    #[test]
+    fn a_trial_is_read_in_the_light_of_what_was_seen_before() {
+        use SecretTrial::{Right, Unchecked, Unknown};
+        let fresh = Doubt::default();
+        assert_eq!(fresh.judge(Unknown), Some(Finding::MayBeWrong));
+        assert_eq!(fresh.judge(Unchecked), None);
+        assert_eq!(fresh.judge(Right), None);
+        assert_eq!(fresh.judge(Unknown), Some(Finding::NoLongerAccepted));
+
+        let indistinct = Doubt(Mutex::new(Known {
+            named_a_user: true,
+            ..Known::default()
+        }));
+        assert_eq!(indistinct.judge(Unknown), None);
+    }
+}
