@@ -78,6 +78,9 @@ families! {
     /// Time that Postgres took for a statement, by the name of its file in `sql/`, including the way
     /// there and back, without the wait for a connection.
     STATEMENT_DURATION = Histogram "statement_duration_seconds" ["statement"];
+    /// Number of requests that one statement answered: requests of a kind that arrive at the same
+    /// time share a statement. `_sum` divided by `_count` is the mean.
+    STATEMENT_REQUESTS = Histogram "statement_requests" ["statement"];
     /// Statements that failed. `cause`: `disconnected`, `deadlock`, `stale` (prepared statement no
     /// longer valid), `read_only` (the server is a standby now), `timeout`, `rejected` (by
     /// Postgres). The first four are tried again.
@@ -191,7 +194,9 @@ mod tests {
                 "{family:?}"
             );
             if family.kind == Kind::Histogram {
-                assert!(family.name.ends_with("_seconds"), "{family:?}");
+                let units = ["_seconds", "_requests"];
+                let has_unit = units.iter().any(|unit| family.name.ends_with(unit));
+                assert!(has_unit, "{family:?}");
             }
         }
     }

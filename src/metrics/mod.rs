@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::cache::CacheUse;
 use self::decisions::Decisions;
-pub use self::histogram::Histogram;
+pub use self::histogram::{Histogram, Sizes};
 pub use self::page::{Page, Source};
 pub use self::reloads::ReloadTrigger;
 use self::reloads::Reloads;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::family::{ALL, Family, Kind, PREFIX};
-use super::histogram::{BOUNDS, Histogram, Observed};
+use super::histogram::{Histogram, Observed, Sizes};
 
 /// A component that tells its state when it is scraped.
 pub trait Source: Send + Sync {
@@ -25,7 +25,7 @@ struct Sample {
 enum Value {
     Count(u64),
     Gauge(f64),
-    Observed(Box<Observed>),
+    Observed(Observed),
 }
 
 impl Page {
@@ -52,7 +52,7 @@ impl Page {
     /// A histogram.
     pub fn histogram(&mut self, family: &'static Family, labels: &[&str], value: &Histogram) {
         debug_assert_eq!(family.kind, Kind::Histogram, "{family:?}");
-        self.add(family, labels, Value::Observed(Box::new(value.read())));
+        self.add(family, labels, Value::Observed(value.read()));
     }
 
     /// A histogram that is left out until something has been observed.
@@ -62,8 +62,18 @@ impl Page {
         labels: &[&str],
         value: &Histogram,
     ) {
-        if value.read().cumulative[BOUNDS.len()] > 0 {
-            self.histogram(family, labels, value);
+        self.observed_if_used(family, labels, value.read());
+    }
+
+    /// A histogram of sizes that is left out until something has been observed.
+    pub fn sizes_if_used(&mut self, family: &'static Family, labels: &[&str], value: &Sizes) {
+        self.observed_if_used(family, labels, value.read());
+    }
+
+    fn observed_if_used(&mut self, family: &'static Family, labels: &[&str], value: Observed) {
+        debug_assert_eq!(family.kind, Kind::Histogram, "{family:?}");
+        if value.count() > 0 {
+            self.add(family, labels, Value::Observed(value));
         }
     }
 
@@ -118,16 +128,14 @@ impl Sample {
             Value::Gauge(value) => writeln!(text, "{name}{suffix}{braces} {value:?}"),
             Value::Observed(observed) => {
                 let comma = if labels.is_empty() { "" } else { "," };
-                let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
-                for (bound, count) in bounds.zip(observed.cumulative) {
+                for (bound, count) in &observed.cumulative {
                     let _ = writeln!(
                         text,
                         "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}"
                     );
                 }
-                let count = observed.cumulative[BOUNDS.len()];
-                let _ = writeln!(text, "{name}_count{braces} {count}");
-                writeln!(text, "{name}_sum{braces} {:?}", observed.seconds)
+                let _ = writeln!(text, "{name}_count{braces} {}", observed.count());
+                writeln!(text, "{name}_sum{braces} {:?}", observed.sum)
             }
         };
     }

@@ -160,6 +160,11 @@ impl Readiness for Postgres {
 impl Source for Postgres {
     fn report(&self, page: &mut Page) {
         self.0.connections.report(page);
+        self.0.sessions.report(page);
+        self.0.row_logins.report(page);
+        self.0.cookie_logins.report(page);
+        self.0.users_by_email.report(page);
+        self.0.users_by_id.report(page);
         self.0.session_policies.report(page);
     }
 }

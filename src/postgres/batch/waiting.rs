@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::gate::reason::Outage;
+use crate::metrics::{Page, Sizes, Source, family};
 
 /// How many statements of a kind are under way before the next requests wait for one of them.
 const ABREAST: usize = 2;
@@ -25,7 +26,11 @@ const MOST_ROOM: usize = 64;
 const SLOW: Duration = Duration::from_millis(500);
 
 /// The requests of a kind that wait, and what is under way.
-pub(in crate::postgres) struct Batches<R: Shared>(Mutex<State<R>>);
+pub(in crate::postgres) struct Batches<R: Shared> {
+    state: Mutex<State<R>>,
+    /// How many requests statements have answered.
+    sizes: Sizes,
+}
 
 struct State<R: Shared> {
     waiting: VecDeque<Waiting<R>>,
@@ -65,18 +70,21 @@ pub(super) struct Ticket<'b, R: Shared> {
 
 impl<R: Shared> Default for Batches<R> {
     fn default() -> Self {
-        Self(Mutex::new(State {
-            waiting: VecDeque::new(),
-            next: 0,
-            under_way: 0,
-            room: FIRST_ROOM,
-        }))
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                next: 0,
+                under_way: 0,
+                room: FIRST_ROOM,
+            }),
+            sizes: Sizes::default(),
+        }
     }
 }
 
 impl<R: Shared> Batches<R> {
     fn state(&self) -> MutexGuard<'_, State<R>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin(&self, request: &Arc<R>) -> Begun<'_, R> {
@@ -126,6 +134,7 @@ impl<R: Shared> Batches<R> {
 
     /// A statement with `count` requests took this long.
     pub(super) fn learn(&self, count: usize, took: Duration) {
+        self.sizes.observe(count);
         let mut state = self.state();
         if took < SLOW {
             if count >= state.room {
@@ -138,6 +147,12 @@ impl<R: Shared> Batches<R> {
             // They ask by themselves, as do those who come now and would keep them waiting.
             state.waiting.clear();
         }
+    }
+}
+
+impl<R: Shared> Source for Batches<R> {
+    fn report(&self, page: &mut Page) {
+        page.sizes_if_used(&family::STATEMENT_REQUESTS, &[R::STATEMENT], &self.sizes);
     }
 }
 
