@@ -204,7 +204,11 @@ fn judge(site: &Site, kind: Kind, answer: &Answer, case: &mut Case) -> Verdict {
     };
     // 408: a worker was busy for so long that the server took its peer for a slow one.
     if answer.status >= 500 || answer.status == 408 {
-        let mut reason = format!("{} {}", answer.status, answer.reason);
+        let mut reason = match answer.reason.as_str() {
+            // nginx' own answer, because the gate gave none.
+            "" => format!("{} from nginx ({})", answer.status, case.what),
+            reason => format!("{} {reason}", answer.status),
+        };
         if !answer.has_retry_after {
             reason.push_str(NO_RETRY_AFTER);
         }

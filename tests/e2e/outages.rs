@@ -1,6 +1,10 @@
 //! Postgres is down, the gate is down, the gate is told to stop.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
@@ -106,6 +110,57 @@ async fn without_the_gate_no_checked_request_passes() {
             Browser::new(&proxy.url).whoami().await,
             None,
             "with the short cut Label Studio answers where there is no token"
+        );
+    }
+}
+
+/// A gate that closes each connection just as the second request comes on it, as one that stops does
+/// with connections that nginx keeps. Returns its port, and how many requests it has not answered.
+fn closing_gate() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let unanswered = Arc::new(AtomicUsize::new(0));
+    let count = unanswered.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let count = count.clone();
+            std::thread::spawn(move || {
+                let mut head = [0; 16 * 1024];
+                let mut stream = stream;
+                if stream.read(&mut head).is_ok_and(|length| length > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                }
+                if stream.read(&mut head).is_ok_and(|length| length > 0) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (port, unanswered)
+}
+
+/// A POST that no answer comes to is sent again, as every GET is.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_with_a_connection_that_the_gate_closes() {
+    for binary in binaries() {
+        let (gate, unanswered) = closing_gate();
+        let proxy = Nginx::start(&binary, &[gate], free_port());
+        let client = crate::support::client();
+        for path in [
+            "/api/sso/token",
+            "/api/sso/revoke",
+            "/sso/login",
+            "/sso/logout",
+        ] {
+            // Each of nginx' two workers has connections of its own.
+            for _ in 0..5 {
+                let request = client.post(format!("{}{path}", proxy.url)).body("email=x");
+                assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
+            }
+        }
+        assert!(
+            unanswered.load(Ordering::SeqCst) > 0,
+            "no connection was reused"
         );
     }
 }
