@@ -82,8 +82,8 @@ families! {
     /// time share a statement. `_sum` divided by `_count` is the mean.
     STATEMENT_REQUESTS = Histogram "statement_requests" ["statement"];
     /// Statements that failed. `cause`: `disconnected`, `deadlock`, `stale` (prepared statement no
-    /// longer valid), `read_only` (the server is a standby now), `timeout`, `rejected` (by
-    /// Postgres). The first four are tried again.
+    /// longer valid), `read_only` (the server is a standby now), `timeout` (not answered in time, or
+    /// canceled by Postgres for it), `rejected` (by Postgres). The first four are tried again.
     STATEMENT_FAILURES = Counter "statement_failures" ["cause"];
     /// Time that a request waited for a connection to Postgres, or for the next statement of its
     /// kind.

@@ -152,7 +152,7 @@ impl Connections {
                     return Ok(answer);
                 }
                 Err(Failure::Disconnected) => {}
-                Err(Failure::Final) => break,
+                Err(Failure::Canceled | Failure::Final) => break,
                 Err(_) if again => again = false,
                 Err(_) => break,
             }
@@ -263,7 +263,7 @@ impl Connections {
                 drop(lease);
                 self.forget_dead_connections();
             }
-            Failure::Deadlock | Failure::Final => {}
+            Failure::Deadlock | Failure::Canceled | Failure::Final => {}
         }
         failure
     }

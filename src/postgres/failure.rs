@@ -20,6 +20,8 @@ pub(super) enum Failure {
     /// The server connection does not have the prepared statement, because a connection pooler
     /// switched it. Retry without preparing.
     Pooled,
+    /// Postgres has canceled the statement: it took longer than `statement_timeout`. Do not retry.
+    Canceled,
     /// Do not retry.
     Final,
 }
@@ -32,6 +34,7 @@ impl Failure {
             Self::ReadOnly => StatementFailure::ReadOnly,
             Self::Deadlock => StatementFailure::Deadlock,
             Self::Stale | Self::Pooled => StatementFailure::Stale,
+            Self::Canceled => StatementFailure::Timeout,
             Self::Final => StatementFailure::Rejected,
         }
     }
@@ -45,6 +48,7 @@ pub(super) fn classify(error: &tokio_postgres::Error) -> Failure {
         Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => Failure::Disconnected,
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Failure::ReadOnly,
         Some(&SqlState::T_R_DEADLOCK_DETECTED) => Failure::Deadlock,
+        Some(&SqlState::QUERY_CANCELED) => Failure::Canceled,
         Some(&SqlState::FEATURE_NOT_SUPPORTED) => Failure::Stale,
         Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
             Failure::Pooled

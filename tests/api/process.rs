@@ -21,6 +21,7 @@ pub enum Reload {
 /// A running service.
 pub struct Service {
     pub app: TestApp,
+    port: u16,
     process: Child,
     home: TempDir,
 }
@@ -49,6 +50,7 @@ impl Service {
             .unwrap();
         let service = Self {
             app: TestApp::at(port),
+            port,
             process,
             home,
         };
@@ -88,6 +90,20 @@ impl Service {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill").args([option, &pid]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Whether it accepts connections.
+    pub fn listens(&self) -> bool {
+        listens(self.port)
+    }
+
+    /// Whether it has ended, as it should.
+    pub fn has_ended(&mut self) -> bool {
+        let status = self.process.try_wait().unwrap();
+        status.is_some_and(|status| {
+            assert!(status.success(), "{status}: {}", self.log());
+            true
+        })
     }
 
     /// Sends SIGHUP with this settings file, and waits for what becomes of it.

@@ -1,5 +1,7 @@
 //! Logins that arrive at the same time share statements. What holds for one holds for each of them.
 
+mod faults;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -28,10 +30,15 @@ fn another_token(user: i32, number: usize) -> String {
 /// How often this gate has sent a statement.
 async fn sent(app: &TestApp, statement: &str) -> usize {
     let page = app.get("/metrics").await.body;
-    let name = "label_studio_gate_statement_duration_seconds_count";
-    let prefix = format!("{name}{{statement=\"{statement}\"}} ");
-    let count = page.lines().find_map(|line| line.strip_prefix(&prefix));
-    count.map_or(0, |count| count.parse().unwrap())
+    let name = "statement_duration_seconds_count";
+    value(&page, &format!("{name}{{statement=\"{statement}\"}}"))
+}
+
+/// The value of this sample on a page of metrics; 0 if it is not there.
+fn value(page: &str, sample: &str) -> usize {
+    let prefix = format!("label_studio_gate_{sample} ");
+    let value = page.lines().find_map(|line| line.strip_prefix(&prefix));
+    value.map_or(0, |value| value.parse::<f64>().unwrap() as usize)
 }
 
 /// The user whose session this is, according to the row.

@@ -1,0 +1,316 @@
+//! Requests share a statement that cannot go on, and then something fails. Each of them is answered
+//! by itself.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use super::{ROUNDS, another_token, login, owner, value};
+use crate::app::{Answer, TestApp};
+use crate::process::Service;
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::world::{NO_CACHE, World};
+
+/// Enough for several statements, of which the later ones carry more than one request.
+const CROWD: usize = 12;
+
+/// A kind of statement, and the table whose lock holds it up.
+#[derive(Clone, Copy)]
+struct Kind {
+    statement: &'static str,
+    table: &'static str,
+}
+
+const LOGINS: Kind = Kind {
+    statement: "record_login",
+    table: "django_session",
+};
+const LOOK_UPS: Kind = Kind {
+    statement: "user_by_id",
+    table: "htx_user",
+};
+
+/// Users who log in at a gate all at once.
+struct Crowd<'w> {
+    world: &'w World,
+    app: &'w TestApp,
+    kind: Kind,
+    users: Vec<i32>,
+}
+
+impl<'w> Crowd<'w> {
+    async fn new(world: &'w World, app: &'w TestApp, kind: Kind) -> Self {
+        // The gate has a connection, and has read the schema.
+        let first = login(app, &another_token(world.ann.id, 0)).await;
+        first.expect_status(200);
+        let users = world.database.crowd(CROWD, world.organization).await;
+        Self {
+            world,
+            app,
+            kind,
+            users,
+        }
+    }
+
+    /// Repeats `round` until requests have shared a statement, which a busy machine may keep from
+    /// happening.
+    async fn until_shared(&self, round: impl AsyncFn(usize)) {
+        for n in 0..ROUNDS {
+            round(n).await;
+            if self.has_shared().await {
+                return;
+            }
+        }
+        panic!("no two requests have shared {}", self.kind.statement);
+    }
+
+    async fn has_shared(&self) -> bool {
+        let page = self.app.get("/metrics").await.body;
+        let labels = format!("{{statement=\"{}\"}}", self.kind.statement);
+        let of = |sample: &str| value(&page, &format!("statement_requests_{sample}{labels}"));
+        of("sum") > of("count")
+    }
+
+    /// Everybody logs in while nobody can. Has `fault` happen once all of them wait, and then lets
+    /// them go on.
+    async fn log_in_during(&self, round: usize, fault: impl AsyncFnOnce()) -> Vec<(i32, Answer)> {
+        self.lock().await;
+        let (answers, ()) = tokio::join!(self.log_in(round), async {
+            self.wait_for(CROWD, 3).await;
+            fault().await;
+            self.unlock().await;
+        });
+        answers
+    }
+
+    async fn log_in(&self, round: usize) -> Vec<(i32, Answer)> {
+        let logins = self.users.iter().map(async |id| {
+            let answer = login(self.app, &another_token(*id, round)).await;
+            (*id, answer)
+        });
+        join_all(logins).await
+    }
+
+    /// Nothing of this kind goes on.
+    async fn lock(&self) {
+        let table = self.kind.table;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        self.world.database.run(&lock).await;
+    }
+
+    async fn unlock(&self) {
+        self.world.database.run("COMMIT").await;
+    }
+
+    /// Waits until so many requests wait for Postgres, in so many statements or for one of them. What
+    /// waited while two were under way shares the third.
+    async fn wait_for(&self, requests: usize, statements: usize) {
+        eventually("all of them wait", async || {
+            waiting(self.app).await >= requests && stuck(self.world) >= statements
+        })
+        .await;
+    }
+
+    /// Nothing is left of what failed, and everybody can log in.
+    async fn expect_all_well(&self) {
+        eventually("nobody waits", async || waiting(self.app).await == 0).await;
+        eventually("no open transaction", async || {
+            count_connections(self.world, "state LIKE '%transaction%'") == 0
+        })
+        .await;
+        for (id, answer) in self.log_in(ROUNDS).await {
+            expect_own_session(self.world, id, &answer).await;
+        }
+    }
+}
+
+/// Asks again until it is true, for at most a minute.
+async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is_true().await {
+        assert!(Instant::now() < until, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The number of this gate's requests that Postgres has not answered.
+async fn waiting(app: &TestApp) -> usize {
+    let page = app.get("/metrics").await.body;
+    value(&page, "pool_waiting") + value(&page, "pool_connections{state=\"in_use\"}")
+}
+
+/// The number of the gate's statements that wait for a lock.
+fn stuck(world: &World) -> usize {
+    count_connections(world, "wait_event_type = 'Lock'")
+}
+
+fn count_connections(world: &World, condition: &str) -> usize {
+    let database = &world.database.name;
+    let count = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}' AND {condition}"
+    );
+    let count = CLUSTER.psql("postgres", &["-c", &count]);
+    count.trim().parse().unwrap()
+}
+
+async fn expect_own_session(world: &World, id: i32, answer: &Answer) {
+    answer.expect(200, "session_opened");
+    assert_eq!(owner(world, answer.session().unwrap()).await, Some(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_break_cost_nobody_an_answer() {
+    for kind in [LOGINS, LOOK_UPS] {
+        let world = World::new(&[NO_CACHE]).await;
+        let crowd = Crowd::new(&world, &world.app, kind).await;
+        let (database, who) = (&world.database.name, GATE_ROLE);
+        let terminate = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{who}'"
+        );
+        crowd
+            .until_shared(async |round| {
+                let before = world.sessions().await;
+                let broken = async || {
+                    CLUSTER.psql("postgres", &["-c", &terminate]);
+                };
+                for (id, answer) in crowd.log_in_during(round, broken).await {
+                    expect_own_session(&world, id, &answer).await;
+                }
+                let opened = world.sessions().await - before;
+                assert_eq!(opened, CROWD as i64, "one for each");
+            })
+            .await;
+        crowd.expect_all_well().await;
+    }
+}
+
+/// A statement goes on without those of its requests that nobody waits for any more, whether it is
+/// under way or still needs a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_that_go_away_take_no_answer_with_them() {
+    for (kind, connections) in [(LOGINS, 16), (LOGINS, 2), (LOOK_UPS, 16)] {
+        let pool = connections.to_string();
+        let world = World::new(&[NO_CACHE, ("GATE_DATABASE_POOL_SIZE", &pool)]).await;
+        let crowd = Crowd::new(&world, &world.app, kind).await;
+        let (ann, leavers) = (world.ann.id, 8);
+        crowd
+            .until_shared(async |round| {
+                crowd.lock().await;
+                let tokens = (0..leavers).map(|n| another_token(ann, 1000 * round + n));
+                let browsers: Vec<TcpStream> =
+                    tokens.map(|token| ask(&world.app, &token)).collect();
+                let (answers, ()) = tokio::join!(crowd.log_in(round), async {
+                    crowd.wait_for(CROWD + leavers, connections.min(3)).await;
+                    for browser in browsers {
+                        hang_up(browser);
+                    }
+                    eventually("the gate has noticed", async || {
+                        waiting(&world.app).await <= CROWD
+                    })
+                    .await;
+                    crowd.unlock().await;
+                });
+                for (id, answer) in answers {
+                    expect_own_session(&world, id, &answer).await;
+                }
+            })
+            .await;
+        crowd.expect_all_well().await;
+    }
+}
+
+/// A browser that asks, and does not wait for the answer yet.
+fn ask(app: &TestApp, token: &str) -> TcpStream {
+    let address = app.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let cookie = format!("Cookie: ls_auth_token={token}");
+    let head =
+        format!("GET /auth/nginx HTTP/1.1\r\nHost: x\r\nX-Original-URI: /\r\n{cookie}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// Resets the connection, which the gate notices at once.
+fn hang_up(browser: TcpStream) {
+    let socket = socket2::SockRef::from(&browser);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(browser);
+}
+
+/// Those who were in a statement that took too long ask by themselves; who is struck again is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_limit_of_a_statement_fails_no_more_than_it() {
+    let brief = ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "2000");
+    for kind in [LOGINS, LOOK_UPS] {
+        let world = World::new(&[NO_CACHE, brief]).await;
+        let crowd = Crowd::new(&world, &world.app, kind).await;
+        crowd.lock().await;
+        let (answers, ()) = tokio::join!(crowd.log_in(0), async {
+            crowd.wait_for(CROWD, 3).await;
+            eventually("statements are canceled", async || {
+                let page = world.app.get("/metrics").await.body;
+                value(&page, "statement_failures_total{cause=\"timeout\"}") > 2
+            })
+            .await;
+            crowd.unlock().await;
+        });
+        let (right, late): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|(_, answer)| answer.status == 200);
+        for (id, answer) in &right {
+            expect_own_session(&world, *id, answer).await;
+        }
+        for (_, answer) in late {
+            answer
+                .expect(503, "database_unavailable")
+                .expect_no_session();
+        }
+        let opened = world.sessions().await - 1;
+        assert_eq!(opened, right.len() as i64, "none but theirs");
+        crowd.expect_all_well().await;
+    }
+}
+
+/// A grant is withdrawn while statements are under way: nobody gets in, and everybody does once it is
+/// back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_withdrawn_fails_each_request_with_the_reason() {
+    for kind in [LOGINS, LOOK_UPS] {
+        let world = World::new(&[NO_CACHE]).await;
+        let crowd = Crowd::new(&world, &world.app, kind).await;
+        let before = world.sessions().await;
+        let right = format!("SELECT ON {}", kind.table);
+        let withdrawn = async || {
+            let revoke = format!("REVOKE {right} FROM {GATE_ROLE}");
+            world.database.run(&revoke).await;
+        };
+        for (_, answer) in crowd.log_in_during(0, withdrawn).await {
+            answer
+                .expect(503, "database_unavailable")
+                .expect_no_session();
+        }
+        assert_eq!(world.sessions().await, before);
+        let grant = format!("GRANT {right} TO {GATE_ROLE}");
+        world.database.run(&grant).await;
+        crowd.expect_all_well().await;
+    }
+}
+
+/// A gate that is told to stop answers those who share a statement and those who wait for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_stops_answers_everybody_who_waits() {
+    let world = World::new(&[]).await;
+    let url = world.database.gate_url();
+    let mut gate = Service::start("", &[("DATABASE_URL", &url)]);
+    let app = gate.app.clone();
+    let crowd = Crowd::new(&world, &app, LOGINS).await;
+    let told = async || {
+        gate.signal("-TERM");
+        eventually("it accepts no connection", async || !gate.listens()).await;
+    };
+    for (id, answer) in crowd.log_in_during(0, told).await {
+        expect_own_session(&world, id, &answer).await;
+    }
+    eventually("it ends", async || gate.has_ended()).await;
+}
