@@ -28,6 +28,7 @@ mod host_application;
 mod house;
 mod identity_headers;
 mod issuers;
+mod java;
 mod log_lines;
 mod log_output;
 mod metrics;
