@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Api;
 use super::trial::SecretTrial;
+use super::{Api, Verdict};
 
 /// The time between two trials, and between the last named user and a trial.
 const PAUSE: Duration = Duration::from_secs(600);
@@ -63,7 +63,7 @@ impl Doubt {
                 known.tells_secrets_apart = true;
                 None
             }
-            SecretTrial::Unchecked => None,
+            SecretTrial::Unchecked | SecretTrial::Unanswered => None,
             SecretTrial::Unknown if known.tells_secrets_apart => Some(Finding::NoLongerAccepted),
             // An API that named a user does not tell wrong secrets from unknown sessions.
             SecretTrial::Unknown if known.named_a_user => None,
@@ -86,6 +86,10 @@ pub(super) fn look_into(api: &Arc<Api>) {
         let Ok(trial) = api.try_out().await else {
             return;
         };
+        // What an API that fails says about the secret is worth nothing.
+        if !matches!(trial.verdict, Verdict::Nobody(_)) {
+            return;
+        }
         match api.doubt.judge(trial.secret) {
             None => {}
             Some(Finding::NoLongerAccepted) => tracing::error!(
@@ -121,10 +125,11 @@ mod tests {
 
     #[test]
     fn a_trial_is_read_in_the_light_of_what_was_seen_before() {
-        use SecretTrial::{Right, Unchecked, Unknown};
+        use SecretTrial::{Right, Unanswered, Unchecked, Unknown};
         let fresh = Doubt::default();
         assert_eq!(fresh.judge(Unknown), Some(Finding::MayBeWrong));
         assert_eq!(fresh.judge(Unchecked), None);
+        assert_eq!(fresh.judge(Unanswered), None);
         assert_eq!(fresh.judge(Right), None);
         assert_eq!(fresh.judge(Unknown), Some(Finding::NoLongerAccepted));
 

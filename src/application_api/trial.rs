@@ -32,6 +32,8 @@ pub enum SecretTrial {
     Unknown,
     /// With a wrong one the API names a user, so it checks none.
     Unchecked,
+    /// To a wrong one the API says that it cannot answer, as it would to too many requests.
+    Unanswered,
 }
 
 impl ApplicationApi {
@@ -52,6 +54,7 @@ impl Api {
         let is_alike = own.status == wrong.status && (!is_stable || own.body == wrong.body);
         let secret = match self.judge(&wrong) {
             Verdict::Somebody(_) => SecretTrial::Unchecked,
+            Verdict::Failed(_) => SecretTrial::Unanswered,
             _ if is_alike => SecretTrial::Unknown,
             _ => SecretTrial::Right,
         };

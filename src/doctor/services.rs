@@ -151,6 +151,13 @@ fn secret(report: &mut Report, secret: SecretTrial, why: NoPerson) {
             "make the endpoint at client_session.verify_url compare X-Verify-Token with \
              client_session.verify_secret",
         ),
+        SecretTrial::Unanswered => report.warn(
+            check,
+            "the host application's API fails when it is asked with a wrong secret, so nothing \
+             shows that client_session.verify_secret is right",
+            "let the API answer a wrong X-Verify-Token with 403; if it limits requests, try again \
+             in a minute",
+        ),
         SecretTrial::Unknown => report.warn(
             check,
             match why {

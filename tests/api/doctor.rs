@@ -402,6 +402,14 @@ async fn a_wrong_verify_secret_is_told_from_the_right_one() {
     for (api, level, what) in [
         (other, Level::Warning, "which may be wrong too"),
         (
+            Stub::start(|head| {
+                let is_wrong = head.contains("tries-a-wrong-secret");
+                Reply::of(if is_wrong { 429 } else { 401 }, "")
+            }),
+            Level::Warning,
+            "nothing shows that client_session.verify_secret is right",
+        ),
+        (
             Stub::start(|_| Reply::of(403, "")),
             Level::Warning,
             "it is probably wrong",
@@ -413,8 +421,7 @@ async fn a_wrong_verify_secret_is_told_from_the_right_one() {
         ),
     ] {
         let report = over(&database, &application_at(&api.url("/"))).await;
-        let cure = "client_session.verify_secret";
-        expect(&report, "application.secret", level, what, cure);
+        expect(&report, "application.secret", level, what, "X-Verify-Token");
         assert_eq!(report.level(), level, "{report}");
     }
 }
