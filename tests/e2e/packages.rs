@@ -163,6 +163,16 @@ fn the_image_and_compose_are_well_formed() {
         assert!(kept.contains(needed), "{needed}");
         assert!(here(needed).exists(), "{needed}");
     }
+    // Cargo reads no package of a workspace in which a member is missing.
+    let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
+    let mut lines = manifest.lines();
+    let members = lines.find_map(|line| line.strip_prefix("members = "));
+    let members: Vec<&str> = members.unwrap().split('"').skip(1).step_by(2).collect();
+    assert!(members.contains(&"crates/import"), "{members:?}");
+    for member in members {
+        let directory = member.split('/').next().unwrap();
+        assert!(kept.contains(directory), "{member}");
+    }
 }
 
 /// The placeholders that compose replaces in the nginx files and in the role exist.
