@@ -27,8 +27,8 @@ pub(super) async fn cut_off(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let (keeps_connection, limit) = Snapshot::peek(request.request(), |state| {
-        let keeps_connection = state.trusted_proxies.sent(request.request());
+    let (keeps_connection, limit) = Snapshot::peek(request.request(), |state, is_stopping| {
+        let keeps_connection = !is_stopping && state.trusted_proxies.sent(request.request());
         (keeps_connection, state.body_timeout)
     })?;
     let mut payload = request.take_payload();
