@@ -4,8 +4,9 @@
 //! short-lived cache. This is the only module that uses SQL, and every statement is a file in
 //! `sql/`.
 //!
-//! What a statement goes through: `users`, `sessions`, `tokens`, `accounts` and `audit` implement the
-//! ports with it; `connection` sends it, and again after a failure that is not its own (`failure`);
+//! What a statement goes through: `users`, `sessions`, `logins`, `tokens`, `accounts` and `audit`
+//! implement the ports with it; `batch` lets requests that come at the same time share it;
+//! `connection` sends it, and again after a failure that is not its own (`failure`);
 //! `queue` decides who waits for a connection and for how long; `lease` has one until it has answered;
 //! `link` prepares and sends. Connections come from `hosts`, which finds the primary (`race`) with
 //! `dial`, `tls` and `names`. `schema` reads which tables there are, on which `statement` depends, and
