@@ -248,7 +248,6 @@ async fn the_time_limit_of_a_statement_fails_no_more_than_it() {
         let crowd = Crowd::new(&world, &world.app, kind).await;
         crowd.lock().await;
         let (answers, ()) = tokio::join!(crowd.log_in(0), async {
-            crowd.wait_for(CROWD, 3).await;
             eventually("statements are canceled", async || {
                 let page = world.app.get("/metrics").await.body;
                 value(&page, "statement_failures_total{cause=\"timeout\"}") > 2
