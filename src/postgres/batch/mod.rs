@@ -1,9 +1,10 @@
 //! Requests that arrive at the same time share a statement.
 //!
-//! In: one request of a kind ([`Shared`]). Out: its answer. A request that finds fewer than two
-//! statements of its kind under way asks at once, by itself. While two are under way, what arrives
-//! waits for one of them to come back, and the next statement carries all of it. So nobody waits for
-//! company, and under load the round trips and commits of many become one.
+//! In: one request of a kind ([`Shared`]). Out: its answer. A request that finds no statement of its
+//! kind under way asks at once, by itself. While one is under way, what arrives waits for it to come
+//! back, and the next statement carries all of it. Only if more wait than fit into one, two are under
+//! way at a time. So nobody waits for company, and under load the round trips and commits of many
+//! become one.
 //!
 //! What holds for a request alone holds for each of a batch: its answer depends on its own values
 //! only; a batch waits for no lock, so that no request holds up its neighbors; a statement that takes

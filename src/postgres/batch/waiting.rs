@@ -14,7 +14,8 @@ use super::Shared;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Sizes, Source, family};
 
-/// How many statements of a kind are under way before the next requests wait for one of them.
+/// How many statements of a kind are under way at most, as long as requests share them. The second
+/// begins when as many wait as fit into one: what is spread over two is shared by fewer.
 const ABREAST: usize = 2;
 
 /// How many requests share a statement at first, and at most.
@@ -82,6 +83,13 @@ impl<R: Shared> Default for Batches<R> {
     }
 }
 
+impl<R: Shared> State<R> {
+    /// Whether there is enough for one more statement beside those under way.
+    fn wants_another(&self) -> bool {
+        self.under_way < ABREAST && self.waiting.len() >= self.room
+    }
+}
+
 impl<R: Shared> Batches<R> {
     fn state(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,7 +97,7 @@ impl<R: Shared> Batches<R> {
 
     pub(super) fn begin(&self, request: &Arc<R>) -> Begun<'_, R> {
         let mut state = self.state();
-        if state.under_way < ABREAST || state.room == 1 {
+        if state.under_way == 0 || state.room == 1 || state.wants_another() {
             state.under_way += 1;
             return Begun::Now;
         }
@@ -113,8 +121,10 @@ impl<R: Shared> Batches<R> {
     /// the next one, for those who wait.
     pub(super) fn end(&self) -> bool {
         let mut state = self.state();
-        let sends_next = state.under_way <= ABREAST && !state.waiting.is_empty();
-        state.under_way -= usize::from(!sends_next);
+        state.under_way -= 1;
+        let is_only_one = state.under_way == 0 && !state.waiting.is_empty();
+        let sends_next = is_only_one || state.wants_another();
+        state.under_way += usize::from(sends_next);
         sends_next
     }
 

@@ -33,26 +33,41 @@ fn taken(batches: &Batches<Number>) -> Vec<u8> {
 }
 
 #[test]
-fn requests_wait_for_company_only_while_statements_are_under_way() {
+fn requests_wait_for_company_only_while_a_statement_is_under_way() {
     let batches = Batches::default();
-    for number in 0..2 {
-        assert!(begin(&batches, number).is_none());
-    }
-    let waits = begin(&batches, 2);
-    assert!(waits.is_some(), "two are under way");
+    assert!(begin(&batches, 0).is_none());
+    let waits = begin(&batches, 1);
+    assert!(waits.is_some(), "one is under way");
     assert!(batches.end(), "the next statement is for those who wait");
-    assert_eq!(taken(&batches), [2]);
-    for _ in 0..2 {
-        assert!(!batches.end(), "nobody waits");
-    }
+    assert_eq!(taken(&batches), [1]);
+    assert!(!batches.end(), "nobody waits");
+    assert_eq!(batches.state().under_way, 0);
+}
+
+#[test]
+fn two_statements_are_under_way_if_more_wait_than_fit_into_one() {
+    let batches = Batches::default();
+    batches.state().room = 3;
+    assert!(begin(&batches, 0).is_none());
+    let _waiting: Vec<_> = (1..=3)
+        .map(|number| begin(&batches, number).expect("waits"))
+        .collect();
+    assert!(begin(&batches, 4).is_none(), "the three would fill one");
+    let _waits = begin(&batches, 5).expect("two are under way");
+    assert!(batches.end(), "for the three");
+    assert_eq!(taken(&batches), [1, 2, 3]);
+    assert!(!batches.end(), "the other one's end is soon enough");
+    assert!(batches.end(), "for the last");
+    assert_eq!(taken(&batches), [5]);
+    assert!(!batches.end());
     assert_eq!(batches.state().under_way, 0);
 }
 
 #[tokio::test]
 async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none() && begin(&batches, 1).is_none());
-    let mut first = begin(&batches, 2).expect("waits");
+    assert!(begin(&batches, 0).is_none());
+    let mut first = begin(&batches, 1).expect("waits");
     let mut room = FIRST_ROOM;
     while room > 1 {
         assert_eq!(batches.state().room, room);
@@ -61,7 +76,7 @@ async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
         room /= 2;
     }
     assert!(first.answer().await.is_none(), "asks by itself");
-    assert!(begin(&batches, 3).is_none(), "nobody waits");
+    assert!(begin(&batches, 2).is_none(), "nobody waits");
     batches.learn(1, SLOW / 2);
     batches.learn(1, SLOW / 2);
     assert_eq!(
@@ -73,17 +88,20 @@ async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
         batches.learn(MOST_ROOM, SLOW / 2);
     }
     assert_eq!(batches.state().room, MOST_ROOM);
-    assert!(begin(&batches, 4).is_some());
+    assert!(begin(&batches, 3).is_some());
 }
 
 #[test]
 fn a_batch_takes_those_who_still_wait_in_their_order() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none() && begin(&batches, 1).is_none());
-    batches.state().room = 2;
-    let mut tickets: Vec<_> = (0..6)
+    assert!(begin(&batches, 0).is_none());
+    let mut tickets: Vec<_> = (0..4)
         .map(|number| begin(&batches, number).expect("waits"))
         .collect();
+    assert!(begin(&batches, 0).is_none(), "a batch is full");
+    let more = (4..6).map(|number| begin(&batches, number).expect("waits"));
+    tickets.extend(more);
+    batches.state().room = 2;
     drop(tickets.remove(1));
     assert!(tickets[1].withdraw(), "number 2");
     assert!(!tickets[1].withdraw(), "only once");
@@ -96,10 +114,10 @@ fn a_batch_takes_those_who_still_wait_in_their_order() {
 #[tokio::test]
 async fn those_who_wait_in_vain_ask_by_themselves() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none() && begin(&batches, 1).is_none());
-    let mut ticket = begin(&batches, 2).expect("waits");
+    assert!(begin(&batches, 0).is_none());
+    let mut ticket = begin(&batches, 1).expect("waits");
     assert!(batches.end());
     batches.give_up();
     assert!(ticket.answer().await.is_none());
-    assert_eq!(batches.state().under_way, 1);
+    assert_eq!(batches.state().under_way, 0);
 }
