@@ -48,7 +48,7 @@ pub use self::sign_in::{AtProvider, SignedOut};
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use self::verdict::{Grant, Rejection, Whom};
-use self::verify::{ApiAuthenticator, Verifier};
+use self::verify::{ApiAuthenticator, ApiCredential, Verifier};
 use self::visit::Visit;
 use self::witness::{Steps, Witness};
 use crate::django::CookieAttributes;
@@ -97,7 +97,10 @@ impl Gate {
         if let Some(exempt) = self.policy.exempts(subrequest) {
             return Ok(Grant::untouched(exempt));
         }
-        if let Some(caller) = self.api_call(subrequest, witness).await? {
+        // On the heap: most requests have none, and don't pay for its size.
+        if let Some(credential) = subrequest.api_credential()
+            && let Some(caller) = Box::pin(self.api_call(credential, witness)).await?
+        {
             return Ok(Grant::of_api_call(caller));
         }
         let visit = Visit::begin(self, subrequest, witness).await?;
@@ -116,12 +119,9 @@ impl Gate {
     /// page.
     async fn api_call(
         &self,
-        subrequest: &Subrequest<'_>,
+        credential: ApiCredential<'_>,
         witness: &dyn Witness,
     ) -> Result<Option<Whom>, Outage> {
-        let Some(credential) = subrequest.api_credential() else {
-            return Ok(None);
-        };
         if self.policy.anonymous == Anonymous::Pass {
             return Ok(Some(Whom::default()));
         }

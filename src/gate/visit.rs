@@ -109,9 +109,21 @@ impl<'v> Visit<'v> {
         )
     }
 
-    /// Tries the credentials in turn. The first acceptable one decides; without one, the request
-    /// proceeds unauthenticated.
+    /// Logs in with the first acceptable credential; without one, the request proceeds
+    /// unauthenticated.
     pub(super) async fn log_in_with(
+        &self,
+        credentials: impl Iterator<Item = Credential<'_>>,
+    ) -> Result<Grant, Rejection> {
+        let mut credentials = credentials.peekable();
+        match credentials.peek() {
+            None => self.proceed(None).await,
+            // On the heap: most requests have no credential, and don't pay for its size.
+            Some(_) => Box::pin(self.try_in_turn(credentials)).await,
+        }
+    }
+
+    async fn try_in_turn(
         &self,
         credentials: impl Iterator<Item = Credential<'_>>,
     ) -> Result<Grant, Rejection> {

@@ -3,6 +3,7 @@
 //! In: a subrequest from a proxy. Out: the gate's verdict in that proxy's terms, an entry in the
 //! journal, and a count in the metrics.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, Route, web};
@@ -33,7 +34,10 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let identity = &state.identity_headers;
     let subrequest = subrequest.map(|it| identity.add(it, proxy, request, &state.gate.verifier));
     let verdict = match &subrequest {
-        Some(subrequest) => state.decided(state.gate.decide(subrequest, context)).await,
+        Some(subrequest) => {
+            let decision = pin!(state.gate.decide(subrequest, context));
+            state.decided(decision).await
+        }
         None => Err(Rejection::malformed()),
     };
     let path = subrequest.as_ref().map(Subrequest::path);

@@ -2,13 +2,11 @@
 //!
 //! A reload replaces the state as a whole. A handler takes a [`Snapshot`] when it begins and decides
 //! with that until it has answered, so no request sees half of one configuration and half of
-//! another. A state is dropped when the last request that uses it has been answered. Before the service
-//! stops, answers ask proxies not to use their connections again.
+//! another. A state is dropped when the last request that uses it has been answered.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::dev::Payload;
 use actix_web::error::ErrorInternalServerError;
@@ -19,10 +17,7 @@ use super::State;
 use crate::traces::Traces;
 
 /// The state in force.
-pub struct Current {
-    state: ArcSwap<State>,
-    is_stopping: AtomicBool,
-}
+pub struct Current(ArcSwap<State>);
 
 /// The state that one request works with, from its beginning to its end.
 pub(super) struct Snapshot(Arc<State>);
@@ -30,30 +25,22 @@ pub(super) struct Snapshot(Arc<State>);
 impl Current {
     /// Begins with `state`.
     pub fn new(state: State) -> Self {
-        Self {
-            state: ArcSwap::from_pointee(state),
-            is_stopping: AtomicBool::new(false),
-        }
+        Self(ArcSwap::from_pointee(state))
     }
 
     /// Where requests are traced.
     pub fn traces(&self) -> Option<Arc<Traces>> {
-        self.state.load().traces.clone()
+        self.0.load().traces.clone()
     }
 
     /// Replaces the state. Requests that have begun keep the previous one.
     pub fn replace(&self, state: State) {
-        self.state.store(Arc::new(state));
-    }
-
-    /// The service is about to stop: from now on, each answer is the last one on its connection.
-    pub fn close_connections(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+        self.0.store(Arc::new(state));
     }
 
     /// Writes the audit events that are left, within a time limit.
     pub async fn finish(&self) {
-        let audit = self.state.load().audit.clone();
+        let audit = self.0.load().audit.clone();
         if let Some(audit) = audit {
             audit.finish().await;
         }
@@ -69,23 +56,20 @@ impl Deref for Snapshot {
 }
 
 impl Snapshot {
-    /// Looks at the state in force, without keeping it, and at whether the service is about to stop.
+    /// Looks at the state in force, without keeping it.
     pub(super) fn peek<T>(
         request: &HttpRequest,
-        look: impl FnOnce(&State, bool) -> T,
+        look: impl FnOnce(&State) -> T,
     ) -> Result<T, Error> {
         let current = request.app_data::<web::Data<Current>>();
-        let seen = current.map(|current| {
-            let is_stopping = current.is_stopping.load(Ordering::Relaxed);
-            look(&current.state.load(), is_stopping)
-        });
+        let seen = current.map(|current| look(&current.0.load()));
         seen.ok_or_else(without_state)
     }
 
     /// The state in force when this is called.
     pub(super) fn take(request: &HttpRequest) -> Result<Self, Error> {
         let current = request.app_data::<web::Data<Current>>();
-        let snapshot = current.map(|current| Self(current.state.load_full()));
+        let snapshot = current.map(|current| Self(current.0.load_full()));
         snapshot.ok_or_else(without_state)
     }
 }

@@ -4,8 +4,8 @@
 //! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
 //! and `health` serves health checks and metrics.
 //!
-//! Two middlewares run first: `slow_peers` receives the body within a time limit, and
-//! `request_target` rejects ambiguous paths.
+//! Before its route, every request passes `slow_peers`, which receives the body within a time
+//! limit, and `request_target`, which rejects ambiguous paths.
 
 mod auth;
 mod context;
@@ -30,9 +30,11 @@ mod traced;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::ALLOW;
-use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Route, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpResponse, Route, web};
 use serde_json::json;
 
 pub use self::current::Current;
@@ -124,10 +126,7 @@ pub fn routes(
     surface: Surface,
     proxies: &[Proxy],
 ) -> impl FnOnce(&mut web::ServiceConfig) {
-    // The middleware added last runs first.
-    let guarded = web::scope("")
-        .wrap(from_fn(request_target::canonical))
-        .wrap(from_fn(slow_peers::cut_off));
+    let guarded = web::scope("").wrap(from_fn(guard));
     let guarded = match surface {
         Surface::Public => guarded,
         Surface::Everything | Surface::Internal => {
@@ -141,6 +140,17 @@ pub fn routes(
     move |config| {
         config.app_data(current).service(guarded);
     }
+}
+
+/// Middleware: what every request passes before its route. One, because each costs every check.
+async fn guard(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    slow_peers::cut_off(request, async |request| {
+        match request_target::refusal(request.request())? {
+            None => next.call(request).await,
+            Some(refusal) => Ok(request.into_response(refusal)),
+        }
+    })
+    .await
 }
 
 /// The check routes for `proxies`. Other kinds of proxy have no route.

@@ -8,28 +8,22 @@
 //! The path after `/auth/envoy/` is Label Studio's and may be anything: only Envoy sends requests
 //! there, and the route exists only if `http.proxies` names Envoy.
 
-use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse};
 
 use super::extract::ENVOY_PREFIX;
 use super::{Snapshot, respond};
 
-/// Middleware: passes requests with a canonical target on, and answers 400 to others.
-pub(super) async fn canonical(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+/// The answer to a request whose target is not canonical; `None` if it is.
+pub(super) fn refusal(request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
     if is_canonical(request.uri().path()) {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+        return Ok(None);
     }
-    let state = Snapshot::take(request.request())?;
-    let peer = state.trusted_proxies.peer_address(request.request());
+    let state = Snapshot::take(request)?;
+    let peer = state.trusted_proxies.peer_address(request);
     if state.refusals.admits(peer) {
         tracing::warn!(%peer, "refused: the request target is not canonical");
     }
-    Ok(request.into_response(respond::not_canonical()))
+    Ok(Some(respond::not_canonical()))
 }
 
 /// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,

@@ -13,7 +13,6 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
-use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 use futures_core::Stream as _;
@@ -22,13 +21,13 @@ use tokio::time::timeout;
 
 use super::{FORM_LIMIT, Snapshot};
 
-/// Middleware: receives the body within `http.body_timeout_seconds`.
+/// Receives the body within `http.body_timeout_seconds`, and passes the request on to `next`.
 pub(super) async fn cut_off(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let (keeps_connection, limit) = Snapshot::peek(request.request(), |state, is_stopping| {
-        let keeps_connection = !is_stopping && state.trusted_proxies.sent(request.request());
+    next: impl AsyncFnOnce(ServiceRequest) -> Result<ServiceResponse, Error>,
+) -> Result<ServiceResponse, Error> {
+    let (keeps_connection, limit) = Snapshot::peek(request.request(), |state| {
+        let keeps_connection = state.trusted_proxies.sent(request.request());
         (keeps_connection, state.body_timeout)
     })?;
     let mut payload = request.take_payload();
@@ -42,11 +41,11 @@ pub(super) async fn cut_off(
             if !body.is_empty() {
                 request.set_payload(Payload::from(body));
             }
-            next.call(request).await?.map_into_boxed_body()
+            next(request).await?
         }
         Ok(Ok(Received::TooMuch(body))) => {
             request.set_payload(Payload::from(body));
-            let response = next.call(request).await?.map_into_boxed_body();
+            let response = next(request).await?;
             closing(response, payload)
         }
         Ok(Err(error)) => request.error_response(error),
@@ -81,7 +80,7 @@ fn too_slow() -> HttpResponse {
 }
 
 /// Makes the server close the connection after the response.
-fn closing(response: ServiceResponse<BoxBody>, unread: Payload) -> ServiceResponse<BoxBody> {
+fn closing(response: ServiceResponse, unread: Payload) -> ServiceResponse {
     response.map_body(|_, body| {
         BoxBody::new(Holding {
             body,

@@ -5,6 +5,7 @@
 //! in transaction mode, statements without a name in a transaction that brings its own options.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -99,27 +100,28 @@ impl Link {
     pub(super) async fn run(&self, request: &Request<'_>) -> Result<Vec<Row>, Error> {
         match self.hosts.begin() {
             None => self.run_prepared(request).await,
-            Some(begin) => self.run_unprepared(request, begin).await,
+            // On the heap, so that the usual way does not pay for its size.
+            Some(begin) => Box::pin(self.run_unprepared(request, begin)).await,
         }
     }
 
     async fn run_prepared(&self, request: &Request<'_>) -> Result<Vec<Row>, Error> {
         let statement = self.prepared(request.statement, request.parameters).await?;
         let values = values(request.parameters);
+        let query = pin!(self.client.query(&statement, &values));
         let Some((lock, key)) = request.lock else {
-            return self.client.query(&statement, &values).await;
+            return query.await;
         };
         let lock = self.prepared(lock, &[key]).await?;
         let keys = [key.value()];
-        let lock = async { self.client.query(&lock, &keys).await.map(drop) };
-        let query = self.client.query(&statement, &values);
+        let lock = pin!(async { self.client.query(&lock, &keys).await.map(drop) });
         self.transaction("BEGIN", lock, query).await
     }
 
     /// `begin` opens a transaction and sets its options.
     async fn run_unprepared(&self, request: &Request<'_>, begin: &str) -> Result<Vec<Row>, Error> {
         let typed = typed(request.parameters);
-        let lock = async {
+        let lock = pin!(async {
             match request.lock {
                 Some((lock, key)) => {
                     let key = [(key.value(), key.sql_type())];
@@ -127,8 +129,8 @@ impl Link {
                 }
                 None => Ok(()),
             }
-        };
-        let query = self.client.query_typed(request.statement.text, &typed);
+        });
+        let query = pin!(self.client.query_typed(request.statement.text, &typed));
         // Between BEGIN and COMMIT, a pooler keeps the server connection.
         self.transaction(begin, lock, query).await
     }
@@ -137,8 +139,8 @@ impl Link {
     async fn transaction(
         &self,
         begin: &str,
-        lock: impl Future<Output = Result<(), Error>>,
-        query: impl Future<Output = Result<Vec<Row>, Error>>,
+        lock: Pin<&mut impl Future<Output = Result<(), Error>>>,
+        query: Pin<&mut impl Future<Output = Result<Vec<Row>, Error>>>,
     ) -> Result<Vec<Row>, Error> {
         // The first poll goes in this order, and sends.
         let (begun, locked, rows, committed) = tokio::join!(
@@ -175,7 +177,7 @@ impl Link {
             return Ok(known);
         }
         let types: Vec<Type> = parameters.iter().map(|it| it.sql_type()).collect();
-        let prepared = self.client.prepare_typed(statement.text, &types).await?;
+        let prepared = Box::pin(self.client.prepare_typed(statement.text, &types)).await?;
         let text = statement.text.to_owned();
         self.known().statements.insert(text, prepared.clone());
         Ok(prepared)

@@ -125,7 +125,8 @@ impl Known {
     /// add up while Postgres is down.
     async fn read(&self, connections: &Connections) -> Result<Arc<Schema>, SchemaError> {
         connections.trust_schema();
-        let schema = match read(connections).await {
+        // On the heap, so that statements, which begin with the schema, don't pay for its size.
+        let schema = match Box::pin(read(connections)).await {
             Ok(schema) => Arc::new(schema),
             Err(error) => {
                 // An outage says nothing about the tables, so what is known stays.

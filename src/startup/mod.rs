@@ -144,7 +144,7 @@ impl Application {
         systemd::ready();
         if let Some(stopping) = self.stopping {
             let handles = self.servers.iter().map(Server::handle).collect();
-            actix_web::rt::spawn(stopping.stop(handles, self.current.clone()));
+            actix_web::rt::spawn(stopping.stop(handles));
         }
         let servers = self.servers.into_iter().map(actix_web::rt::spawn);
         let mut outcome = Ok(());

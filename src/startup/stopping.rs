@@ -3,17 +3,12 @@
 //! Told to stop, actix closes connections whose first request it has not read, and drops those
 //! that it has accepted and not looked at. A proxy with one gate has nowhere else to ask, so its
 //! visitor would see an error. The service therefore stops accepting first: later connections wait
-//! in systemd's socket for the next process, and those that it has get a moment to send a request,
-//! whose answer is the last one on that connection. So connections in use end between two requests.
-//! Only one that nobody has used in that moment is closed while a request may come on it.
+//! in systemd's socket for the next process, and those that it has get a moment to send a request.
 
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::http::Current;
 
 /// From the last connection that is accepted to the end of reading new requests. A proxy sends a
 /// request together with its connection.
@@ -35,7 +30,7 @@ impl Stopping {
 
     /// Waits for a signal and stops the servers: with SIGTERM as described above, with SIGINT at
     /// once.
-    pub(super) async fn stop(mut self, servers: Vec<ServerHandle>, current: web::Data<Current>) {
+    pub(super) async fn stop(mut self, servers: Vec<ServerHandle>) {
         let terminated = tokio::select! {
             _ = self.terminate.recv() => true,
             _ = self.interrupt.recv() => false,
@@ -44,7 +39,6 @@ impl Stopping {
             for server in &servers {
                 server.pause().await;
             }
-            current.close_connections();
             tokio::time::sleep(GRACE).await;
         }
         // Each is told when its future is made, so that they stop side by side.
