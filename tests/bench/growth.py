@@ -85,6 +85,18 @@ def _(postgres, seconds):
         yield f"{workers} worker" + "s" * (workers > 1), points
 
 
+@plot("clients", "Logins by number of requests at a time", "requests at a time", "logins/s")
+def _(postgres, seconds):
+    postgres.need_users(100_000)
+    cookies, points = tokens(), []
+    for count in (1, 4, 16, 64, 256):
+        postgres.clear_sessions()
+        server = gate(postgres.url())
+        points.append((count, rate(Load(server.port, cookies=cookies, expect="session_opened", connections=count), seconds)))
+        server.stop()
+    yield "one gate, session row", points
+
+
 @plot("issuers", "Logins by number of issuers", "issuers", "logins/s")
 def _(postgres, seconds):
     postgres.need_users(100_000)
