@@ -78,6 +78,7 @@ fn gate(engine: Engine, anonymous: Anonymous) -> Gate {
         age: FORTNIGHT,
         max_session_age: FORTNIGHT,
         once: None,
+        kept_cookies: 100,
     };
     let stores = SessionStores {
         recent: memory.clone(),

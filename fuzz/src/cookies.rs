@@ -82,8 +82,8 @@ pub fn cookie_header(data: &[u8]) {
     let original = header.as_bytes().to_vec();
     assert_eq!(header.get(SESSION), header.all(SESSION).last());
     assert!(header.get(SESSION).is_none() || header.raw(SESSION).is_some());
-    let found = header.contains(SESSION);
-    assert!(found || header.get(SESSION).is_none() && !header.is_ambiguous(SESSION));
+    let found = header.find(SESSION);
+    assert!(found.occurs || found.value.is_none() && !found.is_ambiguous);
 
     let (kept, judged) = keep_session(&header);
     let forwarded = kept.unwrap_or_else(|| original.clone());
@@ -100,7 +100,7 @@ pub fn cookie_header(data: &[u8]) {
     }
     let again = CookieHeader::new(std::iter::once(forwarded.as_slice()));
     assert_eq!(again.get(SESSION), judged);
-    assert!(!again.is_ambiguous(SESSION));
+    assert!(!again.find(SESSION).is_ambiguous);
 
     let fresh = header.rewritten(&[TOKEN, SESSION], Some((SESSION, "fresh")));
     let fresh = fresh.expect("a change");
@@ -115,7 +115,7 @@ pub fn cookie_header(data: &[u8]) {
 /// another could be taken for it.
 pub fn keep_session<'h>(header: &'h CookieHeader<'_>) -> (Option<Vec<u8>>, Option<&'h str>) {
     let judged = header.get(SESSION);
-    let alone = header.is_ambiguous(SESSION);
+    let alone = header.find(SESSION).is_ambiguous;
     let without: &[&str] = if alone { &[TOKEN, SESSION] } else { &[TOKEN] };
     let with = judged.filter(|_| alone).map(|value| (SESSION, value));
     (header.rewritten(without, with), judged)

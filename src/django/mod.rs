@@ -14,8 +14,8 @@ mod tests;
 pub use self::auth_hash::AuthHasher;
 pub use self::excerpt::SessionExcerpt;
 pub use self::session::{
-    SessionCodec, SessionData, SessionEntries, SessionError, base36, is_plausible_session_key,
-    is_row_key, is_signed_cookie,
+    SessionCodec, SessionData, SessionEntries, SessionError, Signed, base36,
+    is_plausible_session_key, is_row_key, is_signed_cookie,
 };
 pub use self::set_cookie::{CookieAttributes, SameSite};
 pub use self::signing::{BadSignature, TimestampSigner, base62_decode, base62_encode, salted_hmac};

@@ -80,7 +80,11 @@ impl SessionData {
     /// `json.dumps(…, separators=(",", ":"))`. ASCII only, because Django decodes the bytes as
     /// Latin-1.
     fn to_json(&self) -> Vec<u8> {
-        let json = Value::Object(self.0.clone()).to_string();
+        let json = serde_json::to_string(&self.0).expect("JSON values have a JSON form");
+        let needs_no_escape = |b: u8| b.is_ascii() && b != 0x7f;
+        if json.bytes().all(needs_no_escape) {
+            return json.into_bytes();
+        }
         let mut ascii = String::with_capacity(json.len());
         for character in json.chars() {
             // Python escapes U+007F too (`json/encoder.py`, `ESCAPE_ASCII`). Characters below
@@ -153,28 +157,45 @@ impl SessionCodec {
         self.cookies.sign(&encode_payload(&session.to_json()), at)
     }
 
-    /// Reads a session cookie signed no longer than `max_age` ago. A signing time in the future is
-    /// accepted, as in Django.
+    /// Reads a session cookie signed no longer than `max_age` ago.
     pub fn decode_cookie(
         &self,
         value: &str,
         now: SystemTime,
         max_age: Duration,
     ) -> Result<SessionData, SessionError> {
-        let decoded = decode(&self.cookies, value, all)?;
-        unexpired(decoded, now, max_age)
+        let (session, signed) = decode(&self.cookies, value, all)?;
+        signed.within(max_age, now).map(|()| session)
     }
 
-    /// The same, but only the entries with these names.
+    /// Reads the entries with these names of a session cookie, whenever it was signed, and tells when
+    /// that was.
     pub fn excerpt_cookie(
         &self,
         value: &str,
-        now: SystemTime,
-        max_age: Duration,
         names: &'static [&'static str],
-    ) -> Result<SessionExcerpt, SessionError> {
+    ) -> Result<(SessionExcerpt, Signed), SessionError> {
         let read = |json: &str| SessionExcerpt::read(json, names);
-        unexpired(decode(&self.cookies, value, read)?, now, max_age)
+        decode(&self.cookies, value, read)
+    }
+}
+
+/// When a cookie was signed, in seconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed(i64);
+
+impl Signed {
+    /// Whether that is no longer than `max_age` ago. A time in the future is accepted, as in Django.
+    pub fn within(self, max_age: Duration, now: SystemTime) -> Result<(), SessionError> {
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "Django compares floats as well")]
+        let age = now - self.0 as f64;
+        if age > max_age.as_secs_f64() {
+            return Err(SessionError::Expired);
+        }
+        Ok(())
     }
 }
 
@@ -183,17 +204,17 @@ fn all(json: &str) -> Option<SessionData> {
     serde_json::from_str(json).ok().map(SessionData)
 }
 
-/// The session in a signed value, and its signing time in seconds since the epoch.
+/// The session in a signed value, and when it was signed.
 fn decode<S>(
     signer: &TimestampSigner,
     value: &str,
     read: impl FnOnce(&str) -> Option<S>,
-) -> Result<(S, i64), SessionError> {
+) -> Result<(S, Signed), SessionError> {
     let (payload, signed_at) = signer
         .unsign(value)
         .map_err(|_| SessionError::BadSignature)?;
     let session = decode_payload(payload).and_then(|json| read(&latin_1(&json)));
-    Ok((session.ok_or(SessionError::Malformed)?, signed_at))
+    Ok((session.ok_or(SessionError::Malformed)?, Signed(signed_at)))
 }
 
 /// The text of these bytes: Latin-1 maps each to the code point of the same number.
@@ -204,22 +225,6 @@ fn latin_1(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn unexpired<S>(
-    (session, signed_at): (S, i64),
-    now: SystemTime,
-    max_age: Duration,
-) -> Result<S, SessionError> {
-    let now = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "Django compares floats as well")]
-    let age = now - signed_at as f64;
-    if age > max_age.as_secs_f64() {
-        return Err(SessionError::Expired);
-    }
-    Ok(session)
-}
-
 /// The characters of a session key (`VALID_KEY_CHARS`).
 const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -228,18 +233,21 @@ const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 ///
 /// A digit holds 5.17 bits, so 24 digits hold nearly all of sixteen bytes.
 pub fn base36(bytes: &[u8], length: usize) -> String {
-    let mut number = bytes.to_vec();
-    (0..length)
-        .map(|_| {
-            let mut remainder = 0_u16;
-            for byte in &mut number {
-                let value = remainder << 8 | u16::from(*byte);
-                *byte = u8::try_from(value / 36).unwrap_or(u8::MAX);
-                remainder = value % 36;
-            }
-            char::from(KEY_ALPHABET[usize::from(remainder)])
-        })
-        .collect()
+    let limb = |bytes: &[u8]| bytes.iter().fold(0, |limb, b| limb << 8 | u64::from(*b));
+    // From the lowest, 32 bits each.
+    let mut limbs: Vec<u64> = bytes.rchunks(4).map(limb).collect();
+    let mut digits = String::with_capacity(length);
+    for _ in 0..length {
+        let mut remainder = 0;
+        for limb in limbs.iter_mut().rev() {
+            let value = remainder << 32 | *limb;
+            *limb = value / 36;
+            remainder = value % 36;
+        }
+        let digit = usize::try_from(remainder).expect("below 36");
+        digits.push(char::from(KEY_ALPHABET[digit]));
+    }
+    digits
 }
 
 /// Whether a session with this key can exist: Django requires at least eight characters, and the

@@ -16,7 +16,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 /// The `Cookie` header. It is bytes because browsers return what servers once set, which isn't
 /// always text.
@@ -29,6 +29,17 @@ impl std::fmt::Debug for CookieHeader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CookieHeader({} bytes)", self.bytes.len())
     }
+}
+
+/// What the header says about a cookie name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found<'c> {
+    /// The value that every server reads. The last one wins, as in Django.
+    pub value: Option<&'c str>,
+    /// Whether there is a cookie of this name, or one that some server could read as such.
+    pub occurs: bool,
+    /// Whether servers could read different cookies of this name.
+    pub is_ambiguous: bool,
 }
 
 /// How a part of the header relates to a cookie name.
@@ -60,9 +71,23 @@ impl<'r> CookieHeader<'r> {
         &self.bytes
     }
 
+    /// Looks for a cookie.
+    pub fn find(&self, name: &str) -> Found<'_> {
+        let mut found = Found::default();
+        for chunk in self.chunks() {
+            match read(chunk, name) {
+                Reading::Other => continue,
+                Reading::Plain(value) => found.value = Some(value),
+                Reading::Ambiguous => found.is_ambiguous = true,
+            }
+            found.occurs = true;
+        }
+        found
+    }
+
     /// The value of the cookie. The last one wins, as in Django.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).last()
+        self.find(name).value
     }
 
     /// The value with its original quotes and escapes, for the application that set it and removes
@@ -94,20 +119,6 @@ impl<'r> CookieHeader<'r> {
             .filter_map(|name| Some((name, self.get(name)?)))
     }
 
-    /// Whether the header contains a cookie of this name, or one that some server could read as
-    /// such.
-    pub fn contains(&self, name: &str) -> bool {
-        // Nearly always it does not occur at all.
-        memmem::find(&self.bytes, name.as_bytes()).is_some()
-            && self.chunks().any(|it| read(it, name) != Reading::Other)
-    }
-
-    /// Whether servers could read different cookies of this name.
-    pub fn is_ambiguous(&self, name: &str) -> bool {
-        let mut chunks = self.chunks();
-        chunks.any(|chunk| read(chunk, name) == Reading::Ambiguous)
-    }
-
     /// Removes every cookie that any server could read as one of `without`, and appends `with`.
     /// Returns `None` if the header can be forwarded unchanged.
     ///
@@ -120,7 +131,7 @@ impl<'r> CookieHeader<'r> {
             without.iter().any(is)
         };
         let joined = matches!(self.bytes, Cow::Owned(_));
-        if !joined && with.is_none() && !without.iter().any(|name| self.contains(name)) {
+        if !joined && with.is_none() && !without.iter().any(|name| self.find(name).occurs) {
             return None;
         }
         let mut header = Vec::with_capacity(self.bytes.len() + 128);
@@ -161,7 +172,7 @@ fn push(header: &mut Vec<u8>, chunk: &[u8]) {
 
 /// Splits a chunk into name and value. A chunk without `=` is a value without a name.
 fn split(chunk: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = chunk.iter().position(|b| *b == b'=')?;
+    let at = memchr(b'=', chunk)?;
     let (key, value) = (&chunk[..at], &chunk[at + 1..]);
     Some((trim(key, is_space), trim(value, is_space)))
 }

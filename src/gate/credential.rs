@@ -70,7 +70,7 @@ impl<'r> Credential<'r> {
         if let Some(asserted) = subrequest.asserted() {
             steps.note(format_args!("a proxy in front asserts {asserted:?}"));
         }
-        let has_cookie = |name| found(subrequest.cookies().contains(name));
+        let has_cookie = |name| found(subrequest.cookies().find(name).occurs);
         if let Some(name) = &sources.cookie {
             let found = has_cookie(name);
             steps.note(format_args!("looked for a token in cookie {name}: {found}"));
@@ -93,16 +93,15 @@ impl<'r> Credential<'r> {
         }
     }
 
-    /// Finds the request's credentials, in the order in which they are tried.
+    /// Finds the request's credentials, in the order in which they are tried. `token_cookie` and
+    /// `application_session` are the values of its cookies.
     pub fn find(
         subrequest: &'r Subrequest<'_>,
         sources: &CredentialSources,
+        token_cookie: Option<&'r str>,
         application_session: Option<&'r str>,
     ) -> impl Iterator<Item = Self> + use<'r> {
-        let cookie = sources
-            .cookie
-            .as_deref()
-            .and_then(|name| subrequest.cookies().get(name))
+        let cookie = token_cookie
             .filter(|value| !value.is_empty())
             .map(|value| Self::Token(Cow::Borrowed(value)));
         let parameter = subrequest
@@ -183,7 +182,8 @@ mod tests {
             parameter: "token".to_owned(),
             application_cookie: None,
         };
-        Credential::find(&subrequest, &sources, None)
+        let token = subrequest.cookies().get("ls_auth_token");
+        Credential::find(&subrequest, &sources, token, None)
             .map(|credential| match credential {
                 Credential::Token(token) => token.into_owned(),
                 other => unreachable!("there is no {other:?}"),

@@ -2,7 +2,7 @@
 //!
 //! In: a [`Subrequest`]. Out: a [`Grant`] or a [`Rejection`]. [`Visit::log_in`] runs the stages in
 //! order; those after the verification are in [`admission`]. A [`Visit`] holds what they share: the
-//! session cookies, the current time and a digest of the peer's address.
+//! cookies, the current time and a digest of the peer's address.
 
 mod admission;
 mod asserted;
@@ -13,7 +13,7 @@ mod sign_out;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use self::cookies::SessionCookies;
+use self::cookies::OwnCookies;
 use super::Gate;
 use super::credential::Credential;
 use super::policy::Anonymous;
@@ -28,7 +28,7 @@ pub(super) struct Visit<'v> {
     gate: &'v Gate,
     subrequest: &'v Subrequest<'v>,
     witness: &'v dyn Witness,
-    cookies: SessionCookies<'v>,
+    cookies: OwnCookies<'v>,
     peer_digest: OnceLock<[u8; 32]>,
     now: SystemTime,
 }
@@ -62,14 +62,14 @@ impl From<Outage> for NoLogin {
 }
 
 impl<'v> Visit<'v> {
-    /// Reads the request's session cookies.
+    /// Reads the request's cookies.
     pub(super) async fn begin(
         gate: &'v Gate,
         subrequest: &'v Subrequest<'v>,
         witness: &'v dyn Witness,
     ) -> Result<Self, Outage> {
         let now = gate.clock.now();
-        let cookies = SessionCookies::of(subrequest, gate, now).await?;
+        let cookies = OwnCookies::of(subrequest, gate, now).await?;
         Ok(Self {
             gate,
             subrequest,
@@ -82,12 +82,9 @@ impl<'v> Visit<'v> {
 
     /// Refuses a cross-site request that could change something with the user's credentials.
     pub(super) fn refuse_cross_site(&self) -> Result<(), Rejection> {
-        let token_cookie = self.gate.sources.cookie.as_deref();
-        let has_token_cookie =
-            token_cookie.is_some_and(|name| self.subrequest.cookies().contains(name));
         // A proxy in front adds its header to every request, whoever made the browser send it.
         let is_asserted = self.subrequest.asserted().is_some();
-        let ambient = self.cookies.has_session() || has_token_cookie || is_asserted;
+        let ambient = self.cookies.has_any() || is_asserted;
         let policy = &self.gate.policy;
         match policy.refuses_cross_site(self.subrequest, ambient) {
             true => {
@@ -102,11 +99,8 @@ impl<'v> Visit<'v> {
     pub(super) fn credentials(&self) -> impl Iterator<Item = Credential<'v>> + use<'v> {
         let steps = Steps::new(self.witness, "request");
         Credential::note_sources(self.subrequest, &self.gate.sources, steps);
-        Credential::find(
-            self.subrequest,
-            &self.gate.sources,
-            self.cookies.application,
-        )
+        let (token, application) = (self.cookies.token.value, self.cookies.application);
+        Credential::find(self.subrequest, &self.gate.sources, token, application)
     }
 
     /// Logs in with the first acceptable credential; without one, the request proceeds

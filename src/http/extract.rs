@@ -51,12 +51,9 @@ pub(super) fn subrequest<'r>(
     let headers = request.headers();
     let uri = original_uri(proxy, request)?;
     let subrequest = Subrequest::new(uri, cookies(headers), api_credential(headers))?;
-    let provenance = Provenance {
-        host: original_host(proxy, request),
-        ..provenance(request, trusted)
-    };
+    let host = original_host(proxy, request);
     let method = original_method(proxy, request).unwrap_or_default();
-    Some(subrequest.sent_by(method, provenance))
+    Some(subrequest.sent_by(method, provenance(request, host, trusted)))
 }
 
 /// The path and query of the original request.
@@ -107,7 +104,9 @@ pub(super) fn of_browser<'r>(
 ) -> Option<Subrequest<'r>> {
     let cookies = cookies(request.headers());
     let subrequest = Subrequest::new(uri, cookies, None)?;
-    Some(subrequest.sent_by(request.method().as_str(), provenance(request, trusted)))
+    let host = only(request.headers(), &HOST);
+    let provenance = provenance(request, host, trusted);
+    Some(subrequest.sent_by(request.method().as_str(), provenance))
 }
 
 /// The original scheme, `http` or `https`. Every kind of proxy uses this header.
@@ -115,12 +114,16 @@ pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
     only(request.headers(), &X_FORWARDED_PROTO)
 }
 
-fn provenance<'r>(request: &'r HttpRequest, trusted: &TrustedProxies) -> Provenance<'r> {
+fn provenance<'r>(
+    request: &'r HttpRequest,
+    host: Option<&'r str>,
+    trusted: &TrustedProxies,
+) -> Provenance<'r> {
     let headers = request.headers();
     Provenance {
         fetch_site: only(headers, &SEC_FETCH_SITE),
         origin: only(headers, &ORIGIN),
-        host: only(headers, &HOST),
+        host,
         referer: only(headers, &REFERER),
         peer: trusted.named_address(request),
     }

@@ -4,14 +4,15 @@
 //! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
 //! and `health` serves health checks and metrics.
 //!
-//! Before its route, every request passes `slow_peers`, which receives the body within a time
-//! limit, and `request_target`, which rejects ambiguous paths.
+//! Before its route, every request passes `guard`: `slow_peers` receives the body within a time
+//! limit, and `request_target` rejects ambiguous paths.
 
 mod auth;
 mod context;
 mod current;
 mod event;
 mod extract;
+mod guard;
 mod health;
 mod identity;
 mod journal;
@@ -30,16 +31,15 @@ mod traced;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::ALLOW;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpResponse, Route, web};
+use actix_web::{App, Error, HttpResponse, Route, web};
 use serde_json::json;
 
 pub use self::current::Current;
 use self::current::Snapshot;
 pub use self::extract::Proxy;
+use self::guard::Guard;
 pub use self::identity::IdentityHeaders;
 pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
@@ -120,37 +120,32 @@ pub enum Surface {
     Internal,
 }
 
-/// The routes of a surface, with the checks for `proxies`.
-pub fn routes(
+/// The routes of a surface, with the checks for `proxies`, and what every request passes before them.
+pub fn app(
     current: web::Data<Current>,
     surface: Surface,
     proxies: &[Proxy],
-) -> impl FnOnce(&mut web::ServiceConfig) {
-    let guarded = web::scope("").wrap(from_fn(guard));
-    let guarded = match surface {
-        Surface::Public => guarded,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    let app = App::new().wrap(Guard).app_data(current);
+    // The checks come first: routes are tried in this order.
+    let app = match surface {
+        Surface::Public => app,
         Surface::Everything | Surface::Internal => {
-            guarded.configure(checks(proxies)).configure(health::routes)
+            app.configure(checks(proxies)).configure(health::routes)
         }
     };
-    let guarded = match surface {
-        Surface::Internal => guarded,
-        Surface::Everything | Surface::Public => guarded.configure(public),
-    };
-    move |config| {
-        config.app_data(current).service(guarded);
+    match surface {
+        Surface::Internal => app,
+        Surface::Everything | Surface::Public => app.configure(public),
     }
-}
-
-/// Middleware: what every request passes before its route. One, because each costs every check.
-async fn guard(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
-    slow_peers::cut_off(request, async |request| {
-        match request_target::refusal(request.request())? {
-            None => next.call(request).await,
-            Some(refusal) => Ok(request.into_response(refusal)),
-        }
-    })
-    .await
 }
 
 /// The check routes for `proxies`. Other kinds of proxy have no route.

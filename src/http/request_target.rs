@@ -28,7 +28,7 @@ pub(super) fn refusal(request: &HttpRequest) -> Result<Option<HttpResponse>, Err
 
 /// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,
 /// dashes and slashes.
-fn is_canonical(path: &str) -> bool {
+pub(super) fn is_canonical(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
     let is_envoys = path
         .strip_prefix(ENVOY_PREFIX)

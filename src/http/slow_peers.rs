@@ -19,7 +19,17 @@ use futures_core::Stream as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{FORM_LIMIT, Snapshot};
+use super::{FORM_LIMIT, Snapshot, State};
+
+/// Whether the peer of this request has a body to send, or may keep its connection only if it behaves:
+/// it has to pass [`cut_off`].
+pub(super) fn may_dawdle(request: &mut ServiceRequest) -> bool {
+    let payload = request.take_payload();
+    let has_body = !matches!(payload, Payload::None);
+    request.set_payload(payload);
+    let is_proxy = |state: &State| state.trusted_proxies.sent(request.request());
+    has_body || !Snapshot::peek(request.request(), is_proxy).unwrap_or(false)
+}
 
 /// Receives the body within `http.body_timeout_seconds`, and passes the request on to `next`.
 pub(super) async fn cut_off(
@@ -32,7 +42,7 @@ pub(super) async fn cut_off(
     })?;
     let mut payload = request.take_payload();
     let received = match &payload {
-        // Nearly every request, and no reason to set a timer.
+        // No reason to set a timer.
         Payload::None => Ok(Ok(Received::All(Bytes::new()))),
         _ => timeout(limit, receive(&mut payload)).await,
     };

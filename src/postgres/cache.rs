@@ -28,8 +28,7 @@ struct Entry<V> {
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// An empty cache for up to `capacity` entries, each for the time `keep` after its insertion.
     /// `name` is its label in the metrics.
-    pub(super) fn new(name: &'static str, capacity: u64, keep: Duration) -> Self {
-        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
+    pub(super) fn new(name: &'static str, capacity: usize, keep: Duration) -> Self {
         Self {
             name,
             entries: (capacity > 0).then(|| sync::Cache::new(capacity)),

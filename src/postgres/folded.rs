@@ -43,13 +43,9 @@ enum Unremembered {
 
 impl FoldedLookup {
     pub(super) fn new(limits: &DatabaseLimits) -> Self {
-        let capacity = match *limits.cache_seconds {
-            Duration::ZERO => 0,
-            _ => limits.cache_capacity,
-        };
         Self {
             nobody: Cache::builder()
-                .max_capacity(capacity)
+                .max_capacity(limits.cached_rows() as u64)
                 .time_to_live(LONGEST.min(*limits.cache_seconds))
                 .build(),
             slots: Semaphore::new((limits.pool_size / SHARE).max(1)),

@@ -49,10 +49,7 @@ pub struct Recent {
 impl Recent {
     /// A cache in front of `postgres`. It is disabled if `database.cache_seconds` is zero.
     pub fn new(postgres: Postgres, settings: &Database, owner_of: OwnerOf) -> Self {
-        let capacity = match *settings.limits.cache_seconds {
-            Duration::ZERO => 0,
-            _ => settings.limits.cache_capacity,
-        };
+        let capacity = settings.limits.cached_rows();
         let keep = *settings.limits.cache_seconds;
         Self {
             postgres,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
@@ -92,9 +93,19 @@ pub struct DatabaseLimits {
     /// checks the stored row.
     #[schemars(range(max = 300), extend("default" = 5))]
     pub cache_seconds: Seconds,
-    /// Maximum number of cached rows.
+    /// Maximum number of cached rows, and of signed session cookies that are not read again.
     #[schemars(range(max = 10_000_000), extend("default" = 10_000))]
-    pub cache_capacity: u64,
+    pub cache_capacity: usize,
+}
+
+impl DatabaseLimits {
+    /// How many rows are cached for `cache_seconds`.
+    pub fn cached_rows(&self) -> usize {
+        match *self.cache_seconds {
+            Duration::ZERO => 0,
+            _ => self.cache_capacity,
+        }
+    }
 }
 
 /// Whether the connection is encrypted: libpq's `sslmode` (PostgreSQL 15, §34.19.1), as far as it

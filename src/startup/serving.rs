@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_web::{HttpServer, web};
 use listenfd::ListenFd;
 use socket2::SockRef;
 
@@ -133,7 +133,7 @@ fn serve(
 ) -> Result<Server, ListenError> {
     let limits = &settings.http;
     let (current, proxies) = (current.clone(), proxies(&limits.proxies));
-    let app = move || App::new().configure(http::routes(current.clone(), surface, &proxies));
+    let app = move || http::app(current.clone(), surface, &proxies);
     let mut server = HttpServer::new(app)
         .keep_alive(*limits.keep_alive_seconds)
         .client_request_timeout(HEAD_TIMEOUT)

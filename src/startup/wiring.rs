@@ -100,6 +100,7 @@ pub(crate) fn gate(
         age: *session.cookie_age,
         max_session_age: *session.max_age,
         once: settings.token.once(),
+        kept_cookies: settings.database.limits.cached_rows(),
     };
     let application = settings.client_session.as_ref();
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);

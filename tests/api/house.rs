@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "percent_encoding",
             "pkcs1",
             "psl",
+            "quick_cache",
             "secrecy",
             "serde",
             "serde_json",

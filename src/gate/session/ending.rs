@@ -40,7 +40,7 @@ impl Sessions {
     }
 
     async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
-        let Ok(session) = Session::of_cookie(&self.codec, value, now, self.policy.age) else {
+        let Ok(session) = self.cookies.read(&self.codec, value, now) else {
             return Ok(());
         };
         let end = SessionEnd {

@@ -12,6 +12,7 @@ mod key;
 mod mismatch;
 mod opening;
 mod row;
+mod signed;
 mod stamp;
 mod store;
 
@@ -22,6 +23,7 @@ use secrecy::SecretString;
 
 pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::row::{Session, StoredData};
+use self::signed::SignedCookies;
 pub use self::store::{
     LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionRow,
     SessionStore, StoredSession, TokenUse,
@@ -56,6 +58,8 @@ pub struct SessionPolicy {
     /// With single-use tokens, the grace period for a page's parallel requests; `None` if tokens
     /// are reusable.
     pub once: Option<Duration>,
+    /// How many sessions of signed cookies are kept, so that their cookies are not read again.
+    pub kept_cookies: usize,
 }
 
 /// The session store with and without a cache. Writes go through `recent`, so that its cache learns
@@ -73,6 +77,7 @@ pub struct Sessions {
     stores: SessionStores,
     policy: SessionPolicy,
     codec: SessionCodec,
+    cookies: SignedCookies,
     auth_hash: AuthHasher,
     place_secret: SecretString,
     entropy: Arc<dyn Entropy>,
@@ -126,6 +131,7 @@ impl Sessions {
     ) -> Self {
         Self {
             stores,
+            cookies: SignedCookies::new(policy.age, policy.kept_cookies),
             policy,
             codec: SessionCodec::new(secret_key),
             auth_hash: AuthHasher::new(secret_key),
@@ -158,14 +164,12 @@ impl Sessions {
             Freshness::Current => &self.stores.current,
         };
         Ok(match self.policy.engine {
-            Engine::SignedCookies => {
-                match Session::of_cookie(&self.codec, value, now, self.policy.age) {
-                    Ok(session) if self.has_ended(&session, &**store).await? => None,
-                    Ok(session) => Some(Arc::new(session)),
-                    Err(SessionError::Expired) => None,
-                    Err(_) => self.suspect(Mismatch::of(value, Engine::SignedCookies)),
-                }
-            }
+            Engine::SignedCookies => match self.cookies.read(&self.codec, value, now) {
+                Ok(session) if self.has_ended(&session, &**store).await? => None,
+                Ok(session) => Some(session),
+                Err(SessionError::Expired) => None,
+                Err(_) => self.suspect(Mismatch::of(value, Engine::SignedCookies)),
+            },
             Engine::Database if !is_plausible_session_key(value) => {
                 self.suspect(Mismatch::of(value, Engine::Database))
             }

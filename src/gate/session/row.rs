@@ -6,12 +6,11 @@
 //! revocations are looked at on every request.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use super::content::{BACKEND, ENDS, mark};
 use super::stamp::Stamp;
 use super::store::SessionMark;
-use crate::django::{AuthHasher, SessionCodec, SessionData, SessionEntries, SessionError};
+use crate::django::{AuthHasher, SessionCodec, SessionData, SessionEntries, SessionError, Signed};
 
 /// The entries that [`Session`] is made of.
 const ENTRIES: &[&str] = &[
@@ -65,15 +64,13 @@ impl Session {
         Ok(Self::of(&excerpt))
     }
 
-    /// Reads a session cookie signed no longer than `max_age` ago.
+    /// Reads a session cookie, and tells when it was signed.
     pub(super) fn of_cookie(
         codec: &SessionCodec,
         value: &str,
-        now: SystemTime,
-        max_age: Duration,
-    ) -> Result<Self, SessionError> {
-        let excerpt = codec.excerpt_cookie(value, now, max_age, ENTRIES)?;
-        Ok(Self::of(&excerpt))
+    ) -> Result<(Self, Signed), SessionError> {
+        let (excerpt, signed) = codec.excerpt_cookie(value, ENTRIES)?;
+        Ok((Self::of(&excerpt), signed))
     }
 
     /// Whose session it is, if its `_auth_user_id` is a primary key.

@@ -121,6 +121,7 @@ impl World {
             age: Duration::from_secs(1_209_600),
             max_session_age,
             once: None,
+            kept_cookies: 100,
         };
         let stores = SessionStores {
             recent: recent.clone(),

@@ -1,14 +1,15 @@
-//! Tells a request's session cookies apart, and builds the cookies of the answer.
+//! Tells a request's cookies apart, and builds the cookies of the answer.
 //!
-//! In: the request's `Cookie` header. Out: which session cookie belongs to Label Studio and which
-//! to the host application, and the header to forward. Afterwards, the host application's API never
-//! sees Label Studio's session, and Label Studio never sees the application's.
+//! In: the request's `Cookie` header. Out: the token, which session cookie belongs to Label Studio and
+//! which to the host application, and the header to forward. Afterwards, the host application's API
+//! never sees Label Studio's session, and Label Studio never sees the application's.
 
 use std::time::SystemTime;
 
 use super::Visit;
 use crate::django::CookieAttributes;
 use crate::gate::Gate;
+use crate::gate::cookies::Found;
 use crate::gate::reason::Outage;
 use crate::gate::subrequest::Subrequest;
 use crate::gate::user::Freshness;
@@ -18,13 +19,14 @@ use crate::gate::verdict::Cookies;
 /// cause.
 const MAX_SESSION_COOKIES: usize = 4;
 
-/// The request's session cookies, by owner.
+/// The request's cookies that the gate inspects, by owner.
 ///
 /// Label Studio and the host application may both use Django's default name, `sessionid`. Browsers
 /// store cookies by domain and path and send all of them, and the header doesn't say which is
 /// which. Label Studio's own is the one that its store contains or its key has signed.
 #[derive(Default)]
-pub(super) struct SessionCookies<'v> {
+pub(super) struct OwnCookies<'v> {
+    pub(super) token: Found<'v>,
     pub(super) label_studio: Option<&'v str>,
     pub(super) application: Option<&'v str>,
     /// Label Studio could read another cookie as its session: both owners use one name, or servers
@@ -32,43 +34,43 @@ pub(super) struct SessionCookies<'v> {
     pub(super) ambiguous: bool,
 }
 
-impl<'v> SessionCookies<'v> {
-    /// Reads the session cookies of `subrequest`.
+impl<'v> OwnCookies<'v> {
+    /// Reads the cookies of `subrequest`.
     pub(super) async fn of(
         subrequest: &'v Subrequest<'_>,
         gate: &'v Gate,
         now: SystemTime,
     ) -> Result<Self, Outage> {
         let (cookies, name) = (subrequest.cookies(), gate.sessions.cookie_name());
+        let token = gate.sources.cookie.as_deref();
+        let session = cookies.find(name);
+        let mut own = Self {
+            token: token.map_or_else(Found::default, |name| cookies.find(name)),
+            ambiguous: session.is_ambiguous,
+            ..Self::default()
+        };
         let is_filled = |value: &&str| !value.is_empty();
         let application = gate.sources.application_cookie.as_deref();
         if application != Some(name) {
-            return Ok(Self {
-                label_studio: cookies.get(name),
-                application: application
-                    .and_then(|name| cookies.raw(name))
-                    .filter(is_filled),
-                ambiguous: cookies.is_ambiguous(name),
-            });
+            own.label_studio = session.value;
+            let application = application.and_then(|name| cookies.raw(name));
+            own.application = application.filter(is_filled);
+            return Ok(own);
         }
-        let mut found = Self {
-            ambiguous: cookies.is_ambiguous(name),
-            ..Self::default()
-        };
         let values = cookies.all(name).filter(is_filled);
         for value in values.take(MAX_SESSION_COOKIES) {
-            found.ambiguous = true;
+            own.ambiguous = true;
             match gate.sessions.read(value, now, Freshness::Recent).await? {
-                Some(_) => found.label_studio = Some(value),
-                None => found.application = found.application.or(Some(value)),
+                Some(_) => own.label_studio = Some(value),
+                None => own.application = own.application.or(Some(value)),
             }
         }
-        Ok(found)
+        Ok(own)
     }
 
-    /// Whether the request carries a session cookie of either owner.
-    pub(super) const fn has_session(&self) -> bool {
-        self.label_studio.is_some() || self.application.is_some()
+    /// Whether the request carries a token, or a session cookie of either owner.
+    pub(super) const fn has_any(&self) -> bool {
+        self.token.occurs || self.label_studio.is_some() || self.application.is_some()
     }
 }
 
@@ -94,8 +96,11 @@ impl Visit<'_> {
     ) -> Cookies {
         let name = self.gate.sessions.cookie_name();
         let token = self.gate.sources.cookie.as_deref();
-        let session_name = replaces_session.then_some(name);
-        let without: Vec<&str> = token.into_iter().chain(session_name).collect();
+        let without: Vec<&str> = match (self.cookies.token.occurs, replaces_session) {
+            (false, false) => Vec::new(),
+            (true, false) => token.into_iter().collect(),
+            (_, true) => token.into_iter().chain([name]).collect(),
+        };
         let with = session.map(|value| (name, value));
         Cookies {
             request: self.subrequest.cookies().rewritten(&without, with),
@@ -108,7 +113,7 @@ impl Visit<'_> {
     pub(super) fn token_deletion(&self) -> Option<String> {
         let cookie = self.gate.token_cookie.as_ref();
         cookie
-            .filter(|cookie| self.subrequest.cookies().contains(&cookie.name))
+            .filter(|_| self.cookies.token.occurs)
             .map(CookieAttributes::delete)
     }
 }

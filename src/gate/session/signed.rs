@@ -1,0 +1,135 @@
+//! Sessions in signed cookies.
+//!
+//! In: the value of a session cookie. Out: its session, unless the cookie was signed too long ago. What
+//! a cookie holds follows from its value and `SECRET_KEY` alone, and a browser sends the same value
+//! with every request. So the sessions of the last cookies are kept; age, end, user and revocations are
+//! looked at on every request.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use quick_cache::sync::Cache;
+
+use super::row::Session;
+use crate::django::{SessionCodec, SessionError, Signed};
+
+/// The longest value that is kept, in bytes. Label Studio's have half of that.
+const LONGEST: usize = 1024;
+
+/// Reads session cookies.
+pub(super) struct SignedCookies {
+    max_age: Duration,
+    /// By the whole value, since the signature alone says nothing about the rest. `None`: none is
+    /// kept.
+    kept: Option<Cache<Box<str>, Cookie>>,
+}
+
+#[derive(Clone)]
+struct Cookie {
+    session: Arc<Session>,
+    signed: Signed,
+}
+
+impl SignedCookies {
+    /// Cookies are valid for `max_age`. Up to `capacity` of them are kept.
+    pub(super) fn new(max_age: Duration, capacity: usize) -> Self {
+        Self {
+            max_age,
+            kept: (capacity > 0).then(|| Cache::new(capacity)),
+        }
+    }
+
+    /// Reads a session cookie. All callers have the same `codec`.
+    pub(super) fn read(
+        &self,
+        codec: &SessionCodec,
+        value: &str,
+        now: SystemTime,
+    ) -> Result<Arc<Session>, SessionError> {
+        let kept = self.kept.as_ref().filter(|_| value.len() <= LONGEST);
+        let known = kept.and_then(|kept| kept.get(value));
+        let is_new = known.is_none();
+        let cookie = match known {
+            Some(cookie) => cookie,
+            None => {
+                let (session, signed) = Session::of_cookie(codec, value)?;
+                let session = Arc::new(session);
+                Cookie { session, signed }
+            }
+        };
+        cookie.signed.within(self.max_age, now)?;
+        if let Some(kept) = kept.filter(|_| is_new) {
+            kept.insert(value.into(), cookie.clone());
+        }
+        Ok(cookie.session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+    use crate::django::SessionData;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn codec() -> SessionCodec {
+        SessionCodec::new(&SecretString::from("secret"))
+    }
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn cookie(user: &str, length: usize) -> String {
+        let mut session = SessionData::new();
+        session.insert("_auth_user_id", json!(user));
+        session.insert("filler", json!("x".repeat(length)));
+        codec().encode_cookie(&session, now())
+    }
+
+    #[test]
+    fn a_cookie_is_read_once_and_its_age_is_looked_at_every_time() {
+        let cookies = SignedCookies::new(DAY, 10);
+        let value = cookie("7", 0);
+        let read = |at| cookies.read(&codec(), &value, at);
+        let first = read(now()).expect("a session");
+        assert_eq!(first.user_id(), Some(7));
+        assert!(Arc::ptr_eq(&first, &read(now() + DAY).expect("the same")));
+        let later = now() + DAY + Duration::from_secs(1);
+        assert_eq!(read(later).err(), Some(SessionError::Expired));
+    }
+
+    #[test]
+    fn what_is_kept_vouches_for_nothing_else() {
+        let cookies = SignedCookies::new(DAY, 10);
+        let (value, other) = (cookie("7", 0), cookie("8", 0));
+        let read = |value: &str| cookies.read(&codec(), value, now());
+        assert!(read(&value).is_ok());
+        let (_, signature) = value.rsplit_once(':').expect("signed");
+        let (stamped, _) = other.rsplit_once(':').expect("signed");
+        for forged in [
+            format!("{stamped}:{signature}"),
+            value.to_ascii_uppercase(),
+            value[1..].to_owned(),
+            format!("{value}="),
+        ] {
+            for _ in 0..2 {
+                let refused = read(&forged).err();
+                assert_eq!(refused, Some(SessionError::BadSignature), "{forged}");
+            }
+        }
+    }
+
+    #[test]
+    fn none_is_kept_if_there_is_no_room_or_it_is_long() {
+        for (capacity, length) in [(0, 0), (10, LONGEST)] {
+            let cookies = SignedCookies::new(DAY, capacity);
+            let value = cookie("7", length);
+            let read = || cookies.read(&codec(), &value, now()).expect("a session");
+            assert!(!Arc::ptr_eq(&read(), &read()), "{capacity}");
+        }
+    }
+}
