@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 
 pub use self::admin::Admin;
 use super::clock::{Clock, unix_microseconds, unix_seconds};
@@ -19,7 +18,7 @@ use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
 use super::reason::{Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
-use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER, REVOCATION};
+use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER};
 use super::witness::{Nobody, Witness};
 
 /// Why no token was issued.
@@ -198,24 +197,22 @@ impl TokenIssuer {
         }
     }
 
-    /// Signs the plugin's claims, in its order, plus a `jti` and [`REVOCATION`].
+    /// Signs the plugin's claims, in its order, plus a `jti` and the last revocation.
     fn encode(&self, bearer: Bearer<'_>, lifetime: Duration, now: SystemTime) -> String {
         let iat = unix_seconds(now);
-        let jti = self.entropy.hex();
-        let mut claims = serde_json::Map::new();
-        claims.insert(self.policy.user_id_claim.clone(), bearer.user_id.into());
-        let registered = NativeClaims {
+        let claims = NativeClaims {
+            user_id: UserId {
+                claim: &self.policy.user_id_claim,
+                id: bearer.user_id,
+            },
             email: bearer.email,
             iat,
             exp: iat.saturating_add_unsigned(lifetime.as_secs()),
             iss: ISSUER,
             aud: AUDIENCE,
-            jti: &jti,
+            jti: &self.entropy.hex(),
+            gate_revocation: bearer.revocation,
         };
-        if let Ok(Value::Object(registered)) = serde_json::to_value(registered) {
-            claims.extend(registered);
-        }
-        claims.insert(REVOCATION.to_owned(), bearer.revocation.into());
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
             .expect("an HMAC over JSON cannot fail")
     }
@@ -241,10 +238,26 @@ impl<'u> From<&'u ActiveUser> for Bearer<'u> {
 
 #[derive(Serialize)]
 struct NativeClaims<'a> {
+    #[serde(flatten)]
+    user_id: UserId<'a>,
     email: &'a str,
     iat: i64,
     exp: i64,
     iss: &'a str,
     aud: &'a str,
     jti: &'a str,
+    /// [`super::verify::REVOCATION`]
+    gate_revocation: u64,
+}
+
+/// The primary key, in a claim that has a name of the operator's choice.
+struct UserId<'a> {
+    claim: &'a str,
+    id: i32,
+}
+
+impl Serialize for UserId<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.claim, self.id)])
+    }
 }

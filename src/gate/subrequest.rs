@@ -4,14 +4,16 @@
 //! this kind of proxy sets. Out: a [`Subrequest`]. Afterwards, the URI has a path, and cookies can
 //! be searched and rewritten without copying.
 
-pub use super::cookies::CookieHeader;
+use memchr::memchr;
 
+pub use super::cookies::CookieHeader;
 use super::verify::ApiCredential;
 
 /// The original request, as far as the decision needs it.
 #[derive(Debug)]
 pub struct Subrequest<'r> {
-    uri: &'r str,
+    path: &'r str,
+    query: Option<&'r str>,
     cookies: CookieHeader<'r>,
     api_credential: Option<ApiCredential<'r>>,
     asserted: Option<Asserted<'r>>,
@@ -80,8 +82,13 @@ impl<'r> Subrequest<'r> {
         api_credential: Option<ApiCredential<'r>>,
     ) -> Option<Self> {
         let is_origin_form = uri.starts_with('/') && !uri.bytes().any(|b| b <= b' ' || b == 0x7f);
+        let (path, query) = match memchr(b'?', uri.as_bytes()) {
+            Some(end) => (&uri[..end], Some(&uri[end + 1..])),
+            None => (uri, None),
+        };
         is_origin_form.then_some(Self {
-            uri,
+            path,
+            query,
             cookies,
             api_credential,
             asserted: None,
@@ -146,13 +153,13 @@ impl<'r> Subrequest<'r> {
     }
 
     /// The part before the `?`, which is safe to log.
-    pub fn path(&self) -> &'r str {
-        self.uri.split_once('?').map_or(self.uri, |(path, _)| path)
+    pub const fn path(&self) -> &'r str {
+        self.path
     }
 
     /// The part after the `?`.
-    pub fn query(&self) -> Option<&'r str> {
-        self.uri.split_once('?').map(|(_, query)| query)
+    pub const fn query(&self) -> Option<&'r str> {
+        self.query
     }
 
     /// The cookies.

@@ -29,16 +29,28 @@ pub(super) fn refusal(request: &HttpRequest) -> Result<Option<HttpResponse>, Err
 /// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,
 /// dashes and slashes.
 pub(super) fn is_canonical(path: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
     let is_envoys = path
         .strip_prefix(ENVOY_PREFIX)
         .is_some_and(|original| original.starts_with('/'));
-    is_envoys
-        || path.strip_prefix('/').is_some_and(|rest| {
-            rest.bytes().all(plain)
-                && !path.contains("//")
-                && !rest.split('/').any(|segment| matches!(segment, "." | ".."))
-        })
+    is_envoys || path.strip_prefix('/').is_some_and(is_plain)
+}
+
+/// Whether these are segments of plain characters, none of them empty but the last, and none a step
+/// (RFC 3986 §5.2.4). In one pass, because every check is looked at.
+fn is_plain(segments: &str) -> bool {
+    let (mut length, mut dots) = (0, 0);
+    let is_step = |length, dots| length == dots && matches!(dots, 1 | 2);
+    for b in segments.bytes() {
+        match b {
+            b'/' if length == 0 || is_step(length, dots) => return false,
+            b'/' => (length, dots) = (0, 0),
+            b'.' => (length, dots) = (length + 1, dots + 1),
+            b'-' | b'_' | b'~' => length += 1,
+            _ if b.is_ascii_alphanumeric() => length += 1,
+            _ => return false,
+        }
+    }
+    !is_step(length, dots)
 }
 
 #[cfg(test)]

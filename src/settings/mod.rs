@@ -208,6 +208,7 @@ impl Settings {
         session.check(input);
         label_studio.check(input);
         token.check(input, &session);
+        sections.native.check(input);
         let key_server = sections.key_server;
         let external = External::new(sections.external, input, &label_studio);
         token.check_issuers(input, &external);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::input::Input;
 use super::token_issue::TokenIssue;
 use super::types::Seconds;
 
@@ -32,7 +33,25 @@ pub struct Native {
     pub max_lifetime_seconds: Seconds,
 }
 
+/// What the gate's tokens say besides whose they are.
+const OTHER_CLAIMS: [&str; 7] = [
+    "email",
+    "iat",
+    "exp",
+    "iss",
+    "aud",
+    "jti",
+    "gate_revocation",
+];
+
 impl Native {
+    pub(super) fn check(&self, input: &mut Input) {
+        if OTHER_CLAIMS.contains(&self.user_id_claim.as_str()) {
+            let why = "must not be another claim of the gate's tokens";
+            input.refuse("native.user_id_claim", why);
+        }
+    }
+
     /// Maximum time from `iat` to `exp`; `None`: no limit. Tokens issued here are accepted here.
     pub fn max_lifetime(&self, token_issue: &TokenIssue) -> Option<Duration> {
         let longest = self.max_lifetime_seconds.nonzero()?;

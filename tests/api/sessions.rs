@@ -176,6 +176,32 @@ async fn signed_cookies_leave_no_row_and_record_the_login() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_login_whose_session_is_a_row_waits_for_the_disk() {
+    for (engine, expected) in [("db", "on"), ("signed_cookies", "off")] {
+        let world = World::new(&[("SESSION_ENGINE", engine)]).await;
+        let database = &world.database;
+        // A deferred trigger runs when its transaction commits.
+        database
+            .run(
+                "CREATE TABLE commits (how text);
+                 CREATE FUNCTION note() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+                     BEGIN
+                         INSERT INTO commits VALUES (current_setting('synchronous_commit'));
+                         RETURN NULL;
+                     END $$;
+                 CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON htx_user
+                     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()",
+            )
+            .await;
+        world.signed_in(&world.ann).await;
+        let how = database
+            .text("SELECT string_agg(how, ' ') FROM commits")
+            .await;
+        assert_eq!(how, expected, "{engine}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crossing_switches_do_not_deadlock() {
     let world = World::new(&[]).await;
     let (ann, bob) = (world.ann.token(), world.bob.token());

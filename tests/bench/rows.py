@@ -75,7 +75,7 @@ def through_nginx(port, short_cut=False):
     for name in ("gate.conf", "gate-browser.conf", "gate-check.conf", "gate-http.conf"):
         text = (ROOT / "nginx" / name).read_text().replace("server 127.0.0.1:8090", f"server 127.0.0.1:{port}")
         if short_cut:
-            text = text.replace('    # "" "";', '    "" "";')
+            text = text.replace('    # "" on;', '    "" on;')
         (files / name).write_text(text.replace("include label-studio-gate/", f"include {files}/"))
     return nginx(f"include {files}/gate-http.conf; server {{ listen 127.0.0.1:{{port}}; include {files}/gate.conf; location / {{ include {files}/gate-check.conf; empty_gif; }} }}").port
 

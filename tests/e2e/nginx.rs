@@ -190,9 +190,9 @@ impl Nginx {
         // The line that gate-http.conf tells operators to uncomment.
         let http = home.join("label-studio-gate/gate-http.conf");
         let asking = std::fs::read_to_string(http).unwrap();
-        let off = r#"    # "" "";"#;
+        let off = r#"    # "" on;"#;
         assert_eq!(asking.matches(off).count(), 1, "one place");
-        let short_cut = asking.replace(off, r#"    "" "";"#);
+        let short_cut = asking.replace(off, r#"    "" on;"#);
         let short_cut_file = home.join("label-studio-gate/gate-http-short-cut.conf");
         std::fs::write(short_cut_file, short_cut).unwrap();
         copy("gate.conf", "label-studio-gate", &[]);

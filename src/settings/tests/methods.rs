@@ -11,6 +11,10 @@ fn unsafe_issuers_are_refused_with_the_reason() {
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let rows: &[(&[(&str, &str)], &str)] = &[
         (
+            &[("GATE_NATIVE_USER_ID_CLAIM", "email")],
+            "native.user_id_claim: must not be another claim of the gate's tokens",
+        ),
+        (
             &[
                 ("JWT_SSO_SECRET", SHARED),
                 ("GATE_EXTERNAL_ALLOWED_GROUPS", "a"),
