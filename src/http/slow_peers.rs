@@ -21,8 +21,7 @@ use tokio::time::timeout;
 
 use super::{FORM_LIMIT, Snapshot, State};
 
-/// Whether the peer of this request has a body to send, or may keep its connection only if it behaves:
-/// it has to pass [`cut_off`].
+/// Whether a request has to pass [`cut_off`]: it has a body, or no proxy sent it.
 pub(super) fn may_dawdle(request: &mut ServiceRequest) -> bool {
     let payload = request.take_payload();
     let has_body = !matches!(payload, Payload::None);

@@ -2,8 +2,8 @@
 //!
 //! In: the value of a session cookie. Out: its session, unless the cookie was signed too long ago. What
 //! a cookie holds follows from its value and `SECRET_KEY` alone, and a browser sends the same value
-//! with every request. So the sessions of the last cookies are kept; age, end, user and revocations are
-//! looked at on every request.
+//! with all requests of a page: Label Studio signs it anew with its answers. So the sessions of the
+//! last cookies are kept; age, end, user and revocations are looked at on every request.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
