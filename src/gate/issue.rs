@@ -18,7 +18,7 @@ use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
 use super::reason::{Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
-use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER};
+use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER, REVOCATION};
 use super::witness::{Nobody, Witness};
 
 /// Why no token was issued.
@@ -236,6 +236,9 @@ impl<'u> From<&'u ActiveUser> for Bearer<'u> {
     }
 }
 
+/// The names of the claims besides the primary key, which must have another one.
+pub const OTHER_CLAIMS: [&str; 7] = ["email", "iat", "exp", "iss", "aud", "jti", REVOCATION];
+
 #[derive(Serialize)]
 struct NativeClaims<'a> {
     #[serde(flatten)]
@@ -246,7 +249,7 @@ struct NativeClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     jti: &'a str,
-    /// [`super::verify::REVOCATION`]
+    /// [`REVOCATION`]
     gate_revocation: u64,
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::input::Input;
 use super::token_issue::TokenIssue;
 use super::types::Seconds;
+use crate::gate::issue::OTHER_CLAIMS;
 
 /// Method 2: tokens issued by the gate itself, and Label Studio's own API tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,17 +33,6 @@ pub struct Native {
     #[schemars(range(max = 315_360_000), extend("default" = 86_400))]
     pub max_lifetime_seconds: Seconds,
 }
-
-/// What the gate's tokens say besides whose they are.
-const OTHER_CLAIMS: [&str; 7] = [
-    "email",
-    "iat",
-    "exp",
-    "iss",
-    "aud",
-    "jti",
-    "gate_revocation",
-];
 
 impl Native {
     pub(super) fn check(&self, input: &mut Input) {

@@ -47,21 +47,17 @@ impl SignedCookies {
         now: SystemTime,
     ) -> Result<Arc<Session>, SessionError> {
         let kept = self.kept.as_ref().filter(|_| value.len() <= LONGEST);
-        let known = kept.and_then(|kept| kept.get(value));
-        let is_new = known.is_none();
-        let cookie = match known {
-            Some(cookie) => cookie,
-            None => {
-                let (session, signed) = Session::of_cookie(codec, value)?;
-                let session = Arc::new(session);
-                Cookie { session, signed }
-            }
-        };
-        cookie.signed.within(self.max_age, now)?;
-        if let Some(kept) = kept.filter(|_| is_new) {
-            kept.insert(value.into(), cookie.clone());
+        if let Some(Cookie { session, signed }) = kept.and_then(|kept| kept.get(value)) {
+            return signed.within(self.max_age, now).map(|()| session);
         }
-        Ok(cookie.session)
+        let (session, signed) = Session::of_cookie(codec, value)?;
+        signed.within(self.max_age, now)?;
+        let session = Arc::new(session);
+        if let Some(kept) = kept {
+            let session = session.clone();
+            kept.insert(value.into(), Cookie { session, signed });
+        }
+        Ok(session)
     }
 }
 

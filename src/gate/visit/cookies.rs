@@ -96,10 +96,10 @@ impl Visit<'_> {
     ) -> Cookies {
         let name = self.gate.sessions.cookie_name();
         let token = self.gate.sources.cookie.as_deref();
-        let without: Vec<&str> = match (self.cookies.token.occurs, replaces_session) {
-            (false, false) => Vec::new(),
-            (true, false) => token.into_iter().collect(),
-            (_, true) => token.into_iter().chain([name]).collect(),
+        let session_name = replaces_session.then_some(name);
+        let without: Vec<&str> = match self.cookies.token.occurs || replaces_session {
+            true => token.into_iter().chain(session_name).collect(),
+            false => Vec::new(),
         };
         let with = session.map(|value| (name, value));
         Cookies {
