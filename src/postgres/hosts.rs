@@ -8,8 +8,8 @@
 
 mod greeting;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -28,8 +28,7 @@ pub(super) struct Hosts(Arc<Inner>);
 
 struct Inner {
     hosts: Vec<Host>,
-    /// The host of the latest connection, which is tried first.
-    latest: AtomicUsize,
+    latest: Mutex<Latest>,
     dialer: Dialer,
     /// Time limit for each host.
     limit: Duration,
@@ -43,6 +42,15 @@ struct Inner {
     begin: String,
     /// Asks a new connection what it is good for.
     question: String,
+}
+
+/// What is known about where the database is.
+#[derive(Clone, Copy)]
+struct Latest {
+    /// The host of the latest connection, which is tried first.
+    host: usize,
+    /// How many connections have been opened.
+    opened: u64,
 }
 
 struct Host {
@@ -79,7 +87,7 @@ impl Hosts {
         let seconds = statement_timeout.as_secs_f64().to_string();
         Ok(Self(Arc::new(Inner {
             hosts: hosts.collect(),
-            latest: AtomicUsize::new(0),
+            latest: Mutex::new(Latest { host: 0, opened: 0 }),
             dialer: Dialer::new(settings, &options, answer_limit)?,
             limit: *settings.limits.connect_timeout_ms,
             writable: settings.writable,
@@ -105,9 +113,10 @@ impl Hosts {
         if changed {
             let place = &self.0.hosts[host].place;
             tracing::warn!(host = %place, "a database host failed: its connections are closed");
-            let next = (host + 1) % self.0.hosts.len();
-            let latest = &self.0.latest;
-            let _ = latest.compare_exchange(host, next, Ordering::Relaxed, Ordering::Relaxed);
+            let mut latest = self.latest();
+            if latest.host == host {
+                latest.host = (host + 1) % self.0.hosts.len();
+            }
         }
     }
 
@@ -164,17 +173,25 @@ impl Hosts {
     }
 
     async fn connect(&self) -> Result<Link, NoConnection> {
-        let latest = self.0.latest.load(Ordering::Relaxed);
         let count = self.0.hosts.len();
-        let order = (0..count).map(|n| (latest + n) % count);
-        let attempts: Vec<_> = order.map(|host| self.clone().open(host)).collect();
-        match first_success(attempts).await {
-            Ok(link) => {
-                self.0.latest.store(link.host(), Ordering::Relaxed);
-                Ok(link)
+        loop {
+            let begun = *self.latest();
+            let order = (0..count).map(|n| (begun.host + n) % count);
+            let attempts: Vec<_> = order.map(|host| self.clone().open(host)).collect();
+            let opened = first_success(attempts).await;
+            let link = opened.map_err(|refusals| NoConnection(joined(refusals)))?;
+            let mut latest = self.latest();
+            // A primary that stood still may answer when its replica has been promoted and is in use.
+            if latest.host == link.host() || latest.opened == begun.opened {
+                latest.host = link.host();
+                latest.opened += 1;
+                return Ok(link);
             }
-            Err(refusals) => Err(NoConnection(joined(refusals))),
         }
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Requests that arrive at the same time share a statement.
 //!
 //! In: one request of a kind ([`Shared`]). Out: its answer. A request that finds no statement of its
-//! kind under way asks at once, by itself. While one is under way, what arrives waits for it to come
-//! back, and the next statement carries all of it. Only if more wait than fit into one, two are under
-//! way at a time. So nobody waits for company, and under load the round trips and commits of many
-//! become one.
+//! kind under way has one sent, as soon as the tasks that can run at this moment have run: many become
+//! ready at the same time, and one of them would otherwise go alone and have the others wait for it.
+//! While a statement is under way, what arrives waits for it to come back, and the next one carries
+//! all of it. Only if more wait than fit into one, two are under way at a time. So nobody waits for
+//! company, and under load the round trips and commits of many become one.
 //!
 //! What holds for a request alone holds for each of a batch: its answer depends on its own values
 //! only; a batch waits for no lock, so that no request holds up its neighbors; a statement that takes
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 pub(super) use self::waiting::Batches;
@@ -55,8 +57,11 @@ impl Postgres {
     pub(super) async fn ask<R: Shared>(&self, request: R) -> Result<R::Answer, Outage> {
         let request = Arc::new(request);
         let slot = match R::batches(self).begin(&request) {
-            Begun::Now => Some(Slot::of(self, true)),
-            Begun::Waits(ticket) => {
+            Begun::Alone => Some(Slot::of(self, true)),
+            Begun::Waits { ticket, leads } => {
+                if leads {
+                    Slot::<R>::of(self, false).send_next(&Handle::current());
+                }
                 let mut call = Call::statement(R::STATEMENT);
                 let answered = Box::pin(self.wait(ticket)).await;
                 let failed = |outage: &Outage| call.failed(outage.code());
@@ -130,6 +135,11 @@ impl<R: Shared> Slot<R> {
         }
     }
 
+    /// In a task of its own, which runs after those that can run now.
+    fn send_next(self, runtime: &Handle) {
+        runtime.spawn(self.carry());
+    }
+
     /// Answers those who wait, as far as they fit into one statement.
     async fn carry(mut self) {
         self.has_begun = true;
@@ -150,10 +160,10 @@ impl<R: Shared> Slot<R> {
                     let _ = answer.send(Ok(found));
                 }
             }
-            // Each of them would only queue once more.
-            Err(Outage::Overloaded) => {
+            // Each of them would only queue once more. One alone has asked by itself.
+            Err(outage) if outage == Outage::Overloaded || answers.len() == 1 => {
                 for answer in answers {
-                    let _ = answer.send(Err(Outage::Overloaded));
+                    let _ = answer.send(Err(outage));
                 }
             }
             // The senders are dropped, which tells each to ask by itself.
@@ -168,10 +178,9 @@ impl<R: Shared> Drop for Slot<R> {
         if !batches.end() {
             return;
         }
-        match tokio::runtime::Handle::try_current() {
+        match Handle::try_current() {
             Ok(runtime) if self.has_begun => {
-                let next = Self::of(&self.postgres, false);
-                runtime.spawn(async move { next.carry().await });
+                Self::of(&self.postgres, false).send_next(&runtime);
             }
             // Each of them asks by itself.
             _ => batches.give_up(),

@@ -15,7 +15,7 @@ use crate::gate::reason::Outage;
 use crate::metrics::{Page, Sizes, Source, family};
 
 /// How many statements of a kind are under way at most, as long as requests share them. The second
-/// begins when as many wait as fit into one: what is spread over two is shared by fewer.
+/// begins when more wait than fit into one: what is spread over two is shared by fewer.
 const ABREAST: usize = 2;
 
 /// How many requests share a statement at first, and at most.
@@ -58,8 +58,9 @@ pub(super) struct Waiting<R: Shared> {
 /// How a request begins.
 pub(super) enum Begun<'b, R: Shared> {
     /// By itself. Whoever gets this has to call [`Batches::end`].
-    Now,
-    Waits(Ticket<'b, R>),
+    Alone,
+    /// With others. If it `leads`, the caller has to send the next statement, for all who wait by then.
+    Waits { ticket: Ticket<'b, R>, leads: bool },
 }
 
 /// The place of a request that waits. It gives the place up when it is dropped.
@@ -84,9 +85,14 @@ impl<R: Shared> Default for Batches<R> {
 }
 
 impl<R: Shared> State<R> {
-    /// Whether there is enough for one more statement beside those under way.
-    fn wants_another(&self) -> bool {
-        self.under_way < ABREAST && self.waiting.len() >= self.room
+    /// Whether the caller has to send one more statement, for those who wait. It counts as under way.
+    fn begins_another(&mut self) -> bool {
+        let begins = match self.under_way {
+            0 => !self.waiting.is_empty(),
+            under_way => under_way < ABREAST && self.waiting.len() > self.room,
+        };
+        self.under_way += usize::from(begins);
+        begins
     }
 }
 
@@ -97,9 +103,9 @@ impl<R: Shared> Batches<R> {
 
     pub(super) fn begin(&self, request: &Arc<R>) -> Begun<'_, R> {
         let mut state = self.state();
-        if state.under_way == 0 || state.room == 1 || state.wants_another() {
+        if state.room == 1 {
             state.under_way += 1;
-            return Begun::Now;
+            return Begun::Alone;
         }
         let (sender, answer) = oneshot::channel();
         let number = state.next;
@@ -110,11 +116,13 @@ impl<R: Shared> Batches<R> {
             since: Instant::now(),
             answer: sender,
         });
-        Begun::Waits(Ticket {
+        let ticket = Ticket {
             batches: self,
             number,
             answer,
-        })
+        };
+        let leads = state.begins_another();
+        Begun::Waits { ticket, leads }
     }
 
     /// A statement has come back, or is waited for no longer. Returns whether the caller has to send
@@ -122,10 +130,7 @@ impl<R: Shared> Batches<R> {
     pub(super) fn end(&self) -> bool {
         let mut state = self.state();
         state.under_way -= 1;
-        let is_only_one = state.under_way == 0 && !state.waiting.is_empty();
-        let sends_next = is_only_one || state.wants_another();
-        state.under_way += usize::from(sends_next);
-        sends_next
+        state.begins_another()
     }
 
     /// Instead of sending the next statement: those who wait ask by themselves.

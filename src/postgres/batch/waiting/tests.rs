@@ -20,11 +20,24 @@ impl Shared for Number {
     }
 }
 
-fn begin(batches: &Batches<Number>, number: u8) -> Option<Ticket<'_, Number>> {
+/// Its ticket and whether it leads, if it does not ask alone.
+fn begin(batches: &Batches<Number>, number: u8) -> Option<(Ticket<'_, Number>, bool)> {
     match batches.begin(&Arc::new(Number(number))) {
-        Begun::Now => None,
-        Begun::Waits(ticket) => Some(ticket),
+        Begun::Alone => None,
+        Begun::Waits { ticket, leads } => Some((ticket, leads)),
     }
+}
+
+fn leads(batches: &Batches<Number>, number: u8) -> Ticket<'_, Number> {
+    let (ticket, leads) = begin(batches, number).expect("with others");
+    assert!(leads, "{number} sends the next statement");
+    ticket
+}
+
+fn waits(batches: &Batches<Number>, number: u8) -> Ticket<'_, Number> {
+    let (ticket, leads) = begin(batches, number).expect("with others");
+    assert!(!leads, "a statement comes without {number}");
+    ticket
 }
 
 fn taken(batches: &Batches<Number>) -> Vec<u8> {
@@ -33,13 +46,14 @@ fn taken(batches: &Batches<Number>) -> Vec<u8> {
 }
 
 #[test]
-fn requests_wait_for_company_only_while_a_statement_is_under_way() {
+fn who_arrives_before_the_statement_is_sent_goes_with_it_and_who_arrives_then_with_the_next() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none());
-    let waits = begin(&batches, 1);
-    assert!(waits.is_some(), "one is under way");
+    let _leads = leads(&batches, 0);
+    let _waits = [1, 2].map(|number| waits(&batches, number));
+    assert_eq!(taken(&batches), [0, 1, 2]);
+    let _later = waits(&batches, 3);
     assert!(batches.end(), "the next statement is for those who wait");
-    assert_eq!(taken(&batches), [1]);
+    assert_eq!(taken(&batches), [3]);
     assert!(!batches.end(), "nobody waits");
     assert_eq!(batches.state().under_way, 0);
 }
@@ -48,17 +62,15 @@ fn requests_wait_for_company_only_while_a_statement_is_under_way() {
 fn two_statements_are_under_way_if_more_wait_than_fit_into_one() {
     let batches = Batches::default();
     batches.state().room = 3;
-    assert!(begin(&batches, 0).is_none());
-    let _waiting: Vec<_> = (1..=3)
-        .map(|number| begin(&batches, number).expect("waits"))
-        .collect();
-    assert!(begin(&batches, 4).is_none(), "the three would fill one");
-    let _waits = begin(&batches, 5).expect("two are under way");
-    assert!(batches.end(), "for the three");
+    let _first = leads(&batches, 0);
+    assert_eq!(taken(&batches), [0]);
+    let _waiting = [1, 2, 3].map(|number| waits(&batches, number));
+    let _second = leads(&batches, 4);
+    let _waits = waits(&batches, 5);
     assert_eq!(taken(&batches), [1, 2, 3]);
     assert!(!batches.end(), "the other one's end is soon enough");
     assert!(batches.end(), "for the last");
-    assert_eq!(taken(&batches), [5]);
+    assert_eq!(taken(&batches), [4, 5]);
     assert!(!batches.end());
     assert_eq!(batches.state().under_way, 0);
 }
@@ -66,8 +78,7 @@ fn two_statements_are_under_way_if_more_wait_than_fit_into_one() {
 #[tokio::test]
 async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none());
-    let mut first = begin(&batches, 1).expect("waits");
+    let mut first = leads(&batches, 1);
     let mut room = FIRST_ROOM;
     while room > 1 {
         assert_eq!(batches.state().room, room);
@@ -94,13 +105,10 @@ async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
 #[test]
 fn a_batch_takes_those_who_still_wait_in_their_order() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none());
-    let mut tickets: Vec<_> = (0..4)
-        .map(|number| begin(&batches, number).expect("waits"))
-        .collect();
-    assert!(begin(&batches, 0).is_none(), "a batch is full");
-    let more = (4..6).map(|number| begin(&batches, number).expect("waits"));
-    tickets.extend(more);
+    let mut tickets = vec![leads(&batches, 0)];
+    tickets.extend([1, 2, 3].map(|number| waits(&batches, number)));
+    tickets.push(leads(&batches, 4));
+    tickets.push(waits(&batches, 5));
     batches.state().room = 2;
     drop(tickets.remove(1));
     assert!(tickets[1].withdraw(), "number 2");
@@ -114,9 +122,7 @@ fn a_batch_takes_those_who_still_wait_in_their_order() {
 #[tokio::test]
 async fn those_who_wait_in_vain_ask_by_themselves() {
     let batches = Batches::default();
-    assert!(begin(&batches, 0).is_none());
-    let mut ticket = begin(&batches, 1).expect("waits");
-    assert!(batches.end());
+    let mut ticket = leads(&batches, 1);
     batches.give_up();
     assert!(ticket.answer().await.is_none());
     assert_eq!(batches.state().under_way, 0);
