@@ -12,7 +12,7 @@ use super::context::RequestContext;
 use super::extract::Proxy;
 use super::journal::Entry;
 use super::traced::Traced;
-use super::{Snapshot, extract, respond, sso};
+use super::{Snapshot, State, extract, respond, sso};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
@@ -20,11 +20,16 @@ use crate::gate::verdict::Rejection;
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
     web::to(move |request: HttpRequest, state: Snapshot| async move {
-        let context = RequestContext::new(&request, &state);
-        Traced::Check(proxy)
-            .answer(&context, async || answer(proxy, &context).await)
-            .await
+        answered(proxy, &request, &state).await
     })
+}
+
+/// The answer to a check.
+pub(super) async fn answered(proxy: Proxy, request: &HttpRequest, state: &State) -> HttpResponse {
+    let context = RequestContext::new(request, state);
+    Traced::Check(proxy)
+        .answer(&context, async || answer(proxy, &context).await)
+        .await
 }
 
 async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {

@@ -67,9 +67,14 @@ impl Snapshot {
     }
 
     /// The state in force when this is called.
+    pub(super) fn of(current: &Current) -> Self {
+        Self(current.0.load_full())
+    }
+
+    /// The state in force when this is called, of the app that has this request.
     pub(super) fn take(request: &HttpRequest) -> Result<Self, Error> {
         let current = request.app_data::<web::Data<Current>>();
-        let snapshot = current.map(|current| Self(current.0.load_full()));
+        let snapshot = current.map(|current| Self::of(current));
         snapshot.ok_or_else(without_state)
     }
 }

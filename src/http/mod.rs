@@ -134,8 +134,15 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
-    let app = App::new().wrap(Guard).app_data(current);
-    // The checks come first: routes are tried in this order.
+    let proxies = match surface {
+        Surface::Public => &[],
+        Surface::Everything | Surface::Internal => proxies,
+    };
+    let guard = Guard {
+        current: current.clone(),
+        proxies: proxies.into(),
+    };
+    let app = App::new().wrap(guard).app_data(current);
     let app = match surface {
         Surface::Public => app,
         Surface::Everything | Surface::Internal => {
@@ -148,18 +155,22 @@ pub fn app(
     }
 }
 
+/// The path of the checks for a kind of proxy, as a pattern of the router's.
+const fn check_path(proxy: Proxy) -> &'static str {
+    match proxy {
+        Proxy::Nginx => "/auth/nginx",
+        Proxy::IngressNginx => "/auth/ingress-nginx",
+        Proxy::Caddy => "/auth/caddy",
+        Proxy::Traefik => "/auth/traefik",
+        Proxy::Envoy => "/auth/envoy/{path:.*}",
+    }
+}
+
 /// The check routes for `proxies`. Other kinds of proxy have no route.
 fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         for proxy in proxies {
-            let path = match proxy {
-                Proxy::Nginx => "/auth/nginx",
-                Proxy::IngressNginx => "/auth/ingress-nginx",
-                Proxy::Caddy => "/auth/caddy",
-                Proxy::Traefik => "/auth/traefik",
-                Proxy::Envoy => "/auth/envoy/{path:.*}",
-            };
-            config.service(web::resource(path).route(auth::check(*proxy)));
+            config.service(web::resource(check_path(*proxy)).route(auth::check(*proxy)));
         }
         if proxies.contains(&Proxy::Nginx) {
             config

@@ -29,10 +29,13 @@ pub(super) fn refusal(request: &HttpRequest) -> Result<Option<HttpResponse>, Err
 /// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,
 /// dashes and slashes.
 pub(super) fn is_canonical(path: &str) -> bool {
-    let is_envoys = path
-        .strip_prefix(ENVOY_PREFIX)
-        .is_some_and(|original| original.starts_with('/'));
-    is_envoys || path.strip_prefix('/').is_some_and(is_plain)
+    is_envoys(path) || path.strip_prefix('/').is_some_and(is_plain)
+}
+
+/// Whether this is the path of a check for Envoy, which puts the original path behind the prefix.
+pub(super) fn is_envoys(path: &str) -> bool {
+    let original = path.strip_prefix(ENVOY_PREFIX);
+    original.is_some_and(|original| original.starts_with('/'))
 }
 
 /// Whether these are segments of plain characters, none of them empty but the last, and none a step

@@ -22,12 +22,11 @@ use tokio::time::timeout;
 use super::{FORM_LIMIT, Snapshot, State};
 
 /// Whether a request has to pass [`cut_off`]: it has a body, or no proxy sent it.
-pub(super) fn may_dawdle(request: &mut ServiceRequest) -> bool {
+pub(super) fn may_dawdle(request: &mut ServiceRequest, state: &State) -> bool {
     let payload = request.take_payload();
     let has_body = !matches!(payload, Payload::None);
     request.set_payload(payload);
-    let is_proxy = |state: &State| state.trusted_proxies.sent(request.request());
-    has_body || !Snapshot::peek(request.request(), is_proxy).unwrap_or(false)
+    has_body || !state.trusted_proxies.sent(request.request())
 }
 
 /// Receives the body within `http.body_timeout_seconds`, and passes the request on to `next`.
