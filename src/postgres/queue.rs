@@ -24,14 +24,15 @@ use crate::gate::reason::Outage;
 use crate::settings::DatabaseLimits;
 
 tokio::task_local! {
-    /// Requests that have their places have this done.
-    static ON_BEHALF: ();
+    /// Requests that have their places have this done. Whether one of them has begun before.
+    static ON_BEHALF: bool;
 }
 
 /// Sends the statement of a batch. Each of its requests has a place in the queue, and the statement
-/// needs none: it must not fail because they fill the queue.
-pub(super) async fn on_behalf<T>(statement: impl Future<Output = T>) -> T {
-    ON_BEHALF.scope((), statement).await
+/// needs none: it must not fail because they fill the queue. If one of them `continues` a decision,
+/// the statement does not wait behind those that begin one.
+pub(super) async fn on_behalf<T>(continues: bool, statement: impl Future<Output = T>) -> T {
+    ON_BEHALF.scope(continues, statement).await
 }
 
 /// Who gets a connection next.
@@ -88,11 +89,12 @@ impl Queue {
 
     /// Waits for a turn. A full queue is an outage at once.
     pub(super) async fn enter(&self, measures: &Measures) -> Result<Place<'_>, Outage> {
-        let place = match ON_BEHALF.try_with(|()| ()) {
-            Ok(()) => None,
-            Err(_) => Some(self.place(measures)?),
+        let on_behalf = ON_BEHALF.try_with(|continues| *continues).ok();
+        let place = match on_behalf {
+            Some(_) => None,
+            None => Some(self.place(measures)?),
         };
-        let turn = match deadline::continues_in_database() {
+        let turn = match on_behalf.unwrap_or_else(deadline::continues_in_database) {
             true => None,
             false => Some(self.turn(measures).await?),
         };
@@ -189,8 +191,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn requests_that_wait_for_a_batch_do_not_keep_it_from_being_sent() {
+    fn queue() -> Queue {
         let limits = serde_json::json!({
             "pool_size": 1,
             "queue": 1,
@@ -200,11 +201,23 @@ mod tests {
             "cache_seconds": 0,
             "cache_capacity": 0,
         });
-        let queue = Queue::new(&serde_json::from_value(limits).expect("limits"));
-        let measures = Measures::default();
+        Queue::new(&serde_json::from_value(limits).expect("limits"))
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_for_a_batch_do_not_keep_it_from_being_sent() {
+        let (queue, measures) = (queue(), Measures::default());
         let _waiting = [(); 2].map(|()| queue.wait_for_a_batch(&measures).expect("a place"));
         let full = queue.enter(&measures).await.err();
         assert_eq!(full, Some(Outage::Overloaded));
-        assert!(on_behalf(queue.enter(&measures)).await.is_ok());
+        assert!(on_behalf(false, queue.enter(&measures)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_continues_decisions_does_not_wait_behind_those_that_begin() {
+        let (queue, measures) = (queue(), Measures::default());
+        let _turn = queue.enter(&measures).await.expect("the only turn");
+        assert!(on_behalf(true, queue.enter(&measures)).await.is_ok());
+        assert!(on_behalf(false, queue.enter(&measures)).await.is_err());
     }
 }

@@ -145,16 +145,17 @@ impl<R: Shared> Slot<R> {
         self.has_begun = true;
         let postgres = self.postgres.clone();
         let measures = postgres.0.connections.measures();
-        let (mut requests, mut answers) = (Vec::new(), Vec::new());
+        let (mut requests, mut answers, mut continues) = (Vec::new(), Vec::new(), false);
         for waiting in R::batches(&postgres).take() {
             measures.observe_wait(waiting.since.elapsed());
+            continues |= waiting.continues;
             requests.push(waiting.request);
             answers.push(waiting.answer);
         }
         if requests.is_empty() {
             return;
         }
-        match on_behalf(postgres.send(&requests, Some(self))).await {
+        match on_behalf(continues, postgres.send(&requests, Some(self))).await {
             Ok(found) => {
                 for (answer, found) in answers.into_iter().zip(found) {
                     let _ = answer.send(Ok(found));

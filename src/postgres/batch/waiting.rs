@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Shared;
+use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Sizes, Source, family};
 
@@ -51,6 +52,8 @@ pub(super) struct Waiting<R: Shared> {
     number: u64,
     pub(super) request: Arc<R>,
     pub(super) since: Instant,
+    /// Whether its decision has used the database before.
+    pub(super) continues: bool,
     /// Dropped without an answer, it tells the request to ask by itself.
     pub(super) answer: oneshot::Sender<Answer<R>>,
 }
@@ -114,6 +117,7 @@ impl<R: Shared> Batches<R> {
             number,
             request: request.clone(),
             since: Instant::now(),
+            continues: deadline::has_used_database(),
             answer: sender,
         });
         let ticket = Ticket {
