@@ -5,7 +5,8 @@
 //! and `health` serves health checks and metrics.
 //!
 //! Before its route, every request passes `guard`: `slow_peers` receives the body within a time
-//! limit, and `request_target` rejects ambiguous paths.
+//! limit, and `request_target` rejects ambiguous paths. A check goes on from there to `auth`, without
+//! the router.
 
 mod auth;
 mod context;

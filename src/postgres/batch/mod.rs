@@ -9,8 +9,8 @@
 //!
 //! What holds for a request alone holds for each of a batch: its answer depends on its own values
 //! only; a batch waits for no lock, so that no request holds up its neighbors; a statement that takes
-//! long is waited for by nobody but those whom it carries; and if the statement of a batch fails, each
-//! of its requests asks by itself.
+//! long is waited for by nobody but those whom it carries; and if the statement of several fails, each
+//! of them asks by itself.
 
 mod waiting;
 
