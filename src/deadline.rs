@@ -103,12 +103,6 @@ async fn wait_until<T>(
     })
 }
 
-/// Whether this decision has used the database before.
-pub fn has_used_database() -> bool {
-    let used = DECISION.try_with(|decision| decision.used_database.get());
-    used.unwrap_or(false)
-}
-
 /// Whether this decision has used the database before. From now on, it has.
 ///
 /// What is begun should be finished: a decision that waited for its first statement must not be
@@ -169,9 +163,7 @@ mod tests {
         );
         assert!(!continues_in_database() && !continues_in_database());
         let outcome: Result<_, Outage> = decide_within(LIMIT, async {
-            let before = has_used_database();
-            assert_eq!(before, continues_in_database());
-            Ok((before, continues_in_database()))
+            Ok((continues_in_database(), continues_in_database()))
         })
         .await;
         assert_eq!(outcome, Ok((false, true)));

@@ -110,7 +110,6 @@ impl Queue {
         measures: &'a Measures,
     ) -> Result<BatchWait<'a>, Outage> {
         let place = self.place(measures)?;
-        deadline::continues_in_database();
         Ok(BatchWait {
             queue: self,
             measures,

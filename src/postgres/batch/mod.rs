@@ -60,7 +60,7 @@ impl Postgres {
             Begun::Alone => Some(Slot::of(self, true)),
             Begun::Waits { ticket, leads } => {
                 if leads {
-                    Slot::<R>::of(self, false).send_next(&Handle::current());
+                    tokio::spawn(Slot::<R>::of(self, false).carry());
                 }
                 let mut call = Call::statement(R::STATEMENT);
                 let answered = Box::pin(self.wait(ticket)).await;
@@ -135,12 +135,8 @@ impl<R: Shared> Slot<R> {
         }
     }
 
-    /// In a task of its own, which runs after those that can run now.
-    fn send_next(self, runtime: &Handle) {
-        runtime.spawn(self.carry());
-    }
-
-    /// Answers those who wait, as far as they fit into one statement.
+    /// Answers those who wait, as far as they fit into one statement. Always in a task of its own, which
+    /// runs after those that can run now.
     async fn carry(mut self) {
         self.has_begun = true;
         let postgres = self.postgres.clone();
@@ -181,7 +177,7 @@ impl<R: Shared> Drop for Slot<R> {
         }
         match Handle::try_current() {
             Ok(runtime) if self.has_begun => {
-                Self::of(&self.postgres, false).send_next(&runtime);
+                runtime.spawn(Self::of(&self.postgres, false).carry());
             }
             // Each of them asks by itself.
             _ => batches.give_up(),

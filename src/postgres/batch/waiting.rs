@@ -117,7 +117,7 @@ impl<R: Shared> Batches<R> {
             number,
             request: request.clone(),
             since: Instant::now(),
-            continues: deadline::has_used_database(),
+            continues: deadline::continues_in_database(),
             answer: sender,
         });
         let ticket = Ticket {
