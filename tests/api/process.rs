@@ -128,12 +128,22 @@ impl Service {
             if now_applied > applied {
                 return Reload::Applied;
             }
-            if now_rejected > rejected {
+            if now_rejected > rejected && self.has_logged_rejections().await {
                 return Reload::Rejected;
             }
             assert!(Instant::now() < until, "no reload: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether the log says all that it will about rejected reloads: it is written by a thread of its
+    /// own, after they are counted.
+    async fn has_logged_rejections(&self) -> bool {
+        let (_, by_signal) = self.reloads("signal").await;
+        let (_, by_files) = self.reloads("files").await;
+        let log = self.log();
+        let ends = log.matches("the previous settings stay in force");
+        ends.count() as f64 >= by_signal + by_files
     }
 
     /// Reloads that were applied and rejected so far.
