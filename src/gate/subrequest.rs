@@ -10,7 +10,6 @@ pub use super::cookies::CookieHeader;
 use super::verify::ApiCredential;
 
 /// The original request, as far as the decision needs it.
-#[derive(Debug)]
 pub struct Subrequest<'r> {
     path: &'r str,
     query: Option<&'r str>,
@@ -18,7 +17,7 @@ pub struct Subrequest<'r> {
     api_credential: Option<ApiCredential<'r>>,
     asserted: Option<Asserted<'r>>,
     method: &'r str,
-    provenance: Provenance<'r>,
+    provenance: &'r dyn Provenance,
 }
 
 /// The identity that a proxy in front asserts in a header.
@@ -56,20 +55,39 @@ impl std::fmt::Debug for Asserted<'_> {
     }
 }
 
-/// Where the request comes from, according to the browser and the proxy.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Provenance<'r> {
+/// Where a request comes from, according to the browser and the proxy. Looked up when a stage asks for
+/// it, because most requests are safe and open no session.
+pub trait Provenance {
     /// `Sec-Fetch-Site`
-    pub fetch_site: Option<&'r str>,
+    fn fetch_site(&self) -> Option<&str> {
+        None
+    }
+
     /// `Origin`
-    pub origin: Option<&'r str>,
+    fn origin(&self) -> Option<&str> {
+        None
+    }
+
     /// `Host` of the original request.
-    pub host: Option<&'r str>,
+    fn host(&self) -> Option<&str> {
+        None
+    }
+
     /// `Referer`
-    pub referer: Option<&'r str>,
+    fn referer(&self) -> Option<&str> {
+        None
+    }
+
     /// The peer's address, as reported by a trusted proxy.
-    pub peer: Option<&'r str>,
+    fn named_address(&self) -> Option<&str> {
+        None
+    }
 }
+
+/// Nobody says where the request comes from.
+pub struct Unstated;
+
+impl Provenance for Unstated {}
 
 impl<'r> Subrequest<'r> {
     /// A request for `uri` (path and query) with these cookies.
@@ -93,12 +111,12 @@ impl<'r> Subrequest<'r> {
             api_credential,
             asserted: None,
             method: "GET",
-            provenance: Provenance::default(),
+            provenance: &Unstated,
         })
     }
 
     /// The same request with this method and provenance.
-    pub const fn sent_by(mut self, method: &'r str, provenance: Provenance<'r>) -> Self {
+    pub const fn sent_by(mut self, method: &'r str, provenance: &'r dyn Provenance) -> Self {
         self.method = method;
         self.provenance = provenance;
         self
@@ -127,29 +145,9 @@ impl<'r> Subrequest<'r> {
         self.method
     }
 
-    /// `Sec-Fetch-Site`
-    pub const fn fetch_site(&self) -> Option<&'r str> {
-        self.provenance.fetch_site
-    }
-
-    /// `Origin`
-    pub const fn origin(&self) -> Option<&'r str> {
-        self.provenance.origin
-    }
-
-    /// `Host` of the original request.
-    pub const fn host(&self) -> Option<&'r str> {
-        self.provenance.host
-    }
-
-    /// `Referer`
-    pub const fn referer(&self) -> Option<&'r str> {
-        self.provenance.referer
-    }
-
-    /// The peer's address, as reported by a trusted proxy.
-    pub const fn peer(&self) -> Option<&'r str> {
-        self.provenance.peer
+    /// Where the request comes from.
+    pub const fn provenance(&self) -> &'r dyn Provenance {
+        self.provenance
     }
 
     /// The part before the `?`, which is safe to log.

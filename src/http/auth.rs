@@ -6,6 +6,7 @@
 use std::pin::pin;
 use std::time::Instant;
 
+use actix_web::dev::RequestHead;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::context::RequestContext;
@@ -20,13 +21,13 @@ use crate::gate::verdict::Rejection;
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
     web::to(move |request: HttpRequest, state: Snapshot| async move {
-        answered(proxy, &request, &state).await
+        answered(proxy, request.head(), &state).await
     })
 }
 
 /// The answer to a check.
-pub(super) async fn answered(proxy: Proxy, request: &HttpRequest, state: &State) -> HttpResponse {
-    let context = RequestContext::new(request, state);
+pub(super) async fn answered(proxy: Proxy, request: &RequestHead, state: &State) -> HttpResponse {
+    let context = RequestContext::of_check(proxy, request, state);
     Traced::Check(proxy)
         .answer(&context, async || answer(proxy, &context).await)
         .await
@@ -35,7 +36,7 @@ pub(super) async fn answered(proxy: Proxy, request: &HttpRequest, state: &State)
 async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let begun = Instant::now();
     let (request, state) = (context.request, context.state);
-    let subrequest = extract::subrequest(proxy, request, &state.trusted_proxies);
+    let subrequest = extract::subrequest(proxy, context);
     let identity = &state.identity_headers;
     let subrequest = subrequest.map(|it| identity.add(it, proxy, request, &state.gate.verifier));
     let verdict = match &subrequest {

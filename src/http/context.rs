@@ -6,11 +6,11 @@
 
 use std::cell::{Cell, OnceCell};
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderName;
 
 use super::peer_address::PeerAddress;
-use super::{State, extract};
+use super::{Proxy, State, extract};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,20 +19,31 @@ const MAX_ID: usize = 64;
 
 /// One request.
 pub(super) struct RequestContext<'r> {
-    pub(super) request: &'r HttpRequest,
+    pub(super) request: &'r RequestHead,
     pub(super) state: &'r State,
+    /// Whose check this is; `None`: a browser or a caller sent it.
+    pub(super) proxy: Option<Proxy>,
     id: OnceCell<String>,
     /// Whether the journal has an entry for this request, or has left one out because of a limit.
     pub(super) has_entry: Cell<bool>,
 }
 
 impl<'r> RequestContext<'r> {
-    pub(super) const fn new(request: &'r HttpRequest, state: &'r State) -> Self {
+    pub(super) const fn new(request: &'r RequestHead, state: &'r State) -> Self {
         Self {
             request,
             state,
+            proxy: None,
             id: OnceCell::new(),
             has_entry: Cell::new(false),
+        }
+    }
+
+    /// The check of a proxy.
+    pub(super) fn of_check(proxy: Proxy, request: &'r RequestHead, state: &'r State) -> Self {
+        Self {
+            proxy: Some(proxy),
+            ..Self::new(request, state)
         }
     }
 

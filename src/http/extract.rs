@@ -4,12 +4,12 @@
 //! from the header that this kind of proxy sets. Headers of other kinds are ignored, because the
 //! user agent could have sent them (CVE-2026-40575).
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{
     AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
 };
 
-use super::peer_address::TrustedProxies;
+use super::context::RequestContext;
 use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
 use crate::gate::verify::ApiCredential;
 
@@ -45,33 +45,32 @@ pub enum Proxy {
 /// state-changing one.
 pub(super) fn subrequest<'r>(
     proxy: Proxy,
-    request: &'r HttpRequest,
-    trusted: &TrustedProxies,
+    context: &'r RequestContext<'_>,
 ) -> Option<Subrequest<'r>> {
+    let request = context.request;
     let headers = request.headers();
     let uri = original_uri(proxy, request)?;
     let subrequest = Subrequest::new(uri, cookies(headers), api_credential(headers))?;
-    let host = original_host(proxy, request);
     let method = original_method(proxy, request).unwrap_or_default();
-    Some(subrequest.sent_by(method, provenance(request, host, trusted)))
+    Some(subrequest.sent_by(method, context))
 }
 
 /// The path and query of the original request.
-pub(super) fn original_uri(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+pub(super) fn original_uri(proxy: Proxy, request: &RequestHead) -> Option<&str> {
     let headers = request.headers();
     match proxy {
         Proxy::Nginx => only(headers, &X_ORIGINAL_URI),
         Proxy::IngressNginx => original_url(headers).map(|(_, uri)| uri),
         Proxy::Caddy | Proxy::Traefik => only(headers, &X_FORWARDED_URI),
         Proxy::Envoy => {
-            let uri = request.uri().path_and_query()?.as_str();
+            let uri = request.uri.path_and_query()?.as_str();
             uri.strip_prefix(ENVOY_PREFIX)
         }
     }
 }
 
 /// The host of the original request, with the port if it is not the scheme's default.
-pub(super) fn original_host(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+pub(super) fn original_host(proxy: Proxy, request: &RequestHead) -> Option<&str> {
     let headers = request.headers();
     match proxy {
         Proxy::Nginx | Proxy::Envoy => only(headers, &HOST),
@@ -81,11 +80,11 @@ pub(super) fn original_host(proxy: Proxy, request: &HttpRequest) -> Option<&str>
 }
 
 /// The method of the original request.
-pub(super) fn original_method(proxy: Proxy, request: &HttpRequest) -> Option<&str> {
+pub(super) fn original_method(proxy: Proxy, request: &RequestHead) -> Option<&str> {
     match proxy {
         Proxy::Nginx | Proxy::IngressNginx => only(request.headers(), &X_ORIGINAL_METHOD),
         Proxy::Caddy | Proxy::Traefik => only(request.headers(), &X_FORWARDED_METHOD),
-        Proxy::Envoy => Some(request.method().as_str()),
+        Proxy::Envoy => Some(request.method.as_str()),
     }
 }
 
@@ -98,34 +97,41 @@ fn original_url(headers: &HeaderMap) -> Option<(&str, &str)> {
 
 /// A request that a browser sent to the gate itself, treated as a request for `uri`.
 pub(super) fn of_browser<'r>(
-    request: &'r HttpRequest,
+    context: &'r RequestContext<'_>,
     uri: &'r str,
-    trusted: &TrustedProxies,
 ) -> Option<Subrequest<'r>> {
-    let cookies = cookies(request.headers());
-    let subrequest = Subrequest::new(uri, cookies, None)?;
-    let host = only(request.headers(), &HOST);
-    let provenance = provenance(request, host, trusted);
-    Some(subrequest.sent_by(request.method().as_str(), provenance))
+    let request = context.request;
+    let subrequest = Subrequest::new(uri, cookies(request.headers()), None)?;
+    Some(subrequest.sent_by(request.method.as_str(), context))
 }
 
 /// The original scheme, `http` or `https`. Every kind of proxy uses this header.
-pub(super) fn forwarded_proto(request: &HttpRequest) -> Option<&str> {
+pub(super) fn forwarded_proto(request: &RequestHead) -> Option<&str> {
     only(request.headers(), &X_FORWARDED_PROTO)
 }
 
-fn provenance<'r>(
-    request: &'r HttpRequest,
-    host: Option<&'r str>,
-    trusted: &TrustedProxies,
-) -> Provenance<'r> {
-    let headers = request.headers();
-    Provenance {
-        fetch_site: only(headers, &SEC_FETCH_SITE),
-        origin: only(headers, &ORIGIN),
-        host,
-        referer: only(headers, &REFERER),
-        peer: trusted.named_address(request),
+impl Provenance for RequestContext<'_> {
+    fn fetch_site(&self) -> Option<&str> {
+        only(self.request.headers(), &SEC_FETCH_SITE)
+    }
+
+    fn origin(&self) -> Option<&str> {
+        only(self.request.headers(), &ORIGIN)
+    }
+
+    fn host(&self) -> Option<&str> {
+        match self.proxy {
+            Some(proxy) => original_host(proxy, self.request),
+            None => only(self.request.headers(), &HOST),
+        }
+    }
+
+    fn referer(&self) -> Option<&str> {
+        only(self.request.headers(), &REFERER)
+    }
+
+    fn named_address(&self) -> Option<&str> {
+        self.state.trusted_proxies.named_address(self.request)
     }
 }
 
@@ -222,15 +228,14 @@ mod tests {
 
     #[test]
     fn the_uri_comes_from_a_single_header() {
-        let trusted = TrustedProxies::new(Vec::new());
         let uri = |request: TestRequest| {
             let request = request.to_http_request();
-            subrequest(Proxy::Nginx, &request, &trusted).map(|it| it.path().to_owned())
+            original_uri(Proxy::Nginx, request.head()).map(str::to_owned)
         };
         let original = ("X-Original-URI", "/projects/1?a=b");
         assert_eq!(
             uri(TestRequest::get().insert_header(original)).as_deref(),
-            Some("/projects/1")
+            Some("/projects/1?a=b")
         );
         assert_eq!(uri(TestRequest::get()), None);
         assert_eq!(

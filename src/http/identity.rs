@@ -4,7 +4,7 @@
 //! no other header counts, and none of two spellings: names are compared without taking `_` for `-`
 //! (CVE-2025-64484).
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use super::extract::Proxy;
@@ -49,7 +49,7 @@ impl IdentityHeaders {
         &self,
         subrequest: Subrequest<'r>,
         proxy: Proxy,
-        request: &'r HttpRequest,
+        request: &'r RequestHead,
         verifier: &Verifier,
     ) -> Subrequest<'r> {
         let headers = request.headers();

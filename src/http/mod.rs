@@ -4,16 +4,15 @@
 //! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
 //! and `health` serves health checks and metrics.
 //!
-//! Before its route, every request passes `guard`: `slow_peers` receives the body within a time
-//! limit, and `request_target` rejects ambiguous paths. A check goes on from there to `auth`, without
-//! the router.
+//! `front` hands checks to `auth`. Before its route, any other request passes `slow_peers`, which
+//! receives the body within a time limit, and `request_target`, which rejects ambiguous paths.
 
 mod auth;
 mod context;
 mod current;
 mod event;
 mod extract;
-mod guard;
+mod front;
 mod health;
 mod identity;
 mod journal;
@@ -32,15 +31,19 @@ mod traced;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_http::Request;
+use actix_service::IntoServiceFactory as _;
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Response, ServiceFactory};
 use actix_web::http::header::ALLOW;
+use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpResponse, Route, web};
 use serde_json::json;
 
 pub use self::current::Current;
 use self::current::Snapshot;
 pub use self::extract::Proxy;
-use self::guard::Guard;
+use self::front::{Checks, Front};
 pub use self::identity::IdentityHeaders;
 pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
@@ -121,38 +124,43 @@ pub enum Surface {
     Internal,
 }
 
-/// The routes of a surface, with the checks for `proxies`, and what every request passes before them.
-pub fn app(
+/// What a listener serves: the routes of a surface, with the checks for `proxies`.
+pub fn service(
     current: web::Data<Current>,
     surface: Surface,
     proxies: &[Proxy],
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse,
-        Error = Error,
-        InitError = (),
-    > + use<>,
-> {
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = Response<BoxBody>,
+    Error = Error,
+    InitError = (),
+> + use<> {
     let proxies = match surface {
         Surface::Public => &[],
         Surface::Everything | Surface::Internal => proxies,
     };
-    let guard = Guard {
+    let checks = Checks {
         current: current.clone(),
         proxies: proxies.into(),
     };
-    let app = App::new().wrap(guard).app_data(current);
+    let app = App::new()
+        .wrap(from_fn(request_target::guard))
+        .wrap(from_fn(slow_peers::guard))
+        .app_data(current);
     let app = match surface {
         Surface::Public => app,
         Surface::Everything | Surface::Internal => {
-            app.configure(checks(proxies)).configure(health::routes)
+            app.configure(checks_of(proxies)).configure(health::routes)
         }
     };
-    match surface {
+    let app = match surface {
         Surface::Internal => app,
         Surface::Everything | Surface::Public => app.configure(public),
+    };
+    Front {
+        checks,
+        app: app.into_factory(),
     }
 }
 
@@ -167,8 +175,9 @@ const fn check_path(proxy: Proxy) -> &'static str {
     }
 }
 
-/// The check routes for `proxies`. Other kinds of proxy have no route.
-fn checks(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
+/// The check routes for `proxies`, for the checks that `front` leaves to the app. Other kinds of proxy
+/// have no route.
+fn checks_of(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         for proxy in proxies {
             config.service(web::resource(check_path(*proxy)).route(auth::check(*proxy)));

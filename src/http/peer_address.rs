@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
@@ -40,7 +40,7 @@ impl TrustedProxies {
     }
 
     /// The address in `X-Real-IP`, if a trusted proxy sent it, unchanged.
-    pub(super) fn named_address<'r>(&self, request: &'r HttpRequest) -> Option<&'r str> {
+    pub(super) fn named_address<'r>(&self, request: &'r RequestHead) -> Option<&'r str> {
         if !self.sent(request) {
             self.warn_once(request);
             return None;
@@ -50,7 +50,7 @@ impl TrustedProxies {
     }
 
     /// The peer address of the request.
-    pub(super) fn peer_address(&self, request: &HttpRequest) -> PeerAddress {
+    pub(super) fn peer_address(&self, request: &RequestHead) -> PeerAddress {
         let named = self.named_address(request);
         let address = named
             .and_then(|address| address.parse().ok())
@@ -60,14 +60,14 @@ impl TrustedProxies {
     }
 
     /// Whether a trusted proxy opened the connection.
-    pub(super) fn sent(&self, request: &HttpRequest) -> bool {
+    pub(super) fn sent(&self, request: &RequestHead) -> bool {
         connected_from(request).is_some_and(|address| {
             let mut networks = self.networks.iter();
             networks.any(|network| network.contains(&address))
         })
     }
 
-    fn warn_once(&self, request: &HttpRequest) {
+    fn warn_once(&self, request: &RequestHead) {
         if request.headers().contains_key(X_REAL_IP) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 proxy = connected_from(request).map(tracing::field::display),
@@ -107,8 +107,8 @@ impl fmt::Display for PeerAddress {
 
 /// The other end of the connection. On an IPv6 listener, IPv4 addresses arrive as
 /// `::ffff:192.0.2.1`.
-fn connected_from(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip().to_canonical())
+fn connected_from(request: &RequestHead) -> Option<IpAddr> {
+    request.peer_addr.map(|peer| peer.ip().to_canonical())
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         for value in headers {
             request = request.append_header((X_REAL_IP, *value));
         }
-        TrustedProxies::new(networks.to_vec()).peer_address(&request.to_http_request())
+        TrustedProxies::new(networks.to_vec()).peer_address(request.to_http_request().head())
     }
 
     #[test]

@@ -8,27 +8,33 @@
 //! The path after `/auth/envoy/` is Label Studio's and may be anything: only Envoy sends requests
 //! there, and the route exists only if `http.proxies` names Envoy.
 
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::Error;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
 
 use super::extract::ENVOY_PREFIX;
 use super::{Snapshot, respond};
 
-/// The answer to a request whose target is not canonical; `None` if it is.
-pub(super) fn refusal(request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
-    if is_canonical(request.uri().path()) {
-        return Ok(None);
+/// Answers a request whose target is not canonical, and passes any other on.
+pub(super) async fn guard(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, Error> {
+    if is_canonical(request.path()) {
+        return next.call(request).await;
     }
-    let state = Snapshot::take(request)?;
-    let peer = state.trusted_proxies.peer_address(request);
+    let state = Snapshot::take(request.request())?;
+    let peer = state.trusted_proxies.peer_address(request.head());
     if state.refusals.admits(peer) {
         tracing::warn!(%peer, "refused: the request target is not canonical");
     }
-    Ok(Some(respond::not_canonical()))
+    Ok(request.into_response(respond::not_canonical()))
 }
 
 /// Whether the path can be read in one way only. The gate's own routes consist of letters, dots,
 /// dashes and slashes.
-pub(super) fn is_canonical(path: &str) -> bool {
+fn is_canonical(path: &str) -> bool {
     is_envoys(path) || path.strip_prefix('/').is_some_and(is_plain)
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn revoke(
     body: Result<web::Bytes, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let answer = async || answer(&context, body).await;
     Traced::Revoke.answer(&context, answer).await
 }

@@ -13,29 +13,22 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::ConnectionType;
+use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 use futures_core::Stream as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{FORM_LIMIT, Snapshot, State};
+use super::{FORM_LIMIT, Snapshot};
 
-/// Whether a request has to pass [`cut_off`]: it has a body, or no proxy sent it.
-pub(super) fn may_dawdle(request: &mut ServiceRequest, state: &State) -> bool {
-    let payload = request.take_payload();
-    let has_body = !matches!(payload, Payload::None);
-    request.set_payload(payload);
-    has_body || !state.trusted_proxies.sent(request.request())
-}
-
-/// Receives the body within `http.body_timeout_seconds`, and passes the request on to `next`.
-pub(super) async fn cut_off(
+/// Receives the body within `http.body_timeout_seconds`, and passes the request on.
+pub(super) async fn guard(
     mut request: ServiceRequest,
-    next: impl AsyncFnOnce(ServiceRequest) -> Result<ServiceResponse, Error>,
+    next: Next<BoxBody>,
 ) -> Result<ServiceResponse, Error> {
     let (keeps_connection, limit) = Snapshot::peek(request.request(), |state| {
-        let keeps_connection = state.trusted_proxies.sent(request.request());
+        let keeps_connection = state.trusted_proxies.sent(request.head());
         (keeps_connection, state.body_timeout)
     })?;
     let mut payload = request.take_payload();
@@ -49,11 +42,11 @@ pub(super) async fn cut_off(
             if !body.is_empty() {
                 request.set_payload(Payload::from(body));
             }
-            next(request).await?
+            next.call(request).await?
         }
         Ok(Ok(Received::TooMuch(body))) => {
             request.set_payload(Payload::from(body));
-            let response = next(request).await?;
+            let response = next.call(request).await?;
             closing(response, payload)
         }
         Ok(Err(error)) => request.error_response(error),

@@ -85,7 +85,7 @@ impl Traced {
                 extract::original_uri(proxy, request).unwrap_or_default(),
             ),
             Self::SignIn | Self::Token | Self::Revoke => {
-                (request.method().as_str(), request.path())
+                (request.method.as_str(), request.uri.path())
             }
         };
         let path = uri.split(['?', '#']).next().unwrap_or_default();

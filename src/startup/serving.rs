@@ -133,8 +133,8 @@ fn serve(
 ) -> Result<Server, ListenError> {
     let limits = &settings.http;
     let (current, proxies) = (current.clone(), proxies(&limits.proxies));
-    let app = move || http::app(current.clone(), surface, &proxies);
-    let mut server = HttpServer::new(app)
+    let service = move || http::service(current.clone(), surface, &proxies);
+    let mut server = HttpServer::new(service)
         .keep_alive(*limits.keep_alive_seconds)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)

@@ -151,6 +151,8 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         "http",
         &["audit", "deadline", "gate", "metrics", "traces"],
         &[
+            "actix_http",
+            "actix_service",
             "actix_web",
             "arc_swap",
             "askama",

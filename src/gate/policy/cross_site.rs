@@ -79,13 +79,14 @@ impl Policy {
         if !is_safe(subrequest.method()) {
             return self.may_sign_in(subrequest);
         }
-        let referer = subrequest.referer().and_then(origin_of);
+        let provenance = subrequest.provenance();
+        let referer = provenance.referer().and_then(origin_of);
         let is_allowed = referer.is_some_and(|origin| self.allows(origin));
-        match subrequest.fetch_site() {
+        match provenance.fetch_site() {
             Some("same-origin" | "none") => true,
             Some(_) => is_allowed,
             // Browsers send no Fetch Metadata over plain HTTP.
-            None => is_allowed || referer.is_some_and(|origin| is_own(origin, subrequest.host())),
+            None => is_allowed || referer.is_some_and(|origin| is_own(origin, provenance.host())),
         }
     }
 
@@ -93,13 +94,14 @@ impl Policy {
     ///
     /// Browsers set both headers themselves; no page can forge them.
     fn initiator(&self, subrequest: &Subrequest<'_>) -> Initiator {
-        match (subrequest.fetch_site(), subrequest.origin()) {
+        let provenance = subrequest.provenance();
+        match (provenance.fetch_site(), provenance.origin()) {
             (Some("same-origin" | "none"), _) => Initiator::Own,
             (None, None) => Initiator::Unknown,
             (_, Some(origin)) if self.allows(origin) => Initiator::Own,
             (Some("same-site"), _) => Initiator::SameSite,
             (Some(_), _) => Initiator::CrossSite,
-            (None, Some(origin)) => match subrequest.host() {
+            (None, Some(origin)) => match provenance.host() {
                 Some(host) if is_own(origin, Some(host)) => Initiator::Own,
                 Some(host) if is_same_site(origin, host) => Initiator::SameSite,
                 _ => Initiator::CrossSite,

@@ -1,7 +1,7 @@
 //! Path rules, and Label Studio's own paths.
 
 use super::*;
-use crate::gate::subrequest::{CookieHeader, Provenance};
+use crate::gate::subrequest::{CookieHeader, Unstated};
 
 fn open(rules: &[&str]) -> Policy {
     let rules = rules.iter().map(|rule| PathRule::parse(rule));
@@ -64,7 +64,7 @@ fn label_studio_paths_are_recognized_below_the_prefix() {
     let of = |method: &'static str, uri: &'static str| {
         Subrequest::new(uri, CookieHeader::new(std::iter::empty()), None)
             .expect("readable")
-            .sent_by(method, Provenance::default())
+            .sent_by(method, &Unstated)
     };
     for (method, uri, refresh, sign_out) in [
         ("POST", "/label-studio/api/token/refresh/", true, false),

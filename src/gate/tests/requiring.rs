@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::gate::policy::PathRule;
 use crate::gate::reason::Reason;
-use crate::gate::subrequest::Provenance;
+use crate::gate::subrequest::Unstated;
 
 /// Credential-like input: nonsense, fragments of valid credentials, and forged ones.
 fn credential() -> impl Strategy<Value = String> {
@@ -67,7 +67,7 @@ proptest! {
         let Some(subrequest) = subrequest else {
             return Ok(());
         };
-        let subrequest = subrequest.sent_by(&method, Provenance::default());
+        let subrequest = subrequest.sent_by(&method, &Unstated);
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let verdict = runtime.expect("a runtime").block_on(world.gate.decide(&subrequest, &Nobody));
         if let Ok(grant) = verdict {

@@ -107,7 +107,7 @@ impl Visit<'_> {
     /// session.
     fn peer_digest(&self) -> &[u8; 32] {
         self.peer_digest
-            .get_or_init(|| match self.subrequest.peer() {
+            .get_or_init(|| match self.subrequest.provenance().named_address() {
                 Some(address) => Sha256::digest(address.as_bytes()).into(),
                 None => Sha256::digest(self.gate.entropy.sixteen()).into(),
             })

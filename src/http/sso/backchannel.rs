@@ -30,7 +30,7 @@ pub(in crate::http) async fn backchannel_logout(
     logout: Result<web::Form<Logout>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let answer = async || Box::pin(told(&context, logout.ok())).await;
     let mut response = Traced::SignIn.answer(&context, answer).await;
     let no_store = HeaderValue::from_static("no-store");

@@ -1,7 +1,9 @@
 //! The language of a page.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{AcceptLanguage, Header as _, LanguageTag, Preference, Quality};
+use actix_web::dev::RequestHead;
+use actix_web::http::header::{
+    ACCEPT_LANGUAGE, AcceptLanguage, LanguageTag, Preference, Quality, from_comma_delimited,
+};
 
 /// The available languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +17,9 @@ impl Language {
     pub(super) const ALL: [Self; 2] = [Self::English, Self::Korean];
 
     /// The available language that the user prefers (RFC 9110 §12.5.4), or English.
-    pub(super) fn of(request: &HttpRequest) -> Self {
-        let Ok(accepted) = AcceptLanguage::parse(request) else {
+    pub(super) fn of(request: &RequestHead) -> Self {
+        let headers = request.headers().get_all(ACCEPT_LANGUAGE);
+        let Ok(accepted) = from_comma_delimited(headers).map(AcceptLanguage) else {
             return Self::English;
         };
         let refused = |code: &str| {
@@ -74,7 +77,7 @@ mod tests {
             if let Some(header) = header {
                 request = request.insert_header(("Accept-Language", header));
             }
-            let language = Language::of(&request.to_http_request());
+            let language = Language::of(request.to_http_request().head());
             assert_eq!(language, expected, "{header:?}");
         }
     }

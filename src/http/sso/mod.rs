@@ -12,6 +12,7 @@ mod show;
 mod sign_in;
 mod texts;
 
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
 };
@@ -49,9 +50,9 @@ pub struct Redirects {
 
 /// `GET /sso/logout`, `POST /sso/logout`
 pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let notice = Notice::new(&context);
-    let Some(subrequest) = extract::of_browser(&request, "/", &state.trusted_proxies) else {
+    let Some(subrequest) = extract::of_browser(&context, "/") else {
         return notice.because(Denied::RequestMalformed);
     };
     match state
@@ -82,22 +83,23 @@ pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpRespons
 
 /// `GET /sso/signed-out`: where `/sso/logout` leads when nothing else is configured.
 pub(super) async fn signed_out(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     Notice::new(&context).show(Page::SignedOut, Granted::NoToken)
 }
 
 /// What nginx shows after a 401 from the check: pages redirect to the host application's sign-in
 /// page, other requests get 401.
 pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let reason = match reason_of_check(&context) {
         Some(reason @ (Reason::CredentialError(_) | Reason::SignInRequired)) => reason,
         _ => Reason::SignInRequired,
     };
     let notice = Notice::of_proxy(&context, Proxy::Nginx);
     // A page tells the page around it first, and redirects itself.
-    let is_told = is_framed(&request) && !state.pages.trusted_origins.is_empty();
-    let redirects = Page::of(reason).leads_to_sign_in() && is_navigation(&request) && !is_told;
+    let is_told = is_framed(context.request) && !state.pages.trusted_origins.is_empty();
+    let redirects =
+        Page::of(reason).leads_to_sign_in() && is_navigation(context.request) && !is_told;
     match notice.sign_in_url() {
         Some(url) if redirects => see_other(&url),
         _ => notice.redirecting().because(reason),
@@ -106,7 +108,7 @@ pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> H
 
 /// What nginx shows after a 403 from the check.
 pub(super) async fn refused(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let denied = match reason_of_check(&context) {
         Some(Reason::Denied(denied)) => denied,
         _ => Denied::RequestMalformed,
@@ -116,7 +118,7 @@ pub(super) async fn refused(request: HttpRequest, state: Snapshot) -> HttpRespon
 
 /// What nginx shows after a check that the gate could not decide.
 pub(super) async fn undecided(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let reason = match reason_of_check(&context) {
         Some(reason @ Reason::Outage(_)) => reason,
         _ => Denied::RequestMalformed.into(),
@@ -149,7 +151,7 @@ fn reason_of_check(context: &RequestContext<'_>) -> Option<Reason> {
 
 /// Whether the page is for a frame (Fetch Metadata §2.1). Browsers say so over HTTPS, and over HTTP
 /// on loopback.
-fn is_framed(request: &HttpRequest) -> bool {
+fn is_framed(request: &RequestHead) -> bool {
     matches!(
         extract::only(request.headers(), &SEC_FETCH_DEST),
         Some("iframe" | "frame")

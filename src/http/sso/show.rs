@@ -3,11 +3,12 @@
 //! In: a page, the reason, and what was asked for. Out: HTML for browsers, JSON for other requests.
 //! Both contain the request ID, which finds the log lines of the proxy and of the gate.
 
+use actix_web::HttpResponse;
+use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -131,7 +132,7 @@ impl<'r> Notice<'r> {
             popup: self.popup.as_ref(),
             handover: self.handover.as_deref(),
             redirects: self.redirects,
-            repeatable: request.method().is_safe(),
+            repeatable: request.method.is_safe(),
         };
         let signed_out = state.redirects.signed_out.as_deref();
         let policy = content_security_policy(page, &state.pages, signed_out);
@@ -202,7 +203,7 @@ pub(super) fn own_path(context: &RequestContext<'_>, path: &str) -> String {
 
 /// Whether the browser opens a page, in a tab or in a frame, so that it can be sent elsewhere. Of two
 /// scripts that ask for HTML, neither can follow a redirect to a provider (Fetch Metadata §2.2).
-pub(super) fn is_navigation(request: &HttpRequest) -> bool {
+pub(super) fn is_navigation(request: &RequestHead) -> bool {
     match extract::only(request.headers(), &SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
         // Browsers say so over HTTPS, and over HTTP on loopback.
@@ -211,7 +212,7 @@ pub(super) fn is_navigation(request: &HttpRequest) -> bool {
 }
 
 /// Whether a browser requests a page, not a script data.
-pub(super) fn is_page_request(request: &HttpRequest) -> bool {
+pub(super) fn is_page_request(request: &RequestHead) -> bool {
     let accept = request.headers().get(ACCEPT);
     accept
         .and_then(|value| value.to_str().ok())

@@ -40,7 +40,7 @@ pub(in crate::http) async fn login_by_link(
     state: Snapshot,
 ) -> HttpResponse {
     let login = login.ok().map(web::Query::into_inner);
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let answer = async || login_with(&context, login).await;
     Traced::SignIn.answer(&context, answer).await
 }
@@ -52,7 +52,7 @@ pub(in crate::http) async fn login_by_form(
     state: Snapshot,
 ) -> HttpResponse {
     let login = login.ok().map(web::Form::into_inner);
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let handover = login.as_ref().and_then(|login| login.handover.clone());
     let answer = async || match &handover {
         Some(handover) => Box::pin(take_over(&context, handover)).await,
@@ -73,8 +73,8 @@ pub(in crate::http) async fn login_by_address(
     request: HttpRequest,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
-    let Some(uri) = extract::original_uri(Proxy::Nginx, &request) else {
+    let context = RequestContext::new(request.head(), &state);
+    let Some(uri) = extract::original_uri(Proxy::Nginx, context.request) else {
         return Notice::new(&context).because(Denied::RequestMalformed);
     };
     let Some((token, next)) = state.gate.token_in(uri) else {
@@ -85,9 +85,9 @@ pub(in crate::http) async fn login_by_address(
 }
 
 async fn sign_in(context: &RequestContext<'_>, token: &str, next: &str) -> HttpResponse {
-    let RequestContext { state, request, .. } = *context;
+    let state = context.state;
     let notice = Notice::new(context).about(next);
-    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
+    let Some(subrequest) = extract::of_browser(context, next) else {
         return notice.show(Page::LinkIncomplete, Denied::RequestMalformed);
     };
     let begun = Instant::now();

@@ -54,7 +54,7 @@ pub(super) async fn issue(
     state: Snapshot,
 ) -> HttpResponse {
     let begun = Instant::now();
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let issued = async || issued(&context, body).await;
     let response = Traced::Token.answer(&context, issued).await;
     let status = response.status().as_u16();

@@ -3,20 +3,44 @@
 use super::*;
 use crate::gate::subrequest::{CookieHeader, Provenance};
 
-fn sent(method: &str, provenance: Provenance<'static>) -> Subrequest<'static> {
+#[derive(Clone, Copy)]
+struct Browser {
+    fetch_site: Option<&'static str>,
+    origin: Option<&'static str>,
+    referer: Option<&'static str>,
+}
+
+impl Provenance for Browser {
+    fn fetch_site(&self) -> Option<&str> {
+        self.fetch_site
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.origin
+    }
+
+    fn host(&self) -> Option<&str> {
+        Some("ls.example.co.kr")
+    }
+
+    fn referer(&self) -> Option<&str> {
+        self.referer
+    }
+}
+
+fn sent(method: &str, browser: Browser) -> Subrequest<'static> {
     let cookies = CookieHeader::new(std::iter::empty());
     let method: &'static str = method.to_owned().leak();
     Subrequest::new("/", cookies, None)
         .expect("readable")
-        .sent_by(method, provenance)
+        .sent_by(method, Box::leak(Box::new(browser)))
 }
 
-fn from(fetch_site: Option<&'static str>, origin: Option<&'static str>) -> Provenance<'static> {
-    Provenance {
+const fn from(fetch_site: Option<&'static str>, origin: Option<&'static str>) -> Browser {
+    Browser {
         fetch_site,
         origin,
-        host: Some("ls.example.co.kr"),
-        ..Provenance::default()
+        referer: None,
     }
 }
 
@@ -164,11 +188,11 @@ fn another_site_can_sign_a_user_neither_in_by_form_nor_out() {
         (None, Some("https://app.example.com@evil.test/"), false),
         (None, Some("nonsense"), false),
     ] {
-        let provenance = Provenance {
+        let browser = Browser {
             referer,
             ..from(fetch_site, None)
         };
-        let link = sent("GET", provenance);
+        let link = sent("GET", browser);
         assert_eq!(
             policy.may_sign_out(&link),
             allowed,

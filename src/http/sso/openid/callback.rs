@@ -42,16 +42,16 @@ pub(in crate::http) async fn named_callback(
 }
 
 async fn came_back(request: &HttpRequest, state: &Snapshot, provider: &str) -> HttpResponse {
-    let context = RequestContext::new(request, state);
+    let context = RequestContext::new(request.head(), state);
     let answer = async || Box::pin(answered(&context, provider)).await;
     Traced::SignIn.answer(&context, answer).await
 }
 
 async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse {
-    let RequestContext { state, request, .. } = *context;
+    let state = context.state;
     let openid = state.sign_in.as_ref();
     let party = openid.and_then(|openid| Some((openid, openid.sign_in.party_named(provider)?)));
-    let subrequest = extract::of_browser(request, "/", &state.trusted_proxies);
+    let subrequest = extract::of_browser(context, "/");
     let (Some((openid, party)), Some(subrequest)) = (party, subrequest) else {
         return Notice::new(context).because(Denied::RequestMalformed);
     };
@@ -84,7 +84,8 @@ pub(super) struct WayBack<'b> {
 impl WayBack<'_> {
     /// The flow that the answer belongs to, and what came of it.
     async fn finish(&self, party: &RelyingParty) -> (Option<Flow>, Result<Arrival, NoSignIn>) {
-        let Ok(callback) = Callback::parse(self.context.request.query_string()) else {
+        let Ok(callback) = Callback::parse(self.context.request.uri.query().unwrap_or_default())
+        else {
             return (None, Err(NoSignIn::unknown()));
         };
         let (cookies, now) = (self.subrequest.cookies(), self.now);

@@ -18,8 +18,8 @@ pub(in crate::http::sso) async fn take_over(
     context: &RequestContext<'_>,
     handover: &str,
 ) -> HttpResponse {
-    let RequestContext { state, request, .. } = *context;
-    let subrequest = extract::of_browser(request, "/", &state.trusted_proxies);
+    let state = context.state;
+    let subrequest = extract::of_browser(context, "/");
     let (Some(openid), Some(subrequest)) = (&state.sign_in, subrequest) else {
         return Notice::new(context).because(Denied::RequestMalformed);
     };

@@ -80,7 +80,7 @@ pub(in crate::http) async fn start_by_form(
     form: Result<web::Form<Vec<(String, String)>>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let mut query = form_urlencoded::Serializer::new(String::new());
     let mut names_issuer = false;
     for (name, value) in form.iter().flat_map(|form| form.iter()) {
@@ -102,7 +102,7 @@ pub(in crate::http) async fn start(
     start: Result<web::Query<Start>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(&request, &state);
+    let context = RequestContext::new(request.head(), &state);
     let answer = async || Box::pin(started(&context, start.ok())).await;
     Traced::SignIn.answer(&context, answer).await
 }
@@ -117,7 +117,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     if !is_navigation(request) {
         return notice.because(Reason::SignInRequired);
     }
-    let Some(subrequest) = extract::of_browser(request, next, &state.trusted_proxies) else {
+    let Some(subrequest) = extract::of_browser(context, next) else {
         return notice.because(Denied::RequestMalformed);
     };
     let select_account = start.account.as_deref() == Some("select");
