@@ -91,12 +91,13 @@ impl Connections {
         statement: Statement<'_>,
         parameters: &[&dyn Parameter],
     ) -> Result<(Vec<Row>, Duration), Outage> {
-        self.send(&Request {
+        let request = Request {
             lock: None,
             statement,
             parameters,
-        })
-        .await
+        };
+        // On the heap: most of those who may ask wait for a batch, and don't pay for its size.
+        Box::pin(self.send(&request)).await
     }
 
     /// Takes a lock for `key` and then runs a statement, in one transaction and one round trip.
@@ -108,12 +109,12 @@ impl Connections {
         statement: Statement<'_>,
         parameters: &[&dyn Parameter],
     ) -> Result<(Vec<Row>, Duration), Outage> {
-        self.send(&Request {
+        let request = Request {
             lock: Some((lock, key)),
             statement,
             parameters,
-        })
-        .await
+        };
+        Box::pin(self.send(&request)).await
     }
 
     /// The queue in front of the pool.

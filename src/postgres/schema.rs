@@ -188,7 +188,8 @@ impl Postgres {
 
     /// Reads the schema now, or says why the gate cannot work with this database.
     pub async fn read_schema(&self) -> Result<Arc<Schema>, SchemaError> {
-        self.0.schema.read(&self.0.connections).await
+        // On the heap: every statement asks for the schema, and hardly ever has it read.
+        Box::pin(self.0.schema.read(&self.0.connections)).await
     }
 }
 
