@@ -17,6 +17,7 @@ use label_studio_gate::django::{
 };
 use label_studio_gate::gate::credential::{Credential, CredentialSources};
 use label_studio_gate::gate::identity::ClaimMapping;
+use label_studio_gate::gate::jws;
 use label_studio_gate::gate::session::StoredData;
 use label_studio_gate::gate::subrequest::{CookieHeader, Subrequest};
 use label_studio_gate::gate::verify::{Expectation, Issuer, KeySet, Keys, Native, Verifier};
@@ -93,7 +94,7 @@ pub(crate) fn native_token() -> String {
         "jti": "0123456789abcdef", "gate_revocation": 0,
     });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("HMAC signs")
+    jws::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("HMAC signs")
 }
 
 /// A session as the gate opens it, for the user 7.

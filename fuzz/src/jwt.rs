@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use label_studio_gate::gate::identity::{Claimant, Identity};
+use label_studio_gate::gate::jws;
 use label_studio_gate::gate::verify::{AUDIENCE, Compact, ISSUER, Native, VerifiedClaims};
 use label_studio_gate::gate::witness::Steps;
 use secrecy::SecretString;
@@ -32,7 +33,7 @@ fn signed(header: &[u8], claims: &[u8]) -> String {
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     let message = format!("{header}.{claims}");
     let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+    let signature = jws::sign(message.as_bytes(), &key, Algorithm::HS256);
     format!("{message}.{}", signature.expect("HMAC signs anything"))
 }
 

@@ -16,6 +16,7 @@ pub use self::admin::Admin;
 use super::clock::{Clock, unix_microseconds, unix_seconds};
 use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
+use super::jws;
 use super::reason::{Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER, REVOCATION};
@@ -213,7 +214,7 @@ impl TokenIssuer {
             jti: &self.entropy.hex(),
             gate_revocation: bearer.revocation,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
+        jws::encode(&Header::new(Algorithm::HS256), &claims, &self.signing_key)
             .expect("an HMAC over JSON cannot fail")
     }
 }

@@ -16,6 +16,7 @@ pub mod groups;
 pub mod identity;
 mod inspection;
 pub mod issue;
+pub mod jws;
 pub mod openid;
 pub mod policy;
 pub mod reason;

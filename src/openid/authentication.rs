@@ -10,6 +10,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::metadata::Metadata;
+use crate::gate::jws::{self, SigningError};
 
 /// `client_assertion_type` of RFC 7523 §2.2.
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -58,7 +59,7 @@ impl SigningKey {
         issuer: &str,
         jti: String,
         now: i64,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
+    ) -> Result<String, SigningError> {
         let header = Header {
             kid: self.id.clone(),
             ..Header::new(self.algorithm)
@@ -71,7 +72,7 @@ impl SigningKey {
             iat: now,
             exp: now + LIFETIME,
         };
-        jsonwebtoken::encode(&header, &claims, &self.key)
+        jws::encode(&header, &claims, &self.key)
     }
 }
 

@@ -198,9 +198,8 @@ pub fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Selects the cryptography for tokens and TLS. Without it, jsonwebtoken panics on first use.
+/// Selects the cryptography for TLS connections that name none.
 pub fn install_crypto() {
-    // Each fails only if a provider is already installed.
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // Fails only if a provider is already installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use label_studio_gate::gate::jws;
 use serde_json::json;
 
 use crate::actors::{Browser, Caller, HostApplication};
 use crate::app::Answer;
 use crate::support::stub::{Reply, Stub};
-use crate::support::token::{claims, now, with};
+use crate::support::token::{self, claims, now, with};
 use crate::world::World;
 
 /// A decision takes half a second at most; everything else may take longer.
@@ -83,7 +84,7 @@ async fn a_slow_key_server_is_not_waited_for_longer_and_its_answer_is_used() {
     let secret = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let key = jsonwebtoken::EncodingKey::from_ec_pem(secret.serialize_pem().as_bytes()).unwrap();
     let algorithm = jsonwebtoken::Algorithm::ES256;
-    let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, algorithm).unwrap();
+    let jwk = token::jwk(&secret);
     let keys = Reply::json(&json!({"keys": [jwk]})).after(Duration::from_secs(4));
     let server = Stub::start(move |_| keys.clone());
     let url = server.url("/keys");
@@ -96,7 +97,7 @@ async fn a_slow_key_server_is_not_waited_for_longer_and_its_answer_is_used() {
     let identity =
         json!({"email": world.ann.email, "aud": "label-studio", "iss": null, "exp": now() + 600});
     let claims = with(claims(world.ann.id), &identity);
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::new(algorithm), &claims, &key).unwrap();
+    let token = jws::encode(&jsonwebtoken::Header::new(algorithm), &claims, &key).unwrap();
     let browser = Browser::of(&app).with_token(&token);
     let begun = Instant::now();
     let answer = browser.get("/").await;

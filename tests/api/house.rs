@@ -35,7 +35,6 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["django"],
         &[
             "async_trait",
-            "aws_lc_rs",
             "base64",
             "jsonwebtoken",
             "memchr",
@@ -44,6 +43,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "pkcs1",
             "psl",
             "quick_cache",
+            "ring",
             "secrecy",
             "serde",
             "serde_json",

@@ -460,7 +460,7 @@ const KEY: &str = "8bdc6d55-2f4b-4f3a-9d3a-0123456789ab";
 async fn a_load_balancers_tokens_sign_in_and_those_of_others_do_not() {
     let world = World::new(&[]).await;
     let (signer, other) = (Signer::new("1"), Signer::new("1"));
-    let pem = signer.public().to_owned();
+    let pem = signer.public();
     let server = Stub::start(
         move |head| match head.starts_with(&format!("GET /keys/{KEY} ")) {
             true => Reply::of(200, pem.clone()),

@@ -6,52 +6,50 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use label_studio_gate::gate::jws;
+use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
 use crate::support::stub::{Reply, Stub};
-use crate::support::token::{SECRET_KEY, claims, now, sign, with};
+use crate::support::token::{self, SECRET_KEY, claims, now, sign, with};
 use crate::world::{ISSUER, NO_CACHE, World, issuer_token};
 
 /// An issuer's EC key with its key ID.
 pub struct Signer {
     key: EncodingKey,
     id: &'static str,
-    public: String,
+    pair: KeyPair,
 }
 
 impl Signer {
     pub fn new(id: &'static str) -> Self {
-        label_studio_gate::startup::install_crypto();
-        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         Self {
             key: EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap(),
             id,
-            public: pair.public_key_pem(),
+            pair,
         }
     }
 
     fn jwk(&self) -> Value {
-        let jwk = Jwk::from_encoding_key(&self.key, Algorithm::ES256).unwrap();
-        let mut jwk = serde_json::to_value(jwk).unwrap();
+        let mut jwk = token::jwk(&self.pair);
         jwk["kid"] = self.id.into();
         jwk
     }
 
     /// The public key in PEM form.
-    pub fn public(&self) -> &str {
-        &self.public
+    pub fn public(&self) -> String {
+        self.pair.public_key_pem()
     }
 
     /// A token with this header and these claims, each part padded.
     pub fn sign_padded(&self, header: &Value, claims: &Value) -> String {
         let parts = [header, claims].map(|part| URL_SAFE.encode(part.to_string()));
         let signed = parts.join(".");
-        let signature =
-            jsonwebtoken::crypto::sign(signed.as_bytes(), &self.key, Algorithm::ES256).unwrap();
+        let signature = jws::sign(signed.as_bytes(), &self.key, Algorithm::ES256).unwrap();
         format!("{signed}.{signature}==")
     }
 
@@ -71,7 +69,7 @@ impl Signer {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.to_owned());
         header.typ = Some(typ.to_owned());
-        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
+        jws::encode(&header, claims, &self.key).unwrap()
     }
 }
 
@@ -107,8 +105,8 @@ async fn several_issuers_and_the_native_method_work_at_once() {
     let world = World::new(&[]).await;
     let (one, two) = (Signer::new("1"), Signer::new("2"));
     let issuers = json!([
-        {"name": "one", "public_key": one.public, "issuer": "https://one.test", "audience": "label-studio"},
-        {"name": "two", "public_key": [two.public], "issuer": "https://two.test", "audience": ["x", "label-studio"],
+        {"name": "one", "public_key": one.public(), "issuer": "https://one.test", "audience": "label-studio"},
+        {"name": "two", "public_key": [two.public()], "issuer": "https://two.test", "audience": ["x", "label-studio"],
          "required_claims": {"email": ["ann@example.com", "other@example.com"]}},
     ]);
     let issuers = issuers.to_string();

@@ -1,12 +1,13 @@
 //! What `/metrics` tells about the gate's components.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use label_studio_gate::gate::jws;
 use serde_json::json;
 
 use crate::actors::Browser;
 use crate::app::TestApp;
 use crate::support::stub::{Reply, Stub};
-use crate::support::token::now;
+use crate::support::token::{self, now};
 use crate::world::{REQUIRE, SIGNED_COOKIES, World};
 
 /// The samples of a gate.
@@ -166,10 +167,9 @@ async fn the_host_applications_api_is_timed_and_its_breaker_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     let world = World::new(&[]).await;
-    label_studio_gate::startup::install_crypto();
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
-    let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+    let jwk = token::jwk(&pair);
     let jwks = json!({"keys": [jwk]});
     let server = Stub::start(move |_| Reply::json(&jwks));
     let url = server.url("/jwks");
@@ -183,7 +183,7 @@ async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     let claims = json!({
         "email": "ann@example.com", "iat": now(), "exp": now() + 600, "aud": "label-studio",
     });
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
+    let token = jws::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
     let browser = Browser::of(&app).with_token(&token);
     browser.get("/").await.expect(200, "session_opened");
 

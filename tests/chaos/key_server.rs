@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use label_studio_gate::gate::jws;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use crate::nginx;
 use crate::process::signal;
 use crate::support::leash::Leash;
-use crate::support::token::now;
+use crate::support::token::{self, now};
 use crate::support::{free_port, listens, wait_until};
 use crate::wire::Wire;
 
@@ -21,19 +21,20 @@ const AUDIENCE: &str = "label-studio";
 
 /// Signs tokens with the newest key.
 #[derive(Clone, Default)]
-pub struct Signer(Arc<Mutex<Vec<(String, EncodingKey)>>>);
+pub struct Signer(Arc<Mutex<Vec<(String, KeyPair)>>>);
 
 impl Signer {
     /// A token for the user with this address.
     pub fn token(&self, email: &str, id: u64) -> String {
         let keys = self.0.lock().expect("not poisoned");
-        let (kid, key) = keys.last().expect("a key");
+        let (kid, pair) = keys.last().expect("a key");
+        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).expect("an EC key");
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(kid.clone());
         let claims = json!({
             "email": email, "iat": now(), "exp": now() + 600, "aud": AUDIENCE, "jti": format!("{id:x}"),
         });
-        jsonwebtoken::encode(&header, &claims, key).expect("signed")
+        jws::encode(&header, &claims, &key).expect("signed")
     }
 }
 
@@ -138,15 +139,13 @@ impl KeyServer {
 
 fn publish(home: &Path, signer: &Signer, kid: &str) {
     let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
-    let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).expect("an EC key");
     let mut keys = signer.0.lock().expect("not poisoned");
-    keys.push((kid.to_owned(), key));
+    keys.push((kid.to_owned(), pair));
     // Tokens live for ten minutes, so a few keys are enough.
     let old = keys.len().saturating_sub(3);
     keys.drain(..old);
-    let public = keys.iter().map(|(kid, key)| {
-        let jwk = Jwk::from_encoding_key(key, Algorithm::ES256).expect("a public key");
-        let mut jwk = serde_json::to_value(jwk).expect("JSON");
+    let public = keys.iter().map(|(kid, pair)| {
+        let mut jwk = token::jwk(pair);
         jwk["kid"] = kid.as_str().into();
         jwk
     });

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use label_studio_gate::gate::jws;
 use serde_json::{Value, json};
 
 use crate::label_studio::{database, seeded};
@@ -14,7 +15,7 @@ use crate::programs::Program;
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::{CLUSTER, run};
 use crate::support::stub::{Reply, Stub};
-use crate::support::token::{native, now};
+use crate::support::token::{self, native, now};
 use crate::support::{client, free_port};
 
 fn here(path: &str) -> PathBuf {
@@ -120,11 +121,9 @@ struct Monitored {
 
 impl Monitored {
     fn start() -> Self {
-        label_studio_gate::startup::install_crypto();
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
-        let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
-        let mut jwk = serde_json::to_value(jwk).unwrap();
+        let mut jwk = token::jwk(&pair);
         jwk["kid"] = "one".into();
         let keys = Stub::start(move |_| Reply::json(&json!({"keys": [jwk]})));
         let email = seeded("GATE_DEMO_SECOND_EMAIL");
@@ -168,7 +167,7 @@ impl Monitored {
         let claims = json!({
             "email": seeded("GATE_DEMO_USER_EMAIL"), "iat": now(), "exp": now() + 600, "aud": "label-studio",
         });
-        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+        jws::encode(&header, &claims, &self.key).unwrap()
     }
 
     /// Some requests of every kind; `n` makes them differ from earlier ones.

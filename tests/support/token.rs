@@ -1,6 +1,9 @@
 //! Tokens for the tests, good and bad.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use label_studio_gate::gate::jws;
 use serde_json::{Value, json};
 
 /// The `SECRET_KEY` of the tests' Label Studio.
@@ -44,12 +47,19 @@ pub fn with(mut claims: Value, changes: &Value) -> Value {
 
 /// Signs with an HMAC algorithm.
 pub fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
-    label_studio_gate::startup::install_crypto();
     let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
+    jws::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
 }
 
 /// A valid native token for this user.
 pub fn native(user_id: i32) -> String {
     sign(Algorithm::HS256, SECRET_KEY, &claims(user_id))
+}
+
+/// The public key of a pair on P-256 as a JWK (RFC 7518 §6.2.1).
+pub fn jwk(pair: &rcgen::KeyPair) -> Value {
+    // An uncompressed point: 4, x, y.
+    let (x, y) = pair.public_key_raw()[1..].split_at(32);
+    let [x, y] = [x, y].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y})
 }

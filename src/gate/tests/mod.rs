@@ -219,7 +219,7 @@ fn token_knowing(user_id: i32, iat: u64, revocation: Option<u64>) -> String {
         claims[REVOCATION] = json!(revocation);
     }
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("HMAC signs")
+    jws::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("HMAC signs")
 }
 
 struct At(SystemTime);

@@ -16,7 +16,7 @@ fn credential() -> impl Strategy<Value = String> {
                 "token_type": "access", "jti": "x",
             });
             let key = jsonwebtoken::EncodingKey::from_secret(secret);
-            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)
+            jws::encode(&jsonwebtoken::Header::default(), &claims, &key)
                 .expect("HMAC signs")
         })
     };

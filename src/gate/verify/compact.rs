@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
+use super::super::jws;
 use super::super::reason::CredentialError;
 use super::super::witness::{Shown, Steps};
 use super::keys::VerificationKey;
@@ -119,16 +120,12 @@ impl<'t> Compact<'t> {
                 continue;
             }
             let message = self.signed.as_bytes();
-            match jsonwebtoken::crypto::verify(self.signature, message, key.key(), algorithm) {
-                Ok(true) => {
-                    steps.note(format_args!("{label} made the signature"));
-                    return Ok(());
-                }
-                Ok(false) | Err(_) => {
-                    steps.note(format_args!("{label} did not make the signature"));
-                    reason = CredentialError::TokenSignatureInvalid;
-                }
+            if jws::is_signed(message, self.signature, key.key(), algorithm) {
+                steps.note(format_args!("{label} made the signature"));
+                return Ok(());
             }
+            steps.note(format_args!("{label} did not make the signature"));
+            reason = CredentialError::TokenSignatureInvalid;
         }
         Err(Unverified::Unrecognized(reason))
     }

@@ -87,36 +87,50 @@ pub(super) fn from_jwk(value: &Value) -> Option<VerificationKey> {
         .key_operations
         .as_ref()
         .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-    let family = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) if is_long_enough(&rsa.n) => RSA,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => P256,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => P384,
-        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => ED25519,
+    let (key, family) = match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) => (rsa_key(&rsa.n, &rsa.e)?, RSA),
+        AlgorithmParameters::EllipticCurve(ec) => {
+            let family = match ec.curve {
+                EllipticCurve::P256 => P256,
+                EllipticCurve::P384 => P384,
+                _ => return None,
+            };
+            (DecodingKey::from_ec_components(&ec.x, &ec.y).ok()?, family)
+        }
+        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+            (DecodingKey::from_ed_components(&okp.x).ok()?, ED25519)
+        }
         _ => return None,
     };
     if !for_signatures || !may_verify {
         return None;
     }
-    let key = VerificationKey::of(DecodingKey::from_jwk(&jwk).ok()?, family);
-    let key = key.named(common.key_id.clone());
+    let key = VerificationKey::of(key, family).named(common.key_id.clone());
     match common.key_algorithm {
         Some(named) => key.restricted(&[named.to_string().parse().ok()?]),
         None => Some(key),
     }
 }
 
-/// Checks `n` (RFC 7518 §6.3.1.1).
-fn is_long_enough(modulus: &str) -> bool {
-    URL_SAFE_NO_PAD
-        .decode(modulus)
-        .is_ok_and(|bytes| bit_length(&bytes) >= MIN_MODULUS_BITS)
+/// A key with this `n` and `e` (RFC 7518 §6.3.1), if it is long enough.
+fn rsa_key(modulus: &str, exponent: &str) -> Option<DecodingKey> {
+    let [n, e] = [modulus, exponent].map(|number| URL_SAFE_NO_PAD.decode(number).ok());
+    let (n, e) = (n?, e?);
+    // Some libraries write a leading zero, which ring refuses.
+    let key = DecodingKey::from_rsa_raw_components(significant(&n), significant(&e));
+    (bit_length(&n) >= MIN_MODULUS_BITS).then_some(key)
+}
+
+/// A big-endian number without leading zeros.
+fn significant(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
 }
 
 /// Counts the bits of a big-endian number without leading zeros.
 fn bit_length(number: &[u8]) -> usize {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let significant = number.get(zeros..).unwrap_or_default();
-    significant.first().map_or(0, |first| {
-        significant.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
+    let number = significant(number);
+    number.first().map_or(0, |first| {
+        number.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
     })
 }

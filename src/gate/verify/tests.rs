@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gate::identity::{Claimant, Identity, NoClaimant};
+use crate::gate::jws;
 use crate::gate::witness::Nobody;
 
 mod external;
@@ -92,7 +93,7 @@ fn with(changes: &Value) -> Value {
 
 fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
+    jws::encode(&Header::new(algorithm), claims, &key).expect("HMAC signs anything")
 }
 
 /// A correctly signed token with exactly this header and payload.
@@ -103,8 +104,8 @@ fn raw(header: &str, payload: &str) -> String {
         URL_SAFE_NO_PAD.encode(payload)
     );
     let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
-        .expect("HMAC signs anything");
+    let signature =
+        jws::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("HMAC signs anything");
     format!("{signed}.{signature}")
 }
 

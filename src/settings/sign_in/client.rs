@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Place;
 use super::provider::{ProviderSettings, ProviderTable};
+use crate::gate::jws;
 use crate::settings::label_studio::SHORTEST_KEY;
 
 /// What the gate authenticates with.
@@ -90,6 +91,10 @@ impl ProviderSettings {
                 return None;
             }
         };
+        let key = key.map_err(|error| error.to_string()).and_then(|key| {
+            let signature = jws::sign(b"", &key, algorithm).map_err(|error| error.to_string());
+            signature.map(|_| key)
+        });
         match key {
             Ok(key) => Some(ClientAuthentication::PrivateKey {
                 key,
@@ -97,7 +102,10 @@ impl ProviderSettings {
                 id: self.private_key_id.clone(),
             }),
             Err(error) => {
-                let why = format!("is no private key for {algorithm:?} in PEM form: {error}");
+                let why = format!(
+                    "is no private key for {algorithm:?} in PEM form: {error} (an EC key must \
+                     contain its public key; an RSA key has 2048 to 4096 bits)"
+                );
                 place.refuse("private_key", why);
                 None
             }

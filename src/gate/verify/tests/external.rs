@@ -14,6 +14,7 @@ mod defects;
 mod key_servers;
 mod keys;
 mod signers;
+mod vectors;
 
 fn expectation() -> Expectation {
     Expectation {

@@ -37,7 +37,6 @@ fn key_works_only_for_its_algorithms_and_use() {
 
 #[test]
 fn invalid_public_key_is_refused_with_the_reason() {
-    crate::startup::install_crypto();
     let private = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     for (text, expected) in [
         ("", KeyError::NotPem),
@@ -96,7 +95,6 @@ fn rsa_pem(modulus: &[u8]) -> String {
 
 #[test]
 fn rsa_modulus_needs_2048_bits_without_leading_zeros() {
-    crate::startup::install_crypto();
     // 1,776 bits: the DER has 256 bytes, but the modulus only 222.
     for bits in [512, 1024, 1776, 2040, 2047, 2048, 2049, 3072, 4096] {
         let expected = if bits < 2048 {
@@ -154,7 +152,7 @@ fn old_and_new_keys_work_together() {
         let token = sign(Algorithm::HS256, secret, &good_claims());
         assert!(judge(vec![issuer(Keys::Configured(keys))], &token).is_ok());
     }
-    let other = Signer::pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let other = Signer::generate();
     let pems = format!(
         "{}{}",
         signer(Algorithm::ES256).pem.as_deref().expect("PEM"),

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use jsonwebtoken::jwk::Jwk;
-
+use super::vectors::vector;
 use super::*;
 
 pub(super) const ALGORITHMS: &[Algorithm] = &[
@@ -29,6 +28,7 @@ pub(super) const SHARED: &str =
 pub(super) struct Signer {
     pub(super) encoding: EncodingKey,
     pub(super) pem: Option<String>,
+    jwk: Value,
 }
 
 impl Signer {
@@ -36,58 +36,58 @@ impl Signer {
         Self {
             encoding: EncodingKey::from_secret(SHARED.as_bytes()),
             pem: None,
+            jwk: Value::Null,
         }
     }
 
-    pub(super) fn pair(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
-        let pair = rcgen::KeyPair::generate_for(algorithm).expect("a key");
-        let private = pair.serialize_pem();
-        let private = private.as_bytes();
-        let encoding = if algorithm == &rcgen::PKCS_RSA_SHA256 {
-            EncodingKey::from_rsa_pem(private)
-        } else if algorithm == &rcgen::PKCS_ED25519 {
-            EncodingKey::from_ed_pem(private)
-        } else {
-            EncodingKey::from_ec_pem(private)
-        };
+    /// A new key pair on P-256.
+    pub(super) fn generate() -> Self {
+        let pair = rcgen::KeyPair::generate().expect("a key");
+        let encoding = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes());
         Self {
             encoding: encoding.expect("a private key"),
             pem: Some(pair.public_key_pem()),
+            jwk: Value::Null,
+        }
+    }
+
+    /// The key pair with this name in the vectors.
+    fn pair(name: &str) -> Self {
+        let vector = vector(name);
+        let text = |name: &str| vector[name].as_str().expect("a text");
+        let private = text("private").as_bytes();
+        let encoding = match name {
+            "RSA" => EncodingKey::from_rsa_pem(private),
+            "Ed25519" => EncodingKey::from_ed_pem(private),
+            _ => EncodingKey::from_ec_pem(private),
+        };
+        Self {
+            encoding: encoding.expect("a private key"),
+            pem: Some(text("public").to_owned()),
+            jwk: vector["jwk"].clone(),
         }
     }
 
     pub(super) fn sign(&self, header: &Header, claims: &Value) -> String {
-        jsonwebtoken::encode(header, claims, &self.encoding).expect("signed")
+        jws::encode(header, claims, &self.encoding).expect("signed")
     }
 
     /// The key as a JWK with this ID.
     pub(super) fn jwk(&self, algorithm: Algorithm, id: &str) -> Value {
-        let mut jwk = match &self.pem {
-            // jsonwebtoken doesn't write Ed25519 keys. RFC 8037 §2: `x` is the last 32 bytes of the
-            // public key.
-            Some(pem) if algorithm == Algorithm::EdDSA => {
-                let key = pem::parse(pem).expect("PEM").into_contents();
-                let x = URL_SAFE_NO_PAD.encode(&key[key.len() - 32..]);
-                json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "x": x})
-            }
-            _ => {
-                let jwk = Jwk::from_encoding_key(&self.encoding, algorithm);
-                serde_json::to_value(jwk.expect("a public key")).expect("JSON")
-            }
-        };
+        let mut jwk = self.jwk.clone();
+        jwk["alg"] = format!("{algorithm:?}").into();
         jwk["kid"] = id.into();
         jwk
     }
 }
 
-pub(super) static RSA: LazyLock<Signer> = LazyLock::new(|| Signer::pair(&rcgen::PKCS_RSA_SHA256));
-static P256: LazyLock<Signer> = LazyLock::new(|| Signer::pair(&rcgen::PKCS_ECDSA_P256_SHA256));
-static P384: LazyLock<Signer> = LazyLock::new(|| Signer::pair(&rcgen::PKCS_ECDSA_P384_SHA384));
-static ED25519: LazyLock<Signer> = LazyLock::new(|| Signer::pair(&rcgen::PKCS_ED25519));
+pub(super) static RSA: LazyLock<Signer> = LazyLock::new(|| Signer::pair("RSA"));
+static P256: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-256"));
+static P384: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-384"));
+static ED25519: LazyLock<Signer> = LazyLock::new(|| Signer::pair("Ed25519"));
 static HMAC_SECRET: LazyLock<Signer> = LazyLock::new(Signer::secret);
 
 pub(super) fn signer(algorithm: Algorithm) -> &'static Signer {
-    crate::startup::install_crypto();
     match algorithm {
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => &HMAC_SECRET,
         Algorithm::ES256 => &P256,
