@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::commands;
@@ -260,7 +259,7 @@ fn start_log(settings: &Settings) -> (LogOutput, telemetry::Level) {
         LogFormat::Human => telemetry::Format::Human,
         LogFormat::Json => telemetry::Format::Json,
     };
-    let filter = EnvFilter::new(&*settings.log.level);
+    let filter = settings.log.level.targets();
     let output = LogOutput::new(std::io::stderr());
     let writer = output.writer();
     let (subscriber, level) = telemetry::subscriber(format, filter, move || writer.clone());

@@ -95,16 +95,18 @@ fn all_errors_are_reported_at_once_with_their_origin() {
 
 #[test]
 fn a_misspelled_log_level_is_refused() {
-    for level in [
-        "info",
-        "OFF",
-        "2",
-        "info,label_studio_gate=debug",
-        "warn,[span{a=1}]=trace",
-    ] {
+    for level in ["info", "OFF", "2", "info,label_studio_gate=debug"] {
         assert_eq!(*load(&[("GATE_LOG_LEVEL", level)]).log.level, level);
     }
-    for level in ["", "inof", "warning", "info,hyper=wran", "info,"] {
+    for level in [
+        "",
+        "inof",
+        "warning",
+        "info,hyper=wran",
+        "info,",
+        "warn,[span]=trace",
+        "warn,hyper[{a}]=trace",
+    ] {
         let told = errors(&[("GATE_LOG_LEVEL", level)]);
         let expected = format!(
             "log.level: must be off, error, warn, info, debug or trace, or directives as info,label_studio_gate=debug, not {level:?}"

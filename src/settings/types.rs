@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::gate::policy::{PathRule, local_path};
@@ -200,10 +200,17 @@ text_types! {
     /// A path, or everything below one.
     OpenPath(PathRule): "a path, as /health, or as /static/* for everything below",
         PathRule::parse;
-    /// Directives of `tracing_subscriber::EnvFilter`.
+    /// Directives of [`Targets`].
     LogFilter(String): "off, error, warn, info, debug or trace, or directives as \
         info,label_studio_gate=debug",
-        |text| owned(text, !is_misspelled(text) && EnvFilter::builder().parse(text).is_ok());
+        |text| owned(text, !is_misspelled(text) && text.parse::<Targets>().is_ok());
+}
+
+impl LogFilter {
+    /// What it lets through.
+    pub fn targets(&self) -> Targets {
+        self.0.parse().expect("the text was accepted")
+    }
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -305,10 +312,13 @@ fn frame_ancestor(text: &str) -> Option<String> {
     })
 }
 
-/// `EnvFilter` reads a word that is not a level as the name of a module, so a misspelled level
-/// would silence the log. An empty word would mean the level `error`.
+/// `Targets` reads a word that is not a level as the name of a module, so a misspelled level would
+/// silence the log. Spans and fields (`[`) are for `EnvFilter`, which brings an engine for regular
+/// expressions.
 fn is_misspelled(filter: &str) -> bool {
     filter.split(',').any(|word| {
-        word.is_empty() || (!word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err())
+        word.is_empty()
+            || word.contains('[')
+            || (!word.contains('=') && word.parse::<LevelFilter>().is_err())
     })
 }

@@ -114,7 +114,7 @@ impl Reloader {
     fn put_in_force(&mut self, source: Source, mut assembly: Assembly) {
         assembly.begin(&self.lasting);
         self.current.replace(assembly.state(&self.lasting));
-        self.level.set(&assembly.settings.log.level);
+        self.level.set(assembly.settings.log.level.targets());
         self.source = source;
         self.assembly = assembly;
     }

@@ -4,8 +4,10 @@ mod otlp;
 mod output;
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{fmt, registry, reload};
 
 pub use self::otlp::{Collector, SpanQueue};
 pub use self::output::{LogOutput, Losses};
@@ -20,44 +22,40 @@ pub enum Format {
 }
 
 /// Changes the level of a running log.
-pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+pub struct Level(Box<dyn Fn(Targets) + Send + Sync>);
 
 impl Level {
     /// Logs what passes `filter` from now on.
-    pub fn set(&self, filter: &str) {
-        (self.0)(EnvFilter::new(filter));
-    }
-
-    fn of<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Self {
-        // Fails only if the subscriber is gone, and then there is no log to change.
-        Self(Box::new(move |filter| _ = handle.reload(filter)))
+    pub fn set(&self, filter: Targets) {
+        (self.0)(filter);
     }
 }
 
 /// A subscriber that writes the events that pass `filter` to `sink`, and what changes that filter.
 pub fn subscriber<W>(
     format: Format,
-    filter: EnvFilter,
+    filter: Targets,
     sink: W,
 ) -> (Box<dyn Subscriber + Send + Sync>, Level)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         // Otherwise an error of the sink would be printed with a macro that panics when it fails too.
         .log_internal_errors(false)
         .with_writer(sink);
     match format {
-        Format::Human => {
-            let builder = builder.with_ansi(false).with_filter_reloading();
-            let level = Level::of(builder.reload_handle());
-            (Box::new(builder.finish()), level)
-        }
-        Format::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let level = Level::of(builder.reload_handle());
-            (Box::new(builder.finish()), level)
-        }
+        Format::Human => filtered(filter, registry().with(lines.with_ansi(false))),
+        Format::Json => filtered(filter, registry().with(lines.json().flatten_event(true))),
     }
+}
+
+fn filtered<S>(filter: Targets, lines: S) -> (Box<dyn Subscriber + Send + Sync>, Level)
+where
+    S: Subscriber + Send + Sync,
+{
+    let (filter, handle) = reload::Layer::new(filter);
+    // Reloading fails only if the subscriber is gone, and then there is no log to change.
+    let level = Level(Box::new(move |filter| _ = handle.reload(filter)));
+    (Box::new(lines.with(filter)), level)
 }

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::*;
 use crate::telemetry::{Format, subscriber};
@@ -64,7 +64,8 @@ fn logged(format: Format, work: impl FnOnce()) -> String {
     }
     let sink = Sink::default();
     let writer = sink.clone();
-    let (everything, _) = subscriber(format, EnvFilter::new("trace"), move || writer.clone());
+    let everything = Targets::new().with_default(LevelFilter::TRACE);
+    let (everything, _) = subscriber(format, everything, move || writer.clone());
     tracing::subscriber::with_default(everything, work);
     let bytes = sink.0.lock().expect("lock").clone();
     String::from_utf8(bytes).expect("text")
