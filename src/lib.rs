@@ -16,6 +16,7 @@
 
 pub mod application_api;
 pub mod audit;
+mod cache;
 pub mod cli;
 mod commands;
 pub mod deadline;
@@ -31,6 +32,7 @@ pub mod metrics;
 pub mod openid;
 pub mod postgres;
 pub mod settings;
+mod single_flight;
 pub mod startup;
 pub mod telemetry;
 pub mod traces;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::Verdict;
-use crate::metrics::{CacheUse, Counter, Histogram, Page, family};
+use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The label of each kind of answer, in the order of [`outcome`].
 const OUTCOMES: [&str; 4] = ["user", "nobody", "unusable", "failed"];
@@ -17,14 +17,12 @@ const fn outcome(verdict: &Verdict) -> usize {
     }
 }
 
-/// Counts and times requests to the API, and counts what the caches answer.
+/// Counts and times requests to the API.
 #[derive(Debug, Default)]
 pub(super) struct Measures {
     durations: [Histogram; OUTCOMES.len()],
     /// Requests for which there was no room.
     pub(super) shed: Counter,
-    pub(super) people: CacheUse,
-    pub(super) refusals: CacheUse,
 }
 
 impl Measures {

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use moka::future::Cache;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,12 +32,14 @@ use self::breaker::{Breaker, Permit};
 use self::doubt::Doubt;
 use self::measures::Measures;
 pub use self::trial::{SecretTrial, Trial};
+use crate::cache::Cache;
 use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, NoPerson, Person};
 use crate::http_client::{Answer, HttpClient, NoAnswer};
 use crate::metrics::family::CLIENT_API_BREAKER;
 use crate::metrics::{Page, Source};
+use crate::single_flight::SingleFlight;
 use crate::traces;
 
 /// Header with the secret that proves to the API that the gate is asking.
@@ -52,11 +53,11 @@ const REFUSAL_TTL: Duration = Duration::from_secs(5);
 const MAX_REQUESTS: usize = 64;
 
 /// Maximum number of cached sessions.
-const MAX_PEOPLE: u64 = 100_000;
+const MAX_PEOPLE: usize = 100_000;
 
 /// Maximum number of cached refusals. They have a cache of their own because anybody can make up
 /// cookies.
-const MAX_REFUSALS: u64 = 20_000;
+const MAX_REFUSALS: usize = 20_000;
 
 /// Maximum size of a cookie in a browser, name and value together (RFC 6265 §6.1). A longer one is
 /// made up.
@@ -75,6 +76,7 @@ struct Api {
     http: HttpClient,
     people: Cache<Key, Person>,
     refusals: Cache<Key, NoPerson>,
+    under_way: SingleFlight<Key, Result<Person, Nameless>>,
     breaker: Breaker,
     doubt: Doubt,
     permits: Semaphore,
@@ -110,8 +112,9 @@ impl ApplicationApi {
             secret,
             cookie_name,
             http,
-            people: cache(MAX_PEOPLE, ttl),
-            refusals: cache(MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
+            people: Cache::new("application_sessions", MAX_PEOPLE, ttl),
+            refusals: Cache::new("application_refusals", MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
+            under_way: SingleFlight::default(),
             breaker: Breaker::default(),
             doubt: Doubt::default(),
             permits: Semaphore::new(MAX_REQUESTS),
@@ -121,10 +124,15 @@ impl ApplicationApi {
 }
 
 impl Api {
-    /// The user with this cookie, from the cache or from the API.
+    /// The user with this cookie, from the API or from an answer that came meanwhile.
     async fn person(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
-        let person = self.people.try_get_with(key, self.ask(key, cookie)).await;
-        person.map_err(|why| *why)
+        let ask = async {
+            match self.people.peek(&key) {
+                Some(person) => Ok(person),
+                None => self.ask(key, cookie).await,
+            }
+        };
+        self.under_way.run(key, ask).await
     }
 
     async fn ask(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
@@ -148,7 +156,7 @@ impl Api {
             }
         };
         self.measures.observe(&verdict, begun.elapsed());
-        self.conclude(key, request, verdict).await
+        self.conclude(key, request, verdict)
     }
 
     fn cookie_header(&self, cookie: &str) -> Option<HeaderValue> {
@@ -175,9 +183,8 @@ impl Api {
         }
     }
 
-    /// Updates the circuit breaker and caches refusals. The cache that called [`Self::ask`] stores
-    /// users itself.
-    async fn conclude(
+    /// Updates the circuit breaker and the caches.
+    fn conclude(
         self: &Arc<Self>,
         key: Key,
         request: Permit<'_>,
@@ -187,11 +194,12 @@ impl Api {
             Verdict::Somebody(person) => {
                 request.succeeded();
                 self.doubt.dispel();
+                self.people.insert(key, person.clone());
                 return Ok(person);
             }
             Verdict::Nobody(why) => {
                 request.succeeded();
-                self.refusals.insert(key, why).await;
+                self.refusals.insert(key, why);
                 doubt::look_into(self);
                 return Err(Nameless::Nobody(why));
             }
@@ -209,11 +217,6 @@ impl Api {
     }
 }
 
-fn cache<V: Clone + Send + Sync + 'static>(most: u64, ttl: Duration) -> Cache<Key, V> {
-    let cache = Cache::builder().max_capacity(most).time_to_live(ttl);
-    cache.build()
-}
-
 #[async_trait]
 impl ApplicationSessions for ApplicationApi {
     async fn person(&self, cookie: &str) -> Result<Result<Person, NoPerson>, Outage> {
@@ -222,11 +225,10 @@ impl ApplicationSessions for ApplicationApi {
             return Ok(Err(NoPerson::Unknown));
         }
         let key = digest(cookie);
-        let refusal = api.refusals.get(&key).await;
-        if let Some(why) = api.measures.refusals.count(refusal) {
+        if let Some(why) = api.refusals.get(&key) {
             return Ok(Err(why));
         }
-        if let Some(person) = api.measures.people.count(api.people.get(&key).await) {
+        if let Some(person) = api.people.get(&key) {
             return Ok(Ok(person));
         }
         let (api, cookie) = (api.clone(), cookie.to_owned());
@@ -244,8 +246,8 @@ impl ApplicationSessions for ApplicationApi {
 
     async fn forget(&self, cookie: &str) {
         let key = digest(cookie);
-        self.0.people.invalidate(&key).await;
-        self.0.refusals.invalidate(&key).await;
+        self.0.people.invalidate(&key);
+        self.0.refusals.invalidate(&key);
     }
 }
 
@@ -253,9 +255,8 @@ impl Source for ApplicationApi {
     fn report(&self, page: &mut Page) {
         let api = &self.0;
         api.measures.report(page);
-        let (people, refusals) = (api.people.entry_count(), api.refusals.entry_count());
-        (api.measures.people).report(page, "application_sessions", people);
-        (api.measures.refusals).report(page, "application_refusals", refusals);
+        api.people.report(page);
+        api.refusals.report(page);
         page.state(&CLIENT_API_BREAKER, &Breaker::STATES, api.breaker.state());
     }
 }
@@ -288,16 +289,11 @@ mod tests {
     #[tokio::test]
     async fn made_up_cookies_do_not_evict_cached_users() {
         let api = api();
-        api.0
-            .people
-            .insert(digest("of-ann"), Person::default())
-            .await;
+        api.0.people.insert(digest("of-ann"), Person::default());
         for n in 0..3 * MAX_REFUSALS {
             let key = digest(&n.to_string());
-            api.0.refusals.insert(key, NoPerson::Unknown).await;
+            api.0.refusals.insert(key, NoPerson::Unknown);
         }
-        api.0.refusals.run_pending_tasks().await;
-        assert!(api.0.refusals.entry_count() <= MAX_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Ok(Person::default())));
         assert_eq!(
             api.person("of-bob").await,

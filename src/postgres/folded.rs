@@ -9,16 +9,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::statement::sql;
 use super::{Postgres, unexpected};
+use crate::cache::Cache;
 use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::user::UserRow;
+use crate::metrics::{Page, Source};
 use crate::settings::DatabaseLimits;
+use crate::single_flight::SingleFlight;
 
 /// An address that names nobody is remembered for `database.cache_seconds`, but not longer than
 /// this.
@@ -31,23 +33,20 @@ const SHARE: usize = 8;
 pub(super) struct FoldedLookup {
     /// By the digest of the address, so that an entry is small.
     nobody: Cache<[u8; 32], ()>,
+    under_way: SingleFlight<[u8; 32], Result<Option<Arc<UserRow>>, Outage>>,
     slots: Semaphore,
     patience: Duration,
-}
-
-/// An answer that is not remembered. Those who wait for the same look-up share it.
-enum Unremembered {
-    Found(Arc<UserRow>),
-    Outage(Outage),
 }
 
 impl FoldedLookup {
     pub(super) fn new(limits: &DatabaseLimits) -> Self {
         Self {
-            nobody: Cache::builder()
-                .max_capacity(limits.cached_rows() as u64)
-                .time_to_live(LONGEST.min(*limits.cache_seconds))
-                .build(),
+            nobody: Cache::new(
+                "unknown_addresses",
+                limits.cached_rows(),
+                LONGEST.min(*limits.cache_seconds),
+            ),
+            under_way: SingleFlight::default(),
             slots: Semaphore::new((limits.pool_size / SHARE).max(1)),
             patience: *limits.wait_timeout_ms,
         }
@@ -73,23 +72,26 @@ impl FoldedLookup {
     {
         let key = Sha256::digest(address.as_bytes()).into();
         if is_stored {
-            self.nobody.invalidate(&key).await;
+            self.nobody.invalidate(&key);
         }
         let look_up = async {
-            let _turn = self.turn().await.map_err(Unremembered::Outage)?;
-            match look_up.await {
-                Ok(None) => Ok(()),
-                Ok(Some(user)) => Err(Unremembered::Found(user)),
-                Err(outage) => Err(Unremembered::Outage(outage)),
+            if self.nobody.get(&key).is_some() {
+                return Ok(None);
             }
+            let _turn = self.turn().await?;
+            let found = look_up.await?;
+            if found.is_none() {
+                self.nobody.insert(key, ());
+            }
+            Ok(found)
         };
-        match self.nobody.try_get_with(key, look_up).await {
-            Ok(()) => Ok(None),
-            Err(answer) => match &*answer {
-                Unremembered::Found(user) => Ok(Some(user.clone())),
-                Unremembered::Outage(outage) => Err(*outage),
-            },
-        }
+        self.under_way.run(key, look_up).await
+    }
+}
+
+impl Source for FoldedLookup {
+    fn report(&self, page: &mut Page) {
+        self.nobody.report(page);
     }
 }
 

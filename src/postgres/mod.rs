@@ -15,7 +15,6 @@
 mod accounts;
 mod audit;
 mod batch;
-mod cache;
 mod connection;
 mod dial;
 mod failure;
@@ -46,7 +45,6 @@ use async_trait::async_trait;
 
 pub use self::accounts::{AccountsUnavailable, NewAccount};
 use self::batch::Batches;
-use self::cache::Cache;
 use self::connection::Connections;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
@@ -57,6 +55,7 @@ pub use self::sessions::LoadedSession;
 use self::statement::{Statement, sql};
 pub use self::tls::TlsError;
 pub use self::users::MAY_SET_STAFF;
+use crate::cache::Cache;
 use crate::gate::Readiness;
 use crate::gate::reason::Outage;
 use crate::metrics::{Page, Source};
@@ -167,6 +166,7 @@ impl Source for Postgres {
         self.0.users_by_email.report(page);
         self.0.users_by_id.report(page);
         self.0.session_policies.report(page);
+        self.0.folded_lookup.report(page);
     }
 }
 

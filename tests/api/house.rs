@@ -58,14 +58,20 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     (
         "postgres",
         &[
-            "audit", "deadline", "gate", "metrics", "settings", "traces", "trust",
+            "audit",
+            "cache",
+            "deadline",
+            "gate",
+            "metrics",
+            "settings",
+            "single_flight",
+            "traces",
+            "trust",
         ],
         &[
             "arc_swap",
             "async_trait",
             "deadpool",
-            "moka",
-            "quick_cache",
             "rustls",
             "sha2",
             "socket2",
@@ -101,10 +107,17 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "application_api",
-        &["deadline", "gate", "http_client", "metrics", "traces"],
+        &[
+            "cache",
+            "deadline",
+            "gate",
+            "http_client",
+            "metrics",
+            "single_flight",
+            "traces",
+        ],
         &[
             "async_trait",
-            "moka",
             "reqwest",
             "secrecy",
             "serde_json",
@@ -209,6 +222,8 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     ("metrics", &["gate"], &[]),
     ("deadline", &["gate"], &["tokio", "tracing"]),
+    ("cache", &["metrics"], &["quick_cache"]),
+    ("single_flight", &[], &["tokio"]),
 ];
 
 /// These put the service together, and may use everything.

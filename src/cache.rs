@@ -7,11 +7,11 @@ use quick_cache::sync;
 
 use crate::metrics::{CacheUse, Page, Source};
 
-/// Rows that were read a short time ago.
+/// What was found out a short time ago.
 ///
-/// Every check of a session looks up two of them. So a look-up takes one shared lock and queues no
+/// Every check of a session looks up two rows. So a look-up takes one shared lock and queues no
 /// work for later, and an entry that is too old stays until another one needs its place.
-pub(super) struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     name: &'static str,
     /// `None`: nothing is kept.
     entries: Option<sync::Cache<K, Entry<V>>>,
@@ -28,7 +28,7 @@ struct Entry<V> {
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// An empty cache for up to `capacity` entries, each for the time `keep` after its insertion.
     /// `name` is its label in the metrics.
-    pub(super) fn new(name: &'static str, capacity: usize, keep: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, capacity: usize, keep: Duration) -> Self {
         Self {
             name,
             entries: (capacity > 0).then(|| sync::Cache::new(capacity)),
@@ -37,26 +37,31 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
-        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
-        let current = entry.filter(|entry| entry.read_at.elapsed() < self.keep);
-        self.look_ups.count(current.map(|entry| entry.value))
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.look_ups.count(self.peek(key))
     }
 
-    pub(super) fn insert(&self, key: K, value: V) {
+    /// Looks up an entry without counting it.
+    pub(crate) fn peek(&self, key: &K) -> Option<V> {
+        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
+        let current = entry.filter(|entry| entry.read_at.elapsed() < self.keep);
+        current.map(|entry| entry.value)
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V) {
         if let Some(entries) = &self.entries {
             let read_at = Instant::now();
             entries.insert(key, Entry { value, read_at });
         }
     }
 
-    pub(super) fn invalidate(&self, key: &K) {
+    pub(crate) fn invalidate(&self, key: &K) {
         if let Some(entries) = &self.entries {
             entries.remove(key);
         }
     }
 
-    pub(super) fn invalidate_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         if let Some(entries) = &self.entries {
             entries.clear();
         }
