@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "pem",
             "percent_encoding",
             "pkcs1",
-            "psl",
+            "psl2",
             "quick_cache",
             "ring",
             "secrecy",
