@@ -8,7 +8,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Header};
 use ring::error::{KeyRejected, Unspecified};
 use ring::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use ring::rand::SystemRandom;
@@ -26,6 +26,9 @@ use serde::Serialize;
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
+    /// Not a private key in PEM form.
+    #[error("not PEM of PKCS #8, or of PKCS #1 for RSA")]
+    NotPem,
     /// The key is of another family.
     #[error("the key is not for this algorithm")]
     Family,
@@ -109,6 +112,21 @@ fn verify(
     }
 }
 
+/// A private key in PEM form: PKCS #8 (RFC 5958), or PKCS #1 (RFC 8017 §A.1.2) for RSA. It is one
+/// that can sign.
+pub fn private_key(pem: &str, algorithm: Algorithm) -> Result<EncodingKey, SigningError> {
+    let block = pem::parse(pem).map_err(|_| SigningError::NotPem)?;
+    let der = block.contents();
+    let key = match (algorithm.family(), block.tag()) {
+        (AlgorithmFamily::Rsa, "PRIVATE KEY" | "RSA PRIVATE KEY") => EncodingKey::from_rsa_der(der),
+        (AlgorithmFamily::Ec, "PRIVATE KEY") => EncodingKey::from_ec_der(der),
+        (AlgorithmFamily::Ed, "PRIVATE KEY") => EncodingKey::from_ed_der(der),
+        _ => return Err(SigningError::NotPem),
+    };
+    sign(b"", &key, algorithm)?;
+    Ok(key)
+}
+
 /// The signature of `message` in base64url.
 pub fn sign(
     message: &[u8],
@@ -122,7 +140,7 @@ pub fn sign(
             URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hash, key), message))
         }
         Scheme::Rsa(_, padding) => {
-            let key = RsaKeyPair::from_der(key)?;
+            let key = RsaKeyPair::from_der(key).or_else(|_| RsaKeyPair::from_pkcs8(key))?;
             let mut signature = vec![0; key.public().modulus_len()];
             key.sign(padding, &random, message, &mut signature)?;
             URL_SAFE_NO_PAD.encode(signature)

@@ -82,8 +82,8 @@ async fn a_stuck_database_costs_the_time_of_one_decision_and_loses_no_session() 
 async fn a_slow_key_server_is_not_waited_for_longer_and_its_answer_is_used() {
     let world = World::new(&[]).await;
     let secret = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let key = jsonwebtoken::EncodingKey::from_ec_pem(secret.serialize_pem().as_bytes()).unwrap();
     let algorithm = jsonwebtoken::Algorithm::ES256;
+    let key = jws::private_key(&secret.serialize_pem(), algorithm).unwrap();
     let jwk = token::jwk(&secret);
     let keys = Reply::json(&json!({"keys": [jwk]})).after(Duration::from_secs(4));
     let server = Stub::start(move |_| keys.clone());

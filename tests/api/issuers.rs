@@ -28,7 +28,7 @@ impl Signer {
     pub fn new(id: &'static str) -> Self {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         Self {
-            key: EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap(),
+            key: jws::private_key(&pair.serialize_pem(), Algorithm::ES256).unwrap(),
             id,
             pair,
         }

@@ -1,6 +1,6 @@
 //! What `/metrics` tells about the gate's components.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use label_studio_gate::gate::jws;
 use serde_json::json;
 
@@ -168,7 +168,7 @@ async fn the_host_applications_api_is_timed_and_its_breaker_shown() {
 async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     let world = World::new(&[]).await;
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+    let key = jws::private_key(&pair.serialize_pem(), Algorithm::ES256).unwrap();
     let jwk = token::jwk(&pair);
     let jwks = json!({"keys": [jwk]});
     let server = Stub::start(move |_| Reply::json(&jwks));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use label_studio_gate::gate::jws;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Signer {
     pub fn token(&self, email: &str, id: u64) -> String {
         let keys = self.0.lock().expect("not poisoned");
         let (kid, pair) = keys.last().expect("a key");
-        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).expect("an EC key");
+        let key = jws::private_key(&pair.serialize_pem(), Algorithm::ES256).expect("an EC key");
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(kid.clone());
         let claims = json!({

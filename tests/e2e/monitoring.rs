@@ -122,7 +122,7 @@ struct Monitored {
 impl Monitored {
     fn start() -> Self {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+        let key = jws::private_key(&pair.serialize_pem(), Algorithm::ES256).unwrap();
         let mut jwk = token::jwk(&pair);
         jwk["kid"] = "one".into();
         let keys = Stub::start(move |_| Reply::json(&json!({"keys": [jwk]})));

@@ -34,6 +34,8 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// RFC 5480 §2.1.1.
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// With this byte a point begins that has both coordinates (SEC 1 §2.3.3). ring reads no others.
+const UNCOMPRESSED: u8 = 4;
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
@@ -47,30 +49,30 @@ pub(super) fn from_pem(block: &pem::Pem) -> Result<VerificationKey, KeyError> {
     }
     let info = SubjectPublicKeyInfoRef::from_der(block.contents());
     let info = info.map_err(|_| KeyError::Unsupported)?;
-    let text = pem::encode(block);
-    let text = text.as_bytes();
+    let bits = info.subject_public_key.as_bytes();
+    let bits = bits.ok_or(KeyError::Unsupported)?;
     let (key, algorithms) = match info.algorithm.oid {
         RSA_ENCRYPTION => {
-            check_rsa(&info)?;
-            (DecodingKey::from_rsa_pem(text), RSA)
+            check_rsa(bits)?;
+            (DecodingKey::from_rsa_der(bits), RSA)
         }
-        ID_ED25519 => (DecodingKey::from_ed_pem(text), ED25519),
-        ID_EC_PUBLIC_KEY => match info.algorithm.parameters_oid() {
-            Ok(SECP256R1) => (DecodingKey::from_ec_pem(text), P256),
-            Ok(SECP384R1) => (DecodingKey::from_ec_pem(text), P384),
-            _ => return Err(KeyError::Unsupported),
-        },
+        ID_ED25519 => (DecodingKey::from_ed_der(bits), ED25519),
+        ID_EC_PUBLIC_KEY if bits.first() == Some(&UNCOMPRESSED) => {
+            let algorithms = match info.algorithm.parameters_oid() {
+                Ok(SECP256R1) => P256,
+                Ok(SECP384R1) => P384,
+                _ => return Err(KeyError::Unsupported),
+            };
+            (DecodingKey::from_ec_der(bits), algorithms)
+        }
         _ => return Err(KeyError::Unsupported),
     };
-    let key = key.map_err(|_| KeyError::Unsupported)?;
     Ok(VerificationKey::of(key, algorithms))
 }
 
 /// RFC 8017 §A.1.1.
-fn check_rsa(info: &SubjectPublicKeyInfoRef<'_>) -> Result<(), KeyError> {
-    let bits = info.subject_public_key.as_bytes();
-    let key = bits.and_then(|der| pkcs1::RsaPublicKey::from_der(der).ok());
-    let key = key.ok_or(KeyError::Unsupported)?;
+fn check_rsa(der: &[u8]) -> Result<(), KeyError> {
+    let key = pkcs1::RsaPublicKey::from_der(der).map_err(|_| KeyError::Unsupported)?;
     match bit_length(key.modulus.as_bytes()) {
         ..MIN_MODULUS_BITS => Err(KeyError::Weak),
         _ => Ok(()),

@@ -82,20 +82,11 @@ fn text(place: &mut Place<'_>, field: &str, given: &SecretString, file: &str) ->
 impl ProviderSettings {
     fn private_key(&self, place: &mut Place<'_>, pem: &str) -> Option<ClientAuthentication> {
         let algorithm = one_algorithm(place, "private_key_algorithm", &self.private_key_algorithm)?;
-        let key = match algorithm.family() {
-            AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem.as_bytes()),
-            AlgorithmFamily::Ec => EncodingKey::from_ec_pem(pem.as_bytes()),
-            AlgorithmFamily::Ed => EncodingKey::from_ed_pem(pem.as_bytes()),
-            AlgorithmFamily::Hmac => {
-                place.refuse("private_key_algorithm", "must be for private keys");
-                return None;
-            }
-        };
-        let key = key.map_err(|error| error.to_string()).and_then(|key| {
-            let signature = jws::sign(b"", &key, algorithm).map_err(|error| error.to_string());
-            signature.map(|_| key)
-        });
-        match key {
+        if algorithm.family() == AlgorithmFamily::Hmac {
+            place.refuse("private_key_algorithm", "must be for private keys");
+            return None;
+        }
+        match jws::private_key(pem, algorithm) {
             Ok(key) => Some(ClientAuthentication::PrivateKey {
                 key,
                 algorithm,

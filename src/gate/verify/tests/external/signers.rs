@@ -43,7 +43,7 @@ impl Signer {
     /// A new key pair on P-256.
     pub(super) fn generate() -> Self {
         let pair = rcgen::KeyPair::generate().expect("a key");
-        let encoding = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes());
+        let encoding = jws::private_key(&pair.serialize_pem(), Algorithm::ES256);
         Self {
             encoding: encoding.expect("a private key"),
             pem: Some(pair.public_key_pem()),
@@ -52,15 +52,10 @@ impl Signer {
     }
 
     /// The key pair with this name in the vectors.
-    fn pair(name: &str) -> Self {
+    fn pair(name: &str, algorithm: Algorithm) -> Self {
         let vector = vector(name);
         let text = |name: &str| vector[name].as_str().expect("a text");
-        let private = text("private").as_bytes();
-        let encoding = match name {
-            "RSA" => EncodingKey::from_rsa_pem(private),
-            "Ed25519" => EncodingKey::from_ed_pem(private),
-            _ => EncodingKey::from_ec_pem(private),
-        };
+        let encoding = jws::private_key(text("private"), algorithm);
         Self {
             encoding: encoding.expect("a private key"),
             pem: Some(text("public").to_owned()),
@@ -81,10 +76,10 @@ impl Signer {
     }
 }
 
-pub(super) static RSA: LazyLock<Signer> = LazyLock::new(|| Signer::pair("RSA"));
-static P256: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-256"));
-static P384: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-384"));
-static ED25519: LazyLock<Signer> = LazyLock::new(|| Signer::pair("Ed25519"));
+pub(super) static RSA: LazyLock<Signer> = LazyLock::new(|| Signer::pair("RSA", Algorithm::RS256));
+static P256: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-256", Algorithm::ES256));
+static P384: LazyLock<Signer> = LazyLock::new(|| Signer::pair("P-384", Algorithm::ES384));
+static ED25519: LazyLock<Signer> = LazyLock::new(|| Signer::pair("Ed25519", Algorithm::EdDSA));
 static HMAC_SECRET: LazyLock<Signer> = LazyLock::new(Signer::secret);
 
 pub(super) fn signer(algorithm: Algorithm) -> &'static Signer {

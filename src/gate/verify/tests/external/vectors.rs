@@ -82,3 +82,34 @@ fn signature_belongs_to_the_public_key() {
         }
     }
 }
+
+/// A key on P-256 without its public part, which ring does not derive.
+const PRIVATE_PART_ONLY: &str = "-----BEGIN PRIVATE KEY-----
+MEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDE0Rg4nHCALM4v6Wyr
+bG05EpEf8XIU9kHGUWDjqrDe7Q==
+-----END PRIVATE KEY-----
+";
+
+#[test]
+fn private_key_has_to_be_one_that_can_sign() {
+    let private = |name: &str| vector(name)["private"].as_str().expect("PEM").to_owned();
+    let pkcs8 = pem::parse(private("RSA")).expect("PEM").into_contents();
+    // Before it come the version and the algorithm (RFC 5958 §2).
+    let pkcs1 = pem::encode(&pem::Pem::new("RSA PRIVATE KEY", &pkcs8[26..]));
+    for (algorithm, key, expected) in [
+        (Algorithm::RS256, private("RSA"), true),
+        (Algorithm::PS512, pkcs1.clone(), true),
+        (Algorithm::ES256, private("P-256"), true),
+        (Algorithm::ES384, private("P-384"), true),
+        (Algorithm::EdDSA, private("Ed25519"), true),
+        (Algorithm::ES256, PRIVATE_PART_ONLY.to_owned(), false),
+        (Algorithm::ES256, private("P-384"), false),
+        (Algorithm::ES256, pkcs1, false),
+        (Algorithm::RS256, private("Ed25519"), false),
+        (Algorithm::HS256, private("RSA"), false),
+        (Algorithm::RS256, "secret".to_owned(), false),
+    ] {
+        let found = jws::private_key(&key, algorithm);
+        assert_eq!(found.is_ok(), expected, "{algorithm:?}, {found:?}");
+    }
+}
