@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Header};
 use ring::error::{KeyRejected, Unspecified};
-use ring::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
+use ring::hmac::{self as mac, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
@@ -42,7 +42,7 @@ pub enum SigningError {
 
 /// An algorithm in ring's terms: what verifies, and what signs.
 enum Scheme {
-    Hmac(hmac::Algorithm),
+    Hmac(mac::Algorithm),
     Rsa(&'static RsaParameters, &'static dyn RsaEncoding),
     Ecdsa(
         &'static EcdsaVerificationAlgorithm,
@@ -94,7 +94,7 @@ fn verify(
     let scheme = Scheme::of(algorithm).ok_or(Unspecified)?;
     match (scheme, key.kind()) {
         (Scheme::Hmac(hash), SecretOrDer(secret)) => {
-            hmac::verify(&hmac::Key::new(hash, secret), message, signature)
+            mac::verify(&mac::Key::new(hash, secret), message, signature)
         }
         (Scheme::Rsa(scheme, _), RsaModulusExponent { n, e }) => {
             RsaPublicKeyComponents { n, e }.verify(scheme, message, signature)
@@ -136,9 +136,7 @@ pub fn sign(
     let scheme = Scheme::of(algorithm).filter(|_| key.family() == algorithm.family());
     let (key, random) = (key.as_bytes(), SystemRandom::new());
     Ok(match scheme.ok_or(SigningError::Family)? {
-        Scheme::Hmac(hash) => {
-            URL_SAFE_NO_PAD.encode(hmac::sign(&hmac::Key::new(hash, key), message))
-        }
+        Scheme::Hmac(hash) => URL_SAFE_NO_PAD.encode(mac::sign(&mac::Key::new(hash, key), message)),
         Scheme::Rsa(_, padding) => {
             let key = RsaKeyPair::from_der(key).or_else(|_| RsaKeyPair::from_pkcs8(key))?;
             let mut signature = vec![0; key.public().modulus_len()];
