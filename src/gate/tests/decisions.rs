@@ -68,6 +68,29 @@ async fn session_contains_what_a_login_stores() {
 }
 
 #[tokio::test]
+async fn cached_row_is_none_of_the_two_that_may_change_during_a_login() {
+    for engine in [Engine::Database, Engine::SignedCookies] {
+        for (changes, expected) in [
+            (0, Granted::SessionOpened.into()),
+            (1, Granted::SessionOpened.into()),
+            (2, Outage::DatabaseUnavailable.into()),
+        ] {
+            let world = World::new(engine);
+            if let Some(user) = world.stored.users.lock().expect("lock").get_mut(&7) {
+                user.password.push('x');
+            }
+            world.stored.changes.store(changes, Ordering::Relaxed);
+            let verdict = world.ask("/", &format!("ls_auth_token={}", token(7))).await;
+            let reason = match verdict {
+                Ok(grant) => grant.reason(),
+                Err(rejection) => rejection.reason(),
+            };
+            assert_eq!(reason, expected, "{engine:?}, {changes} changes");
+        }
+    }
+}
+
+#[tokio::test]
 async fn parallel_requests_with_one_token_share_one_session() {
     for engine in [Engine::Database, Engine::SignedCookies] {
         let world = World::new(engine);

@@ -38,22 +38,23 @@ impl Visit<'_> {
             }
             // The user's row changed since it was read. Re-read it and try again.
         }
-        // The row changed twice between read and write, so a writer is still at work.
+        // The current row changed twice between read and write, so a writer is still at work.
         Err(Outage::DatabaseUnavailable.into())
     }
 
-    /// How old the user's row may be, for the first and for the second attempt.
+    /// How old the user's row may be, for each attempt. A cached row may have changed before this
+    /// request, so an attempt with it is none of the two that a change meanwhile may cost.
     ///
     /// The statement that records a login compares the row with what is stored, so a cached row is
     /// safe there. A token that comes with a session may keep that session without any statement,
     /// so the row must be current. The host application's session comes with every request, so its
     /// user is read only once every few seconds.
-    fn freshness(&self, claims: &VerifiedClaims) -> [Freshness; 2] {
+    fn freshness(&self, claims: &VerifiedClaims) -> [Freshness; 3] {
         let first = match self.cookies.label_studio {
             Some(_) if claims.expires().is_some() => Freshness::Current,
             _ => Freshness::Recent,
         };
-        [first, Freshness::Current]
+        [first, Freshness::Current, Freshness::Current]
     }
 
     /// Stage 5: the user, if they may sign in with these claims.
