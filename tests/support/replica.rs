@@ -1,7 +1,10 @@
 //! A primary and its streaming replica, which tests freeze and promote.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use super::cluster::{find_bin, initdb, own, postgres_command, run};
 use super::leash::Leash;
@@ -12,6 +15,8 @@ pub struct Server {
     pub port: u16,
     data: PathBuf,
     _leash: Leash,
+    /// Holds the logs, and is removed with the last server in it.
+    _home: Arc<TempDir>,
 }
 
 /// A primary and a replica that streams from it.
@@ -26,16 +31,16 @@ impl Pair {
         let home = tempfile::Builder::new()
             .prefix("gate-test-")
             .tempdir_in("/tmp")
-            .expect("a directory in /tmp")
-            .keep();
-        let (first, second) = (home.join("first"), home.join("second"));
-        own(&home);
+            .expect("a directory in /tmp");
+        let home = Arc::new(home);
+        let (first, second) = (home.path().join("first"), home.path().join("second"));
+        own(home.path());
         initdb(&first);
         run(Command::new("cp").arg("-a").arg(&first).arg(&second));
         let (first_port, second_port) = (free_port(), free_port());
         let follow = format!("host=127.0.0.1 port={first_port} user=postgres");
         std::fs::write(second.join("standby.signal"), "").expect("written");
-        own(&home);
+        own(home.path());
         let primary = Server::start(&home, first, first_port, &[]);
         let follow = format!("primary_conninfo={follow}");
         let standby = Server::start(&home, second, second_port, &["-c", &follow]);
@@ -58,18 +63,19 @@ impl Pair {
 }
 
 impl Server {
-    fn start(home: &Path, data: PathBuf, port: u16, options: &[&str]) -> Self {
+    fn start(home: &Arc<TempDir>, data: PathBuf, port: u16, options: &[&str]) -> Self {
         let mut server = postgres_command(&find_bin().join("postgres"));
-        server.arg("-D").arg(&data).arg("-k").arg(home);
+        server.arg("-D").arg(&data).arg("-k").arg(home.path());
         server.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
         server.args(options).current_dir("/");
-        let log = home.join(format!("{port}.log"));
+        let log = home.path().join(format!("{port}.log"));
         let leash = Leash::start(&server, "QUIT", &log, Some(&data));
         let server = Self {
             port,
             data,
             _leash: leash,
+            _home: home.clone(),
         };
         let answers = || server.try_psql("postgres", &["-c", "SELECT 1"]).is_ok();
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
