@@ -59,35 +59,45 @@ impl std::fmt::Debug for Asserted<'_> {
 /// it, because most requests are safe and open no session.
 pub trait Provenance {
     /// `Sec-Fetch-Site`
-    fn fetch_site(&self) -> Option<&str> {
-        None
-    }
+    fn fetch_site(&self) -> Option<&str>;
 
     /// `Origin`
-    fn origin(&self) -> Option<&str> {
-        None
-    }
+    fn origin(&self) -> Option<&str>;
 
     /// `Host` of the original request.
-    fn host(&self) -> Option<&str> {
-        None
-    }
+    fn host(&self) -> Option<&str>;
 
     /// `Referer`
-    fn referer(&self) -> Option<&str> {
-        None
-    }
+    fn referer(&self) -> Option<&str>;
 
     /// The peer's address, as reported by a trusted proxy.
-    fn named_address(&self) -> Option<&str> {
-        None
-    }
+    fn named_address(&self) -> Option<&str>;
 }
 
 /// Nobody says where the request comes from.
 pub struct Unstated;
 
-impl Provenance for Unstated {}
+impl Provenance for Unstated {
+    fn fetch_site(&self) -> Option<&str> {
+        None
+    }
+
+    fn origin(&self) -> Option<&str> {
+        None
+    }
+
+    fn host(&self) -> Option<&str> {
+        None
+    }
+
+    fn referer(&self) -> Option<&str> {
+        None
+    }
+
+    fn named_address(&self) -> Option<&str> {
+        None
+    }
+}
 
 impl<'r> Subrequest<'r> {
     /// A request for `uri` (path and query) with these cookies.

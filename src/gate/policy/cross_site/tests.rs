@@ -26,6 +26,10 @@ impl Provenance for Browser {
     fn referer(&self) -> Option<&str> {
         self.referer
     }
+
+    fn named_address(&self) -> Option<&str> {
+        None
+    }
 }
 
 fn sent(method: &str, browser: Browser) -> Subrequest<'static> {
