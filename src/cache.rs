@@ -66,12 +66,16 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             entries.clear();
         }
     }
+
+    /// How many entries it has, also those that are too old.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.as_ref().map_or(0, sync::Cache::len)
+    }
 }
 
 impl<K: Hash + Eq + Send + Sync, V: Clone + Send + Sync> Source for Cache<K, V> {
     fn report(&self, page: &mut Page) {
-        let entries = self.entries.as_ref().map_or(0, sync::Cache::len);
-        self.look_ups.report(page, self.name, entries as u64);
+        self.look_ups.report(page, self.name, self.len() as u64);
     }
 }
 

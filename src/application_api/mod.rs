@@ -294,6 +294,7 @@ mod tests {
             let key = digest(&n.to_string());
             api.0.refusals.insert(key, NoPerson::Unknown);
         }
+        assert!(api.0.refusals.len() <= MAX_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Ok(Person::default())));
         assert_eq!(
             api.person("of-bob").await,

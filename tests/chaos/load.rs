@@ -277,7 +277,8 @@ fn issued_for(site: &Site, answer: &Answer, case: &Case) -> Option<String> {
     }
     let claims = BASE64_URL_SAFE_NO_PAD.decode(message.split_once('.')?.1);
     let claims: serde_json::Value = serde_json::from_slice(&claims.ok()?).ok()?;
-    let is_alive = case.episode.refuses || claims["exp"].as_i64()? > now();
+    let expires = claims["exp"].as_i64()?;
+    let is_alive = case.episode.refuses || expires > now();
     let is_theirs = claims["user_id"] == site.users.id(case.session.user);
     (is_alive && is_theirs).then(|| token.to_owned())
 }
