@@ -10,7 +10,8 @@ pub fn python_settings(data: &[u8]) {
         return;
     };
     let secret = "a-secret-that-stands-in-the-file-0123456789";
-    let with_secret = format!("{source}\nJWT_SSO_SECRET = '{secret}'\n");
+    // After an empty line, it continues no other statement.
+    let with_secret = format!("{source}\n\nJWT_SSO_SECRET = '{secret}'\n");
     for source in [source, &with_secret] {
         let read = label_studio_gate_import::configuration("settings.py", source, &BTreeMap::new());
         let text = read.unwrap_or_else(|why| why);

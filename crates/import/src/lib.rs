@@ -56,22 +56,46 @@ struct Recognized<'f> {
     setting: &'static Setting,
     alias: &'f str,
     assignment: &'f Assignment,
+    /// The value is a secret of the file, or contains one, though the setting is none.
+    holds_secret: bool,
+}
+
+impl Recognized<'_> {
+    /// The value, if it is known and may be printed.
+    fn literal(&self) -> Option<&Literal> {
+        let value = self.assignment.value.as_ref()?;
+        (!self.holds_secret).then_some(&value.literal)
+    }
 }
 
 /// The last assignment of each name counts, as in Python.
 fn recognize(assignments: &[Assignment]) -> Vec<Recognized<'_>> {
+    let secrets = secret_texts(assignments);
     let settings = Setting::all().iter();
     settings
         .filter_map(|setting| {
             let is_alias = |it: &&Assignment| setting.aliases.contains(&it.name);
             let assignment = assignments.iter().rfind(is_alias)?;
+            let text = text_of(assignment).unwrap_or_default();
+            let holds_secret = secrets.iter().any(|secret| text.contains(secret));
             Some(Recognized {
                 setting,
                 alias: &assignment.name,
                 assignment,
+                holds_secret: holds_secret && !setting.secret,
             })
         })
         .collect()
+}
+
+/// The secrets in the file, also those that a later assignment replaces.
+fn secret_texts(assignments: &[Assignment]) -> Vec<String> {
+    let is_secret = |it: &&Assignment| {
+        let mut settings = Setting::all().iter().filter(|setting| setting.secret);
+        settings.any(|setting| setting.aliases.contains(&it.name))
+    };
+    let secrets = assignments.iter().filter(is_secret).filter_map(text_of);
+    secrets.filter(|text| !text.is_empty()).collect()
 }
 
 /// A note for every line that only the plugin needs.
@@ -160,7 +184,7 @@ fn caveat(found: &Recognized<'_>) -> String {
 
 /// The value in TOML; `None`: there is none.
 fn toml(found: &Recognized<'_>) -> Option<String> {
-    match &found.assignment.value.as_ref()?.literal {
+    match found.literal()? {
         // With None, the plugin ignores cookies.
         Literal::None if found.setting.name == "token.cookie" => Some("\"\"".to_owned()),
         literal => toml_of(literal),
@@ -182,7 +206,11 @@ fn toml_of(literal: &Literal) -> Option<String> {
     })
 }
 
-/// The value as an environment variable would hold it.
+/// The value of an assignment as an environment variable would hold it.
+fn text_of(assignment: &Assignment) -> Option<String> {
+    plain(&assignment.value.as_ref()?.literal)
+}
+
 fn plain(literal: &Literal) -> Option<String> {
     Some(match literal {
         Literal::None => return None,
@@ -223,14 +251,18 @@ fn secrets(recognized: &[Recognized<'_>]) -> Vec<String> {
 }
 
 fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<String> {
-    let computed = recognized
+    let left_out = recognized
         .iter()
-        .filter(|it| it.assignment.value.is_none() && !it.setting.secret);
-    let mut notes: Vec<String> = computed
+        .filter(|it| it.literal().is_none() && !it.setting.secret);
+    let mut notes: Vec<String> = left_out
         .map(|found| {
             let (line, alias) = (found.assignment.line, found.alias);
             let name = &found.setting.name;
-            format!("line {line}: {alias} is computed: set {name} to its value")
+            let why = match found.holds_secret {
+                true => "holds a secret of this file, which is not printed",
+                false => "is computed",
+            };
+            format!("line {line}: {alias} {why}: set {name} to its value")
         })
         .collect();
     let named = assignments.iter();
@@ -257,8 +289,7 @@ fn to_do(assignments: &[Assignment], recognized: &[Recognized<'_>]) -> Vec<Strin
 fn verdict(recognized: &[Recognized<'_>], environment: &BTreeMap<String, String>) -> Vec<String> {
     let mut variables = environment.clone();
     for found in recognized {
-        let literal = found.assignment.value.as_ref().map(|value| &value.literal);
-        if let Some(text) = literal.and_then(plain) {
+        if let Some(text) = found.literal().and_then(plain) {
             variables.insert(found.alias.to_owned(), text);
         }
     }

@@ -119,3 +119,18 @@ fn the_session_engine_and_lines_without_effect_are_named() {
         "{text}"
     );
 }
+
+#[test]
+fn a_secret_is_not_printed_under_another_name() {
+    for source in [
+        "SSO_TOKEN_EXPIRY = JWT_SSO_SECRET = 'text-of-the-secret'\n",
+        "SSO_TOKEN_EXPIRY = a, \\\nJWT_SSO_SECRET = 'text-of-the-secret'\n",
+        "KEY = 'text-of-the-secret'\nJWT_SSO_SECRET = KEY\nSSO_TOKEN_EXPIRY = KEY\n",
+        "JWT_SSO_SECRET = 'text-of-the-secret'\nSSO_TOKEN_EXPIRY = ['text-of-the-secret', 1]\n",
+        "SSO_TOKEN_EXPIRY = 'text-of-the-secret'\nif x:\n    JWT_SSO_SECRET = 'text-of-the-secret'\nJWT_SSO_SECRET = ''\n",
+    ] {
+        let text = configuration("settings.py", source, &BTreeMap::new()).unwrap();
+        assert!(!text.contains("text-of-the-secret"), "{text}");
+        assert!(text.contains(": set token_issue.expires_in"), "{text}");
+    }
+}

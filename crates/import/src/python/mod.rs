@@ -85,15 +85,16 @@ impl<'a> StatementVisitor<'a> for Assignments<'_> {
         match statement {
             // Their names are not module-level.
             Stmt::FunctionDef(_) | Stmt::ClassDef(_) => {}
-            Stmt::Assign(assign) => {
-                for target in &assign.targets {
-                    self.assign(target, &assign.value);
+            Stmt::Assign(assign) => self.assign(&assign.targets, Some(&assign.value)),
+            Stmt::AnnAssign(assign) => {
+                if assign.value.is_some() {
+                    let target = std::slice::from_ref(&*assign.target);
+                    self.assign(target, assign.value.as_deref());
                 }
             }
-            Stmt::AnnAssign(assign) => {
-                if let Some(value) = &assign.value {
-                    self.assign(&assign.target, value);
-                }
+            // The operators change the value.
+            Stmt::AugAssign(assign) => {
+                self.assign(std::slice::from_ref(&*assign.target), None);
             }
             other => {
                 self.depth += 1;
@@ -105,12 +106,26 @@ impl<'a> StatementVisitor<'a> for Assignments<'_> {
 }
 
 impl Assignments<'_> {
-    fn assign(&mut self, target: &Expr, expression: &Expr) {
-        let Expr::Name(name) = target else {
-            return;
+    /// `a = b = expression`. A statement that also unpacks, as in `a, b = expression`, is not
+    /// evaluated.
+    fn assign(&mut self, targets: &[Expr], expression: Option<&Expr>) {
+        let expression = expression.filter(|_| targets.iter().all(Expr::is_name_expr));
+        let value = expression.and_then(|it| value::evaluate(it, &self.known));
+        for target in targets {
+            self.bind(target, value.as_ref());
+        }
+    }
+
+    /// Every name in `target` has this value.
+    fn bind(&mut self, target: &Expr, value: Option<&Value>) {
+        let name = match target {
+            Expr::Name(name) => name.id.to_string(),
+            Expr::Tuple(targets) => return targets.iter().for_each(|it| self.bind(it, value)),
+            Expr::List(targets) => return targets.iter().for_each(|it| self.bind(it, value)),
+            Expr::Starred(target) => return self.bind(&target.value, value),
+            _ => return,
         };
-        let name = name.id.to_string();
-        let value = value::evaluate(expression, &self.known);
+        let value = value.cloned();
         match &value {
             Some(value) => self.known.insert(name.clone(), value.clone()),
             None => self.known.remove(&name),
@@ -181,10 +196,26 @@ INSTALLED_APPS += ['label_studio_sso']
                 ("Y", 9, false),
                 ("Z", 9, false),
                 ("W", 11, false),
+                ("INSTALLED_APPS", 12, false),
             ]
         );
         assert_eq!(file.mentions.len(), 1);
         assert_eq!(file.mentions[0].line, 12);
+    }
+
+    #[test]
+    fn values_that_are_changed_or_unpacked_are_computed() {
+        for source in [
+            "X = 1\nX += 1\n",
+            "X = 1\nX, Y = f()\n",
+            "X = 1\n[Y, *X] = f()\n",
+            "X = (Y, Z) = 'ab'\n",
+            "Y = 1\nY, Z = f()\nX = Y\n",
+        ] {
+            let file = read(source).unwrap();
+            let last = file.assignments.iter().rfind(|it| it.name == "X");
+            assert_eq!(last.map(|it| &it.value), Some(&None), "{source}");
+        }
     }
 
     #[test]
