@@ -101,6 +101,13 @@ def _(postgres):
     return ("gate", Load(own, "/", cookies, {})), ("`auth_request` to an actix no-op", Load(other, "/", cookies, {}))
 
 
+@row("nginx-files", "live session, `require`, through nginx", "")
+def _(postgres):
+    cookies = live_rows(postgres, 1000)
+    own = through_nginx(gate(postgres.url(), GATE_POLICY_ANONYMOUS="require").port)
+    return ("gate", Load(own, "/", cookies, {})), ("the same nginx files in front of an actix no-op", Load(through_nginx(yardstick().port), "/", cookies, {}))
+
+
 @row("live", "live session, `require`, session row in the cache", "0.85")
 def _(postgres):
     cookies = live_rows(postgres, 1000)
