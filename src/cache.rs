@@ -1,13 +1,14 @@
-//! A cache whose look-ups are counted.
+//! A bounded cache with an age limit, whose look-ups are counted.
 
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync;
 
 use crate::metrics::{CacheUse, Page, Source};
 
-/// What was found out a short time ago.
+/// What was read a short time ago.
 ///
 /// Every check of a session looks up two rows. So a look-up takes one shared lock and queues no
 /// work for later, and an entry that is too old stays until another one needs its place.
@@ -16,6 +17,8 @@ pub(crate) struct Cache<K, V> {
     /// `None`: nothing is kept.
     entries: Option<sync::Cache<K, Entry<V>>>,
     keep: Duration,
+    /// Counts invalidations.
+    invalidations: AtomicU64,
     look_ups: CacheUse,
 }
 
@@ -25,7 +28,11 @@ struct Entry<V> {
     read_at: Instant,
 }
 
-impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+/// The state of a cache before a value for it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before(u64);
+
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// An empty cache for up to `capacity` entries, each for the time `keep` after its insertion.
     /// `name` is its label in the metrics.
     pub(crate) fn new(name: &'static str, capacity: usize, keep: Duration) -> Self {
@@ -33,6 +40,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             name,
             entries: (capacity > 0).then(|| sync::Cache::new(capacity)),
             keep,
+            invalidations: AtomicU64::default(),
             look_ups: CacheUse::default(),
         }
     }
@@ -48,21 +56,48 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         current.map(|entry| entry.value)
     }
 
-    pub(crate) fn insert(&self, key: K, value: V) {
-        if let Some(entries) = &self.entries {
-            let read_at = Instant::now();
-            entries.insert(key, Entry { value, read_at });
+    /// To be called before a value is read that [`insert`](Self::insert) shall keep.
+    pub(crate) fn before_reading(&self) -> Before {
+        Before(self.invalidations.load(Ordering::SeqCst))
+    }
+
+    /// Keeps what was read after `before`, unless something was invalidated meanwhile: the value may
+    /// be from before that.
+    pub(crate) fn insert(&self, key: K, value: V, before: Before) {
+        let read_at = Instant::now();
+        self.put(key, Entry { value, read_at }, before);
+    }
+
+    /// Replaces the value of an entry, which becomes no younger by it.
+    pub(crate) fn amend(&self, key: &K, value: V) {
+        let before = self.before_reading();
+        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
+        if let Some(Entry { read_at, .. }) = entry {
+            self.put(key.clone(), Entry { value, read_at }, before);
+        }
+    }
+
+    fn put(&self, key: K, entry: Entry<V>, before: Before) {
+        let Some(entries) = &self.entries else {
+            return;
+        };
+        entries.insert(key.clone(), entry);
+        // Only now: an invalidation that is not counted yet finds the entry.
+        if self.before_reading().0 != before.0 {
+            entries.remove(&key);
         }
     }
 
     pub(crate) fn invalidate(&self, key: &K) {
         if let Some(entries) = &self.entries {
+            self.invalidations.fetch_add(1, Ordering::SeqCst);
             entries.remove(key);
         }
     }
 
     pub(crate) fn invalidate_all(&self) {
         if let Some(entries) = &self.entries {
+            self.invalidations.fetch_add(1, Ordering::SeqCst);
             entries.clear();
         }
     }
@@ -73,7 +108,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     }
 }
 
-impl<K: Hash + Eq + Send + Sync, V: Clone + Send + Sync> Source for Cache<K, V> {
+impl<K: Hash + Eq + Clone + Send + Sync, V: Clone + Send + Sync> Source for Cache<K, V> {
     fn report(&self, page: &mut Page) {
         self.look_ups.report(page, self.name, self.len() as u64);
     }
@@ -87,19 +122,48 @@ mod tests {
     fn entries_are_kept_for_a_time_and_up_to_a_number() {
         let cache = Cache::new("test", 100, Duration::from_secs(3600));
         for key in 0..1000 {
-            cache.insert(key, ());
+            cache.insert(key, (), cache.before_reading());
         }
         let kept = (0..1000).filter(|key| cache.get(key).is_some()).count();
         assert!((50..=128).contains(&kept), "{kept}");
-        cache.insert(7, ());
+        cache.insert(7, (), cache.before_reading());
         cache.invalidate(&7);
         assert!(cache.get(&7).is_none());
         cache.invalidate_all();
         assert!((0..1000).all(|key| cache.get(&key).is_none()));
         for (capacity, keep) in [(100, Duration::ZERO), (0, Duration::from_secs(3600))] {
             let cache = Cache::new("test", capacity, keep);
-            cache.insert(7, ());
+            cache.insert(7, (), cache.before_reading());
             assert!(cache.get(&7).is_none(), "{capacity}");
+        }
+    }
+
+    #[test]
+    fn a_value_read_before_an_invalidation_is_not_kept() {
+        let cache = Cache::new("test", 100, Duration::from_secs(3600));
+        let invalidations: [fn(&Cache<i32, i32>); 2] =
+            [|cache| cache.invalidate(&7), Cache::invalidate_all];
+        for invalidate in invalidations {
+            let before = cache.before_reading();
+            invalidate(&cache);
+            cache.insert(7, 1, before);
+            assert_eq!(cache.get(&7), None);
+            cache.insert(7, 2, cache.before_reading());
+            assert_eq!(cache.get(&7), Some(2));
+        }
+    }
+
+    #[test]
+    fn an_amended_entry_is_as_old_as_before() {
+        let keep = Duration::from_millis(200);
+        let cache = Cache::new("test", 100, keep);
+        cache.amend(&7, 1);
+        assert_eq!(cache.get(&7), None);
+        cache.insert(7, 1, cache.before_reading());
+        let begun = Instant::now();
+        while cache.get(&7).is_some() {
+            cache.amend(&7, 2);
+            assert!(begun.elapsed() < keep * 10, "it never gets too old");
         }
     }
 }

@@ -87,7 +87,7 @@ impl UserDirectory for Memory {
         not_here()
     }
 
-    async fn set_staff(&self, _: &UserRow, _: &Identity, _: Staff) -> Result<StaffChange, Outage> {
+    async fn set_staff(&self, _: &UserRow, _: Staff) -> Result<StaffChange, Outage> {
         not_here()
     }
 
@@ -102,6 +102,10 @@ impl UserDirectory for Memory {
 
 #[async_trait]
 impl SessionStore for Memory {
+    async fn await_logins(&self) -> Result<(), Outage> {
+        Ok(())
+    }
+
     async fn load(&self, _: &str, _: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         Ok(Some(self.session.clone()))
     }

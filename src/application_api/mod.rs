@@ -32,7 +32,7 @@ use self::breaker::{Breaker, Permit};
 use self::doubt::Doubt;
 use self::measures::Measures;
 pub use self::trial::{SecretTrial, Trial};
-use crate::cache::Cache;
+use crate::cache::{Before, Cache};
 use crate::deadline;
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApplicationSessions, NoPerson, Person};
@@ -147,7 +147,7 @@ impl Api {
         let Some(request) = self.breaker.permit() else {
             return Err(Nameless::Outage(Outage::ApplicationApiUnavailable));
         };
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), self.people.before_reading());
         let verdict = match self.request(header, self.secret.clone()).await {
             Ok(answer) => self.judge(&answer),
             Err(why @ NoAnswer::Failed(_)) => Verdict::Failed(why.to_string()),
@@ -156,7 +156,7 @@ impl Api {
             }
         };
         self.measures.observe(&verdict, begun.elapsed());
-        self.conclude(key, request, verdict)
+        self.conclude(key, request, verdict, before)
     }
 
     fn cookie_header(&self, cookie: &str) -> Option<HeaderValue> {
@@ -189,17 +189,19 @@ impl Api {
         key: Key,
         request: Permit<'_>,
         verdict: Verdict,
+        before: Before,
     ) -> Result<Person, Nameless> {
         let why = match verdict {
             Verdict::Somebody(person) => {
                 request.succeeded();
                 self.doubt.dispel();
-                self.people.insert(key, person.clone());
+                self.people.insert(key, person.clone(), before);
                 return Ok(person);
             }
             Verdict::Nobody(why) => {
                 request.succeeded();
-                self.refusals.insert(key, why);
+                let before = self.refusals.before_reading();
+                self.refusals.insert(key, why, before);
                 doubt::look_into(self);
                 return Err(Nameless::Nobody(why));
             }
@@ -248,6 +250,7 @@ impl ApplicationSessions for ApplicationApi {
         let key = digest(cookie);
         self.0.people.invalidate(&key);
         self.0.refusals.invalidate(&key);
+        self.0.under_way.forget(&key);
     }
 }
 
@@ -289,10 +292,14 @@ mod tests {
     #[tokio::test]
     async fn made_up_cookies_do_not_evict_cached_users() {
         let api = api();
-        api.0.people.insert(digest("of-ann"), Person::default());
+        let before = api.0.people.before_reading();
+        api.0
+            .people
+            .insert(digest("of-ann"), Person::default(), before);
         for n in 0..3 * MAX_REFUSALS {
             let key = digest(&n.to_string());
-            api.0.refusals.insert(key, NoPerson::Unknown);
+            let before = api.0.refusals.before_reading();
+            api.0.refusals.insert(key, NoPerson::Unknown, before);
         }
         assert!(api.0.refusals.len() <= MAX_REFUSALS);
         assert_eq!(api.person("of-ann").await, Ok(Ok(Person::default())));

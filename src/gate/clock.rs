@@ -9,6 +9,9 @@ use std::time::{Duration, SystemTime};
 /// dates its own sessions. Within it, what is dated after an event may be from before.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// The longest time for which an expired token may still be accepted (`leeway_seconds`).
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
 /// The core's time source.
 pub trait Clock: Send + Sync {
     /// The current time.

@@ -42,7 +42,7 @@ use self::entropy::Entropy;
 use self::identity::{Claimant, Identity};
 pub use self::inspection::Inspected;
 use self::policy::{Anonymous, Policy};
-use self::reason::Outage;
+use self::reason::{Granted, Outage};
 pub use self::revocation::{Ended, RevokeError, Revoked};
 use self::session::Sessions;
 pub use self::sign_in::{AtProvider, SignedOut};
@@ -88,8 +88,10 @@ impl Gate {
     ///
     /// A request without a credential passes, unless the policy requires a signed-in user. A
     /// request with an unacceptable credential is treated as if it had none, and its token is
-    /// removed. Only a valid credential can lead to a refusal, because of its user. The first
-    /// acceptable credential decides.
+    /// removed. Refused are requests with an ambiguous identity or from another site, those whose
+    /// valid credential names a user without access, and those of nobody where the policy requires
+    /// a signed-in user. The first acceptable credential decides, unless an earlier one can't be
+    /// verified now.
     pub async fn decide(
         &self,
         subrequest: &Subrequest<'_>,
@@ -100,9 +102,9 @@ impl Gate {
         }
         // On the heap: most requests have none, and don't pay for its size.
         if let Some(credential) = subrequest.api_credential()
-            && let Some(caller) = Box::pin(self.api_call(credential, witness)).await?
+            && let Some(grant) = Box::pin(self.api_call(subrequest, credential, witness)).await?
         {
-            return Ok(Grant::of_api_call(caller));
+            return Ok(grant);
         }
         let visit = Visit::begin(self, subrequest, witness).await?;
         visit.refuse_ambiguous()?;
@@ -112,20 +114,42 @@ impl Gate {
         verdict
     }
 
-    /// The caller, if the request carries a credential of Label Studio's API, which Label Studio
-    /// prefers over a session.
+    /// The verdict about a request with a credential of Label Studio's API, which Label Studio
+    /// prefers over a session; `None` if it is not valid.
     ///
     /// If the policy requires a signed-in user, the gate verifies that credential itself. Otherwise
     /// a made-up credential would give access to pages that don't check it, such as the sign-up
-    /// page.
+    /// page. It judges a session beside it as well: pages that are not part of the API read only
+    /// that, and so does a Label Studio that doesn't know this kind of credential.
     async fn api_call(
+        &self,
+        subrequest: &Subrequest<'_>,
+        credential: ApiCredential<'_>,
+        witness: &dyn Witness,
+    ) -> Result<Option<Grant>, Rejection> {
+        if self.policy.anonymous == Anonymous::Pass {
+            return Ok(Some(Grant::untouched(Granted::ApiCredential)));
+        }
+        let Some(caller) = self.api_caller(credential, witness).await? else {
+            return Ok(None);
+        };
+        let visit = Visit::begin(self, subrequest, witness).await?;
+        visit.refuse_cross_site()?;
+        let cookies = visit.cookies_of_api_call().await?;
+        visit.record_logout(true).await?;
+        Ok(Some(Grant::without_login(
+            Granted::ApiCredential,
+            caller,
+            cookies,
+        )))
+    }
+
+    /// Whom a credential of Label Studio's API names, if it is valid.
+    async fn api_caller(
         &self,
         credential: ApiCredential<'_>,
         witness: &dyn Witness,
     ) -> Result<Option<Whom>, Outage> {
-        if self.policy.anonymous == Anonymous::Pass {
-            return Ok(Some(Whom::default()));
-        }
         let steps = Steps::new(witness, "API credential");
         let Some(id) = self
             .api

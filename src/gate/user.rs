@@ -145,11 +145,7 @@ impl ActiveUser {
             return Ok(self);
         }
         let user_id = row.id;
-        match users
-            .recent
-            .set_staff(row, &claimant.identity, staff)
-            .await?
-        {
+        match users.recent.set_staff(row, staff).await? {
             StaffChange::Now(row) => {
                 witness.changed(match staff.is_staff {
                     true => Change::StaffGranted { user_id },

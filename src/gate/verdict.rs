@@ -80,11 +80,6 @@ impl Grant {
         Self::without_login(reason, Whom::default(), Cookies::default())
     }
 
-    /// The request passes unchanged, with a credential of Label Studio's API.
-    pub(super) fn of_api_call(caller: Whom) -> Self {
-        Self::without_login(Granted::ApiCredential, caller, Cookies::default())
-    }
-
     /// The request passes without a login. If it carried a token, the token is removed.
     pub(super) fn without_login(reason: impl Into<Reason>, whom: Whom, cookies: Cookies) -> Self {
         Self {

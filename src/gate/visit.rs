@@ -132,19 +132,19 @@ impl<'v> Visit<'v> {
                     return Err(Rejection::Denial(denial));
                 }
                 Err(NoLogin::Outage(outage)) => return Err(outage.into()),
+                // It has precedence over those behind it, which may name somebody else.
+                Err(NoLogin::Unverified(Unverified::Outage(outage))) => {
+                    return self.proceed_despite(outage, &credential).await;
+                }
                 // The first credential has precedence, so report its reason.
-                Err(NoLogin::Unverified(why)) => {
+                Err(NoLogin::Unverified(
+                    Unverified::Unrecognized(why) | Unverified::Refused(why),
+                )) => {
                     first_failure = first_failure.or(Some((why, whom)));
                 }
             }
         }
-        match first_failure {
-            None => self.proceed(None).await,
-            Some((Unverified::Unrecognized(why) | Unverified::Refused(why), whom)) => {
-                self.proceed(Some((why, whom))).await
-            }
-            Some((Unverified::Outage(outage), _)) => self.proceed_despite(outage).await,
-        }
+        self.proceed(first_failure).await
     }
 
     /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `whom` is filled
@@ -207,25 +207,21 @@ impl<'v> Visit<'v> {
         Rejection::SignInRequired(required)
     }
 
-    /// The verdict when a credential can't be verified because of an outage.
+    /// The verdict when this credential can't be verified because of an outage.
     ///
     /// While the host application's API is down, a user who is signed in to Label Studio stays
     /// signed in: the API was up when that session was opened.
-    async fn proceed_despite(&self, outage: Outage) -> Result<Grant, Rejection> {
-        let session_suffices = match outage {
-            Outage::ApplicationApiUnavailable | Outage::Overloaded => true,
-            Outage::DatabaseUnavailable
-            | Outage::KeyServerUnavailable
-            | Outage::ProviderUnavailable
-            | Outage::ProviderRefusesClient => false,
-        };
-        if session_suffices && let Some(id) = self.signed_in_user().await? {
+    async fn proceed_despite(
+        &self,
+        outage: Outage,
+        credential: &Credential<'_>,
+    ) -> Result<Grant, Rejection> {
+        if matches!(credential, Credential::ApplicationSession(_))
+            && let Some(id) = self.signed_in_user().await?
+        {
             let (kept, whom) = (Granted::SessionKeptUnasked, Whom::user(id));
-            return Ok(Grant::without_login(
-                kept,
-                whom,
-                self.cookies_without_token(),
-            ));
+            let cookies = self.cookies_without_token();
+            return Ok(Grant::without_login(kept, whom, cookies));
         }
         Err(outage.into())
     }

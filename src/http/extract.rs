@@ -151,7 +151,8 @@ fn cookies(headers: &HeaderMap) -> CookieHeader<'_> {
 /// (`label_studio/core/middleware.py`, `XApiKeySupportMiddleware`).
 ///
 /// Django REST framework splits at any white space and ignores the case of `Token`
-/// (`rest_framework/authentication.py`).
+/// (`rest_framework/authentication.py`); Simple JWT does not ignore that of `Bearer`
+/// (`rest_framework_simplejwt/authentication.py`).
 fn api_credential(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
     if headers.contains_key(&X_API_KEY) {
         let key = only(headers, &X_API_KEY).filter(|key| !key.contains(char::is_whitespace));
@@ -176,6 +177,16 @@ pub(super) fn authorization(headers: &HeaderMap) -> Option<ApiCredential<'_>> {
     Some(credential)
 }
 
+/// The token in `Authorization: Bearer …` of a proxy in front, which may write the scheme in any case
+/// (RFC 9110 §11.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut words = only(headers, &AUTHORIZATION)?.split_ascii_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(scheme), Some(token), None) if scheme.eq_ignore_ascii_case("bearer") => Some(token),
+        _ => None,
+    }
+}
+
 /// A scheme in `Authorization` that Label Studio accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
@@ -189,7 +200,7 @@ fn scheme(value: &[u8]) -> Option<Scheme> {
     let word = &value[..end.unwrap_or(value.len())];
     if word.eq_ignore_ascii_case(b"token") {
         Some(Scheme::Token)
-    } else if word.eq_ignore_ascii_case(b"bearer") {
+    } else if word == b"Bearer" {
         Some(Scheme::Bearer)
     } else {
         None
@@ -221,7 +232,7 @@ mod tests {
             assert!(has_credential("Authorization", value), "{value}");
         }
         assert!(has_credential("X-Api-Key", "abc"));
-        for value in ["Basic YTpi", "Tokenabc", "Negotiate x", ""] {
+        for value in ["Basic YTpi", "Tokenabc", "bearer a.b.c", "Negotiate x", ""] {
             assert!(!has_credential("Authorization", value), "{value}");
         }
     }

@@ -7,7 +7,7 @@
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{HeaderMap, HeaderName};
 
-use super::extract::Proxy;
+use super::extract::{self, Proxy};
 use crate::gate::subrequest::{Asserted, Subrequest, UnsignedHeaders};
 use crate::gate::verify::{ApiCredential, Verifier};
 
@@ -55,8 +55,10 @@ impl IdentityHeaders {
         let headers = request.headers();
         match self {
             Self::None => subrequest,
-            Self::Bearer => match subrequest.api_credential() {
-                Some(ApiCredential::Jwt(token)) if verifier.names_issuer(token) => {
+            Self::Bearer => match (subrequest.api_credential(), extract::bearer(headers)) {
+                (Some(ApiCredential::Jwt(_)) | None, Some(token))
+                    if verifier.names_issuer(token) =>
+                {
                     subrequest.asserting_bearer(token)
                 }
                 _ => subrequest,

@@ -79,9 +79,10 @@ impl FoldedLookup {
                 return Ok(None);
             }
             let _turn = self.turn().await?;
+            let before = self.nobody.before_reading();
             let found = look_up.await?;
             if found.is_none() {
-                self.nobody.insert(key, ());
+                self.nobody.insert(key, (), before);
             }
             Ok(found)
         };

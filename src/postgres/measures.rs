@@ -8,10 +8,11 @@ use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. Locks are a part of the statement
 /// behind them.
-const STATEMENTS: [&str; 35] = [
+const STATEMENTS: [&str; 36] = [
     "append_audit",
     "columns",
     "create_user",
+    "earlier_logins",
     "end_sessions",
     "end_sessions_of_provider_session",
     "end_sessions_of_provider_user",

@@ -70,6 +70,8 @@ struct Inner {
     schema: schema::Known,
     folded_lookup: FoldedLookup,
     session_policies: Cache<i32, Duration>,
+    /// How long recording a login may take.
+    longest_login: Duration,
     users_by_id: Batches<users::ById>,
     users_by_email: Batches<users::ByEmail>,
     sessions: Batches<sessions::Load>,
@@ -93,6 +95,8 @@ impl Postgres {
                 settings.limits.cache_capacity,
                 POLICY_TTL,
             ),
+            // Postgres cancels the lock, or the statement behind it, after this time.
+            longest_login: 3 * *settings.limits.statement_timeout_ms,
             users_by_id: Batches::default(),
             users_by_email: Batches::default(),
             sessions: Batches::default(),

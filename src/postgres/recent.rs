@@ -1,8 +1,9 @@
 //! Decorator: Postgres with a cache of a few seconds.
 //!
-//! It caches the users, sessions and API credentials that it finds for `database.cache_seconds`,
-//! but never that something was not found. Writes through it update or invalidate the cache. It
-//! also remembers the owner of each session, so that session and user are read in one round trip.
+//! It caches the users, sessions and API credentials that it finds for `database.cache_seconds`. It
+//! does not cache that something was not found, except that a session has no recorded end. Writes
+//! through it update or invalidate the cache, and what was read meanwhile is not kept. It also
+//! remembers the owner of each session, so that session and user are read in one round trip.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -91,9 +92,10 @@ impl UserDirectory for Recent {
         if let Some(row) = self.users.get(identity) {
             return Ok(Some(row));
         }
+        let before = self.users.before_reading();
         let found = self.postgres.find(identity).await?;
         if let Some(row) = &found {
-            self.users.insert(identity.clone(), row.clone());
+            self.users.insert(identity.clone(), row.clone(), before);
         }
         Ok(found)
     }
@@ -109,22 +111,14 @@ impl UserDirectory for Recent {
         profile: &Profile,
     ) -> Result<Arc<UserRow>, Outage> {
         let renamed = self.postgres.rename(user, identity, profile).await?;
-        self.users.insert(identity.clone(), renamed.clone());
+        self.users.amend(identity, renamed.clone());
         Ok(renamed)
     }
 
-    async fn set_staff(
-        &self,
-        user: &UserRow,
-        identity: &Identity,
-        staff: Staff,
-    ) -> Result<StaffChange, Outage> {
-        let change = self.postgres.set_staff(user, identity, staff).await?;
-        if let StaffChange::Now(row) | StaffChange::Before(row) = &change {
-            self.forget_users();
-            self.users.insert(identity.clone(), row.clone());
-        }
-        Ok(change)
+    async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {
+        let change = self.postgres.set_staff(user, staff).await;
+        self.forget_users();
+        change
     }
 
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage> {
@@ -148,18 +142,26 @@ impl SessionStore for Recent {
             return Ok(Some(data));
         }
         let owner = self.owners.get(&digest);
+        let before = self.users.before_reading();
+        let session_before = self.sessions.before_reading();
         let found = self.postgres.load_with_owner(key, now, owner).await?;
         if let Some((_, Some(user))) = &found {
-            self.users.insert(Identity::Id(user.id), user.clone());
+            let id = Identity::Id(user.id);
+            self.users.insert(id, user.clone(), before);
         }
         let data = found.map(|(data, _)| data);
         if let Some(data) = &data {
-            self.sessions.insert(digest, data.clone());
+            self.sessions.insert(digest, data.clone(), session_before);
             if let Some(owner) = (self.owner_of)(data) {
-                self.owners.insert(digest, owner);
+                let before = self.owners.before_reading();
+                self.owners.insert(digest, owner, before);
             }
         }
         Ok(data)
+    }
+
+    async fn await_logins(&self) -> Result<(), Outage> {
+        self.postgres.await_logins().await
     }
 
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {
@@ -204,8 +206,9 @@ impl SessionStore for Recent {
         if let Some(ended) = self.ends.get(mark) {
             return Ok(ended);
         }
+        let before = self.ends.before_reading();
         let ended = self.postgres.ended_at(mark).await?;
-        self.ends.insert(*mark, ended);
+        self.ends.insert(*mark, ended, before);
         Ok(ended)
     }
 }
@@ -217,9 +220,10 @@ impl ApiTokens for Recent {
         if let Some(owner) = self.key_owners.get(&digest) {
             return Ok(Some(owner));
         }
+        let before = self.key_owners.before_reading();
         let found = self.postgres.owner_of_key(key).await?;
         if let Some(owner) = &found {
-            self.key_owners.insert(digest, owner.clone());
+            self.key_owners.insert(digest, owner.clone(), before);
         }
         Ok(found)
     }
@@ -229,9 +233,10 @@ impl ApiTokens for Recent {
         if let Some(owner) = self.jwt_owners.get(&digest) {
             return Ok(Some(owner));
         }
+        let before = self.jwt_owners.before_reading();
         let found = self.postgres.owner_of_jwt(user_id, jti).await?;
         if let Some(owner) = &found {
-            self.jwt_owners.insert(digest, owner.clone());
+            self.jwt_owners.insert(digest, owner.clone(), before);
         }
         Ok(found)
     }

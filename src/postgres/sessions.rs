@@ -1,7 +1,7 @@
 //! [`SessionStore`] over `django_session`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -16,6 +16,9 @@ use crate::gate::session::{
     StoredData, StoredSession, TokenUse,
 };
 use crate::gate::user::UserRow;
+
+/// How often it is looked whether logins are still under way.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Postgres {
     /// The `session_data` of some sessions that have not expired.
@@ -110,6 +113,26 @@ impl SessionStore for Postgres {
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         let found = self.load_with_owner(key, now, None).await?;
         Ok(found.map(|(data, _)| data))
+    }
+
+    async fn await_logins(&self) -> Result<(), Outage> {
+        let mut before: Option<SystemTime> = None;
+        let until = Instant::now() + self.0.longest_login;
+        loop {
+            let rows = self.query(sql!("earlier_logins"), &[&before]).await?;
+            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+            let is_under_way: bool = row
+                .try_get("is_under_way")
+                .map_err(|error| unexpected(&error))?;
+            // A transaction that takes longer is not a login.
+            if !is_under_way || Instant::now() > until {
+                return Ok(());
+            }
+            if before.is_none() {
+                before = row.try_get("now").map_err(|error| unexpected(&error))?;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage> {

@@ -60,12 +60,7 @@ impl UserDirectory for Postgres {
         Ok(Arc::new(user.renamed(profile)))
     }
 
-    async fn set_staff(
-        &self,
-        user: &UserRow,
-        _identity: &Identity,
-        staff: Staff,
-    ) -> Result<StaffChange, Outage> {
+    async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {
         let schema = self.schema_that(|schema| schema.may_set_staff).await?;
         if !schema.may_set_staff {
             let cure = MAY_SET_STAFF;
@@ -167,6 +162,7 @@ impl Postgres {
         if let Some(age) = self.0.session_policies.get(&organization) {
             return Ok(Some(age));
         }
+        let before = self.0.session_policies.before_reading();
         let statement = sql!("session_policy");
         let rows = self.query(statement, &[&organization]).await?;
         let minutes = rows
@@ -177,7 +173,7 @@ impl Postgres {
         let age = minutes.map_or(DEFAULT_POLICY, |minutes| {
             Duration::from_secs(60 * u64::from(minutes.unsigned_abs()))
         });
-        self.0.session_policies.insert(organization, age);
+        self.0.session_policies.insert(organization, age, before);
         Ok(Some(age))
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::app::Answer;
 use crate::support::token::{SECRET_KEY, now, sign, with};
-use crate::world::{NO_CACHE, REQUIRE, User, World};
+use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, User, World};
 
 /// An access token of Label Studio 1.17 and later, with some claims changed.
 fn access_token(user: &User, changes: &Value) -> String {
@@ -160,4 +160,65 @@ async fn an_outage_is_no_refusal() {
     ];
     let answer = app.check_with(&headers).await;
     answer.expect(503, "database_unavailable");
+}
+
+/// Label Studio's pages that are not part of its API read the session alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_beside_a_verified_credential_is_judged() {
+    for engine in [
+        &[REQUIRE, NO_CACHE][..],
+        &[REQUIRE, NO_CACHE, SIGNED_COOKIES],
+    ] {
+        let world = World::with_own_tables(engine).await;
+        let (of_bob, token) = (world.bob.authorization(), world.ann.token());
+        let browser = world.signed_in(&world.ann).await;
+        let stolen = browser.stolen_session();
+        let call = stolen
+            .stolen_session()
+            .with_header("Authorization", &of_bob);
+        let answer = call.get("/api/projects").await;
+        answer
+            .expect(200, "api_credential")
+            .expect_header("X-Gate-Cookie", None);
+
+        // Its own token goes nowhere, and stays in the browser.
+        let session = format!("sessionid={}", stolen.session().unwrap());
+        let with_token = call.stolen_session().with_token(&token);
+        let with_token = with_token.with_header("Authorization", &of_bob);
+        let answer = with_token.get("/api/projects").await;
+        answer
+            .expect(200, "api_credential")
+            .expect_header("X-Gate-Cookie", Some(&session))
+            .expect_header("X-Gate-Set-Cookie-2", None);
+
+        let from_elsewhere = call.stolen_session().with_header("Authorization", &of_bob);
+        let from_elsewhere = from_elsewhere.with_header("Sec-Fetch-Site", "cross-site");
+        let answer = from_elsewhere.send("POST", "/api/projects").await;
+        answer.expect(403, "cross_site_request");
+
+        let form = browser.visit("POST", "/sso/logout", "").await;
+        form.expect_status(303);
+        let answer = call.get("/user/account").await;
+        answer.expect(200, "api_credential");
+        let forwarded = answer.header("X-Gate-Cookie").unwrap();
+        assert!(!forwarded.contains(&session), "{forwarded}");
+        // Label Studio ignores it in lower case.
+        let jwt = format!("bearer {}", access_token(&world.bob, &json!({})));
+        let call = stolen.stolen_session().with_header("Authorization", &jwt);
+        call.get("/api/projects")
+            .await
+            .expect(401, "sign_in_required");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn label_studios_sign_out_ends_the_session_beside_a_credential() {
+    let world = World::with_own_tables(&[REQUIRE, NO_CACHE, SIGNED_COOKIES]).await;
+    let of_bob = world.bob.authorization();
+    let stolen = world.signed_in(&world.ann).await.stolen_session();
+    let call = stolen
+        .stolen_session()
+        .with_header("Authorization", &of_bob);
+    call.get("/logout").await.expect(200, "api_credential");
+    stolen.get("/").await.expect(401, "sign_in_required");
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::actors::Browser;
+use crate::actors::{Browser, Caller};
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
@@ -203,6 +203,50 @@ async fn a_revocation_amid_logins_leaves_no_session() {
     for browser in browsers {
         browser.get("/").await.expect(401, "sign_in_required");
     }
+}
+
+/// A login that was under way before the revocation does not know of it. Where sign-in is optional,
+/// Label Studio alone judges its session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_waits_for_the_logins_that_are_under_way() {
+    let mut world = World::with_own_tables(&[]).await;
+    let lock = world.database.owner.transaction().await.unwrap();
+    let row = format!(
+        "SELECT FROM htx_user WHERE id = {} FOR UPDATE",
+        world.ann.id
+    );
+    lock.batch_execute(&row).await.unwrap();
+    let (app, token) = (world.app.clone(), world.ann.token());
+    let login = tokio::spawn(async move {
+        let browser = Browser::of(&app).with_token(&token);
+        browser.get("/").await.status
+    });
+    let (app, email) = (world.app.clone(), world.ann.email.clone());
+    let authorization = world.superuser.authorization();
+    // By now, the login waits for the user's row.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let revocation = tokio::spawn(async move {
+        let caller = Caller::of(&app).with_authorization(&authorization);
+        caller.revoke(&email).await.status
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    lock.commit().await.unwrap();
+    assert_eq!(
+        (login.await.unwrap(), revocation.await.unwrap()),
+        (200, 200)
+    );
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_ends_another_users_signed_cookie_in_that_browser() {
+    let world = World::with_own_tables(&[REQUIRE, NO_CACHE, SIGNED_COOKIES]).await;
+    let browser = world.signed_in(&world.ann).await;
+    let stolen = browser.stolen_session();
+    let browser = browser.with_token(&world.bob.token());
+    browser.get("/").await.expect(200, "user_switched");
+    browser.get("/").await.expect(200, "session_valid");
+    stolen.get("/").await.expect(401, "sign_in_required");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,10 +7,18 @@ use serde_json::json;
 
 use crate::actors::{Browser, HostApplication};
 use crate::app::{ANONYMOUS_SESSION, Answer, TestApp};
+use crate::issuers::{Signer, published_at};
 use crate::log_lines::Logged;
-use crate::support::stub::Reply;
+use crate::support::stub::{Reply, Stub};
+use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::support::wait_until;
-use crate::world::World;
+use crate::world::{User, World};
+
+fn expired_token(user: &User) -> String {
+    let expired = json!({"exp": now() - 20, "iat": now() - 100});
+    let expired = with(claims(user.id), &expired);
+    sign(jsonwebtoken::Algorithm::HS256, SECRET_KEY, &expired)
+}
 
 /// The answer to a new browser with this session of the host application.
 async fn login(app: &TestApp, session: &str) -> Answer {
@@ -219,6 +227,60 @@ async fn an_outage_of_the_host_application_takes_down_nobody_who_is_logged_in() 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     browser.get("/").await.expect(200, "session_kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_cannot_be_verified_now_is_not_passed_over() {
+    let world = World::with_application(&[]).await;
+    let (down, signer) = (Stub::start(|_| Reply::of(500, "")), Signer::new("new"));
+    let url = down.url("/keys");
+    let settings = [
+        &published_at(&url)[..],
+        &[("JWT_SSO_SESSION_CACHE_TTL", "0")],
+    ]
+    .concat();
+    let app = world.gate_with_application(&world.application, &settings);
+    let browser = Browser::of(&app).with_application_session("of-bob");
+    let browser = browser.with_token(&signer.token("of-ann"));
+    let answer = browser.get("/").await;
+    answer
+        .expect(503, "key_server_unavailable")
+        .expect_no_session()
+        .expect_header("X-Gate-Set-Cookie-2", None);
+
+    // Nor is one behind a token that is refused.
+    let expired = expired_token(&world.ann);
+    let browser = Browser::of(&app).with_application_session("of-ann");
+    browser.get("/").await.expect(200, "session_opened");
+    world.application.now(|_| Reply::of(500, ""));
+    let answer = browser.with_token(&expired).get("/").await;
+    answer.expect(200, "session_kept_unasked");
+    let browser = Browser::of(&app).with_application_session("of-ann");
+    let answer = browser.with_token(&expired).get("/").await;
+    answer.expect(503, "client_api_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_before_a_sign_out_is_not_kept() {
+    let world = World::with_application(&[]).await;
+    let slowly = |head: &str| HostApplication::knows(head).after(Duration::from_millis(800));
+    world.application.now(slowly);
+    let question = tokio::spawn({
+        let app = world.app.clone();
+        async move { login(&app, "of-ann").await.status }
+    });
+    while world.application.asked() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let browser = world.browser().with_application_session("of-ann");
+    let form = browser.visit("POST", "/sso/logout", "").await;
+    form.expect_status(303);
+    world.application.now(|_| Reply::of(401, ""));
+    let answer = login(&world.app, "of-ann").await;
+    answer.expect_reason("client_session_unknown");
+    assert_eq!(question.await.unwrap(), 200);
+    let answer = login(&world.app, "of-ann").await;
+    answer.expect_reason("client_session_unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,7 @@ async fn login(app: &TestApp, token: &str) -> Answer {
 }
 
 /// The settings of an issuer that publishes its keys at this URL.
-fn published_at(url: &str) -> [(&'static str, &str); 5] {
+pub fn published_at(url: &str) -> [(&'static str, &str); 5] {
     [
         ("GATE_EXTERNAL_JWKS_URL", url),
         ("GATE_EXTERNAL_ALLOW_HTTP", "true"),

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
 use crate::support::cluster::CLUSTER;
+use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::world::{NO_CACHE, REQUIRE, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,6 +200,31 @@ async fn a_token_that_is_good_once_opens_one_session() {
     let answer = at(&world.app, "192.0.2.1", &world.ann.token()).await;
     answer.expect(200, "session_opened");
     assert_eq!(world.database.text(used).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_good_once_is_remembered_as_long_as_it_may_be_accepted() {
+    let world = World::with_own_tables(&[
+        ("GATE_TOKEN_USE", "once"),
+        ("GATE_TOKEN_ONCE_WINDOW_SECONDS", "1"),
+        ("GATE_NATIVE_LEEWAY_SECONDS", "300"),
+    ])
+    .await;
+    let at = async |address: &str, token: &str| {
+        let browser = world.browser().with_token(token);
+        browser.with_header("X-Real-IP", address).get("/").await
+    };
+    let expired = json!({"exp": now() - 20, "iat": now() - 100});
+    let expired = with(claims(world.ann.id), &expired);
+    let token = sign(Algorithm::HS256, SECRET_KEY, &expired);
+    at("192.0.2.1", &token).await.expect(200, "session_opened");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Another login deletes what is out of date.
+    let another = world.bob.token();
+    at("192.0.2.2", &another)
+        .await
+        .expect(200, "session_opened");
+    at("192.0.2.3", &token).await.expect(200, "token_used");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,7 @@ impl Sessions {
         }
     }
 
-    async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
+    pub(super) async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         let Ok(session) = self.cookies.read(&self.codec, value, now) else {
             return Ok(());
         };
@@ -90,10 +90,12 @@ impl Sessions {
         self.policy.cookie.delete()
     }
 
-    /// Deletes all of this user's session rows. Returns how many there were.
+    /// Deletes all of this user's session rows, also those of logins that are under way. Returns how
+    /// many there were.
     ///
     /// Reads all rows, page by page, because ownership is recorded only in the signed data.
     pub async fn end_all_of(&self, user_id: i32, now: SystemTime) -> Result<usize, Outage> {
+        self.stores.current.await_logins().await?;
         let (mut after, mut ended) = (String::new(), 0);
         loop {
             let page = self.stores.current.page(&after, now).await?;

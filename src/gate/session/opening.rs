@@ -15,7 +15,7 @@ use super::stamp::Stamp;
 use super::store::{LoginRecord, NewSession, Recorded, SessionRow, TokenUse};
 use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
-use crate::gate::clock::unix_seconds_f64;
+use crate::gate::clock::{CLOCK_SKEW, MAX_LEEWAY, unix_seconds_f64};
 use crate::gate::reason::{Granted, Outage};
 use crate::gate::user::ActiveUser;
 use crate::gate::verify::{Fingerprint, Method, VerifiedClaims};
@@ -23,7 +23,7 @@ use crate::gate::verify::{Fingerprint, Method, VerifiedClaims};
 /// The request's session, compared with the user.
 enum Presented<'a> {
     None,
-    OwnAndValid,
+    OwnAndValid(&'a str),
     OtherUser(&'a str),
     Unusable(&'a str),
 }
@@ -38,16 +38,16 @@ impl Sessions {
         claims: &VerifiedClaims,
         sender: Sender<'_>,
     ) -> Result<Opened, Outage> {
-        let (now, presented_value) = (sender.now, presented);
-        let presented = self.examine(user, presented, claims, sender).await?;
-        let (replaces, reason) = match presented {
-            Presented::OwnAndValid if claims.provider_session().is_none() => {
+        let now = sender.now;
+        let (replaces, reason) = match self.examine(user, presented, claims, sender).await? {
+            Presented::OwnAndValid(_) if claims.provider_session().is_none() => {
                 return Ok(Opened::Kept);
             }
-            // A sign-in gives a fresh session, which the provider can end.
-            Presented::OwnAndValid => (presented_value, Granted::SessionOpened),
             Presented::None => (None, Granted::SessionOpened),
-            Presented::Unusable(value) => (Some(value), Granted::SessionOpened),
+            // A sign-in gives a fresh session, which the provider can end.
+            Presented::OwnAndValid(value) | Presented::Unusable(value) => {
+                (Some(value), Granted::SessionOpened)
+            }
             Presented::OtherUser(value) => (Some(value), Granted::UserSwitched),
         };
         if !self.use_token(claims, sender.peer, now).await? {
@@ -56,9 +56,7 @@ impl Sessions {
         let place = self.place(claims, user, now);
         let (engine, uid) = (self.policy.engine, place.uid());
         let mut session = content::of_login(user, claims, engine, &uid, &self.auth_hash, now);
-        let longest = claims.provider_session().and_then(|at| at.longest);
-        let age = self.policy.age.min(self.limit(user));
-        let age = longest.map_or(age, |longest| age.min(longest));
+        let age = self.age(user, claims);
         let value = match self.policy.engine {
             Engine::Database => {
                 let replaces = replaces.filter(|old| is_plausible_session_key(old));
@@ -66,7 +64,7 @@ impl Sessions {
                 self.open_row(user, &session, &place, replaces, now, age)
                     .await?
             }
-            Engine::SignedCookies => self.open_cookie(user, session, now).await?,
+            Engine::SignedCookies => self.open_cookie(user, session, replaces, now).await?,
         };
         Ok(match value {
             None => Opened::UserChanged,
@@ -76,6 +74,13 @@ impl Sessions {
                 reason,
             },
         })
+    }
+
+    /// How long the session lasts.
+    fn age(&self, user: &ActiveUser, claims: &VerifiedClaims) -> Duration {
+        let age = self.policy.age.min(self.limit(user));
+        let longest = claims.provider_session().and_then(|at| at.longest);
+        longest.map_or(age, |longest| age.min(longest))
     }
 
     fn place(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> Place {
@@ -130,12 +135,13 @@ impl Sessions {
         Err(Outage::DatabaseUnavailable)
     }
 
-    /// Opens a session that lives in the cookie. Returns the cookie, or `None` if the user's row
-    /// has changed.
+    /// Opens a session that lives in the cookie, and ends the one that it `replaces`. Returns the
+    /// cookie, or `None` if the user's row has changed.
     async fn open_cookie(
         &self,
         user: &ActiveUser,
         mut session: SessionData,
+        replaces: Option<&str>,
         now: SystemTime,
     ) -> Result<Option<String>, Outage> {
         let mark = content::mark(&session);
@@ -147,6 +153,15 @@ impl Sessions {
             Recorded::Opened { ended_at } => ended_at,
             Recorded::Met(_) => None,
         };
+        // With the same mark, the end would count for the new session too.
+        if let Some(old) = replaces
+            && self
+                .cookies
+                .read(&self.codec, old, now)
+                .is_ok_and(|old| old.mark != mark)
+        {
+            self.record_end(old, now).await?;
+        }
         Stamp::new(user.revoked_at(), ended_at).put(&mut session);
         Ok(Some(self.codec.encode_cookie(&session, now)))
     }
@@ -185,8 +200,13 @@ impl Sessions {
             fingerprint: claims.fingerprint().as_bytes(),
             peer,
             window,
-            // Keep the record past expiry, so that clock skew doesn't make the token valid again.
-            expires: now + remaining.unwrap_or_default().min(MAX_RETENTION) + window * 2,
+            // Keep the record as long as the token may be accepted, also by a gate whose clock is
+            // behind.
+            expires: now
+                + remaining.unwrap_or_default().min(MAX_RETENTION)
+                + MAX_LEEWAY
+                + CLOCK_SKEW
+                + window * 2,
         };
         self.stores.current.use_token(&token).await
     }
@@ -233,7 +253,7 @@ impl Sessions {
                     && (claims.method() != Method::Proxy
                         || self.was_opened_with(&session, claims.fingerprint(), user, now)) =>
             {
-                Presented::OwnAndValid
+                Presented::OwnAndValid(value)
             }
             Some(_) => Presented::Unusable(value),
         })

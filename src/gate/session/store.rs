@@ -14,6 +14,9 @@ pub trait SessionStore: Send + Sync {
     /// `session_data` of the row with this key, unless it has expired.
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage>;
 
+    /// Waits until every login that is being recorded has been, or has failed.
+    async fn await_logins(&self) -> Result<(), Outage>;
+
     /// A page of unexpired sessions in key order, starting after the key `after`.
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage>;
 

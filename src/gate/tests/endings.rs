@@ -175,11 +175,10 @@ impl History {
         };
         let pair = set_cookie.split(';').next().unwrap_or_default();
         let value = pair["sessionid=".len()..].to_owned();
-        // The database deletes another user's session. A copy of a signed cookie can't be taken
-        // back.
-        if self.engine == Engine::Database {
-            self.end(|issued| issued.value == presented);
-        }
+        let engine = self.engine;
+        self.end(|issued| {
+            issued.value == presented && (engine == Engine::Database || issued.user != user)
+        });
         if !self.issued.iter().any(|issued| issued.value == value) {
             self.issued.push(Issued {
                 value,

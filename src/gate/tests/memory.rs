@@ -126,12 +126,7 @@ impl UserDirectory for Memory {
         Ok(Arc::new(row))
     }
 
-    async fn set_staff(
-        &self,
-        user: &UserRow,
-        _identity: &Identity,
-        staff: Staff,
-    ) -> Result<StaffChange, Outage> {
+    async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {
         let row = user.as_staff(staff.is_staff);
         for users in [&self.stored.users, &self.stored.recent_users] {
             users.lock().expect("lock").insert(row.id, row.clone());
@@ -200,6 +195,10 @@ impl SessionStore for Memory {
         Ok(sessions
             .get(key)
             .map(|data| Arc::new(StoredData::new(data))))
+    }
+
+    async fn await_logins(&self) -> Result<(), Outage> {
+        self.outage()
     }
 
     async fn page(&self, after: &str, _now: SystemTime) -> Result<Vec<StoredSession>, Outage> {

@@ -19,7 +19,8 @@ pub trait UserDirectory: Send + Sync {
     /// address exists. Two concurrent first requests create one user.
     async fn create(&self, user: &NewUser) -> Result<Created, Outage>;
 
-    /// Updates the first and last name. Empty fields of `profile` leave the stored name unchanged.
+    /// Updates the first and last name of the user who was found by `identity`. Empty fields of
+    /// `profile` leave the stored name unchanged.
     async fn rename(
         &self,
         user: &UserRow,
@@ -29,12 +30,7 @@ pub trait UserDirectory: Send + Sync {
 
     /// Sets `is_staff`. Never touches superusers, nor accounts with a password unless `staff`
     /// allows it.
-    async fn set_staff(
-        &self,
-        user: &UserRow,
-        identity: &Identity,
-        staff: Staff,
-    ) -> Result<StaffChange, Outage>;
+    async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage>;
 
     /// Replaces an unusable password with another unusable one. This ends all sessions of the user
     /// with either engine, because every session is tied to that column. Returns false and changes

@@ -61,6 +61,11 @@ impl Issuer {
         self
     }
 
+    /// Whether its tokens are made by a load balancer, which sends them in a header alone.
+    pub const fn is_load_balancer(&self) -> bool {
+        self.load_balancer.is_some()
+    }
+
     /// The required `iss`, if one is.
     pub fn name(&self) -> Option<&str> {
         self.expectation.issuer.as_deref()

@@ -88,6 +88,19 @@ impl Visit<'_> {
         self.rewrite(Some(value), true, Some(set_cookie))
     }
 
+    /// The cookies of an API call: of Label Studio's session only one that it would accept, and no
+    /// token. The browser keeps its token, which nobody has judged.
+    pub(in crate::gate) async fn cookies_of_api_call(&self) -> Result<Cookies, Outage> {
+        let valid = self.living_session().await?.is_some();
+        let own = self.cookies.label_studio.filter(|_| valid);
+        let replaces = self.cookies.ambiguous || own.is_none();
+        let own = own.filter(|_| replaces);
+        Ok(Cookies {
+            token_deletion: None,
+            ..self.rewrite(own, replaces, None)
+        })
+    }
+
     fn rewrite(
         &self,
         session: Option<&str>,
