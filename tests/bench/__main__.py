@@ -42,8 +42,8 @@ def main():
     measured = report.load()
     for name in options.names or names:
         if name in rows.ROWS:
-            measured["run"] = {"machine": machine(postgres), "rounds": options.rounds, "seconds": options.seconds}
-            measured["rows"][name] = rows.compare(name, postgres, options.seconds, options.rounds, tell)
+            how = {"machine": machine(postgres), "rounds": options.rounds, "seconds": options.seconds}
+            measured["rows"][name] = {**rows.compare(name, postgres, options.seconds, options.rounds, tell), **how}
         elif name == "footprint":
             measured["footprint"] = rows.footprint(postgres)
             tell(name, measured["footprint"])

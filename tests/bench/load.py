@@ -76,4 +76,14 @@ class OpenSsl:
 
     def run(self, seconds):
         done = subprocess.run(["openssl", "speed", "-seconds", str(seconds), self.name], capture_output=True, text=True, check=True)
-        return {"rate": float(done.stdout.split()[-1])}
+        return {"rate": verifications(done.stdout)}
+
+
+def verifications(table):
+    """The column `verify/s`. OpenSSL 3.2 and later have others after it."""
+    lines = table.splitlines()
+    for header, line in zip(lines, lines[1:]):
+        rates = [column for column in header.split() if column.endswith("/s")]
+        if "verify/s" in rates:
+            return float(line.split()[-len(rates):][rates.index("verify/s")])
+    raise SystemExit(f"openssl speed prints no column verify/s:\n{table}")

@@ -20,12 +20,20 @@ repeats it on your machine; figures of different machines cannot be compared, ra
 The load generator (wrk with one thread and 32 connections; pgbench with 16 clients and prepared statements) shares the machine with
 gate, Postgres and nginx. Gate, yardstick and nginx have one worker each. Both sides of a row are measured in turn, {rounds} times for
 {seconds} seconds each; rates are medians, and the ratio is the median of the ratios of the pairs, with the lowest and the highest.
-Commits reach the disk.
+Commits reach the disk. The plugin runs in Label Studio's development server (`runserver`, one process) and gets 8 connections.
 """
+# How a row was measured.
+HOW = ("machine", "rounds", "seconds")
 
 
 def load():
-    return json.loads(DATA.read_text()) if DATA.exists() else {"rows": {}, "plots": {}, "footprint": {}}
+    if not DATA.exists():
+        return {"rows": {}, "plots": {}, "footprint": {}}
+    measured = json.loads(DATA.read_text())
+    # Older files say once for all rows how they were measured.
+    before = measured.pop("run", {})
+    measured["rows"] = {name: {**before, **row} for name, row in measured["rows"].items()}
+    return measured
 
 
 def save(measured):
@@ -40,24 +48,37 @@ def latency(side):
     return f", p50 {side['p50']:.2f} ms, p99 {side['p99']:.2f} ms" if "p50" in side else ""
 
 
+def head(rows):
+    """How most rows were measured, and which were measured otherwise."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in HOW), []).append(f"“{row['title']}” next to “{row['sides'][1]['name']}”")
+    if not groups:
+        return "# Performance\n"
+    common = max(groups, key=lambda how: len(groups[how]))
+    others = [f"{', '.join(names)} ({rounds} times for {seconds} seconds; {machine.rstrip('.')})"
+              for (machine, rounds, seconds), names in groups.items() if (machine, rounds, seconds) != common]
+    otherwise = f"Measured otherwise: {'; '.join(others)}.\n" if others else ""
+    return HEAD.format(**dict(zip(HOW, common))) + otherwise
+
+
 def write(measured, order):
-    lines = [HEAD.format(**measured["run"]), "## Side by side\n", "| path | gate | compared with | ratio | goal |", "|---|---|---|---|---|"]
-    for name in order:
-        if name in measured["rows"]:
-            row = measured["rows"][name]
-            own, other = row["sides"]
-            low, high = row["ratios"]
-            shown = number(row["ratio"]) if row["ratio"] >= 10 else f"{row['ratio']:.2f}"
-            spread = f"{low:.2f} to {high:.2f}" if high < 10 else f"{number(low)} to {number(high)}"
-            lines.append(f"| {row['title']} | {number(own['rate'])}/s{latency(own)} | {other['name']}: {number(other['rate'])}/s | {shown} ({spread}) | {row['goal']} |")
+    rows = [measured["rows"][name] for name in order if name in measured["rows"]]
+    lines = [head(rows), "## Side by side\n", "| path | gate | compared with | ratio | goal |", "|---|---|---|---|---|"]
+    for row in rows:
+        own, other = row["sides"]
+        low, high = row["ratios"]
+        shown = number(row["ratio"]) if row["ratio"] >= 10 else f"{row['ratio']:.2f}"
+        spread = f"{low:.2f} to {high:.2f}" if high < 10 else f"{number(low)} to {number(high)}"
+        lines.append(f"| {row['title']} | {number(own['rate'])}/s{latency(own)} | {other['name']}: {number(other['rate'])}/s | {shown} ({spread}) | {row['goal']} |")
     foot = measured["footprint"]
     if foot:
-        memory = ", ".join(f"{it:.1f}" for it in foot["memory_mb"])
+        memory = ", ".join(f"{it:.1f}" for it in foot["memory_mib"])
         lines += ["", "## Footprint\n", "| | measured | goal |", "|---|---|---|",
                   f"| start to ready, median | {foot['start_ms']:.0f} ms | ≤ 100 ms |",
-                  f"| resident memory after the start | {foot['memory_fresh_mb']:.1f} MB | |",
-                  f"| after 60,000 live sessions, three times over | {memory} MB | ≤ 32 MB, flat |",
-                  f"| with `database.cache_capacity` = 100,000 and as many live sessions | {foot['memory_large_cache_mb']:.1f} MB | |",
+                  f"| resident memory after the start | {foot['memory_fresh_mib']:.1f} MiB | |",
+                  f"| after 60,000 live sessions, three times over | {memory} MiB | ≤ 32 MiB, flat |",
+                  f"| with `database.cache_capacity` = 100,000 and as many live sessions | {foot['memory_large_cache_mib']:.1f} MiB | |",
                   f"| binary | {foot['binary_mb']:.1f} MB | ≤ 10 MB |"]
     if measured["plots"]:
         lines += ["", "## How cost grows\n", "Each point is the median of three runs; with several gates, the sum of one.\n"]

@@ -42,7 +42,7 @@ def row(name, title, goal):
 def live_rows(postgres, count=LIVE, id_token=""):
     """Live session rows of the users 1 to `count`, and their cookies."""
     postgres.need_users(count)
-    postgres.clear_sessions()
+    postgres.forget_logins()
     text = "".join(f"{formats.session_key(n)}\t{formats.ROWS.sign(formats.session(n, id_token))}\n" for n in range(1, count + 1))
     file = HOME / "sessions.tsv"
     file.write_text(text)
@@ -140,9 +140,11 @@ def _(postgres):
     return ("gate", Load(port, cookies=cookies, expect="session_valid")), ("pgbench selecting that row", Pgbench(postgres, SELECT))
 
 
-def logins(postgres, **settings):
+def logins(postgres, url=None, **settings):
+    """Logins of one user after the other. Each run begins with the first again, so nothing is cached."""
     postgres.need_users(USERS)
-    return Load(gate(postgres.url(), **settings).port, cookies=tokens(), expect="session_opened")
+    port = gate(url or postgres.url(), GATE_DATABASE_CACHE_SECONDS=0, **settings).port
+    return Load(port, cookies=tokens(), expect="session_opened")
 
 
 @row("login", "login, HS256, another user each time, session row", "1.0")
@@ -162,8 +164,8 @@ def _(postgres):
 
 @row("login-pooler", "login, session row, through PgBouncer in transaction mode", "")
 def _(postgres):
-    through = gate(pgbouncer(postgres).url, GATE_DATABASE_PREPARED_STATEMENTS="false")
-    return ("gate", Load(through.port, cookies=tokens(), expect="session_opened")), ("gate without a pooler", logins(postgres))
+    through = logins(postgres, pgbouncer(postgres).url, GATE_DATABASE_PREPARED_STATEMENTS="false")
+    return ("gate", through), ("gate without a pooler", logins(postgres))
 
 
 def signed(algorithm, name):
@@ -217,7 +219,7 @@ def compare(name, postgres, seconds, rounds, tell):
     for _ in range(rounds):
         for side, (_, load) in enumerate(sides):
             if name.startswith("login"):
-                postgres.clear_sessions()
+                postgres.forget_logins()
             runs[side].append(load.run(seconds))
     figures = [{key: median(run[key] for run in side) for key in side[0]} for side in runs]
     ratios = sorted(own["rate"] / other["rate"] for own, other in zip(*runs))
@@ -246,7 +248,7 @@ def footprint(postgres):
     many = live_rows(postgres, 100_000)
     server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_CAPACITY=100_000, GATE_DATABASE_CACHE_SECONDS=300)
     Load(server.port, cookies=many, expect="session_valid").run(10)
-    return {"start_ms": median(starts), "memory_fresh_mb": fresh, "memory_mb": memory, "memory_large_cache_mb": server.resident(), "binary_mb": os.path.getsize(os.environ["BENCH_BINARY"]) / 1e6}
+    return {"start_ms": median(starts), "memory_fresh_mib": fresh, "memory_mib": memory, "memory_large_cache_mib": server.resident(), "binary_mb": os.path.getsize(os.environ["BENCH_BINARY"]) / 1e6}
 
 
 def stop_all_but_postgres():

@@ -56,7 +56,7 @@ class Server:
                 self.process.wait()
 
     def resident(self):
-        """Resident memory in MB."""
+        """Resident memory in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
@@ -147,8 +147,11 @@ class Postgres:
         self.psql("VACUUM ANALYZE htx_user; ")
         self.psql("VACUUM ANALYZE organizations_organizationmember")
 
-    def clear_sessions(self):
+    def forget_logins(self):
+        """No sessions and no `last_login`, so that each login writes what a first login writes."""
         self.psql("TRUNCATE django_session")
+        self.psql("UPDATE htx_user SET last_login = NULL WHERE last_login IS NOT NULL")
+        self.psql("VACUUM htx_user")
 
 
 def gate(url, port=None, **settings):
