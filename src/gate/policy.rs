@@ -40,7 +40,8 @@ pub enum Anonymous {
     /// It passes unchanged; Label Studio decides.
     #[default]
     Pass,
-    /// It needs a valid session.
+    /// It gets 401, unless it has a live session, an accepted credential or a valid credential of
+    /// Label Studio's API.
     Require,
 }
 
@@ -79,8 +80,9 @@ impl PathRule {
 impl Policy {
     /// Whether a request for this path skips every check.
     ///
-    /// Rules match the decoded path from its start. A path that two parsers could read differently
-    /// is never open (CVE-2025-54576, CVE-2026-33494).
+    /// Rules are compared with the decoded path: [`PathRule::Exactly`] with all of it,
+    /// [`PathRule::Below`] with its beginning. A path that two parsers could read differently is
+    /// never open (CVE-2025-54576, CVE-2026-33494).
     pub fn is_open(&self, path: &str) -> bool {
         if self.open_paths.is_empty() {
             return false;

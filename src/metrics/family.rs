@@ -105,7 +105,7 @@ families! {
     CACHE_HITS = Counter "cache_hits" ["cache"];
     /// Look-ups that a cache could not answer.
     CACHE_MISSES = Counter "cache_misses" ["cache"];
-    /// Cached entries. An approximation that lags by a moment.
+    /// Cached entries, including expired ones whose place nobody needed yet.
     CACHE_ENTRIES = Gauge "cache_entries" ["cache"];
     /// Time that an issuer's key server took for an answer. `outcome`: `ok`, `failed`.
     KEY_SERVER_DURATION = Histogram "key_server_request_duration_seconds" ["issuer", "outcome"];

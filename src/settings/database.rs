@@ -89,8 +89,8 @@ pub struct DatabaseLimits {
     /// Time limit for a statement.
     #[schemars(range(min = 1, max = 60_000), extend("default" = 3000))]
     pub statement_timeout_ms: Milliseconds,
-    /// How long a user's row is cached. 0: it is read on every request. Opening a session always
-    /// checks the stored row.
+    /// How long rows of users, sessions and API tokens are cached. 0: they are read on every
+    /// request. Opening a session always checks the stored row of its user.
     #[schemars(range(max = 300), extend("default" = 5))]
     pub cache_seconds: Seconds,
     /// Maximum number of cached rows, and of signed session cookies that are not read again.

@@ -19,8 +19,8 @@ pub(super) struct PolicySection {
     #[serde(with = "AnonymousNames")]
     #[schemars(extend("default" = "pass"))]
     anonymous: Anonymous,
-    /// Paths that are never checked: `/health`, or `/static/*` for everything below. They are
-    /// compared with the beginning of the decoded path.
+    /// Paths that are never checked: `/health` (exactly this path), or `/static/*` (everything
+    /// below). Compared with the decoded path.
     open_paths: Vec<OpenPath>,
     /// With `anonymous = "require"`: the page where users sign in. Empty: they are only told to.
     sign_in_url: Option<HttpUrl>,
@@ -43,7 +43,8 @@ pub(super) struct PolicySection {
 enum AnonymousNames {
     /// Label Studio decides.
     Pass,
-    /// The answer is 401, unless the request has a live session.
+    /// The answer is 401, unless the request has a live session, an accepted credential or a valid
+    /// credential of Label Studio's API.
     Require,
 }
 
