@@ -8,10 +8,11 @@
 //!    returns a verdict. [`keys`] fetches the keys of issuers that publish them, and
 //!    [`application_api`] asks the host application whose session a cookie is.
 //! 3. [`django`] implements the formats in which Label Studio's Django stores sessions and cookies.
-//! 4. [`postgres`] looks up users and writes sessions, with one statement each.
+//! 4. [`postgres`] looks up users and writes sessions. Requests that arrive together share
+//!    statements.
 //! 5. [`http`] answers in the proxy's format.
 //!
-//! [`startup`] builds the service from [`settings`] and is the only module that depends on all
+//! [`startup`] builds the service from [`settings`]. Only it and the commands may depend on all
 //! others. A test enforces the dependency directions (`tests/api/house.rs`).
 
 pub mod application_api;

@@ -2,7 +2,7 @@
 //!
 //! In: the parts of the original request, each read by the HTTP adapter from the one header that
 //! this kind of proxy sets. Out: a [`Subrequest`]. Afterwards, the URI has a path, and cookies can
-//! be searched and rewritten without copying.
+//! be searched without copying.
 
 use memchr::memchr;
 

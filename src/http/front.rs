@@ -30,8 +30,8 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Whose check this is, and what it is answered with. A request that has a body, or that no
-    /// proxy sent, has to pass `slow_peers`.
+    /// The kind of proxy and the state, if this is a check without a body from a trusted proxy.
+    /// Anything else goes to the app.
     fn find(&self, request: &mut Request) -> Option<(Proxy, Snapshot)> {
         let path = request.path();
         let is_check = |proxy: &Proxy| match proxy {

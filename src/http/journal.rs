@@ -16,13 +16,14 @@ use crate::gate::verdict::Whom;
 use crate::gate::witness::{Change, Witness};
 
 impl RequestContext<'_> {
-    /// Writes an entry, unless the log doesn't want it or the peer has exceeded its limit.
+    /// Writes an entry to the log and to the audit trail, if they want it. Both are limited: a peer
+    /// that caused too many refusals adds to neither.
     pub(super) fn record(&self, entry: &Entry<'_>) {
         let event = entry.event;
         self.has_entry.set(event != Event::Passed);
         let is_logged = event.is_logged();
         let audit = self.state.audit.as_ref().filter(|_| event.is_audited());
-        if !is_logged && audit.is_none() || event.is_limited() && !self.logs_refusal() {
+        if (!is_logged && audit.is_none()) || (event.is_limited() && !self.logs_refusal()) {
             return;
         }
         if is_logged {

@@ -1,7 +1,7 @@
 //! The composition root: builds the service from the settings.
 //!
-//! Only this module sees all others. It is also where the clock, random bytes and the environment
-//! come from; everything else takes them as parameters.
+//! Only this module and the commands may depend on all others. It is also where the clock, random
+//! bytes and the environment come from; everything else takes them as parameters.
 
 mod assembly;
 mod background;

@@ -21,10 +21,9 @@ use crate::http::context::{RequestContext, X_REQUEST_ID};
 use crate::http::event::Event;
 use crate::http::extract::{self, Proxy};
 use crate::http::journal::Entry;
-use crate::http::respond;
+use crate::http::respond::{self, X_GATE_REASON};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-pub(super) const X_GATE_REASON: HeaderName = HeaderName::from_static("x-gate-reason");
 
 /// A page as the answer to a request.
 #[derive(Clone)]
