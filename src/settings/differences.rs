@@ -7,17 +7,17 @@ use sha2::{Digest as _, Sha256};
 
 use super::declaration::Setting;
 
-/// A digest of the value of each setting, and of the file that it names.
+/// A digest of the value of each setting, and of the files that it names.
 #[derive(Clone, Default)]
 pub struct Fingerprint(BTreeMap<&'static str, [u8; 32]>);
 
 impl Fingerprint {
-    /// Adds the value of a setting, as JSON, and the digest of the file that it names.
-    pub(super) fn add(&mut self, setting: &'static Setting, value: &str, file: Option<&[u8]>) {
+    /// Adds the value of a setting, as JSON, and the digests of the files that it names.
+    pub(super) fn add(&mut self, setting: &'static Setting, value: &str, files: &[[u8; 32]]) {
         let mut digest = Sha256::new();
         digest.update(value);
         digest.update([0]);
-        digest.update(file.unwrap_or_default());
+        digest.update(files.as_flattened());
         self.0.insert(&setting.name, digest.finalize().into());
     }
 

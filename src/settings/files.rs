@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a file's contents; `None`: it cannot be read.
@@ -42,12 +43,20 @@ impl Files {
         changed.map(|(file, _)| file.as_path())
     }
 
-    /// The digest of a file's contents, if this is one of the files.
-    pub(super) fn contents(&self, file: &str) -> Option<&[u8]> {
-        self.0
-            .get(Path::new(file))?
-            .as_ref()
-            .map(<[u8; 32]>::as_slice)
+    /// The digests of the files that a setting's value names, itself or in its lists and tables.
+    pub(super) fn named_in(&self, value: &Value) -> Vec<[u8; 32]> {
+        let of_all = |values: &mut dyn Iterator<Item = &Value>| {
+            values.flat_map(|value| self.named_in(value)).collect()
+        };
+        match value {
+            Value::String(file) => {
+                let contents = self.0.get(Path::new(file)).copied().flatten();
+                contents.into_iter().collect()
+            }
+            Value::Array(items) => of_all(&mut items.iter()),
+            Value::Object(table) => of_all(&mut table.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+        }
     }
 }
 

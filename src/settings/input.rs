@@ -141,8 +141,8 @@ impl Input {
             let given = self.given.get(&setting.name).map(|given| &given.value);
             let value = given.and_then(|value| setting.convert(value).ok());
             let value = value.as_ref().unwrap_or(&setting.default);
-            let file = self.files.contents(&as_text(value));
-            fingerprint.add(setting, &value.to_string(), file);
+            let files = self.files.named_in(value);
+            fingerprint.add(setting, &value.to_string(), &files);
         }
         fingerprint
     }

@@ -162,3 +162,27 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
         }
     }
 }
+
+#[test]
+fn a_file_that_a_table_names_belongs_to_the_lists_fingerprint() {
+    let secret = written("the-first-secret-of-32-bytes-or-more");
+    let path = secret.path().to_str().expect("text");
+    let providers = format!(
+        r#"[{{"name": "x", "issuer": "https://op.test", "client_id": "gate", "client_secret_file": "{path}"}}]"#
+    );
+    let issuers = format!(r#"[{{"name": "x", "secret_file": ["{path}"]}}]"#);
+    let settings = || {
+        load(&[
+            ("GATE_LABEL_STUDIO_URL", "https://ls.example.com"),
+            ("GATE_SIGN_IN_PROVIDERS", &providers),
+            ("GATE_EXTERNAL_ISSUERS", &issuers),
+        ])
+    };
+    let (before, same) = (settings(), settings());
+    assert!(same.agrees(&before, "sign_in") && same.agrees(&before, "external"));
+    std::fs::write(secret.path(), "the-second-secret-of-32-bytes-or-more").expect("written");
+    let after = settings();
+    let differences = after.fingerprint().differences(before.fingerprint());
+    assert_eq!(differences, ["external.issuers", "sign_in.providers"]);
+    assert!(!after.agrees(&before, "sign_in"));
+}

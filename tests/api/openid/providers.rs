@@ -1,9 +1,12 @@
 //! Providers that are down, and several to choose from.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::{Flow, PUBLIC_URL, Provider, SECRET, sign_in};
 use crate::actors::Browser;
+use crate::process::{Reload, Service};
 use crate::support::stub::Reply;
 use crate::world::{REQUIRE, World};
 
@@ -75,4 +78,36 @@ async fn users_choose_one_of_several_providers() {
     ] {
         browser.visit("GET", path, "").await.expect_status(403);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_client_secret_is_sent_without_a_restart() {
+    let world = World::new(&[]).await;
+    let provider = Provider::start();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("client_secret");
+    let settings = format!(
+        "[database]\nurl = \"{}\"\n[label_studio]\nurl = \"{}\"\n[[sign_in.providers]]\nname = \"one\"\n\
+         issuer = \"{}\"\nclient_id = \"gate\"\nclient_secret_file = {file:?}\nallow_http = true\n",
+        world.database.gate_url(),
+        PUBLIC_URL.1,
+        provider.issuer(),
+    );
+    std::fs::write(&file, "first").unwrap();
+    let service = Service::start(&settings, &[]);
+    let callback = async || {
+        let browser = Browser::of(&service.app);
+        let flow = Flow::start(&browser, "next=/x").await;
+        let callback = flow.callback(&provider, &json!({}));
+        let callback = callback.replace("/sso/callback?", "/sso/callback/one?");
+        browser.visit("GET", &callback, "").await;
+        provider.asked("/token").pop().unwrap()
+    };
+    let sent = |secret: &str| BASE64_STANDARD.encode(format!("gate:{secret}"));
+    assert!(callback().await.contains(&sent("first")));
+    let noticed = service
+        .notices(|_| std::fs::write(&file, "second").unwrap())
+        .await;
+    assert_eq!(noticed, Reload::Applied);
+    assert!(callback().await.contains(&sent("second")));
 }
