@@ -191,6 +191,39 @@ async fn own_tables_that_the_role_may_not_use_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn missing_grants_for_accounts_and_staff_are_named_for_every_way_to_sign_in() {
+    let database = TestDatabase::new().await;
+    let (accounts, staff) = ("database.accounts", "database.staff");
+    let revoke = format!("REVOKE INSERT ON htx_user FROM {GATE_ROLE}");
+    let provider = [
+        ("GATE_LABEL_STUDIO_URL", "http://localhost:1"),
+        ("GATE_SIGN_IN_ISSUER", "https://127.0.0.1:1"),
+        ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+        ("GATE_SIGN_IN_GROUPS_CLAIM", "groups"),
+        ("GATE_SIGN_IN_STAFF_GROUPS", "leads"),
+        ("GATE_SIGN_IN_CREATE_USERS", "true"),
+    ];
+    let proxy = [
+        (
+            "GATE_PROXY_HEADERS_SECRET",
+            "a-secret-that-only-the-proxy-in-front-knows",
+        ),
+        ("GATE_PROXY_HEADERS_EMAIL", "Remote-Email"),
+        ("GATE_PROXY_HEADERS_CREATE_USERS", "true"),
+    ];
+    let report = over(&database, &provider).await;
+    expect(&report, accounts, Level::Ok, "can be created", "");
+    let (what, cure) = ("groups cannot decide who is staff", "-v staff=on");
+    expect(&report, staff, Level::Failure, what, cure);
+    database.run(&revoke).await;
+    for settings in [&provider[..], &proxy] {
+        let report = over(&database, settings).await;
+        let (what, cure) = ("accounts cannot be created", "-v create_users=on");
+        expect(&report, accounts, Level::Failure, what, cure);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_signed_with_another_secret_key_are_named() {
     let other_key = [(
         "SECRET_KEY",

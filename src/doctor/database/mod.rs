@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use super::{Check, Report};
 use crate::django::{SessionCodec, SessionError};
+use crate::gate::identity::ClaimMapping;
 use crate::gate::policy::Anonymous;
 use crate::gate::session::Engine;
 use crate::postgres::{MAY_SET_STAFF, Postgres, Schema, SchemaError};
-use crate::settings::{Issuer, Settings};
+use crate::settings::Settings;
 
 /// Maximum clock difference. With a larger one, fresh tokens look expired or not yet valid.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -150,12 +151,21 @@ fn own_tables(report: &mut Report, settings: &Settings, schema: &Schema) {
     }
 }
 
+/// What the tokens of each issuer and OpenID provider permit.
+fn mappings(settings: &Settings) -> impl Iterator<Item = &ClaimMapping> {
+    let issuers = settings.external.issuers.iter();
+    let providers = settings.sign_in.iter().flat_map(|it| &it.providers);
+    let issuers = issuers.map(|issuer| &issuer.mapping);
+    issuers.chain(providers.map(|provider| &provider.mapping))
+}
+
 /// Whether accounts can be created, if the settings ask for it.
 fn accounts(report: &mut Report, settings: &Settings, schema: &Schema) {
-    let mut issuers = settings.external.issuers.iter();
     let application = settings.client_session.as_ref();
-    let is_wanted = issuers.any(|issuer| issuer.mapping.admission.create)
+    let proxy = settings.proxy_headers.as_ref();
+    let is_wanted = mappings(settings).any(|mapping| mapping.admission.create)
         || application.is_some_and(|session| session.settings.create_users)
+        || proxy.is_some_and(|headers| headers.rules.create_users)
         || settings.token_issue.create_users;
     match &schema.accounts {
         _ if !is_wanted => {}
@@ -171,11 +181,8 @@ fn accounts(report: &mut Report, settings: &Settings, schema: &Schema) {
 
 /// Whether groups can decide who is staff, if the settings ask for it.
 fn staff(report: &mut Report, settings: &Settings, schema: &Schema) {
-    let is_decided = |issuer: &Issuer| {
-        let groups = issuer.mapping.groups.as_ref();
-        groups.is_some_and(|groups| groups.staff.is_some())
-    };
-    if !settings.external.issuers.iter().any(is_decided) {
+    let mut groups = mappings(settings).filter_map(|mapping| mapping.groups.as_ref());
+    if !groups.any(|groups| groups.staff.is_some()) {
         return;
     }
     match schema.may_set_staff {
