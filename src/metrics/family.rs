@@ -142,7 +142,8 @@ families! {
     /// Version of the service.
     BUILD = Info "build" ["version"];
     /// Settings in force. `engine`: `session.engine`; `anonymous`: `policy.anonymous`; `methods`: the
-    /// sign-in methods that are enabled; `token_use`: `token.use`.
+    /// sign-in methods that are enabled (`external`, `native`, `api_tokens`, `session`, `proxy`,
+    /// `openid`); `token_use`: `token.use`.
     CONFIGURATION = Info "configuration" ["engine", "anonymous", "methods", "token_use"];
     /// Start time of the process, in seconds since the epoch.
     START_TIME = Gauge "start_time_seconds" [];

@@ -22,6 +22,11 @@ impl Configuration {
             ("native", settings.native.enabled),
             ("api_tokens", settings.native.api_tokens),
             ("session", settings.client_session.is_some()),
+            (
+                "proxy",
+                settings.proxy_headers.is_some() || settings.token.header.is_some(),
+            ),
+            ("openid", settings.sign_in.is_some()),
         ];
         let enabled = methods.iter().filter(|(_, enabled)| *enabled);
         Self {

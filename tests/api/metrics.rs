@@ -8,7 +8,7 @@ use crate::actors::Browser;
 use crate::app::TestApp;
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::{self, now};
-use crate::world::{REQUIRE, SIGNED_COOKIES, World};
+use crate::world::{ISSUER, REQUIRE, SIGNED_COOKIES, World};
 
 /// The samples of a gate.
 struct Samples(String);
@@ -76,6 +76,41 @@ async fn statements_pool_and_caches_are_counted() {
         !samples.0.contains("statement=\"purge_sessions\""),
         "it was never sent"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_that_is_enabled_is_told() {
+    let world = World::new(&[]).await;
+    for (settings, methods) in [
+        (
+            &[
+                (
+                    "GATE_PROXY_HEADERS_SECRET",
+                    "a-secret-that-only-the-proxy-in-front-knows",
+                ),
+                ("GATE_PROXY_HEADERS_EMAIL", "Remote-Email"),
+            ][..],
+            "native proxy",
+        ),
+        (
+            &[ISSUER, ("GATE_TOKEN_HEADER", "X-Proxy-Token")],
+            "external native proxy",
+        ),
+        (
+            &[
+                ("GATE_LABEL_STUDIO_URL", "https://ls.example.com"),
+                ("GATE_SIGN_IN_ISSUER", "https://127.0.0.1:1"),
+                ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+            ],
+            "native openid",
+        ),
+    ] {
+        let samples = Samples::of(&world.gate(settings)).await;
+        let sample = format!(
+            "configuration_info{{engine=\"db\",anonymous=\"pass\",methods=\"{methods}\",token_use=\"many\"}}"
+        );
+        samples.expect(&[(&sample, 1.0)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
