@@ -99,7 +99,10 @@ impl ClientSession {
     ) -> Option<Self> {
         let verify_url = (*section.verify_url?).clone();
         section.settings.check(input, session);
-        input.record_certificates(section.settings.ca_file.as_deref());
+        input.check_certificates(
+            "client_session.ca_file",
+            section.settings.ca_file.as_deref(),
+        );
         Some(Self {
             verify_url,
             settings: section.settings,

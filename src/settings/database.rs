@@ -171,8 +171,10 @@ impl Database {
                 "is set, but the connection is not encrypted: set database.tls to require or \
                  verify-full",
             );
+        } else {
+            let file = section.tls_ca_file.as_deref();
+            input.check_certificates("database.tls_ca_file", file);
         }
-        input.record_certificates(section.tls_ca_file.as_deref());
         Self {
             config,
             // The gate writes sessions, so a standby is of no use.

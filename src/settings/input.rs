@@ -14,6 +14,7 @@ use super::differences::Fingerprint;
 use super::environment::nearest;
 use super::files::Files;
 use super::{SettingError, SettingErrors};
+use crate::trust;
 
 /// The sources of values. Later ones take precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,10 +128,13 @@ impl Input {
         text
     }
 
-    /// Records a file with trusted certificates, which are read when a connection is set up.
-    pub(super) fn record_certificates(&mut self, file: Option<&Path>) {
-        if let Some(file) = file {
-            self.files.record(file, std::fs::read(file).ok().as_deref());
+    /// Refuses a file from which no trusted certificates can be read when a connection is set up.
+    pub(super) fn check_certificates(&mut self, name: &str, file: Option<&Path>) {
+        let Some(file) = file else { return };
+        // Recorded before it is checked, so that whatever happens in between counts as a change.
+        self.files.record(file, std::fs::read(file).ok().as_deref());
+        if let Err(error) = trust::verifier(Some(file)) {
+            self.refuse(name, error);
         }
     }
 

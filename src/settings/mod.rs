@@ -213,9 +213,8 @@ impl Settings {
         let external = External::new(sections.external, input, &label_studio);
         token.check_issuers(input, &external);
         let proxy_headers = ProxyHeaders::new(sections.proxy_headers, input, &token);
-        input.record_certificates(key_server.ca_file.as_deref());
         let policy = Policies::new(&sections.policy, &sections.purge, &session);
-        Self {
+        let settings = Self {
             proxy_headers,
             http: sections.http,
             log: sections.log,
@@ -238,7 +237,17 @@ impl Settings {
             files: Files::default(),
             misspelled: Vec::new(),
             without_effect: Vec::new(),
+        };
+        if settings.uses_key_servers() {
+            let file = settings.key_server.ca_file.as_deref();
+            input.check_certificates("key_server.ca_file", file);
         }
+        settings
+    }
+
+    fn uses_key_servers(&self) -> bool {
+        let is_served = |issuer: &Issuer| matches!(issuer.keys, IssuerKeys::Served(_));
+        self.sign_in.is_some() || self.external.issuers.iter().any(is_served)
     }
 
     /// Warnings about settings that are valid but rarely intended: misspelled variables of the

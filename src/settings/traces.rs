@@ -65,7 +65,7 @@ impl Traces {
             let accepted = "must be name=value, or several of these with commas between them";
             input.refuse("traces.headers", accepted);
         }
-        input.record_certificates(section.settings.ca_file.as_deref());
+        input.check_certificates("traces.ca_file", section.settings.ca_file.as_deref());
         Some(Self {
             endpoint,
             headers: headers.unwrap_or_default(),

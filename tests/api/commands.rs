@@ -147,6 +147,24 @@ fn the_warnings_of_check_config_are_logged_at_start_too() {
     }
 }
 
+/// systemd restarts a service that ends with another status than 64, and a reload begins with
+/// `check-config`.
+#[test]
+fn certificates_that_cannot_be_read_are_wrong_settings_for_each_command() {
+    let variables = [
+        ("GATE_DATABASE_TLS", "verify-full"),
+        ("GATE_DATABASE_TLS_CA_FILE", "/nowhere.pem"),
+        ("GATE_HTTP_LISTEN", "127.0.0.1:0"),
+    ];
+    for command in ["check-config", "serve"] {
+        let output = gate_with(&[command], &variables);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{command}: {said}");
+        let why = "database.tls_ca_file: cannot read the certificates in /nowhere.pem";
+        assert!(said.contains(why), "{command}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
     let world = World::new(&[]).await;

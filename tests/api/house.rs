@@ -184,7 +184,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "settings",
-        &["django", "gate", "http_client"],
+        &["django", "gate", "http_client", "trust"],
         &[
             "ipnet",
             "jsonwebtoken",

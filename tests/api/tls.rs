@@ -42,7 +42,6 @@ async fn tls_modes_mean_the_same_as_in_libpq() {
         ("verify-full", ca.as_str(), "127.0.0.1", None),
         ("verify-full", other.as_str(), "localhost", None),
         ("verify-full", "", "localhost", None),
-        ("verify-full", "/nowhere.crt", "localhost", None),
     ] {
         let more = [
             ("GATE_DATABASE_TLS", mode),

@@ -247,7 +247,11 @@ fn check_config_shows_what_is_in_force() {
 
 #[test]
 fn certificates_without_encryption_are_refused() {
-    let ca = ("GATE_DATABASE_TLS_CA_FILE", "/ca.pem");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::default().self_signed(&key);
+    let file = written(&certificate.expect("signed").pem());
+    let path = file.path().to_str().expect("text");
+    let ca = ("GATE_DATABASE_TLS_CA_FILE", path);
     let told = errors(&[ca]);
     assert!(
         told.contains("database.tls_ca_file: is set, but the connection is not encrypted"),

@@ -186,3 +186,78 @@ fn a_file_that_a_table_names_belongs_to_the_lists_fingerprint() {
     assert_eq!(differences, ["external.issuers", "sign_in.providers"]);
     assert!(!after.agrees(&before, "sign_in"));
 }
+
+/// The variables with which the file at `path` holds the certificates to trust, by setting.
+fn trusting(path: &str) -> [(&'static str, Vec<(&'static str, &str)>); 5] {
+    let issuer = [
+        ("GATE_EXTERNAL_JWKS_URL", "https://id.test/"),
+        ("GATE_EXTERNAL_AUDIENCE", "x"),
+    ];
+    let provider = [
+        ("GATE_LABEL_STUDIO_URL", "https://ls.example.com"),
+        ("GATE_SIGN_IN_ISSUER", "https://op.test"),
+        ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+    ];
+    let application = [
+        ("JWT_SSO_SESSION_VERIFY_URL", "https://app.test/"),
+        ("JWT_SSO_SESSION_VERIFY_SECRET", SECRET),
+        ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
+    ];
+    let key_server = ("GATE_KEY_SERVER_CA_FILE", path);
+    [
+        (
+            "database.tls_ca_file",
+            vec![
+                ("GATE_DATABASE_TLS", "verify-full"),
+                ("GATE_DATABASE_TLS_CA_FILE", path),
+            ],
+        ),
+        ("key_server.ca_file", [&issuer[..], &[key_server]].concat()),
+        (
+            "key_server.ca_file",
+            [&provider[..], &[key_server]].concat(),
+        ),
+        (
+            "client_session.ca_file",
+            [&application[..], &[("GATE_CLIENT_SESSION_CA_FILE", path)]].concat(),
+        ),
+        (
+            "traces.ca_file",
+            vec![
+                ("GATE_TRACES_ENDPOINT", "https://t.test/"),
+                ("GATE_TRACES_CA_FILE", path),
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn a_file_without_usable_certificates_is_refused() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::default().self_signed(&key);
+    let right = written(&certificate.expect("signed").pem());
+    for (_, variables) in trusting(right.path().to_str().expect("text")) {
+        load(&variables);
+    }
+    let no_certificate = written("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    for (file, why) in [
+        (written("rubbish"), "it contains no certificate"),
+        (written(&key.serialize_pem()), "it contains no certificate"),
+        (no_certificate, ""),
+    ] {
+        let path = file.path().to_str().expect("text");
+        for (setting, variables) in trusting(path) {
+            let told = errors(&variables);
+            let expected = format!("{setting}: cannot read the certificates in {path}: {why}");
+            assert!(told.contains(&expected), "{expected}\nis not in\n{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+    for (setting, variables) in trusting("/nowhere.pem") {
+        let told = errors(&variables);
+        let expected = format!("{setting}: cannot read the certificates in /nowhere.pem: ");
+        assert!(told.contains(&expected), "{expected}\nis not in\n{told}");
+    }
+    // No connection uses it.
+    load(&[("GATE_KEY_SERVER_CA_FILE", "/nowhere.pem")]);
+}
