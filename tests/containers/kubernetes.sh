@@ -22,7 +22,8 @@ run_pod() {
     pod play "$IMAGE" "$work/$name" <"$work/manifests.yaml" >"$work/pod.yaml" || die "the manifests have no such Pod"
     podman play kube --network kubernetes "$work/pod.yaml" >"$work/play.log" 2>&1 || die "podman refuses the Pod: $(grep -v systemd "$work/play.log" | head -n 12)"
     gate=$(address_of "$(podman pod inspect --format '{{ .InfraContainerID }}' "$name")" kubernetes)
-    eventually 60 "$name: the readiness probe passes" probe readiness
+    eventually 60 "$name: the startup probe passes" probe startup
+    expect "$name: the readiness probe passes" probe readiness
     expect "$name: the liveness probe passes" probe liveness
     confined "$name-gate"
     equal "$name: the Secret's optional key is a variable" \
@@ -32,10 +33,11 @@ run_pod() {
     refuse "$name: the check of another proxy does not exist" answers 200 "http://$gate:8090/auth/nginx" --header 'X-Original-URI: /'
 
     podman stop --time 10 postgres >/dev/null
-    eventually 30 "$name: without Postgres the readiness probe fails" fails probe readiness
+    eventually 30 "$name: without Postgres the startup probe fails" fails probe startup
+    expect "$name: without Postgres the readiness probe passes" probe readiness
     expect "$name: without Postgres the liveness probe passes" probe liveness
     podman start postgres >/dev/null
-    eventually 60 "$name: the readiness probe passes again" probe readiness
+    eventually 60 "$name: the startup probe passes again" probe startup
     podman kill --signal STOP "$name-gate" >/dev/null
     refuse "$name: the liveness probe fails for a process that hangs" probe liveness
     podman kill --signal CONT "$name-gate" >/dev/null

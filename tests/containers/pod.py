@@ -1,7 +1,7 @@
 """The Pod of a Deployment, for an engine without a control plane. Manifests come on standard input.
 
 pod.py play IMAGE DIRECTORY   prints the Pod and its ConfigMap for `podman play kube`
-pod.py probe NAME ADDRESS     does what the kubelet does for NAME (liveness or readiness)
+pod.py probe NAME ADDRESS     does what the kubelet does for NAME (startup, readiness or liveness)
 
 The Secret's SECRET_KEY and POSTGRE_PASSWORD come from $SECRET_KEY and $GATE_PASSWORD, and are written to DIRECTORY.
 """
@@ -29,7 +29,7 @@ template = deployment["spec"]["template"]
 def play(image, directory):
     assert container["image"] == image, f"the manifests name {container['image']}, and {image} was built"
     # podman 4.3 would run curl in the container, which has none, and knows no preStop of this kind.
-    for key in ("livenessProbe", "readinessProbe", "lifecycle"):
+    for key in ("startupProbe", "livenessProbe", "readinessProbe", "lifecycle"):
         del container[key]
     values = {"SECRET_KEY": os.environ["SECRET_KEY"], "POSTGRE_PASSWORD": os.environ["GATE_PASSWORD"]}
     [volume] = [it for it in template["spec"]["volumes"] if "secret" in it]

@@ -69,7 +69,11 @@ equal(
     {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
 )
 equal("livenessProbe", container["livenessProbe"]["httpGet"]["path"], "/health/live")
-equal("readinessProbe", container["readinessProbe"]["httpGet"]["path"], "/health/ready")
+# Only the start waits for Postgres: an outage must neither restart the gates nor take them out of the Service.
+equal("readinessProbe", container["readinessProbe"]["httpGet"]["path"], "/health/live")
+startup = container["startupProbe"]
+equal("startupProbe", startup["httpGet"]["path"], "/health/ready")
+assert startup["failureThreshold"] * startup["periodSeconds"] >= 300, "a slow database has minutes"
 assert container["resources"]["requests"] and container["resources"]["limits"]["memory"]
 ports = {port["name"]: port["containerPort"] for port in container["ports"]}
 for port in service["spec"]["ports"]:
