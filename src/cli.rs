@@ -50,6 +50,8 @@ enum Command {
         #[arg(long, value_name = "FILE", hide = true)]
         from_django: Option<PathBuf>,
     },
+    /// Check whether the running service answers, also without its database
+    Healthcheck,
     /// Print a completion script
     Completions {
         /// Shell to complete in
@@ -101,8 +103,6 @@ enum Configured {
         #[arg(long)]
         header: bool,
     },
-    /// Check whether the running service answers, also without its database
-    Healthcheck,
 }
 
 /// Why a command failed.
@@ -159,6 +159,10 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
             let source = source()?;
             run_configured(command, settings(&source)?, source)?;
         }
+        Command::Healthcheck => {
+            let address = Settings::health_address(&source()?).map_err(Failure::Settings)?;
+            commands::healthcheck(address, Duration::from_secs(3))?;
+        }
         Command::CheckConfig {
             from_django: Some(file),
         } => return Err(Failure::Usage(moved_importer(&file))),
@@ -195,11 +199,6 @@ fn run_configured(command: Configured, settings: Settings, source: Source) -> Re
         Configured::Inspect { token, header } => read_token(token)
             .and_then(|token| on_one_thread(commands::inspect(&settings, &token, header)))
             .map(|finding| say(&finding)),
-        Configured::Healthcheck => {
-            let internal = settings.http.internal_listen.as_deref();
-            let address = *internal.unwrap_or(&settings.http.listen);
-            commands::healthcheck(address, Duration::from_secs(3))
-        }
     };
     Ok(done?)
 }

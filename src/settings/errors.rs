@@ -44,6 +44,12 @@ impl SettingErrors {
         self.0.is_empty()
     }
 
+    /// Those in the settings with these names.
+    pub(super) fn in_any(mut self, names: &[&str]) -> Self {
+        self.0.retain(|error| names.contains(&error.name.as_str()));
+        self
+    }
+
     /// The errors, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &SettingError> {
         self.0.iter()

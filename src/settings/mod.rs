@@ -57,6 +57,7 @@ mod traces;
 pub mod types;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -195,6 +196,25 @@ impl Settings {
         settings.misspelled = environment::misspelled(source.environment());
         settings.without_effect = advice::variables::warnings(source.environment());
         Ok(settings)
+    }
+
+    /// The address at which a running service answers health checks. The other settings may be wrong:
+    /// the service runs with those that it has read.
+    ///
+    /// # Errors
+    ///
+    /// Those in `http.listen` and `http.internal_listen`, or that the file cannot be read.
+    pub fn health_address(source: &Source) -> Result<SocketAddr, SettingErrors> {
+        let mut input = Input::default();
+        source.give(&mut input)?;
+        let Sections { http, .. } = input.read(Setting::all());
+        let errors = input
+            .errors
+            .in_any(&["http.listen", "http.internal_listen"]);
+        match errors.is_empty() {
+            true => Ok(*http.internal_listen.unwrap_or(http.listen)),
+            false => Err(errors),
+        }
     }
 
     /// Applies the rules about several settings.

@@ -82,6 +82,17 @@ async fn healthcheck_passes_without_a_database_and_fails_for_a_frozen_process() 
     };
     service.app.get("/health/ready").await.expect_status(503);
     said(&checked());
+    // Nor may settings that the service did not take over make an engine replace it.
+    let address = service.app.url.trim_start_matches("http://");
+    let wrong = [
+        ("GATE_HTTP_LISTEN", address),
+        ("GATE_DATABASE_TLS_CA_FILE", "/nowhere"),
+        ("SECRET_KEY_FILE", "/nowhere"),
+        ("GATE_NO_SETTING", "x"),
+    ];
+    said(&gate_with(&["healthcheck"], &wrong));
+    let output = gate_with(&["healthcheck"], &[("GATE_HTTP_LISTEN", "nowhere")]);
+    assert_eq!(output.status.code(), Some(64));
 
     service.signal("-STOP");
     let output = checked();
