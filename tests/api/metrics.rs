@@ -1,5 +1,7 @@
 //! What `/metrics` tells about the gate's components.
 
+use std::time::{Duration, Instant};
+
 use jsonwebtoken::{Algorithm, Header};
 use label_studio_gate::gate::jws;
 use serde_json::json;
@@ -11,16 +13,16 @@ use crate::support::token::{self, now};
 use crate::world::{ISSUER, REQUIRE, SIGNED_COOKIES, World};
 
 /// The samples of a gate.
-struct Samples(String);
+pub struct Samples(String);
 
 impl Samples {
-    async fn of(app: &TestApp) -> Self {
+    pub async fn of(app: &TestApp) -> Self {
         Self(app.get("/metrics").await.body)
     }
 
     /// The value of the sample that is written like this, without the prefix of the name.
     #[track_caller]
-    fn value(&self, sample: &str) -> f64 {
+    pub fn value(&self, sample: &str) -> f64 {
         let prefix = format!("label_studio_gate_{sample} ");
         let value = self.0.lines().find_map(|line| line.strip_prefix(&prefix));
         let value = value.unwrap_or_else(|| panic!("no {sample} in {}", self.0));
@@ -28,7 +30,7 @@ impl Samples {
     }
 
     #[track_caller]
-    fn expect(&self, expected: &[(&str, f64)]) {
+    pub fn expect(&self, expected: &[(&str, f64)]) {
         for (sample, value) in expected {
             let found = self.value(sample);
             assert!(
@@ -204,7 +206,8 @@ async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     let world = World::new(&[]).await;
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let key = jws::private_key(&pair.serialize_pem(), Algorithm::ES256).unwrap();
-    let jwk = token::jwk(&pair);
+    let mut jwk = token::jwk(&pair);
+    jwk["kid"] = json!("known");
     let jwks = json!({"keys": [jwk]});
     let server = Stub::start(move |_| Reply::json(&jwks));
     let url = server.url("/jwks");
@@ -218,8 +221,12 @@ async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     let claims = json!({
         "email": "ann@example.com", "iat": now(), "exp": now() + 600, "aud": "label-studio",
     });
-    let token = jws::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
-    let browser = Browser::of(&app).with_token(&token);
+    let signed_with = |kid: &str| {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(kid.to_owned());
+        jws::encode(&header, &claims, &key).unwrap()
+    };
+    let browser = Browser::of(&app).with_token(&signed_with("known"));
     browser.get("/").await.expect(200, "session_opened");
 
     let before = Samples::of(&app).await;
@@ -229,9 +236,17 @@ async fn the_age_of_an_issuers_keys_grows_while_its_server_is_down() {
     ]);
     let ok = "key_server_request_duration_seconds_count{issuer=\"external\",outcome=\"ok\"}";
     assert!(before.value(ok) >= 1.0);
+    let sampled = Instant::now();
     server.now(|_| Reply::of(500, ""));
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    // The cooldown ends, and a token with an unknown key has the gate fetch the keys again.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let browser = Browser::of(&app).with_token(&signed_with("unknown"));
+    browser.get("/").await.expect(503, "key_server_unavailable");
+    let since = sampled.elapsed().as_secs_f64();
     let after = Samples::of(&app).await;
-    let age = "issuer_keys_age_seconds{issuer=\"external\"}";
-    assert!(after.value(age) > before.value(age), "{}", after.0);
+    let failed =
+        "key_server_request_duration_seconds_count{issuer=\"external\",outcome=\"failed\"}";
+    assert!(after.value(failed) >= 1.0, "{}", after.0);
+    let age = after.value("issuer_keys_age_seconds{issuer=\"external\"}");
+    assert!(age >= since, "{age} is less than {since}");
 }
