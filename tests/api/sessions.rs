@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp, TestDatabase};
+use crate::metrics::Samples;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
 use crate::support::wait_until;
@@ -210,8 +211,18 @@ async fn crossing_switches_do_not_deadlock() {
         browser.get("/").await;
         browser.session().unwrap()
     };
-    let (session_of_ann, session_of_bob) = (session(&ann).await, session(&bob).await);
-    for _ in 0..20 {
+    // Gives two switches time to meet, before and after one of them locks the row that it deletes.
+    world
+        .database
+        .run(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END';
+             CREATE TRIGGER slow_statement BEFORE DELETE ON django_session FOR EACH STATEMENT EXECUTE FUNCTION slow();
+             CREATE TRIGGER slow_row BEFORE DELETE ON django_session FOR EACH ROW EXECUTE FUNCTION slow()",
+        )
+        .await;
+    for _ in 0..10 {
+        // The first switches of a round end the sessions, so each round begins with new ones.
+        let (session_of_ann, session_of_bob) = (session(&ann).await, session(&bob).await);
         let switches = (0..16).map(async |n| {
             let (session, token) = match n % 2 {
                 0 => (&session_of_ann, &bob),
@@ -224,6 +235,9 @@ async fn crossing_switches_do_not_deadlock() {
             answer.expect_status(200);
         }
     }
+    // A deadlock is retried, so the answers alone don't show it.
+    let deadlocks = "statement_failures_total{cause=\"deadlock\"}";
+    Samples::of(&world.app).await.expect(&[(deadlocks, 0.0)]);
 }
 
 /// `session_policy_sessiontimeoutpolicy` since Label Studio 1.20, the environment before.
