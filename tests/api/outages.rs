@@ -6,8 +6,10 @@ use futures_util::future::join_all;
 
 use crate::actors::{Browser, Caller};
 use crate::app::{Answer, TestApp};
+use crate::metrics::Samples;
 use crate::support::cable::Cable;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::token::native;
 use crate::world::{NO_CACHE, User, World};
 
 async fn login(app: &TestApp, user: &User) -> Answer {
@@ -96,9 +98,37 @@ async fn waiting_for_a_lock_is_limited_and_a_full_queue_answers_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_notices_that_a_migration_made_every_prepared_statement_stale() {
-    let world = World::new(&[NO_CACHE]).await;
-    // Each connection of the pool prepares the statements.
-    join_all((0..32).map(|_| login(&world.app, &world.ann))).await;
+    let mut world = World::new(&[NO_CACHE]).await;
+    login(&world.app, &world.ann).await.expect_status(200);
+    let crowd = world.database.crowd(40, world.organization).await;
+    let connections = async || {
+        let samples = Samples::of(&world.app).await;
+        let in_state = |state| samples.value(&format!("pool_connections{{state=\"{state}\"}}"));
+        in_state("in_use") + in_state("idle")
+    };
+    // While statements wait for a lock, those of later requests go to other connections, which
+    // prepare them too.
+    let lock = world.database.owner.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE htx_user IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let logins = join_all(crowd.iter().map(async |user| {
+        let browser = Browser::of(&world.app).with_token(&native(*user));
+        browser.get("/").await
+    }));
+    let unlock = async {
+        let begun = Instant::now();
+        while connections().await <= 4.0 {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        lock.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(logins, unlock);
+    for answer in &answers {
+        answer.expect_status(200);
+    }
+    assert!(connections().await > 4.0);
     for length in [130, 132] {
         let alter = format!("ALTER TABLE htx_user ALTER COLUMN password TYPE varchar({length})");
         world.database.run(&alter).await;
