@@ -48,7 +48,8 @@ impl Mismatches for Stored {
     }
 }
 
-/// A view of the database, cached or current.
+/// A view of the database, cached or current. What a decision waits for yields, so that parallel
+/// decisions interleave.
 #[derive(Clone)]
 pub(super) struct Memory {
     pub(super) stored: Arc<Stored>,
@@ -67,6 +68,7 @@ impl Memory {
 #[async_trait]
 impl UserDirectory for Memory {
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
+        tokio::task::yield_now().await;
         self.outage()?;
         let users = match self.freshness {
             Freshness::Recent => &self.stored.recent_users,
@@ -190,6 +192,7 @@ fn owner(user_id: i32) -> TokenOwner {
 #[async_trait]
 impl SessionStore for Memory {
     async fn load(&self, key: &str, _now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
+        tokio::task::yield_now().await;
         self.outage()?;
         let sessions = self.stored.sessions.lock().expect("lock");
         Ok(sessions
@@ -245,6 +248,7 @@ impl SessionStore for Memory {
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
+        tokio::task::yield_now().await;
         self.outage()?;
         let users = self.stored.users.lock().expect("lock");
         let unchanged = users.get(&login.user_id).is_some_and(|user| {
