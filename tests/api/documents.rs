@@ -108,16 +108,24 @@ fn the_settings_in_the_documents_are_valid() {
     let pages = std::fs::read_dir(root().join("docs/identity-providers")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
     let mut tried = 0;
-    let further = ["docs/methods.md", "docs/groups.md", "docs/sign-in.md"];
+    let further = [
+        "docs/methods.md",
+        "docs/groups.md",
+        "docs/sign-in.md",
+        "docs/identity-aware-proxies.md",
+        "docs/embedding.md",
+        "docs/traces.md",
+    ];
     for page in pages.chain(further.map(|page| root().join(page))) {
         let text = std::fs::read_to_string(&page).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let settings = block.split("```").next().unwrap();
             let settings =
                 settings.replace("/etc/label-studio-gate", &home.path().display().to_string());
+            let settings = settings.replace('…', &"0".repeat(64));
             std::fs::write(path("gate.toml"), &settings).unwrap();
-            // A page without a key is about the shared secret, which is set in the environment.
-            let has_key = ["discovery", "jwks_url", "public_key"];
+            // Settings without a key are about the shared secret, which is set in the environment.
+            let has_key = ["discovery", "jwks_url", "public_key", "proxy_headers"];
             let secret = [("JWT_SSO_SECRET", "a-shared-secret-of-thirty-two-bytes")];
             let variables = match has_key.iter().any(|name| settings.contains(name)) {
                 true => &[][..],
