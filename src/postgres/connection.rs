@@ -44,8 +44,8 @@ const YOUNG: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     pool: Pool<Hosts>,
     queue: Queue,
-    /// How long an answer is waited for.
-    answer_limit: Duration,
+    /// After how long the server cancels a statement.
+    statement_timeout: Duration,
     measures: Measures,
     /// Whether a statement has failed because the tables or the grants are not what was read.
     doubtful: AtomicBool,
@@ -54,8 +54,8 @@ pub(super) struct Connections {
 impl Connections {
     /// Creates the pool without connecting.
     pub(super) fn new(settings: &Database) -> Result<Self, TlsError> {
-        let answer_limit = *settings.limits.statement_timeout_ms + NETWORK_MARGIN;
-        let pool = Pool::builder(Hosts::new(settings, answer_limit)?)
+        let statement_timeout = *settings.limits.statement_timeout_ms;
+        let pool = Pool::builder(Hosts::new(settings, statement_timeout + NETWORK_MARGIN)?)
             .max_size(settings.limits.pool_size)
             .timeouts(Timeouts {
                 wait: Some(*settings.limits.wait_timeout_ms),
@@ -69,7 +69,7 @@ impl Connections {
         Ok(Self {
             pool,
             queue: Queue::new(&settings.limits),
-            answer_limit,
+            statement_timeout,
             measures: Measures::default(),
             doubtful: AtomicBool::new(false),
         })
@@ -141,7 +141,7 @@ impl Connections {
         let mut again = true;
         // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
-            let lease = self.lease().await;
+            let lease = self.lease(request.statements()).await;
             self.measures.observe_wait(begun.elapsed());
             // Pinned here: each async function that takes a future by value doubles its size.
             let attempt = pin!(self.attempt(lease?, request));
@@ -164,7 +164,7 @@ impl Connections {
 
     /// Runs several statements in one transaction, without preparing them.
     pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.lease(1).await?;
         match lease.run_all(statements).await {
             Ok(()) => {
                 lease.settled();
@@ -196,9 +196,12 @@ impl Connections {
         self.doubtful.store(false, Ordering::Relaxed);
     }
 
-    async fn lease(&self) -> Result<Lease, Outage> {
+    /// A connection for so many statements, sent together. Each of them has the server's time limit for
+    /// itself: a healthy server may take all of it for a lock, and once more for what follows.
+    async fn lease(&self, statements: u32) -> Result<Lease, Outage> {
         let link = self.queue.connection(&self.pool, &self.measures).await?;
-        Ok(Lease::new(link, self.answer_limit))
+        let answer_limit = self.statement_timeout * statements + NETWORK_MARGIN;
+        Ok(Lease::new(link, answer_limit))
     }
 
     async fn attempt(
@@ -215,7 +218,8 @@ impl Connections {
                 Ok(outcome) => Some(outcome),
                 Err(_) => {
                     lease.probe();
-                    timeout(self.answer_limit - SUSPICION, work).await.ok()
+                    let rest = lease.answer_limit() - SUSPICION;
+                    timeout(rest, work).await.ok()
                 }
             }
         };

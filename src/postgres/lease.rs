@@ -23,7 +23,6 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// `answer_limit`: how long an answer is waited for.
     pub(super) fn new(link: Object<Hosts>, answer_limit: Duration) -> Self {
         Self {
             link: Some(link),
@@ -31,6 +30,11 @@ impl Lease {
             since: Instant::now(),
             answer_limit,
         }
+    }
+
+    /// How long an answer is waited for.
+    pub(super) const fn answer_limit(&self) -> Duration {
+        self.answer_limit
     }
 
     /// The connection has answered everything, so it may return to the pool.

@@ -25,6 +25,16 @@ pub(super) struct Request<'a> {
     pub(super) parameters: &'a [&'a dyn Parameter],
 }
 
+impl Request<'_> {
+    /// How many statements it consists of that may have to wait.
+    pub(super) const fn statements(&self) -> u32 {
+        match self.lock {
+            Some(_) => 2,
+            None => 1,
+        }
+    }
+}
+
 /// The prepared statements of a connection, by their text.
 #[derive(Default)]
 struct Prepared {

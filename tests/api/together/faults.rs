@@ -1,6 +1,7 @@
 //! Requests share a statement that cannot go on, and then something fails. Each of them is answered
 //! by itself.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use super::{ROUNDS, another_token, login, owner, value};
 use crate::app::{Answer, TestApp};
 use crate::process::Service;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::token::native;
 use crate::world::{NO_CACHE, World};
 
 /// Enough for several statements, of which the later ones carry more than one request.
@@ -146,6 +148,22 @@ fn stuck(world: &World) -> usize {
     count_connections(world, "wait_event_type = 'Lock'")
 }
 
+/// The process IDs of the gate's connections.
+fn connections(world: &World) -> BTreeSet<String> {
+    let database = &world.database.name;
+    let query = format!(
+        "SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}'"
+    );
+    let pids = CLUSTER.psql("postgres", &["-c", &query]);
+    pids.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Locks a user's row until the owner's transaction ends.
+async fn lock_row(world: &World, user: i32) {
+    let lock = format!("BEGIN; SELECT FROM htx_user WHERE id = {user} FOR UPDATE");
+    world.database.run(&lock).await;
+}
+
 fn count_connections(world: &World, condition: &str) -> usize {
     let database = &world.database.name;
     let count = format!(
@@ -223,11 +241,11 @@ async fn browsers_that_go_away_take_no_answer_with_them() {
 
 /// A browser that asks, and does not wait for the answer yet.
 fn ask(app: &TestApp, token: &str) -> TcpStream {
-    let address = app.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
     let cookie = format!("Cookie: ls_auth_token={token}");
     let head =
         format!("GET /auth/nginx HTTP/1.1\r\nHost: x\r\nX-Original-URI: /\r\n{cookie}\r\n\r\n");
+    let address = app.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     stream
 }
@@ -268,6 +286,41 @@ async fn the_time_limit_of_a_statement_fails_no_more_than_it() {
         let opened = world.sessions().await - 1;
         assert_eq!(opened, right.len() as i64, "none but theirs");
         crowd.expect_all_well().await;
+    }
+}
+
+/// Two requests with one token while somebody has locked the user's row: the second waits for the first
+/// and then for the row, each as long as a statement may take. Whether the gate answers them or has given
+/// them up by then, no other connection suffers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_waits_for_two_locks_costs_no_other_connection() {
+    for decision in ["30000", "1000"] {
+        let world = World::new(&[
+            NO_CACHE,
+            ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "2000"),
+            ("GATE_HTTP_DECISION_TIMEOUT_MS", decision),
+        ])
+        .await;
+        let crowd = world.database.crowd(CROWD, world.organization).await;
+        join_all(
+            crowd
+                .iter()
+                .map(async |id| login(&world.app, &native(*id)).await),
+        )
+        .await;
+        let before = connections(&world);
+        lock_row(&world, world.ann.id).await;
+        let token = native(world.ann.id);
+        let (first, second) = tokio::join!(login(&world.app, &token), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            login(&world.app, &token).await
+        });
+        first.expect_status(503);
+        second.expect_status(503);
+        eventually("no statement waits", async || stuck(&world) == 0).await;
+        let after = connections(&world);
+        assert!(before.is_subset(&after), "{before:?}, {after:?}");
+        world.database.run("COMMIT").await;
     }
 }
 
