@@ -14,7 +14,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{chain, is_refused_by_pooler};
+use super::failure::{Unusable, chain, is_refused_by_pooler};
 use super::names::{UniqueNames, UniqueTls};
 use super::tls::{self, TlsError};
 use crate::settings::{Database, DatabaseHost, Tls};
@@ -65,8 +65,8 @@ impl Address {
 pub(super) enum Refused {
     #[error("a connection pooler refuses options at the start")]
     ByPooler,
-    #[error("{0}")]
-    Otherwise(String),
+    #[error(transparent)]
+    Otherwise(#[from] Unusable),
 }
 
 impl From<tokio_postgres::Error> for Refused {
@@ -74,14 +74,14 @@ impl From<tokio_postgres::Error> for Refused {
         if is_refused_by_pooler(&error) {
             Self::ByPooler
         } else {
-            Self::Otherwise(chain(&error))
+            Self::Otherwise(error.into())
         }
     }
 }
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
-        Self::Otherwise(error.to_string())
+        Self::Otherwise(error.into())
     }
 }
 
@@ -143,7 +143,7 @@ impl Dialer {
             (Address::Tcp { name, address }, Some(tls)) => {
                 let mut tls = tls.clone();
                 let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
-                let tls = UniqueTls(tls.map_err(|error| Refused::Otherwise(error.to_string()))?);
+                let tls = UniqueTls(tls.map_err(|error| Unusable::refused(error.to_string()))?);
                 let stream = self.tcp(address).await?;
                 let (client, connection) = config.connect_raw(stream, tls).await?;
                 Ok((client, drive(connection, end)))

@@ -1,5 +1,7 @@
 //! How a statement or a connection failed, and what follows from it.
 
+use std::io;
+
 use tokio_postgres::error::SqlState;
 
 use super::hosts::NoConnection;
@@ -62,6 +64,82 @@ pub(super) fn classify(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
+/// Why a host gives no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(super) struct Unusable {
+    why: String,
+    /// Whether its open connections are of no use either. A server that answers with an error is
+    /// alive: too many connections or a changed password concern new connections only.
+    pub(super) is_gone: bool,
+}
+
+impl Unusable {
+    /// Nobody answers there, or the server is not the one to use.
+    pub(super) fn gone(why: impl Into<String>) -> Self {
+        let (why, is_gone) = (why.into(), true);
+        Self { why, is_gone }
+    }
+
+    /// Says nothing about the connections that are open.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        let (why, is_gone) = (why.into(), false);
+        Self { why, is_gone }
+    }
+
+    /// What several addresses or hosts said. They are gone if each of them is.
+    pub(super) fn all(each: &[Self]) -> Self {
+        let whys: Vec<&str> = each.iter().map(|it| it.why.as_str()).collect();
+        Self {
+            why: whys.join("; "),
+            is_gone: !each.is_empty() && each.iter().all(|it| it.is_gone),
+        }
+    }
+
+    /// The same, with the name of the host.
+    pub(super) fn at(mut self, place: &impl std::fmt::Display) -> Self {
+        self.why = format!("{place}: {}", self.why);
+        self
+    }
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self {
+            why: error.to_string(),
+            is_gone: is_unanswered(error.kind()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Unusable {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref());
+        let is_unanswered = source.is_some_and(|it: &io::Error| is_unanswered(it.kind()));
+        Self {
+            why: chain(&error),
+            is_gone: error.is_closed() || is_unanswered,
+        }
+    }
+}
+
+/// Whether nobody is there: not so if a certificate is wrong, or if this machine has no file or port left.
+const fn is_unanswered(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            // A socket's file.
+            | io::ErrorKind::NotFound
+    )
+}
+
 /// Whether a connection was refused because of a startup parameter, which a connection pooler does
 /// and Postgres does not: it refuses an unknown name, but not `options`.
 pub(super) fn is_refused_by_pooler(error: &tokio_postgres::Error) -> bool {
@@ -98,4 +176,24 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         next = error.source();
     }
     causes.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_gone_if_none_of_its_addresses_answers() {
+        let of = |kind: io::ErrorKind| Unusable::from(io::Error::from(kind));
+        let gone = || of(io::ErrorKind::ConnectionRefused);
+        let alive = || of(io::ErrorKind::InvalidData);
+        for (each, is_gone) in [
+            (vec![gone(), gone()], true),
+            (vec![gone(), alive()], false),
+            (vec![of(io::ErrorKind::AddrNotAvailable)], false),
+            (vec![], false),
+        ] {
+            assert_eq!(Unusable::all(&each).is_gone, is_gone, "{each:?}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use tokio::sync::watch;
 
 use super::dial::Dialer;
+use super::failure::Unusable;
 use super::link::Link;
 use super::race::first_success;
 use super::statement::{code, sql};
@@ -120,8 +121,8 @@ impl Hosts {
         }
     }
 
-    /// Opens a connection to a host in the background, and ends the others if that fails. Only if
-    /// there is another host.
+    /// Opens a connection to a host in the background, and ends the others if nobody answers or it is
+    /// a standby. Only if there is another host.
     pub(super) fn probe(&self, host: usize, epoch: u64) {
         let is_probed = &self.0.hosts[host].is_probed;
         if self.0.hosts.len() == 1 || is_probed.swap(true, Ordering::Relaxed) {
@@ -129,7 +130,8 @@ impl Hosts {
         }
         let hosts = self.clone();
         tokio::spawn(async move {
-            if hosts.clone().open(host).await.is_err() {
+            let opened = hosts.clone().open(host).await;
+            if opened.is_err_and(|why| why.is_gone) {
                 hosts.distrust(host, epoch);
             }
             hosts.0.hosts[host]
@@ -179,7 +181,7 @@ impl Hosts {
             let order = (0..count).map(|n| (begun.host + n) % count);
             let attempts: Vec<_> = order.map(|host| self.clone().open(host)).collect();
             let opened = first_success(attempts).await;
-            let link = opened.map_err(|refusals| NoConnection(joined(refusals)))?;
+            let link = opened.map_err(|each| NoConnection(Unusable::all(&each).to_string()))?;
             let mut latest = self.latest();
             // A primary that stood still may answer when its replica has been promoted and is in use.
             if latest.host == link.host() || latest.opened == begun.opened {
@@ -193,10 +195,6 @@ impl Hosts {
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn joined(refusals: Vec<String>) -> String {
-    refusals.join("; ")
 }
 
 /// What opens a transaction with these options.

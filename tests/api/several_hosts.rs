@@ -11,7 +11,7 @@ use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::free_port;
 use crate::support::replica::Pair;
 use crate::support::token::native;
-use crate::world::{NO_CACHE, REQUIRE, World};
+use crate::world::{NO_CACHE, PATIENT, REQUIRE, World};
 
 async fn login(app: &TestApp, user: i32) -> Answer {
     Browser::of(app).with_token(&native(user)).get("/").await
@@ -85,6 +85,30 @@ async fn hosts_are_spelled_as_in_libpq_everywhere() {
         let app = TestApp::start(&url, &[]);
         login(&app, world.ann.id).await.expect_status(200);
     }
+}
+
+/// Too many connections, a changed password, a changed pg_hba.conf: all of them concern new connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_a_new_connection_keeps_the_open_ones() {
+    let world = World::new(&[]).await;
+    let (closed, right) = (free_port(), CLUSTER.port());
+    let name = &world.database.name;
+    let url = format!("postgres://{GATE_ROLE}@127.0.0.1:{right},127.0.0.1:{closed}/{name}");
+    let app = TestApp::start(&url, &[&PATIENT[..], &[NO_CACHE]].concat());
+    login(&app, world.bob.id).await.expect_status(200);
+    let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT 0");
+    world.database.run(&limit).await;
+    let lock = format!(
+        "BEGIN; SELECT FROM htx_user WHERE id = {} FOR UPDATE",
+        world.ann.id
+    );
+    world.database.run(&lock).await;
+    // Long enough that the gate asks whether the host is still there.
+    let (answer, ()) = tokio::join!(login(&app, world.ann.id), async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        world.database.run("COMMIT").await;
+    });
+    answer.expect(200, "session_opened");
 }
 
 /// A primary with a replica, the tables of Label Studio, and a user.

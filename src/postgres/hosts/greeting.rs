@@ -7,39 +7,41 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{Hosts, joined};
+use super::Hosts;
 use crate::postgres::dial::{Address, Refused};
-use crate::postgres::failure::chain;
+use crate::postgres::failure::Unusable;
 use crate::postgres::link::Link;
 use crate::postgres::race::first_success;
 
+/// Why there is no answer.
+const LATE: &str = "does not answer in time";
+
 impl Hosts {
     /// Opens a connection to one host, at the first of its addresses that answers.
-    pub(super) async fn open(self, host: usize) -> Result<Link, String> {
+    pub(super) async fn open(self, host: usize) -> Result<Link, Unusable> {
         let place = &self.0.hosts[host].place;
         let epoch = self.epoch(host);
-        let named = |why: String| format!("{place}: {why}");
-        let late = || named("does not answer in time".to_owned());
+        // A name service that fails says nothing about the host.
+        let unknown = |why: &str| Unusable::refused(why).at(place);
         let addresses = timeout(self.0.limit, Address::of(place)).await;
         let addresses = addresses
-            .map_err(|_| late())?
-            .map_err(|error| named(error.to_string()))?;
+            .map_err(|_| unknown(LATE))?
+            .map_err(|error| unknown(&error.to_string()))?;
         let attempts = addresses.into_iter().map(|address| {
             let hosts = self.clone();
             let limit = self.0.limit;
             async move {
                 let greeted = timeout(limit, hosts.greet(host, epoch, &address)).await;
-                greeted.unwrap_or_else(|_| Err("does not answer in time".to_owned()))
+                greeted.unwrap_or_else(|_| Err(Unusable::gone(LATE)))
             }
         });
         let attempts: Vec<_> = attempts.collect();
-        first_success(attempts)
-            .await
-            .map_err(|refusals| named(joined(refusals)))
+        let opened = first_success(attempts).await;
+        opened.map_err(|each| Unusable::all(&each).at(place))
     }
 
     /// Connects, and asks whether this is what the gate needs.
-    async fn greet(self, host: usize, epoch: u64, address: &Address) -> Result<Link, String> {
+    async fn greet(self, host: usize, epoch: u64, address: &Address) -> Result<Link, Unusable> {
         let doomed = self.0.hosts[host].epoch.subscribe();
         let dialed = match self.dial(address, &doomed, epoch).await {
             Err(Refused::ByPooler) => {
@@ -48,11 +50,14 @@ impl Hosts {
             }
             dialed => dialed,
         };
-        let (client, driver) = dialed.map_err(|refused| refused.to_string())?;
+        let (client, driver) = dialed.map_err(|refused| match refused {
+            Refused::Otherwise(why) => why,
+            Refused::ByPooler => Unusable::refused(refused.to_string()),
+        })?;
         let link = Link::new(client, self.clone(), (host, epoch), driver);
         let answer = self.ask(link.client()).await?;
         if self.0.writable && !answer.is_writable {
-            return Err("is a standby, or does not allow writes".to_owned());
+            return Err(Unusable::gone("is a standby, or does not allow writes"));
         }
         if !answer.has_options {
             self.meet_pooler("the server did not get the options of the start");
@@ -73,9 +78,8 @@ impl Hosts {
         self.0.dialer.dial(address, self.is_pooled(), end).await
     }
 
-    async fn ask(&self, client: &Client) -> Result<Answer, String> {
-        let asked = client.simple_query(&self.0.question).await;
-        let messages = asked.map_err(|error| chain(&error))?;
+    async fn ask(&self, client: &Client) -> Result<Answer, Unusable> {
+        let messages = client.simple_query(&self.0.question).await?;
         let row = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
