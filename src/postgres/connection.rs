@@ -5,6 +5,7 @@
 //! is one transaction, and its connection returns to the pool once the server has answered.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use super::failure::{Failure, chain, classify};
 use super::hosts::Hosts;
 use super::lease::Lease;
 use super::link::Request;
+use super::lock_waits::{LockWait, LockWaits, Turn};
 use super::measures::{Measures, StatementFailure};
 use super::mismatch;
 use super::parameter::Parameter;
@@ -44,6 +46,7 @@ const YOUNG: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     pool: Pool<Hosts>,
     queue: Queue,
+    lock_waits: LockWaits,
     /// After how long the server cancels a statement.
     statement_timeout: Duration,
     measures: Measures,
@@ -69,6 +72,7 @@ impl Connections {
         Ok(Self {
             pool,
             queue: Queue::new(&settings.limits),
+            lock_waits: LockWaits::new(settings.limits.pool_size),
             statement_timeout,
             measures: Measures::default(),
             doubtful: AtomicBool::new(false),
@@ -95,25 +99,18 @@ impl Connections {
             lock: None,
             statement,
             parameters,
+            lock_wait: None,
         };
-        // On the heap: most of those who may ask wait for a batch, and don't pay for its size.
-        Box::pin(self.send(&request)).await
+        self.answer(request).await
     }
 
-    /// Takes a lock for `key` and then runs a statement, in one transaction and one round trip.
-    /// Returns also how long that took.
-    pub(super) async fn query_behind_lock(
+    /// The answer to a request, and how long that took. A lock and what follows are one transaction and
+    /// one round trip.
+    pub(super) async fn answer(
         &self,
-        lock: Statement<'_>,
-        key: &dyn Parameter,
-        statement: Statement<'_>,
-        parameters: &[&dyn Parameter],
+        request: Request<'_>,
     ) -> Result<(Vec<Row>, Duration), Outage> {
-        let request = Request {
-            lock: Some((lock, key)),
-            statement,
-            parameters,
-        };
+        // On the heap: most of those who may ask wait for a batch, and don't pay for its size.
         Box::pin(self.send(&request)).await
     }
 
@@ -136,12 +133,14 @@ impl Connections {
     /// retry is safe because every statement in `sql/` is idempotent.
     async fn send(&self, request: &Request<'_>) -> Result<(Vec<Row>, Duration), Outage> {
         let mut begun = Instant::now();
+        let turn = self.turn(request.lock_wait).await;
+        let turn = turn.inspect_err(|_| self.measures.observe_wait(begun.elapsed()))?;
         let place = self.queue.enter(&self.measures).await;
         let _place = place.inspect_err(|_| self.measures.observe_wait(begun.elapsed()))?;
         let mut again = true;
         // After a restart of the server, every pooled connection may fail once.
         for _ in 0..=self.pool.status().max_size {
-            let lease = self.lease(request.statements()).await;
+            let lease = self.lease(request.statements(), turn.clone()).await;
             self.measures.observe_wait(begun.elapsed());
             // Pinned here: each async function that takes a future by value doubles its size.
             let attempt = pin!(self.attempt(lease?, request));
@@ -164,7 +163,7 @@ impl Connections {
 
     /// Runs several statements in one transaction, without preparing them.
     pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
-        let mut lease = self.lease(1).await?;
+        let mut lease = self.lease(1, None).await?;
         match lease.run_all(statements).await {
             Ok(()) => {
                 lease.settled();
@@ -198,10 +197,19 @@ impl Connections {
 
     /// A connection for so many statements, sent together. Each of them has the server's time limit for
     /// itself: a healthy server may take all of it for a lock, and once more for what follows.
-    async fn lease(&self, statements: u32) -> Result<Lease, Outage> {
+    async fn lease(&self, statements: u32, turn: Option<Arc<Turn>>) -> Result<Lease, Outage> {
         let link = self.queue.connection(&self.pool, &self.measures).await?;
         let answer_limit = self.statement_timeout * statements + NETWORK_MARGIN;
-        Ok(Lease::new(link, answer_limit))
+        Ok(Lease::new(link, answer_limit, turn))
+    }
+
+    /// A turn for a request that may have to wait for a lock. It has no place in the queue yet, which
+    /// is for those who wait for a connection.
+    async fn turn(&self, wait: Option<LockWait>) -> Result<Option<Arc<Turn>>, Outage> {
+        let Some(wait) = wait else { return Ok(None) };
+        let turn = self.lock_waits.turn(wait);
+        let turn = self.queue.wait_for(turn, &self.measures).await?;
+        Ok(Some(Arc::new(turn)))
     }
 
     async fn attempt(

@@ -5,6 +5,7 @@
 //! it has arrived.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 
 use super::hosts::Hosts;
 use super::link::Link;
+use super::lock_waits::Turn;
 
 /// A connection of the pool.
 pub(super) struct Lease {
@@ -20,15 +22,22 @@ pub(super) struct Lease {
     is_settled: bool,
     since: Instant,
     answer_limit: Duration,
+    turn: Option<Arc<Turn>>,
 }
 
 impl Lease {
-    pub(super) fn new(link: Object<Hosts>, answer_limit: Duration) -> Self {
+    /// The connection keeps its `turn` until it has returned to the pool.
+    pub(super) fn new(
+        link: Object<Hosts>,
+        answer_limit: Duration,
+        turn: Option<Arc<Turn>>,
+    ) -> Self {
         Self {
             link: Some(link),
             is_settled: false,
             since: Instant::now(),
             answer_limit,
+            turn,
         }
     }
 
@@ -68,7 +77,9 @@ impl Drop for Lease {
             return;
         };
         let rest = self.answer_limit.saturating_sub(self.since.elapsed());
+        let turn = self.turn.take();
         runtime.spawn(async move {
+            let _turn = turn;
             let settled = timeout(rest, link.client().check_connection()).await;
             if !matches!(settled, Ok(Ok(()))) {
                 Object::take(link).distrust();

@@ -15,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::hosts::Hosts;
+use super::lock_waits::LockWait;
 use super::parameter::Parameter;
 use super::statement::Statement;
 
@@ -23,6 +24,8 @@ pub(super) struct Request<'a> {
     pub(super) lock: Option<(Statement<'a>, &'a dyn Parameter)>,
     pub(super) statement: Statement<'a>,
     pub(super) parameters: &'a [&'a dyn Parameter],
+    /// For which share of the pool it waits.
+    pub(super) lock_wait: Option<LockWait>,
 }
 
 impl Request<'_> {

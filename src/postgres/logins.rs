@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 use super::batch::{Batches, Shared};
+use super::link::Request;
+use super::lock_waits::LockWait;
 use super::parameter::Parameter;
 use super::sessions::{behind, place};
 use super::statement::sql;
@@ -42,10 +44,16 @@ impl Postgres {
         ];
         let schema = self.schema().await?;
         let statement = schema.statements.record_login_alone.statement();
-        let connections = &self.0.connections;
-        let lock = sql!("lock_place");
-        let asked = connections.query_behind_lock(lock, &row.place, statement, &parameters);
-        let (rows, _) = asked.await?;
+        let request = Request {
+            lock: Some((sql!("lock_place"), &row.place)),
+            statement,
+            parameters: &parameters,
+            lock_wait: Some(match login.replaces {
+                Some(_) => LockWait::Replacing(login.user_id),
+                None => LockWait::LeftOver(login.user_id),
+            }),
+        };
+        let (rows, _) = self.0.connections.answer(request).await?;
         let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
         with_row(row).map_err(|error| unexpected(&error))
     }
@@ -82,7 +90,13 @@ impl Postgres {
         ];
         let schema = self.schema().await?;
         let alone = &schema.statements.record_login_signed_cookies_alone;
-        let rows = self.query(alone.statement(), &parameters).await?;
+        let request = Request {
+            lock: None,
+            statement: alone.statement(),
+            parameters: &parameters,
+            lock_wait: Some(LockWait::LeftOver(login.user_id)),
+        };
+        let (rows, _) = self.0.connections.answer(request).await?;
         let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
         with_cookie(row).map_err(|error| unexpected(&error))
     }
@@ -194,11 +208,13 @@ impl Shared for RowLogin {
             &revoked,
         ];
         let schema = postgres.schema().await?;
-        let statement = schema.statements.record_login.statement();
-        let connections = &postgres.0.connections;
-        let lock = sql!("lock_places");
-        let asked = connections.query_behind_lock(lock, &places, statement, &parameters);
-        let (rows, took) = asked.await?;
+        let request = Request {
+            lock: Some((sql!("lock_places"), &places)),
+            statement: schema.statements.record_login.statement(),
+            parameters: &parameters,
+            lock_wait: None,
+        };
+        let (rows, took) = postgres.0.connections.answer(request).await?;
         let found = answers(&rows, openers.len(), with_row)?;
         let answer = |(login, own): (&Arc<Self>, usize)| {
             let (opener, found) = (openers[own], found[own].as_ref()?);

@@ -22,6 +22,7 @@ mod folded;
 mod hosts;
 mod lease;
 mod link;
+mod lock_waits;
 mod logins;
 mod measures;
 mod mismatch;

@@ -126,11 +126,20 @@ impl Queue {
     }
 
     async fn turn(&self, measures: &Measures) -> Result<SemaphorePermit<'_>, Outage> {
+        let turn = self.wait_for(self.turns.acquire(), measures).await?;
+        turn.map_err(|_| Outage::Overloaded)
+    }
+
+    /// Waits for `turn`, as long as a request may wait.
+    pub(super) async fn wait_for<T>(
+        &self,
+        turn: impl Future<Output = T>,
+        measures: &Measures,
+    ) -> Result<T, Outage> {
         let begun = self.now();
-        let turn = tokio::time::timeout(self.limit, self.turns.acquire());
-        let waited = deadline::wait_for(Outage::Overloaded, turn).await;
-        match waited {
-            Ok(Ok(Ok(turn))) => Ok(turn),
+        let turn = pin!(tokio::time::timeout(self.limit, turn));
+        match deadline::wait_for(Outage::Overloaded, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
             _ => Err(self.given_up(begun, measures)),
         }
     }

@@ -1,9 +1,8 @@
 //! Logins that arrive at the same time share statements. What holds for one holds for each of them.
 
-mod faults;
+pub mod faults;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use label_studio_gate::django::{SessionCodec, SessionEntries as _};
@@ -19,6 +18,13 @@ const ROUNDS: usize = 50;
 
 async fn login(app: &TestApp, token: &str) -> Answer {
     Browser::of(app).with_token(token).get("/").await
+}
+
+/// A login of a browser that still has the cookie of a session that has ended.
+async fn login_with_old_session(app: &TestApp, token: &str) -> Answer {
+    let browser = Browser::of(app).with_token(token);
+    let ended = "0123456789abcdefghijklmnopqrstuv";
+    browser.with_cookie("sessionid", ended).get("/").await
 }
 
 /// A token of its own for each call.
@@ -127,43 +133,62 @@ async fn batches_of_two_gates_with_the_same_users_do_not_deadlock() {
     }
 }
 
-/// Somebody else has locked Ann's row, and the place of one of Bob's tokens.
+/// Somebody else has locked the rows of Ann and of others. More requests wait for them than the pool has
+/// connections: many of Ann's, which replace a session, and one of each of the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_waits_for_a_lock_holds_up_nobody() {
     let patient = [
         ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "60000"),
+        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "60000"),
         ("GATE_HTTP_DECISION_TIMEOUT_MS", "60000"),
     ];
     for engine in [None, Some(SIGNED_COOKIES)] {
         let settings: Vec<_> = patient.into_iter().chain(engine).collect();
         let world = World::new(&settings).await;
-        let crowd = world.database.crowd(40, world.organization).await;
+        let crowd = world.database.crowd(60, world.organization).await;
+        let (locked, free) = crowd.split_at(20);
+        let ids: Vec<String> = locked
+            .iter()
+            .chain([&world.ann.id])
+            .map(i32::to_string)
+            .collect();
         let lock = format!(
-            "BEGIN; SELECT FROM htx_user WHERE id = {} FOR UPDATE",
-            world.ann.id
+            "BEGIN; SELECT FROM htx_user WHERE id IN ({}) FOR UPDATE",
+            ids.join(", ")
         );
         world.database.run(&lock).await;
-        let token = native(world.ann.id);
-        let ann = login(&world.app, &token);
-        let ann = tokio::time::timeout(Duration::from_secs(600), ann);
-        let mut ann = std::pin::pin!(ann);
+        let waiting = locked.iter().map(|id| (*id, 0));
+        let waiting = waiting.chain((0..20).map(|n| (world.ann.id, n)));
+        let waiting = join_all(waiting.map(async |(id, n)| {
+            let token = another_token(id, n);
+            match id == world.ann.id {
+                true => login_with_old_session(&world.app, &token).await,
+                false => login(&world.app, &token).await,
+            }
+        }));
+        let mut waiting = std::pin::pin!(waiting);
         let everybody = async {
             for _ in 0..5 {
-                let logins = crowd
-                    .iter()
-                    .map(async |id| login(&world.app, &native(*id)).await);
+                let logins = free.iter().map(async |id| {
+                    let token = native(*id);
+                    match id % 2 {
+                        0 => login_with_old_session(&world.app, &token).await,
+                        _ => login(&world.app, &token).await,
+                    }
+                });
                 for answer in join_all(logins).await {
                     answer.expect(200, "session_opened");
                 }
             }
         };
         tokio::select! {
-            _ = &mut ann => panic!("Ann has signed in while her row is locked"),
+            _ = &mut waiting => panic!("somebody has signed in while their row is locked"),
             () = everybody => {}
         }
         world.database.run("COMMIT").await;
-        let answer = ann.await.expect("the row is free");
-        answer.expect(200, "session_opened");
+        for answer in waiting.await {
+            answer.expect(200, "session_opened");
+        }
     }
 }
 

@@ -244,14 +244,19 @@ fn ask(app: &TestApp, token: &str) -> TcpStream {
     let cookie = format!("Cookie: ls_auth_token={token}");
     let head =
         format!("GET /auth/nginx HTTP/1.1\r\nHost: x\r\nX-Original-URI: /\r\n{cookie}\r\n\r\n");
+    send(app, &head)
+}
+
+/// Sends a request and does not wait for the answer.
+pub fn send(app: &TestApp, request: &str) -> TcpStream {
     let address = app.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     stream
 }
 
 /// Resets the connection, which the gate notices at once.
-fn hang_up(browser: TcpStream) {
+pub fn hang_up(browser: TcpStream) {
     let socket = socket2::SockRef::from(&browser);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
     drop(browser);
@@ -289,18 +294,18 @@ async fn the_time_limit_of_a_statement_fails_no_more_than_it() {
     }
 }
 
-/// Two requests with one token while somebody has locked the user's row: the second waits for the first
-/// and then for the row, each as long as a statement may take. Whether the gate answers them or has given
-/// them up by then, no other connection suffers.
+/// Two gates get the same token while somebody has locked the user's row: the second login waits for the
+/// first and then for the row, each as long as a statement may take. Whether its gate answers it or has
+/// given it up by then, no other connection suffers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_waits_for_two_locks_costs_no_other_connection() {
     for decision in ["30000", "1000"] {
-        let world = World::new(&[
-            NO_CACHE,
-            ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "2000"),
-            ("GATE_HTTP_DECISION_TIMEOUT_MS", decision),
-        ])
-        .await;
+        let brief = ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "2000");
+        let other_settings = [NO_CACHE, brief];
+        let settings = [NO_CACHE, brief, ("GATE_HTTP_DECISION_TIMEOUT_MS", decision)];
+        let world = World::new(&settings).await;
+        let other = world.gate(&other_settings);
+        login(&other, &native(world.bob.id)).await;
         let crowd = world.database.crowd(CROWD, world.organization).await;
         join_all(
             crowd
@@ -311,8 +316,8 @@ async fn a_login_that_waits_for_two_locks_costs_no_other_connection() {
         let before = connections(&world);
         lock_row(&world, world.ann.id).await;
         let token = native(world.ann.id);
-        let (first, second) = tokio::join!(login(&world.app, &token), async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let (first, second) = tokio::join!(login(&other, &token), async {
+            eventually("the first waits", async || stuck(&world) == 1).await;
             login(&world.app, &token).await
         });
         first.expect_status(503);
@@ -322,6 +327,28 @@ async fn a_login_that_waits_for_two_locks_costs_no_other_connection() {
         assert!(before.is_subset(&after), "{before:?}, {after:?}");
         world.database.run("COMMIT").await;
     }
+}
+
+/// A request that was given up keeps its share of the pool until its statement has come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_that_go_away_do_not_take_the_pool_with_them() {
+    let world = World::new(&[NO_CACHE]).await;
+    login(&world.app, &native(world.bob.id))
+        .await
+        .expect_status(200);
+    lock_row(&world, world.ann.id).await;
+    for round in 0..3 {
+        let tokens = (0..10).map(|n| another_token(world.ann.id, 10 * round + n));
+        let browsers: Vec<TcpStream> = tokens.map(|token| ask(&world.app, &token)).collect();
+        eventually("one of them waits for the row", async || stuck(&world) == 1).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(stuck(&world), 1, "as long as it does, no other");
+        browsers.into_iter().for_each(hang_up);
+    }
+    login(&world.app, &native(world.bob.id))
+        .await
+        .expect_status(200);
+    world.database.run("COMMIT").await;
 }
 
 /// A grant is withdrawn while statements are under way: nobody gets in, and everybody does once it is
