@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::Snapshot;
 use super::context::RequestContext;
@@ -15,14 +16,22 @@ use crate::gate::reason::{Declined, Denied};
 use crate::gate::{Ended, RevokeError, Revoked};
 
 /// `POST /api/sso/revoke`
+///
+/// A task of its own, because reading all sessions may take longer than the caller waits: they are all
+/// ended, and the journal says so, although nobody is there for the answer.
 pub(super) async fn revoke(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(request.head(), &state);
-    let answer = async || answer(&context, body).await;
-    Traced::Revoke.answer(&context, answer).await
+    let work = async move {
+        let context = RequestContext::new(request.head(), &state);
+        let answer = async || answer(&context, body).await;
+        Traced::Revoke.answer(&context, answer).await
+    };
+    // On this worker, because the request belongs to its thread.
+    let answered = actix_web::rt::spawn(work.in_current_span()).await;
+    answered.unwrap_or_else(|_panicked| HttpResponse::InternalServerError().finish())
 }
 
 async fn answer(

@@ -7,7 +7,9 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::actors::{Browser, Caller};
+use crate::audit::{TABLE, wait_for_event};
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
+use crate::together::faults::{hang_up, send};
 use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
 /// Both session engines, with every row read again.
@@ -186,6 +188,28 @@ async fn gates_whose_clocks_differ_agree_which_sessions_have_ended() {
             }
         }
     }
+}
+
+/// With many sessions, a revocation may take longer than its caller waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_whose_caller_has_gone_ends_every_session_and_is_recorded() {
+    let world = World::with_own_tables(&[REQUIRE, NO_CACHE, TABLE]).await;
+    world.signed_in(&world.ann).await;
+    let lock = "BEGIN; LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE";
+    world.database.run(lock).await;
+    let authorization = world.superuser.authorization();
+    let body = json!({"email": world.ann.email}).to_string();
+    let request = format!(
+        "POST /api/sso/revoke HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let caller = send(&world.app, &request);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hang_up(caller);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.database.run("COMMIT").await;
+    wait_for_event(&world.database, "sessions ended").await;
+    assert_eq!(world.sessions().await, 0);
 }
 
 /// Logins that run in parallel with a revocation either end with it or are refused.
