@@ -2,9 +2,14 @@
 //!
 //! In: an address, and the ID that a token names. Out: a key in PEM form with that ID. Afterwards, only
 //! a UUID has become part of a URL, and what the server doesn't know is no outage, because anybody can
-//! make up an ID.
+//! make up an ID. Made-up IDs keep no other key from being read and drop none, until the server has been
+//! asked about too many of them.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
+use tokio::time::Instant;
 
 use super::{KeyServer, ReadError};
 use crate::gate::verify::{KeyError, KeySet};
@@ -12,7 +17,37 @@ use crate::gate::verify::{KeyError, KeySet};
 /// Upper limit on the keys that are kept.
 const MAX_KEYS: usize = 64;
 
+/// How many IDs that it doesn't know the server is asked about per cooldown.
+const MAX_MISSED: usize = 64;
+
+/// IDs that the server didn't know when it was asked, as long as the cooldown lasts.
+#[derive(Debug, Default)]
+pub(super) struct Missed(Vec<(String, Instant)>);
+
+impl Missed {
+    /// Whether to ask the server about `id`: it was not asked about it lately, nor about too many others.
+    fn allows(&mut self, id: &str, cooldown: Duration) -> bool {
+        self.0.retain(|(_, at)| at.elapsed() < cooldown);
+        self.0.len() < MAX_MISSED && self.0.iter().all(|(missed, _)| missed != id)
+    }
+
+    fn note(&mut self, id: &str) {
+        self.0.push((id.to_owned(), Instant::now()));
+    }
+}
+
 impl KeyServer {
+    /// Whether to ask the server for the key with this ID.
+    pub(super) fn may_read(&self, id: &str) -> bool {
+        let known = self.snapshot.load();
+        let is_known = known.as_ref().is_some_and(|it| it.ids().any(|it| it == id));
+        is_uuid(id) && !is_known && self.missed().allows(id, self.refresh.cooldown)
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Missed> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The known keys and the one with this ID, if the server has it. Without an ID, reads the known
     /// ones again, and forgets those that the server doesn't have any more.
     pub(super) async fn read_by_id(
@@ -28,13 +63,19 @@ impl KeyServer {
             }
             return Ok(keys);
         };
-        let mut keys = match known.len() {
-            ..MAX_KEYS => KeySet::clone(&known),
-            _ => KeySet::default(),
-        };
-        if is_uuid(id) {
-            keys.extend(self.read_key(place, id).await?);
+        if !self.may_read(id) {
+            return Ok(KeySet::clone(&known));
         }
+        let found = self.read_key(place, id).await?;
+        if found.is_empty() {
+            self.missed().note(id);
+        }
+        // Room is made for a key that there is.
+        let mut keys = match found.is_empty() || known.len() < MAX_KEYS {
+            true => KeySet::clone(&known),
+            false => KeySet::default(),
+        };
+        keys.extend(found);
         Ok(keys)
     }
 

@@ -5,7 +5,8 @@
 //! Out: a snapshot of the keys, which requests read without waiting.
 //!
 //! The snapshot is refreshed in the background. A token with an unknown `kid` triggers a refresh at
-//! once, but no more often than the cooldown allows, because anybody can make up a `kid`. If the
+//! once, but no more often than the cooldown allows, because anybody can make up a `kid`. If keys are
+//! found by their ID, only that one is read, and the cooldown holds for IDs that turn out made up. If the
 //! server is down, the snapshot stays as it is, and the server is asked again after short, growing
 //! pauses (`schedule`).
 
@@ -27,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use self::by_id::Missed;
 pub use self::error::ReadError;
 use self::measures::Measures;
 pub use self::measures::Named;
@@ -52,6 +54,7 @@ pub struct KeyServer {
     read_at: ArcSwapOption<Instant>,
     measures: Measures,
     last: Mutex<Option<Attempt>>,
+    missed: Mutex<Missed>,
     /// Held while the server is asked.
     turn: tokio::sync::Mutex<()>,
     /// Tells the background task that a token's attempt failed.
@@ -84,6 +87,7 @@ impl KeyServer {
             read_at: ArcSwapOption::empty(),
             measures: Measures::default(),
             last: Mutex::default(),
+            missed: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             failed: Arc::default(),
             this: this.clone(),
@@ -135,22 +139,25 @@ impl KeyServer {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last attempt's result, if it is not older than `pause` says.
+    /// The last attempt's result, if it is not older than `pause` says. A successful one by ID says
+    /// nothing about other IDs.
     fn settled(
         &self,
+        id: Option<&str>,
         pause: fn(&Refresh, Attempt) -> Duration,
     ) -> Option<Result<Arc<KeySet>, Outage>> {
         let attempt = self.last_attempt()?;
-        // Keys by ID are read when a token names them.
-        let by_id = matches!(self.location, KeyLocation::ById(_));
-        if by_id && attempt.failures == 0 && !attempt.for_token {
-            return None;
-        }
-        if attempt.at.elapsed() >= pause(&self.refresh, attempt) {
-            return None;
-        }
+        let is_settled = match id {
+            Some(id) if self.is_by_id() && !self.may_read(id) => true,
+            Some(_) if self.is_by_id() && attempt.failures == 0 => false,
+            _ => attempt.at.elapsed() < pause(&self.refresh, attempt),
+        };
         let known = self.current().filter(|_| attempt.failures == 0);
-        Some(known.ok_or(Outage::KeyServerUnavailable))
+        is_settled.then(|| known.ok_or(Outage::KeyServerUnavailable))
+    }
+
+    const fn is_by_id(&self) -> bool {
+        matches!(self.location, KeyLocation::ById(_))
     }
 
     /// Reads the keys, with the one of this ID, unless the last attempt is not older than `pause`
@@ -161,23 +168,27 @@ impl KeyServer {
         pause: fn(&Refresh, Attempt) -> Duration,
     ) -> Result<Arc<KeySet>, Outage> {
         let _turn = self.turn.lock().await;
-        if let Some(settled) = self.settled(pause) {
+        if let Some(settled) = self.settled(id, pause) {
             return settled;
         }
-        let failures = self.failures();
+        let last = self.last_attempt();
         let begun = Instant::now();
         let read = self.read_with(id).await.map(Arc::new);
         self.measures.observe(read.is_ok(), begun.elapsed());
+        // One key of many: the others are as old as they were.
+        let is_part = id.is_some() && self.is_by_id() && read.is_ok();
         if let Ok(keys) = &read {
             self.snapshot.store(Some(keys.clone()));
-            self.read_at.store(Some(Arc::new(Instant::now())));
+            if !is_part || self.read_at.load().is_none() {
+                self.read_at.store(Some(Arc::new(Instant::now())));
+            }
         }
-        let failures = self.report(&read, failures);
+        let failures = self.report(&read, last.map_or(0, |attempt| attempt.failures));
+        let at = last.map(|attempt| attempt.at).filter(|_| is_part);
         // After the snapshot, so that a caller who sees the attempt sees both.
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Attempt {
-            at: Instant::now(),
+            at: at.unwrap_or_else(Instant::now),
             failures,
-            for_token: id.is_some(),
         });
         read.map_err(|_| Outage::KeyServerUnavailable)
     }
@@ -269,7 +280,7 @@ impl KeySource for KeyServer {
     /// The attempt is a task of its own, so that it goes on if the request that triggered it does not
     /// wait for it.
     async fn renew(&self, id: Option<&str>) -> Result<Arc<KeySet>, Outage> {
-        if let Some(settled) = self.settled(Refresh::token_pause) {
+        if let Some(settled) = self.settled(id, Refresh::token_pause) {
             return settled;
         }
         let this = self.this.upgrade().ok_or(Outage::KeyServerUnavailable)?;

@@ -28,8 +28,6 @@ pub(super) struct Attempt {
     pub(super) at: Instant,
     /// Consecutive failures, this one included. 0: it succeeded.
     pub(super) failures: u32,
-    /// Whether it looked for a token's key.
-    pub(super) for_token: bool,
 }
 
 impl Refresh {
@@ -65,11 +63,7 @@ mod tests {
         };
         let at = Instant::now();
         let pauses = |failures| {
-            let attempt = Attempt {
-                at,
-                failures,
-                for_token: false,
-            };
+            let attempt = Attempt { at, failures };
             let pauses = [
                 refresh.background_pause(attempt),
                 refresh.token_pause(attempt),

@@ -456,6 +456,23 @@ const ARN: &str =
     "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/ls/50dc6c495c0c9188";
 const KEY: &str = "8bdc6d55-2f4b-4f3a-9d3a-0123456789ab";
 
+/// A gate that gets the tokens of the load balancer, and its keys from `server`.
+fn behind_load_balancer(world: &World, server: &Stub) -> TestApp {
+    let issuers = json!([{
+        "name": "alb", "issuer": "https://sso.example.com", "audience": "client-1", "load_balancer": ARN,
+        "jwks_url": server.url("/keys"), "allow_http": true, "max_lifetime_seconds": 300,
+    }]);
+    world.gate(&[HEADER, ("GATE_EXTERNAL_ISSUERS", &issuers.to_string())])
+}
+
+/// The header of a token that is signed with this key.
+fn header_of(key: &str) -> Value {
+    json!({
+        "typ": "JWT", "kid": key, "alg": "ES256", "iss": "https://sso.example.com", "client": "client-1",
+        "signer": ARN, "exp": now() + 120,
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_balancers_tokens_sign_in_and_those_of_others_do_not() {
     let world = World::new(&[]).await;
@@ -467,21 +484,8 @@ async fn a_load_balancers_tokens_sign_in_and_those_of_others_do_not() {
             false => Reply::of(404, "NoSuchKey"),
         },
     );
-    let issuers = json!([{
-        "name": "alb", "issuer": "https://sso.example.com", "audience": "client-1", "load_balancer": ARN,
-        "jwks_url": server.url("/keys"), "allow_http": true, "max_lifetime_seconds": 300,
-    }]);
-    let issuers = issuers.to_string();
-    let settings = [
-        HEADER,
-        ("GATE_EXTERNAL_ISSUERS", issuers.as_str()),
-        ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
-    ];
-    let app = world.gate(&settings);
-    let header = json!({
-        "typ": "JWT", "kid": KEY, "alg": "ES256", "iss": "https://sso.example.com", "client": "client-1",
-        "signer": ARN, "exp": now() + 120,
-    });
+    let app = behind_load_balancer(&world, &server);
+    let header = header_of(KEY);
     // What the payload says about issuer, audience and end counts for nothing.
     let claims = json!({
         "sub": "5f3c", "email": "ann@example.com", "iss": "x", "aud": "x", "exp": 1,
@@ -548,4 +552,45 @@ async fn a_load_balancers_tokens_sign_in_and_those_of_others_do_not() {
     get(Browser::of(&app), &padded)
         .await
         .expect(200, "token_malformed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_key_ids_keep_no_key_of_a_load_balancer_out_and_drop_none() {
+    /// The key server's limit on unknown IDs, and that on keys.
+    const LIMIT: usize = 64;
+    let world = World::new(&[]).await;
+    let signer = Signer::new("1");
+    let pem = signer.public();
+    let server = Stub::start(move |head| match head.starts_with("GET /keys/8bdc6d55-") {
+        true => Reply::of(200, pem.clone()),
+        false => Reply::of(404, "NoSuchKey"),
+    });
+    let app = behind_load_balancer(&world, &server);
+    let claims = json!({"sub": "5f3c", "email": "ann@example.com"});
+    let expect = async |key: &str, reason: &str| {
+        let token = signer.sign_padded(&header_of(key), &claims);
+        get(Browser::of(&app), &token).await.expect(200, reason);
+    };
+    let real = |n: usize| format!("8bdc6d55-2f4b-4f3a-9d3a-{n:012}");
+    let made_up = |n: usize| format!("00000000-2f4b-4f3a-9d3a-{n:012}");
+    // As many keys as are kept, and IDs that nobody has in between.
+    for n in 0..LIMIT {
+        if n % 8 == 0 {
+            expect(&made_up(n), "token_key_unknown").await;
+        }
+        expect(&real(n), "session_opened").await;
+    }
+    let asked = server.asked();
+    expect(&made_up(0), "token_key_unknown").await;
+    assert_eq!(server.asked(), asked, "the server was asked about it");
+    expect(&made_up(LIMIT), "token_key_unknown").await;
+    expect("no-uuid", "token_key_unknown").await;
+    expect(&real(0), "session_opened").await;
+    assert_eq!(server.asked(), asked + 1, "all keys are still known");
+
+    for n in 0..2 * LIMIT {
+        expect(&made_up(1000 + n), "token_key_unknown").await;
+    }
+    assert_eq!(server.asked(), 2 * LIMIT, "of them as many as are allowed");
+    expect(&real(0), "session_opened").await;
 }
