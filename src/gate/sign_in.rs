@@ -45,20 +45,13 @@ impl std::fmt::Debug for AtProvider {
 impl Gate {
     /// Logs in with `token` alone, for a request that carries it in a different place than an auth
     /// subrequest does.
-    ///
-    /// A form posted by another site is refused unless its origin is allowed: it could sign the
-    /// visitor in as another user.
     pub async fn sign_in(
         &self,
         token: &str,
         subrequest: &Subrequest<'_>,
         witness: &dyn Witness,
     ) -> Result<Grant, Rejection> {
-        if !self.policy.may_sign_in(subrequest) {
-            let denial = Denial::of_request(Denied::CrossSiteRequest, None);
-            return Err(Rejection::Denial(denial));
-        }
-        let visit = Visit::begin(self, subrequest, witness).await?;
+        let visit = self.begin_sign_in(subrequest, witness).await?;
         visit
             .log_in_with(std::iter::once(Credential::Token(token.into())))
             .await
@@ -72,12 +65,22 @@ impl Gate {
         subrequest: &Subrequest<'_>,
         witness: &dyn Witness,
     ) -> Result<Grant, Rejection> {
+        let visit = self.begin_sign_in(subrequest, witness).await?;
+        visit.log_in_as(claims).await
+    }
+
+    /// A form posted by another site is refused unless its origin is allowed: it could sign the visitor
+    /// in as another user.
+    async fn begin_sign_in<'v>(
+        &'v self,
+        subrequest: &'v Subrequest<'v>,
+        witness: &'v dyn Witness,
+    ) -> Result<Visit<'v>, Rejection> {
         if !self.policy.may_sign_in(subrequest) {
             let denial = Denial::of_request(Denied::CrossSiteRequest, None);
             return Err(Rejection::Denial(denial));
         }
-        let visit = Visit::begin(self, subrequest, witness).await?;
-        visit.log_in_as(claims).await
+        Ok(Visit::begin(self, subrequest, witness).await?)
     }
 
     /// Ends the sessions that ended at an OpenID provider. Returns how many there were.

@@ -164,14 +164,13 @@ impl<'v> Visit<'v> {
     /// provider.
     pub(super) async fn log_in_as(&self, claims: &VerifiedClaims) -> Result<Grant, Rejection> {
         let mut whom = Whom::default();
-        let deletion = self.token_deletion();
         let rejection = match self.admit(claims, &mut whom).await {
             Ok(grant) => return Ok(grant),
             Err(NoLogin::Denied(reason)) => {
-                Rejection::Denial(Denial::of_user(reason, whom, deletion))
+                Rejection::Denial(Denial::of_user(reason, whom, self.token_deletion()))
             }
             Err(NoLogin::Unverified(Unverified::Unrecognized(why) | Unverified::Refused(why))) => {
-                Rejection::SignInRequired(SignInRequired::new(Some(why), whom, deletion))
+                self.require_sign_in(Some((why, whom)))
             }
             Err(NoLogin::Unverified(Unverified::Outage(outage)) | NoLogin::Outage(outage)) => {
                 outage.into()

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::super::claims::claim;
 use super::super::compact::Compact;
-use super::super::{Fingerprint, Method, Unverified, VerifiedClaims, Verifier};
+use super::super::{Fingerprint, Unverified, VerifiedClaims, Verifier};
 use super::{Issuer, text};
 use crate::gate::credential::Credential;
 use crate::gate::reason::CredentialError;
@@ -29,21 +29,14 @@ impl Issuer {
         now: SystemTime,
         steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
-        let mut verified = self.verify(token, now, steps).await?;
+        let verified = self.verify(token, now, steps).await?;
         let Some(evidence) = self.evidence(&self.claims_of(token)) else {
             steps
                 .by(&self.label)
                 .note(format_args!("sub expected, none or an empty one found"));
             return Err(CredentialError::TokenClaimMissing.into());
         };
-        // Teleport says from when on its token is valid, but not when it was issued. A revocation
-        // has to tell earlier tokens from later ones.
-        if let (None, Some(begin)) = (verified.issued_at(), verified.get("nbf").cloned()) {
-            verified.claims.insert("iat".to_owned(), begin);
-        }
-        verified.method = Method::Proxy;
-        verified.fingerprint = evidence;
-        Ok(verified)
+        Ok(verified.of_proxy(evidence))
     }
 
     /// What the claims of a token that nobody verified would be identified by. `None` if they are
