@@ -20,7 +20,8 @@ repeats it on your machine; figures of different machines cannot be compared, ra
 The load generator (wrk with one thread and 32 connections; pgbench with 16 clients and prepared statements) shares the machine with
 gate, Postgres and nginx. Gate, yardstick and nginx have one worker each. Both sides of a row are measured in turn, {rounds} times for
 {seconds} seconds each; rates are medians, and the ratio is the median of the ratios of the pairs, with the lowest and the highest.
-Commits reach the disk. The plugin runs in Label Studio's development server (`runserver`, one process) and gets 8 connections.
+Commits reach the disk. When a run of logins begins, no user has a `last_login` or is in the gate's cache. The plugin runs in Label
+Studio's development server (`runserver`, one process) and gets 8 connections.
 """
 # How a row was measured.
 HOW = ("machine", "rounds", "seconds")
