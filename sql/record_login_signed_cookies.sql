@@ -2,7 +2,9 @@
 -- "signed_cookies". Logins that arrive at the same time share it (src/postgres/batch).
 -- For each login: checks the user's row again and sets last_login. The session itself is the cookie.
 -- It waits for no lock, so that no login holds up its neighbors: a login whose user's row somebody
--- else has locked is left to record_login_signed_cookies_alone.sql.
+-- else has locked is left to record_login_signed_cookies_alone.sql. OFFSET 0 keeps the planner from
+-- looking up users whose rows are locked once more. Of several logins of one user, last_login is any
+-- one's time.
 -- Returns: for each login, its number, whether it is done, whether the user's row is still the one
 -- that the session was made for, and when a session with the same mark ($5) last ended: the new
 -- session carries that, and begins after it.
@@ -16,36 +18,36 @@ WITH relaxed AS MATERIALIZED (
     SELECT user_id, password, at, revoked_at, mark, n
       FROM unnest($1::integer[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::bytea[])
            WITH ORDINALITY AS login (user_id, password, at, revoked_at, mark, n)
-), account AS (
-    SELECT wanted.n, wanted.at, account.id, account.last_login
+), due AS (
+    SELECT wanted.n, wanted.at, account.id
       FROM wanted
      CROSS JOIN (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
-               SELECT id, last_login
+               SELECT id
                  FROM htx_user
                 WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
+                  AND (last_login IS NULL OR last_login < wanted.at - interval '10 seconds')
+                  FOR NO KEY UPDATE SKIP LOCKED
            ) AS account
      WHERE /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at
-), due AS (
-    SELECT id, max(at) AS at
-      FROM account
-     WHERE last_login IS NULL OR last_login < at - interval '10 seconds'
-     GROUP BY id
-), free AS (
-    SELECT id FROM htx_user WHERE id IN (SELECT id FROM due) FOR NO KEY UPDATE SKIP LOCKED
 ), recorded AS (
     UPDATE htx_user
        SET last_login = due.at
       FROM due
-      JOIN free ON free.id = due.id
      WHERE htx_user.id = due.id
 )
 SELECT wanted.n::integer AS n,
-       due.id IS NULL OR free.id IS NOT NULL AS is_done,
-       account.id IS NOT NULL AS unchanged,
+       due.n IS NOT NULL OR account.id IS NULL OR account.is_recent AS is_done,
+       due.n IS NOT NULL OR account.id IS NOT NULL AS unchanged,
        /* ended at */ AS ended_at
   FROM wanted
  CROSS JOIN relaxed
-  LEFT JOIN account ON account.n = wanted.n
-  LEFT JOIN due ON due.id = account.id
-  LEFT JOIN free ON free.id = due.id
+  LEFT JOIN due ON due.n = wanted.n
+ CROSS JOIN (VALUES (false)) AS absent (is_deleted)
+  LEFT JOIN LATERAL (
+           SELECT id, coalesce(last_login >= wanted.at - interval '10 seconds', false) AS is_recent
+             FROM htx_user
+            WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
+              AND due.n IS NULL
+           OFFSET 0
+       ) AS account ON /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at

@@ -3,10 +3,12 @@
 pub mod faults;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use label_studio_gate::django::{SessionCodec, SessionEntries as _};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
@@ -220,5 +222,56 @@ async fn a_changed_password_is_noticed_in_a_batch() {
             .with_token(&another_token(world.ann.id, round));
         let browser = browser.with_cookie("sessionid", answer.session().unwrap());
         browser.get("/").await.expect(200, "session_kept");
+    }
+}
+
+/// A user's row changes after the statement that records the login has read it, and before it has
+/// locked it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_changes_before_it_is_locked_is_looked_at_once_more() {
+    for engine in [&[][..], &[SIGNED_COOKIES]] {
+        let world = World::new(engine).await;
+        // Whoever reads a row in order to lock it waits while the test holds this lock.
+        let hold_up = "CREATE FUNCTION hold_up() RETURNS bool LANGUAGE plpgsql VOLATILE AS '
+                 BEGIN
+                     IF current_query() LIKE ''%SKIP LOCKED%'' THEN
+                         PERFORM pg_advisory_xact_lock_shared(1, 2);
+                     END IF;
+                     RETURN true;
+                 END';
+             ALTER TABLE htx_user ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY held_up ON htx_user USING (hold_up())";
+        world.database.run(hold_up).await;
+        for (n, change) in ["last_activity = now()", "password = '!changed'"]
+            .iter()
+            .enumerate()
+        {
+            world.update(&world.ann, "last_login = NULL").await;
+            world.database.run("SELECT pg_advisory_lock(1, 2)").await;
+            let token = another_token(world.ann.id, n);
+            let is_held_up = async {
+                let waiting = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event = 'advisory'";
+                while world.database.text(waiting).await == "0" {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let change = async {
+                let held_up = timeout(Duration::from_secs(30), is_held_up).await;
+                held_up.expect("the statement has read the row");
+                world.update(&world.ann, change).await;
+                world.database.run("SELECT pg_advisory_unlock(1, 2)").await;
+            };
+            let (answer, ()) = tokio::join!(login(&world.app, &token), change);
+            answer.expect(200, "session_opened");
+            let recorded = format!(
+                "SELECT last_login IS NOT NULL FROM htx_user WHERE id = {}",
+                world.ann.id
+            );
+            assert_eq!(world.database.text(&recorded).await, "t");
+            let browser = world.browser().with_token(&token);
+            let browser = browser.with_cookie("sessionid", answer.session().unwrap());
+            browser.get("/").await.expect(200, "session_kept");
+        }
     }
 }
