@@ -7,7 +7,7 @@
 -- The user's row is locked as it is read, but only for logins that meet no session: the others write
 -- nothing, and don't wait for the disk. Of several logins of one user, last_login is any one's time.
 -- The first OFFSET 0 keeps the planner from reading the index of expire_date backwards, past every
--- other session; the second one, from looking up users whose rows are locked once more.
+-- other session. The second one keeps it from looking up again the users whose rows are locked.
 -- Returns: for each login whose place is locked by this transaction, its number, whether it is done,
 -- whether the user's row is still the one that the session was made for, and the existing session,
 -- if there is one.

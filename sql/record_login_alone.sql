@@ -36,7 +36,6 @@ WITH account AS (
     SELECT $6::varchar, $7::text, $8::timestamptz
       FROM account
      WHERE NOT EXISTS (SELECT FROM met)
-        ON CONFLICT (session_key) DO NOTHING
     RETURNING session_key
 ), recorded AS (
     UPDATE htx_user

@@ -2,9 +2,9 @@
 -- "signed_cookies". Logins that arrive at the same time share it (src/postgres/batch).
 -- For each login: checks the user's row again and sets last_login. The session itself is the cookie.
 -- It waits for no lock, so that no login holds up its neighbors: a login whose user's row somebody
--- else has locked is left to record_login_signed_cookies_alone.sql. OFFSET 0 keeps the planner from
--- looking up users whose rows are locked once more. Of several logins of one user, last_login is any
--- one's time.
+-- else has locked is left to record_login_signed_cookies_alone.sql. Of several logins of one user,
+-- last_login is any one's time. OFFSET 0 keeps the planner from looking up again the users whose rows
+-- are locked.
 -- Returns: for each login, its number, whether it is done, whether the user's row is still the one
 -- that the session was made for, and when a session with the same mark ($5) last ended: the new
 -- session carries that, and begins after it.
