@@ -37,7 +37,7 @@ WITH wanted AS (
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
-                WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
+                WHERE /* the user of the login */
                   FOR NO KEY UPDATE SKIP LOCKED
            ) AS account
      WHERE wanted.met_key IS NULL
@@ -62,7 +62,7 @@ SELECT wanted.n::integer AS n,
   LEFT JOIN LATERAL (
            SELECT id
              FROM htx_user
-            WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
+            WHERE /* the user of the login */
               AND opening.n IS NULL
            OFFSET 0
        ) AS account ON /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at

@@ -11,11 +11,12 @@
 -- expire_date backwards, past every other session, to save the sorting of one row.
 WITH account AS (
     SELECT account.id
-      FROM (VALUES (false)) AS absent (is_deleted)
+      FROM (VALUES ($1::integer, $2::text)) AS wanted (user_id, password)
+     CROSS JOIN (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
-                WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
+                WHERE /* the user of the login */
            ) AS account
      WHERE /* revoked at */ IS NOT DISTINCT FROM $10::timestamptz
 ), candidates AS MATERIALIZED (

@@ -25,8 +25,8 @@ WITH relaxed AS MATERIALIZED (
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
-                WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
-                  AND (last_login IS NULL OR last_login < wanted.at - interval '10 seconds')
+                WHERE /* the user of the login */
+                  AND /* last_login is due */
                   FOR NO KEY UPDATE SKIP LOCKED
            ) AS account
      WHERE /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at
@@ -37,7 +37,7 @@ WITH relaxed AS MATERIALIZED (
      WHERE htx_user.id = due.id
 )
 SELECT wanted.n::integer AS n,
-       due.n IS NOT NULL OR account.id IS NULL OR account.is_recent AS is_done,
+       due.n IS NOT NULL OR account.id IS NULL OR NOT account.is_due AS is_done,
        due.n IS NOT NULL OR account.id IS NOT NULL AS unchanged,
        /* ended at */ AS ended_at
   FROM wanted
@@ -45,9 +45,9 @@ SELECT wanted.n::integer AS n,
   LEFT JOIN due ON due.n = wanted.n
  CROSS JOIN (VALUES (false)) AS absent (is_deleted)
   LEFT JOIN LATERAL (
-           SELECT id, coalesce(last_login >= wanted.at - interval '10 seconds', false) AS is_recent
+           SELECT id, /* last_login is due */ AS is_due
              FROM htx_user
-            WHERE id = wanted.user_id AND password = wanted.password AND is_active AND NOT is_deleted
+            WHERE /* the user of the login */
               AND due.n IS NULL
            OFFSET 0
        ) AS account ON /* revoked at */ IS NOT DISTINCT FROM wanted.revoked_at

@@ -5,18 +5,20 @@
 -- with the same mark ($5) last ended.
 WITH account AS (
     SELECT account.id
-      FROM (VALUES (false)) AS absent (is_deleted)
+      FROM (VALUES ($1::integer, $2::text)) AS wanted (user_id, password)
+     CROSS JOIN (VALUES (false)) AS absent (is_deleted)
      CROSS JOIN LATERAL (
                SELECT id
                  FROM htx_user
-                WHERE id = $1 AND password = $2 AND is_active AND NOT is_deleted
+                WHERE /* the user of the login */
            ) AS account
      WHERE /* revoked at */ IS NOT DISTINCT FROM $4::timestamptz
 ), recorded AS (
     UPDATE htx_user
-       SET last_login = $3
+       SET last_login = wanted.at
+      FROM (VALUES ($3::timestamptz)) AS wanted (at)
      WHERE id = $1
-       AND (last_login IS NULL OR last_login < $3::timestamptz - interval '10 seconds')
+       AND /* last_login is due */
        AND EXISTS (SELECT FROM account)
 )
 SELECT EXISTS (SELECT FROM account) AS unchanged,

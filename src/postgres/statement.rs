@@ -42,6 +42,8 @@ impl Composed {
         let text = statement
             .text
             .replace("/* the user found */", sql!("parts/user").text)
+            .replace("/* the user of the login */", sql!("parts/login_user").text)
+            .replace("/* last_login is due */", sql!("parts/last_login_due").text)
             .replace("/* revoked at */", of_own_table(sql!("parts/revoked_at")))
             .replace("/* ended at */", of_own_table(sql!("parts/ended_at")));
         Self {

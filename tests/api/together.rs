@@ -3,15 +3,15 @@
 pub mod faults;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use label_studio_gate::django::{SessionCodec, SessionEntries as _};
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::{SECRET_KEY, claims, native, sign, with};
 use crate::world::{SIGNED_COOKIES, World};
 
@@ -55,6 +55,29 @@ async fn owner(world: &World, key: &str) -> Option<i32> {
     let data = world.database.text(&query).await;
     let session = SessionCodec::new(&SECRET_KEY.into()).decode_row(&data);
     session.ok().and_then(|session| session.user_id())
+}
+
+/// Asks again until it is true, for at most a minute.
+async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is_true().await {
+        assert!(Instant::now() < until, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The number of the gate's statements that wait for a lock.
+fn stuck(world: &World) -> usize {
+    count_connections(world, "wait_event_type = 'Lock'")
+}
+
+fn count_connections(world: &World, condition: &str) -> usize {
+    let database = &world.database.name;
+    let count = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}' AND {condition}"
+    );
+    let count = CLUSTER.psql("postgres", &["-c", &count]);
+    count.trim().parse().unwrap()
 }
 
 /// A crowd whose members sign in at the same time, among them twenty with one token, and users who
@@ -249,16 +272,8 @@ async fn a_row_that_changes_before_it_is_locked_is_looked_at_once_more() {
             world.update(&world.ann, "last_login = NULL").await;
             world.database.run("SELECT pg_advisory_lock(1, 2)").await;
             let token = another_token(world.ann.id, n);
-            let is_held_up = async {
-                let waiting = "SELECT count(*) FROM pg_stat_activity
-                     WHERE datname = current_database() AND wait_event = 'advisory'";
-                while world.database.text(waiting).await == "0" {
-                    tokio::task::yield_now().await;
-                }
-            };
             let change = async {
-                let held_up = timeout(Duration::from_secs(30), is_held_up).await;
-                held_up.expect("the statement has read the row");
+                eventually("the statement has read the row", async || stuck(&world) > 0).await;
                 world.update(&world.ann, change).await;
                 world.database.run("SELECT pg_advisory_unlock(1, 2)").await;
             };

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{ROUNDS, another_token, login, owner, value};
+use super::{ROUNDS, another_token, count_connections, eventually, login, owner, stuck, value};
 use crate::app::{Answer, TestApp};
 use crate::process::Service;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
@@ -128,24 +128,10 @@ impl<'w> Crowd<'w> {
     }
 }
 
-/// Asks again until it is true, for at most a minute.
-async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !is_true().await {
-        assert!(Instant::now() < until, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// The number of this gate's requests that Postgres has not answered.
 async fn waiting(app: &TestApp) -> usize {
     let page = app.get("/metrics").await.body;
     value(&page, "pool_waiting") + value(&page, "pool_connections{state=\"in_use\"}")
-}
-
-/// The number of the gate's statements that wait for a lock.
-fn stuck(world: &World) -> usize {
-    count_connections(world, "wait_event_type = 'Lock'")
 }
 
 /// The process IDs of the gate's connections.
@@ -162,15 +148,6 @@ fn connections(world: &World) -> BTreeSet<String> {
 async fn lock_row(world: &World, user: i32) {
     let lock = format!("BEGIN; SELECT FROM htx_user WHERE id = {user} FOR UPDATE");
     world.database.run(&lock).await;
-}
-
-fn count_connections(world: &World, condition: &str) -> usize {
-    let database = &world.database.name;
-    let count = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}' AND {condition}"
-    );
-    let count = CLUSTER.psql("postgres", &["-c", &count]);
-    count.trim().parse().unwrap()
 }
 
 async fn expect_own_session(world: &World, id: i32, answer: &Answer) {
