@@ -18,4 +18,4 @@ pub use self::session::{
     is_plausible_session_key, is_row_key, is_signed_cookie,
 };
 pub use self::set_cookie::{CookieAttributes, SameSite};
-pub use self::signing::{BadSignature, TimestampSigner, base62_decode, base62_encode, salted_hmac};
+pub use self::signing::{BadSignature, SaltedHmac, TimestampSigner, base62_decode, base62_encode};

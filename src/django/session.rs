@@ -16,6 +16,9 @@ use super::signing::{TimestampSigner, decode_payload, encode_payload};
 const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 
+/// More than the JSON of most sessions, in bytes.
+const USUAL_LENGTH: usize = 512;
+
 /// The entries of a session.
 pub trait SessionEntries {
     /// The value with this name.
@@ -80,11 +83,13 @@ impl SessionData {
     /// `json.dumps(…, separators=(",", ":"))`. ASCII only, because Django decodes the bytes as
     /// Latin-1.
     fn to_json(&self) -> Vec<u8> {
-        let json = serde_json::to_string(&self.0).expect("JSON values have a JSON form");
-        let needs_no_escape = |b: u8| b.is_ascii() && b != 0x7f;
-        if json.bytes().all(needs_no_escape) {
-            return json.into_bytes();
+        let mut json = Vec::with_capacity(USUAL_LENGTH);
+        serde_json::to_writer(&mut json, &self.0).expect("JSON values have a JSON form");
+        let needs_no_escape = |b: &u8| b.is_ascii() && *b != 0x7f;
+        if json.iter().all(needs_no_escape) {
+            return json;
         }
+        let json = String::from_utf8(json).expect("JSON is UTF-8");
         let mut ascii = String::with_capacity(json.len());
         for character in json.chars() {
             // Python escapes U+007F too (`json/encoder.py`, `ESCAPE_ASCII`). Characters below

@@ -24,25 +24,34 @@ const MAX_INFLATED_SIZE: u64 = 64 * 1024;
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// `salted_hmac(key_salt, value, secret, algorithm="sha256")`
-pub fn salted_hmac(key_salt: &str, secret: &[u8], value: &[u8]) -> [u8; 32] {
-    digest(keyed(&derived_key(key_salt, secret)), value)
+/// `salted_hmac(key_salt, value, secret, algorithm="sha256")`, for one salt and one secret.
+///
+/// It has taken the key in, which is more than half the work for a short value.
+#[derive(Clone)]
+pub struct SaltedHmac(Hmac<Sha256>);
+
+/// Omits the key.
+impl std::fmt::Debug for SaltedHmac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SaltedHmac")
+    }
 }
 
-fn derived_key(key_salt: &str, secret: &[u8]) -> [u8; 32] {
-    let mut key = Sha256::new();
-    key.update(key_salt.as_bytes());
-    key.update(secret);
-    key.finalize().into()
-}
+impl SaltedHmac {
+    /// Derives the key from salt and secret.
+    pub fn new(key_salt: &str, secret: &[u8]) -> Self {
+        let mut key = Sha256::new();
+        key.update(key_salt.as_bytes());
+        key.update(secret);
+        Self(Hmac::new_from_slice(&key.finalize()).expect("HMAC takes keys of any length"))
+    }
 
-fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
-}
-
-fn digest(mut mac: Hmac<Sha256>, value: &[u8]) -> [u8; 32] {
-    mac.update(value);
-    mac.finalize().into_bytes().into()
+    /// The HMAC of a value.
+    pub fn digest(&self, value: &[u8]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(value);
+        mac.finalize().into_bytes().into()
+    }
 }
 
 /// The value is not signed, or not with this key and salt.
@@ -51,24 +60,13 @@ fn digest(mut mac: Hmac<Sha256>, value: &[u8]) -> [u8; 32] {
 pub struct BadSignature;
 
 /// `django.core.signing.TimestampSigner`
-#[derive(Clone)]
-pub struct TimestampSigner {
-    /// Has taken the key in, which is half the work for a short value.
-    mac: Hmac<Sha256>,
-}
-
-/// Omits the key.
-impl std::fmt::Debug for TimestampSigner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TimestampSigner")
-    }
-}
+#[derive(Debug, Clone)]
+pub struct TimestampSigner(SaltedHmac);
 
 impl TimestampSigner {
     /// Signs with `secret` for the use named by `salt`.
     pub fn new(salt: &str, secret: &[u8]) -> Self {
-        let key = derived_key(&format!("{salt}signer"), secret);
-        Self { mac: keyed(&key) }
+        Self(SaltedHmac::new(&format!("{salt}signer"), secret))
     }
 
     /// `value:timestamp:signature`
@@ -95,7 +93,7 @@ impl TimestampSigner {
     }
 
     fn signature(&self, value: &str) -> String {
-        URL_SAFE_NO_PAD.encode(digest(self.mac.clone(), value.as_bytes()))
+        URL_SAFE_NO_PAD.encode(self.0.digest(value.as_bytes()))
     }
 }
 

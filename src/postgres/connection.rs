@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Pool, Timeouts};
+use deadpool::managed::{Pool, QueueMode, Timeouts};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -60,6 +60,9 @@ impl Connections {
         let statement_timeout = *settings.limits.statement_timeout_ms;
         let pool = Pool::builder(Hosts::new(settings, statement_timeout + NETWORK_MARGIN)?)
             .max_size(settings.limits.pool_size)
+            // The server process that was used last has its caches warm, and TCP keepalives tell of idle
+            // connections that break.
+            .queue_mode(QueueMode::Lifo)
             .timeouts(Timeouts {
                 wait: Some(*settings.limits.wait_timeout_ms),
                 // `Hosts` has a limit for each host, and recycling does not wait.

@@ -38,10 +38,10 @@ impl Request<'_> {
     }
 }
 
-/// The prepared statements of a connection, by their text.
+/// The prepared statements of a connection, each with its text, by their names.
 #[derive(Default)]
 struct Prepared {
-    statements: HashMap<String, tokio_postgres::Statement>,
+    statements: HashMap<&'static str, (String, tokio_postgres::Statement)>,
     /// How often statements had become stale before these were prepared.
     stale: u64,
 }
@@ -185,14 +185,15 @@ impl Link {
         statement: Statement<'_>,
         parameters: &[&dyn Parameter],
     ) -> Result<tokio_postgres::Statement, Error> {
-        let known = self.known().statements.get(statement.text).cloned();
-        if let Some(known) = known {
-            return Ok(known);
+        if let Some((text, known)) = self.known().statements.get(statement.name)
+            && text == statement.text
+        {
+            return Ok(known.clone());
         }
         let types: Vec<Type> = parameters.iter().map(|it| it.sql_type()).collect();
         let prepared = Box::pin(self.client.prepare_typed(statement.text, &types)).await?;
-        let text = statement.text.to_owned();
-        self.known().statements.insert(text, prepared.clone());
+        let known = (statement.text.to_owned(), prepared.clone());
+        self.known().statements.insert(statement.name, known);
         Ok(prepared)
     }
 

@@ -7,9 +7,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use secrecy::ExposeSecret as _;
-
-use super::key::{session_half, subject_half};
 use super::row::Session;
 use super::store::{ProviderPlace, SessionEnd, SessionStore, StoredSession};
 use super::{Engine, MAX_RETENTION, Sessions};
@@ -75,11 +72,10 @@ impl Sessions {
     /// The session's half of a key is its beginning, which the index finds; the user's half is not,
     /// so that all rows are compared.
     pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
-        let secret = self.place_secret.expose_secret().as_bytes();
         let place = match ended {
-            Ended::Session(id) => ProviderPlace::Session(session_half(secret, issuer, id)),
+            Ended::Session(id) => ProviderPlace::Session(self.places.session_half(issuer, id)),
             Ended::Subject(subject) => {
-                ProviderPlace::Subject(subject_half(secret, issuer, subject))
+                ProviderPlace::Subject(self.places.subject_half(issuer, subject))
             }
         };
         Ok(self.stores.recent.end_at_provider(&place).await?.len())

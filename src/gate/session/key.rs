@@ -11,7 +11,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::django::{base36, salted_hmac};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::django::{SaltedHmac, base36};
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::entropy::Entropy;
 use crate::gate::user::ActiveUser;
@@ -24,28 +26,43 @@ const HALF_LENGTH: usize = PLACE_LENGTH / 2;
 /// Random characters: 124 bits. Prefix and random part fill the column, which holds 40 characters.
 const RANDOM_LENGTH: usize = 24;
 
+/// Derives places from credentials. Only a holder of `SECRET_KEY` can.
+pub(super) struct Places {
+    credential: SaltedHmac,
+    provider_session: SaltedHmac,
+    provider_subject: SaltedHmac,
+}
+
 /// The key prefix that all requests with one credential of one user share.
 pub(super) struct Place {
     digest: [u8; 32],
     prefix: String,
 }
 
-impl Place {
-    /// Derives the place from the credential, its `exp` and the user. Label Studio ends the user's
-    /// sessions after `limit`.
+impl Places {
+    pub(super) fn new(secret_key: &SecretString) -> Self {
+        let secret = secret_key.expose_secret().as_bytes();
+        Self {
+            credential: SaltedHmac::new("label-studio-gate.session-place", secret),
+            provider_session: SaltedHmac::new("label-studio-gate.provider-session", secret),
+            provider_subject: SaltedHmac::new("label-studio-gate.provider-subject", secret),
+        }
+    }
+
+    /// The place of a credential, from its text, its `exp` and the user. Label Studio ends the
+    /// user's sessions after `limit`.
     ///
-    /// Only a holder of `SECRET_KEY` can compute it. It depends on the password column, because
-    /// Django rejects a session's hash after a password change. For a credential that outlives
-    /// sessions it also depends on the current period of its life, because Label Studio rejects a
-    /// session from an earlier period as too old.
+    /// It depends on the password column, because Django rejects a session's hash after a password
+    /// change. For a credential that outlives sessions it also depends on the current period of its
+    /// life, because Label Studio rejects a session from an earlier period as too old.
     pub(super) fn of(
-        secret: &[u8],
+        &self,
         fingerprint: &Fingerprint,
         expires: Option<f64>,
         user: &ActiveUser,
         limit: Duration,
         now: SystemTime,
-    ) -> Self {
+    ) -> Place {
         let (now, limit) = (unix_seconds_f64(now), limit.as_secs_f64());
         let period = match expires {
             Some(expires) => ((expires - now) / limit).ceil(),
@@ -56,8 +73,8 @@ impl Place {
         input.extend_from_slice(&user.id().to_be_bytes());
         input.extend_from_slice(&period.to_be_bytes());
         input.extend_from_slice(user.password().as_bytes());
-        let digest = salted_hmac("label-studio-gate.session-place", secret, &input);
-        Self {
+        let digest = self.credential.digest(&input);
+        Place {
             prefix: base36(&digest, PLACE_LENGTH),
             digest,
         }
@@ -65,19 +82,37 @@ impl Place {
 
     /// The place of a session at an OpenID provider. Its prefix is known without the user's row; a
     /// session that is found there is used only if it is this user's and valid.
-    pub(super) fn at_provider(secret: &[u8], session: &ProviderSession, user: &ActiveUser) -> Self {
+    pub(super) fn at_provider(&self, session: &ProviderSession, user: &ActiveUser) -> Place {
         let prefix = format!(
             "{}{}",
-            session_half(secret, &session.issuer, &session.id),
-            subject_half(secret, &session.issuer, &session.subject)
+            self.session_half(&session.issuer, &session.id),
+            self.subject_half(&session.issuer, &session.subject)
         );
         let mut input = prefix.clone().into_bytes();
         input.extend_from_slice(&user.id().to_be_bytes());
         input.extend_from_slice(user.password().as_bytes());
-        let digest = salted_hmac("label-studio-gate.session-place", secret, &input);
-        Self { digest, prefix }
+        let digest = self.credential.digest(&input);
+        Place { digest, prefix }
     }
 
+    /// The first characters of the keys of a session at a provider.
+    pub(super) fn session_half(&self, issuer: &str, id: &str) -> String {
+        half(&self.provider_session, issuer, id)
+    }
+
+    /// The characters after those: whose session it is.
+    pub(super) fn subject_half(&self, issuer: &str, subject: &str) -> String {
+        half(&self.provider_subject, issuer, subject)
+    }
+}
+
+/// An issuer is a URL and contains no NUL, so that the two texts can't run into each other.
+fn half(hmac: &SaltedHmac, issuer: &str, text: &str) -> String {
+    let input = [issuer.as_bytes(), &[0], text.as_bytes()].concat();
+    base36(&hmac.digest(&input), HALF_LENGTH)
+}
+
+impl Place {
     /// The prefix of every key of this place.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
@@ -92,32 +127,11 @@ impl Place {
     /// Label Studio's `uid`, which identifies browsers in its log: a UUID, version 8 (RFC 9562
     /// §5.8). It doesn't reveal the place.
     pub(super) fn uid(&self) -> String {
-        let hash = salted_hmac("label-studio-gate.uid", &self.digest, b"");
+        let hash = SaltedHmac::new("label-studio-gate.uid", &self.digest).digest(b"");
         let mut bytes = [0_u8; 16];
         bytes.copy_from_slice(&hash[..16]);
         uuid::Builder::from_custom_bytes(bytes)
             .into_uuid()
             .to_string()
     }
-}
-
-/// The first characters of the keys of a session at a provider.
-pub(super) fn session_half(secret: &[u8], issuer: &str, id: &str) -> String {
-    half("label-studio-gate.provider-session", secret, issuer, id)
-}
-
-/// The characters after those: whose session it is.
-pub(super) fn subject_half(secret: &[u8], issuer: &str, subject: &str) -> String {
-    half(
-        "label-studio-gate.provider-subject",
-        secret,
-        issuer,
-        subject,
-    )
-}
-
-/// An issuer is a URL and contains no NUL, so that the two texts can't run into each other.
-fn half(salt: &str, secret: &[u8], issuer: &str, text: &str) -> String {
-    let input = [issuer.as_bytes(), &[0], text.as_bytes()].concat();
-    base36(&salted_hmac(salt, secret, &input), HALF_LENGTH)
 }

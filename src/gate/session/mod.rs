@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+use self::key::Places;
 pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::row::{Session, StoredData};
 use self::signed::SignedCookies;
@@ -79,7 +80,7 @@ pub struct Sessions {
     codec: SessionCodec,
     cookies: SignedCookies,
     auth_hash: AuthHasher,
-    place_secret: SecretString,
+    places: Places,
     entropy: Arc<dyn Entropy>,
     mismatches: Arc<dyn Mismatches>,
 }
@@ -135,7 +136,7 @@ impl Sessions {
             policy,
             codec: SessionCodec::new(secret_key),
             auth_hash: AuthHasher::new(secret_key),
-            place_secret: secret_key.clone(),
+            places: Places::new(secret_key),
             entropy,
             mismatches,
         }

@@ -6,8 +6,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use secrecy::ExposeSecret as _;
-
 use super::content;
 use super::key::Place;
 use super::row::Session;
@@ -84,19 +82,12 @@ impl Sessions {
     }
 
     fn place(&self, claims: &VerifiedClaims, user: &ActiveUser, now: SystemTime) -> Place {
-        let secret = self.place_secret.expose_secret().as_bytes();
         if let Some(session) = claims.provider_session() {
-            return Place::at_provider(secret, session, user);
+            return self.places.at_provider(session, user);
         }
         let limit = self.limit(user);
-        Place::of(
-            secret,
-            claims.fingerprint(),
-            claims.expires(),
-            user,
-            limit,
-            now,
-        )
+        self.places
+            .of(claims.fingerprint(), claims.expires(), user, limit, now)
     }
 
     /// Opens a row at this place, or adopts the one that another request has opened there. Returns
@@ -220,13 +211,12 @@ impl Sessions {
         user: &ActiveUser,
         now: SystemTime,
     ) -> bool {
-        let secret = self.place_secret.expose_secret().as_bytes();
         let limit = self.limit(user);
         // A session lives at most as long as one period, so it began in this one or the last.
         [Some(now), now.checked_sub(limit)]
             .into_iter()
             .flatten()
-            .map(|at| Place::of(secret, evidence, None, user, limit, at).uid())
+            .map(|at| self.places.of(evidence, None, user, limit, at).uid())
             .any(|uid| content::mark_of(&uid) == session.mark)
     }
 
