@@ -233,6 +233,9 @@ fn latin_1(bytes: &[u8]) -> Cow<'_, str> {
 /// The characters of a session key (`VALID_KEY_CHARS`).
 const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
+/// As many numbers have six digits in base 36. More digits at a time would not fit into 32 bits.
+const SIX_DIGITS: u64 = 36_u64.pow(6);
+
 /// The lowest `length` base-36 digits of the big-endian number `bytes`, in the alphabet of session
 /// keys.
 ///
@@ -242,15 +245,18 @@ pub fn base36(bytes: &[u8], length: usize) -> String {
     // From the lowest, 32 bits each.
     let mut limbs: Vec<u64> = bytes.rchunks(4).map(limb).collect();
     let mut digits = String::with_capacity(length);
-    for _ in 0..length {
-        let mut remainder = 0;
+    while digits.len() < length {
+        let mut six = 0;
         for limb in limbs.iter_mut().rev() {
-            let value = remainder << 32 | *limb;
-            *limb = value / 36;
-            remainder = value % 36;
+            let value = six << 32 | *limb;
+            *limb = value / SIX_DIGITS;
+            six = value % SIX_DIGITS;
         }
-        let digit = usize::try_from(remainder).expect("below 36");
-        digits.push(char::from(KEY_ALPHABET[digit]));
+        for _ in 0..6.min(length - digits.len()) {
+            let digit = usize::try_from(six % 36).expect("below 36");
+            digits.push(char::from(KEY_ALPHABET[digit]));
+            six /= 36;
+        }
     }
     digits
 }

@@ -129,6 +129,32 @@ async fn everybody_in_a_batch_gets_their_own_session() {
     assert_eq!(world.database.text(missed).await, "0");
 }
 
+/// A peak has opened more connections than one login after another needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_that_was_used_last_is_used_next() {
+    let world = World::new(&[]).await;
+    let crowd = world.database.crowd(20, world.organization).await;
+    let open = || count_connections(&world, "true");
+    for round in 0..ROUNDS {
+        let peak = crowd.iter().map(async |id| {
+            let token = another_token(*id, round);
+            login_with_old_session(&world.app, &token).await
+        });
+        join_all(peak).await;
+        if open() >= 3 {
+            break;
+        }
+    }
+    let after_the_peak = world.database.text("SELECT clock_timestamp()").await;
+    for id in &crowd[..6] {
+        let answer = login(&world.app, &another_token(*id, ROUNDS)).await;
+        answer.expect(200, "session_opened");
+    }
+    let used = count_connections(&world, &format!("query_start > '{after_the_peak}'"));
+    let open = open();
+    assert!(open >= 3 && used < 3, "{used} of {open} connections used");
+}
+
 /// Two gates get logins of the same few users, in different orders.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_of_two_gates_with_the_same_users_do_not_deadlock() {
