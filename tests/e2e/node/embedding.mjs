@@ -41,6 +41,12 @@ await browse(executablePath, true, async (context) => {
   // Label Studio's own scripts draw this after its API has answered.
   const drawn = (frame) => frame.waitForSelector("text=/Projects|Heidi/");
 
+  // Without a page that would still use the session, or renew it.
+  async function endSession() {
+    await page.goto("about:blank");
+    await context.clearCookies({ name: "sessionid" });
+  }
+
   // Label Studio's own scripts extend it.
   const pathOf = (frame) => new URL(frame.url()).pathname.split("/").slice(0, 3).join("/");
 
@@ -82,17 +88,17 @@ await browse(executablePath, true, async (context) => {
     });
 
     // A token that is not accepted is replaced by a fresh one.
+    await endSession();
     let bad = 1;
     tamper = (token) => (bad-- > 0 ? token.replace(/\.[^.]*$/, ".AAAA") : token);
-    await context.clearCookies({ name: "sessionid" });
     seen.tokensAfterRefusal = await counting(async () => {
       await page.goto(application + path);
       seen.afterRefusal = await labelStudioIn(page);
     });
 
     // If no token is accepted, that ends.
+    await endSession();
     tamper = () => "eyJhbGciOiJIUzI1NiJ9.e30.AAAA";
-    await context.clearCookies({ name: "sessionid" });
     seen.tokensOfLoop = await counting(async () => {
       await page.goto(application + path);
       await opened(page, "failed");
