@@ -17,7 +17,7 @@ const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 
 /// More than the JSON of most sessions, in bytes.
-const USUAL_LENGTH: usize = 512;
+const USUAL_JSON_LENGTH: usize = 512;
 
 /// The entries of a session.
 pub trait SessionEntries {
@@ -83,7 +83,7 @@ impl SessionData {
     /// `json.dumps(…, separators=(",", ":"))`. ASCII only, because Django decodes the bytes as
     /// Latin-1.
     fn to_json(&self) -> Vec<u8> {
-        let mut json = Vec::with_capacity(USUAL_LENGTH);
+        let mut json = Vec::with_capacity(USUAL_JSON_LENGTH);
         serde_json::to_writer(&mut json, &self.0).expect("JSON values have a JSON form");
         let needs_no_escape = |b: &u8| b.is_ascii() && *b != 0x7f;
         if json.iter().all(needs_no_escape) {
@@ -233,7 +233,7 @@ fn latin_1(bytes: &[u8]) -> Cow<'_, str> {
 /// The characters of a session key (`VALID_KEY_CHARS`).
 const KEY_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// As many numbers have six digits in base 36. More digits at a time would not fit into 32 bits.
+/// [`base36`] writes six digits at a time: a higher power of 36 would not fit into 32 bits.
 const SIX_DIGITS: u64 = 36_u64.pow(6);
 
 /// The lowest `length` base-36 digits of the big-endian number `bytes`, in the alphabet of session

@@ -38,7 +38,8 @@ impl Request<'_> {
     }
 }
 
-/// The prepared statements of a connection, each with its text, by their names.
+/// The prepared statements of a connection, by their names. Each has its text, because some depend on
+/// the tables, which may change.
 #[derive(Default)]
 struct Prepared {
     statements: HashMap<&'static str, (String, tokio_postgres::Statement)>,
