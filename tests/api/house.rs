@@ -152,7 +152,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     (
         "http_client",
         &["traces", "trust"],
-        &["http", "reqwest", "rustls"],
+        &["http", "hyper", "reqwest", "rustls"],
     ),
     (
         "traces",

@@ -1,20 +1,29 @@
 //! HTTP requests that the service makes: to key servers and to the host application's API. Each has
 //! limits on time, response size and redirects.
 
+mod failure;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::ClientConfig;
 use rustls::crypto::ring::default_provider;
 
+pub use self::failure::NoAnswer;
 use crate::traces::Call;
 use crate::trust::{self, TrustError};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// How long a connection without a request is kept. Servers close theirs after some seconds (gunicorn
+/// after 2, Node.js and Apache after 5), and a request that meets the end of its connection is lost.
+const MAX_IDLE: Duration = Duration::from_secs(1);
 
 /// Limits of a request.
 #[derive(Debug, Clone)]
@@ -34,6 +43,7 @@ pub struct Limits {
 /// An HTTP client with limits.
 pub struct HttpClient {
     client: Client,
+    timeout: Duration,
     max_bytes: usize,
 }
 
@@ -47,100 +57,6 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Why there is no response. The text never contains the URL, which may hold a password.
-#[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
-    /// The server is unreachable, too slow or not trusted, or the URL is not allowed.
-    #[error("{0}")]
-    Failed(Failure),
-    /// A redirect that the limits do not allow.
-    #[error("{0}")]
-    Redirected(String),
-    /// The response exceeds the size limit.
-    #[error("the response is longer than {0} bytes")]
-    TooLong(usize),
-}
-
-/// Why a request failed: the error with its causes.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct Failure {
-    text: String,
-    kind: FailureKind,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum FailureKind {
-    Unreachable,
-    Slow,
-    NotTrusted,
-    Other,
-}
-
-impl NoAnswer {
-    /// One word for traces.
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::Failed(_) => "no_answer",
-            Self::Redirected(_) => "redirected",
-            Self::TooLong(_) => "too_long",
-        }
-    }
-
-    /// What to do about it. `ca_file` is the setting that names trusted certificates.
-    pub fn cure(&self, ca_file: &str) -> String {
-        match self {
-            Self::Failed(failure) => match failure.kind {
-                FailureKind::Unreachable => {
-                    "check the URL, and whether this machine may connect to it (name resolution, \
-                     firewall, HTTPS_PROXY and NO_PROXY)"
-                        .to_owned()
-                }
-                FailureKind::Slow => {
-                    "check whether this machine may connect to it, and the server's load".to_owned()
-                }
-                FailureKind::NotTrusted => format!(
-                    "if the certificate is your own, name the CA's certificate or the server's own \
-                     in {ca_file}; its names must include the URL's host"
-                ),
-                FailureKind::Other => "check the URL".to_owned(),
-            },
-            Self::Redirected(_) => "use the URL to which it redirects".to_owned(),
-            Self::TooLong(_) => "check the URL: the answer is longer than expected".to_owned(),
-        }
-    }
-}
-
-impl Failure {
-    fn of(error: &reqwest::Error, text: String) -> Self {
-        let kind = if is_about_a_certificate(error) {
-            FailureKind::NotTrusted
-        } else if error.is_timeout() {
-            FailureKind::Slow
-        } else if error.is_connect() {
-            FailureKind::Unreachable
-        } else {
-            FailureKind::Other
-        };
-        Self { text, kind }
-    }
-}
-
-/// Whether rustls rejected the server's certificate. Its error is inside an I/O error.
-fn is_about_a_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
 impl Answer {
     /// Where a redirect leads, without its query, which may hold a credential. `None`: the answer
     /// is no redirect.
@@ -150,24 +66,6 @@ impl Answer {
         target.set_query(None);
         target.set_fragment(None);
         self.status.is_redirection().then_some(target)
-    }
-}
-
-impl From<reqwest::Error> for NoAnswer {
-    fn from(error: reqwest::Error) -> Self {
-        let redirected = error.is_redirect();
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        if redirected {
-            Self::Redirected(text)
-        } else {
-            Self::Failed(Failure::of(&error, text))
-        }
     }
 }
 
@@ -186,6 +84,7 @@ impl HttpClient {
             .user_agent(concat!("label-studio-gate/", env!("CARGO_PKG_VERSION")))
             .timeout(limits.timeout)
             .connect_timeout(limits.timeout)
+            .pool_idle_timeout(MAX_IDLE)
             .redirect(match limits.redirects {
                 // The redirect itself is the answer, so that its target can be named.
                 0 => redirect::Policy::none(),
@@ -196,6 +95,7 @@ impl HttpClient {
             .expect("a TLS configuration was given, and nothing else can fail");
         Ok(Self {
             client,
+            timeout: limits.timeout,
             max_bytes: limits.max_bytes,
         })
     }
@@ -265,7 +165,7 @@ impl HttpClient {
     }
 
     async fn receive(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
-        let mut response = request.send().await?;
+        let mut response = Box::pin(self.start(request)).await?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
@@ -280,5 +180,22 @@ impl HttpClient {
             headers,
             body,
         })
+    }
+
+    /// Sends a request, up to the head of the response. If its connection ends before that, it is sent
+    /// once more: most likely the server closed an idle connection while the request was on its way (RFC
+    /// 9112 §9.5). That does no harm to the POST requests of this service either. A code that a token
+    /// request exchanged before its connection ended is refused the second time (RFC 6749 §4.1.2), and
+    /// was lost anyway.
+    async fn start(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let (again, begun) = (request.try_clone(), Instant::now());
+        let sent = request.send().await;
+        match (sent, again) {
+            (Err(error), Some(again)) if failure::connection_ended(&error) => {
+                let rest = self.timeout.saturating_sub(begun.elapsed());
+                again.timeout(rest).send().await
+            }
+            (sent, _) => sent,
+        }
     }
 }
