@@ -11,8 +11,6 @@ const { labelStudio, application, shots } = JSON.parse(text);
 const seen = {};
 // How long a busy machine may take for a step, in milliseconds.
 const PATIENCE = 90000;
-// Where the last frame was, if something fails.
-let at;
 
 // Label Studio's pages lead on by themselves, which ends what was asked of them, and the wait for them.
 async function insist(action) {
@@ -103,7 +101,6 @@ async function frame(context) {
   const page = await context.newPage();
   await visit(page, `${application}/embedding`);
   const frame = await (await page.waitForSelector("iframe")).contentFrame();
-  page.on("framenavigated", (frame) => (at = frame.url()));
   return { page, frame };
 }
 
@@ -137,21 +134,25 @@ async function throughAWindow(context) {
   await page.close();
 }
 
+// A part of the story, in a browser of its own. If it fails: what each frame showed then.
+const part = (thirdParty, play) =>
+  browse(executablePath, thirdParty, async (context) => {
+    context.setDefaultTimeout(PATIENCE);
+    try {
+      await play(context);
+    } catch (error) {
+      const frames = context.pages().flatMap((page) => page.frames());
+      const shown = frames.map((frame) => frame.evaluate(() => `${location}: ${document.body.innerText}`).catch(String));
+      seen.shown = await Promise.all(shown);
+      throw error;
+    }
+  });
+
 try {
-  await browse(executablePath, true, async (context) => {
-    context.setDefaultTimeout(PATIENCE);
-    await tabs(context);
-  });
-  await browse(executablePath, true, async (context) => {
-    context.setDefaultTimeout(PATIENCE);
-    await silently(context);
-  });
-  await browse(executablePath, false, async (context) => {
-    context.setDefaultTimeout(PATIENCE);
-    await throughAWindow(context);
-  });
+  await part(true, tabs);
+  await part(true, silently);
+  await part(false, throughAWindow);
 } catch (error) {
   seen.failed = String(error);
-  seen.at = at;
 }
 console.log(JSON.stringify(seen));
