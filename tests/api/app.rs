@@ -14,6 +14,14 @@ use crate::support::cluster::{CLUSTER, GATE_ROLE, grant};
 use crate::support::token::SECRET_KEY;
 use crate::world::User;
 
+/// Tests share a busy machine, so a gate waits longer for the database than it would in service.
+pub const PATIENT: [(&str, &str); 4] = [
+    ("GATE_DATABASE_CONNECT_TIMEOUT_MS", "30000"),
+    ("GATE_DATABASE_WAIT_TIMEOUT_MS", "30000"),
+    ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "30000"),
+    ("GATE_HTTP_DECISION_TIMEOUT_MS", "30000"),
+];
+
 /// A database with the tables of one version of Label Studio, dropped with the test.
 pub struct TestDatabase {
     pub name: String,
@@ -207,7 +215,7 @@ pub fn make_database(
     grant(psql, name, "create_users=on");
 }
 
-/// Settings for a gate on a free port, connected to that database.
+/// Settings for a patient gate on a free port, connected to that database.
 pub fn settings(database_url: &str, more: &[(&str, &str)]) -> Settings {
     install_crypto();
     let mut environment: BTreeMap<String, String> = [
@@ -219,7 +227,7 @@ pub fn settings(database_url: &str, more: &[(&str, &str)]) -> Settings {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
-    for (name, value) in more {
+    for (name, value) in PATIENT.iter().chain(more) {
         environment.insert((*name).to_owned(), (*value).to_owned());
     }
     Settings::load(None, &environment).unwrap_or_else(|errors| panic!("{errors}"))

@@ -21,7 +21,7 @@ impl Frozen {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let frozen = Self(command.spawn().unwrap());
-        wait_until(30, || listens(port), || "it does not listen".to_owned());
+        wait_until(|| listens(port), || "it does not listen".to_owned());
         frozen.signal("STOP");
         frozen
     }

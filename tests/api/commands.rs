@@ -115,7 +115,7 @@ fn started_with(variables: &[(&str, &str)]) -> String {
     let _service = Leash::start(&command, "TERM", &log, None);
     let written = || std::fs::read_to_string(&log).unwrap_or_default();
     // The warnings come before this line.
-    wait_until(15, || written().contains("starting service"), written);
+    wait_until(|| written().contains("starting service"), written);
     written()
 }
 

@@ -463,7 +463,7 @@ async fn a_wrong_verify_secret_is_in_the_log() {
             login(&gate.app, session).await.expect(200, reason);
         }
         let said = "answers a wrong secret as it answers client_session.verify_secret";
-        wait_until(30, || gate.text().contains(said), || gate.text());
+        wait_until(|| gate.text().contains(said), || gate.text());
         assert!(!gate.text().contains("verify-secret-of-the-tests"));
         // Twice with its own secret, once with a wrong one, and not for each session.
         let trials = application.trials();
@@ -482,13 +482,9 @@ async fn a_right_verify_secret_is_not_doubted() {
         login(&gate.app, session).await.expect_status(200);
     }
     let tried = || application.trials().len() == 3;
-    wait_until(30, tried, || gate.text());
+    wait_until(tried, || gate.text());
     // What follows the trial in the log shows that the trial said nothing.
     login(&gate.app, "of-bob").await.expect_user(&world.bob);
-    wait_until(
-        30,
-        || gate.text().contains("session_opened"),
-        || gate.text(),
-    );
+    wait_until(|| gate.text().contains("session_opened"), || gate.text());
     assert!(!gate.text().contains("verify_secret"), "{}", gate.text());
 }

@@ -48,7 +48,7 @@ impl Logged {
             log,
             _process: process,
         };
-        wait_until(30, || listens(port), || logged.text());
+        wait_until(|| listens(port), || logged.text());
         logged
     }
 
@@ -101,7 +101,7 @@ impl Logged {
     #[track_caller]
     fn expect(&self, id: &str, expected: &[Value]) {
         let complete = || self.decisions(id).len() >= expected.len();
-        wait_until(10, complete, || format!("{id}: {}", self.text()));
+        wait_until(complete, || format!("{id}: {}", self.text()));
         assert_eq!(self.decisions(id), expected, "{id}");
     }
 
@@ -492,7 +492,7 @@ async fn every_id_on_a_page_is_in_the_log() {
                 answer.expect_text(&id);
             }
             let is_told = || gate.text().contains(&id);
-            wait_until(10, is_told, || format!("{path}: {id}: {}", gate.text()));
+            wait_until(is_told, || format!("{path}: {id}: {}", gate.text()));
         }
     }
 }
@@ -534,7 +534,7 @@ async fn no_line_and_no_row_contains_a_secret() {
     secrets.push(superuser.key.clone());
     caller.revoke(&ann.email).await.expect_status(200);
     let told = || gate.decisions("secret-x").len() == 2;
-    wait_until(10, told, || gate.text());
+    wait_until(told, || gate.text());
     let app_log = gate.text();
     // The end of the service writes the rows that are left.
     drop(gate);

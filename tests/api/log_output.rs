@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::app::PATIENT;
 use crate::support::token::{SECRET_KEY, native};
 use crate::support::{client, free_port, listens, wait_until};
-use crate::world::{PATIENT, World};
+use crate::world::World;
 
 /// The service as a process of its own, whose log goes to `log`.
 struct Service {
@@ -33,7 +34,7 @@ impl Service {
             process,
             url: format!("http://127.0.0.1:{port}"),
         };
-        wait_until(15, || listens(port), || "it did not start".to_owned());
+        wait_until(|| listens(port), || "it did not start".to_owned());
         service
     }
 

@@ -34,7 +34,7 @@ impl Gate {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let gate = Self(command.spawn().unwrap());
-        wait_until(30, || listens(port), || "it does not listen".to_owned());
+        wait_until(|| listens(port), || "it does not listen".to_owned());
         gate
     }
 }

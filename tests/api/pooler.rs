@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::actors::Browser;
 use crate::app::{TestApp, settings};
 use crate::doctor::examine;
-use crate::support::cluster::GATE_ROLE;
+use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::pgbouncer::PgBouncer;
 use crate::world::{NO_CACHE, REQUIRE, User, World};
 
@@ -108,15 +108,8 @@ async fn the_time_limit_of_a_statement_holds_behind_a_pooler() {
     let login = Browser::of(&app).with_token(&world.ann.token());
     login.get("/").await.expect(503, "database_unavailable");
     // The server itself has ended the statement.
-    let waiting = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{GATE_ROLE}' AND datname = current_database() AND state <> 'idle'"
-    );
     let ended = async {
-        loop {
-            let rows = lock.query_one(&waiting, &[]).await.unwrap();
-            if rows.get::<_, i64>(0) == 0 {
-                return;
-            }
+        while CLUSTER.gate_connections(&world.database.name, "state <> 'idle'") > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::app::{Answer, TestApp};
+use crate::app::{Answer, PATIENT, TestApp};
 use crate::support::token::SECRET_KEY;
 use crate::support::{free_port, listens, wait_until};
-use crate::world::PATIENT;
 
 /// What became of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl Service {
             process,
             home,
         };
-        wait_until(30, || listens(port), || service.log());
+        wait_until(|| listens(port), || service.log());
         service
     }
 

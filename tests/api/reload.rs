@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::app::{TestApp, TestDatabase};
+use crate::app::TestApp;
 use crate::issuers::{Signer, keys};
 use crate::process::{Reload, Service};
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
@@ -139,7 +139,7 @@ async fn wrong_settings_change_nothing_and_every_error_is_logged() {
     std::fs::remove_file(service.path("gate.toml")).unwrap();
     service.hang_up();
     let log = || service.log();
-    crate::support::wait_until(30, || log().contains("gate.toml: cannot be read"), log);
+    crate::support::wait_until(|| log().contains("gate.toml: cannot be read"), log);
     assert_eq!(service.reload(&right).await, Reload::Applied);
     assert_eq!(service.metric(SUCCESSFUL).await, 1.0);
     assert!(service.metric(TIME).await >= started);
@@ -294,15 +294,6 @@ async fn a_new_secret_key_is_taken_over_with_the_old_one_as_fallback() {
     service.login(&new()).await.expect(200, "session_opened");
 }
 
-/// Connections of gates to a database.
-async fn connections(database: &TestDatabase) -> i32 {
-    let query = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = '{GATE_ROLE}' AND datname = '{}'",
-        database.name
-    );
-    database.text(&query).await.parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn another_database_is_used_if_it_answers_and_the_old_connections_are_closed() {
     let (here, there) = tokio::join!(World::new(&[]), World::new(&[]));
@@ -332,7 +323,8 @@ async fn another_database_is_used_if_it_answers_and_the_old_connections_are_clos
         answer.expect(200, "session_opened");
     }
 
-    assert!(connections(&here.database).await > 0);
+    let connections = || CLUSTER.gate_connections(&here.database.name, "true");
+    assert!(connections() > 0);
     assert_eq!(service.reload(&file(&there, "")).await, Reload::Applied);
     let answer = service.login(&only_there.token()).await;
     answer
@@ -340,12 +332,12 @@ async fn another_database_is_used_if_it_answers_and_the_old_connections_are_clos
         .expect_user(&only_there);
     // The worlds' own gates have not connected, so every connection is the service's.
     for _ in 0..100 {
-        if connections(&here.database).await == 0 {
+        if connections() == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("{} connections", connections(&here.database).await);
+    panic!("{} connections", connections());
 }
 
 #[tokio::test(flavor = "multi_thread")]

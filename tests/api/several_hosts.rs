@@ -11,7 +11,7 @@ use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::free_port;
 use crate::support::replica::Pair;
 use crate::support::token::native;
-use crate::world::{NO_CACHE, PATIENT, REQUIRE, World};
+use crate::world::{NO_CACHE, REQUIRE, World};
 
 async fn login(app: &TestApp, user: i32) -> Answer {
     Browser::of(app).with_token(&native(user)).get("/").await
@@ -94,7 +94,7 @@ async fn a_server_that_refuses_a_new_connection_keeps_the_open_ones() {
     let (closed, right) = (free_port(), CLUSTER.port());
     let name = &world.database.name;
     let url = format!("postgres://{GATE_ROLE}@127.0.0.1:{right},127.0.0.1:{closed}/{name}");
-    let app = TestApp::start(&url, &[&PATIENT[..], &[NO_CACHE]].concat());
+    let app = TestApp::start(&url, &[NO_CACHE]);
     login(&app, world.bob.id).await.expect_status(200);
     let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT 0");
     world.database.run(&limit).await;
@@ -141,7 +141,9 @@ fn sessions(server: &crate::support::replica::Server) -> i64 {
 async fn a_frozen_primary_is_left_when_its_replica_is_promoted() {
     let (pair, database, user) = replicated().await;
     drop(database);
-    let app = TestApp::start(&both(&pair), &[NO_CACHE, REQUIRE]);
+    // As short as in service: what was sent to a frozen server fails after it.
+    let limit = ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "3000");
+    let app = TestApp::start(&both(&pair), &[NO_CACHE, REQUIRE, limit]);
     // Every connection of the pool is in use once.
     for answer in join_all((0..16).map(|_| login(&app, user))).await {
         answer.expect_status(200);

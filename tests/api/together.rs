@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
-use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::cluster::CLUSTER;
 use crate::support::token::{SECRET_KEY, claims, native, sign, with};
 use crate::world::{SIGNED_COOKIES, World};
 
@@ -68,16 +68,7 @@ async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
 
 /// The number of the gate's statements that wait for a lock.
 fn stuck(world: &World) -> usize {
-    count_connections(world, "wait_event_type = 'Lock'")
-}
-
-fn count_connections(world: &World, condition: &str) -> usize {
-    let database = &world.database.name;
-    let count = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}' AND {condition}"
-    );
-    let count = CLUSTER.psql("postgres", &["-c", &count]);
-    count.trim().parse().unwrap()
+    CLUSTER.gate_connections(&world.database.name, "wait_event_type = 'Lock'")
 }
 
 /// A crowd whose members sign in at the same time, among them twenty with one token, and users who
@@ -134,7 +125,7 @@ async fn everybody_in_a_batch_gets_their_own_session() {
 async fn the_connection_that_was_used_last_is_used_next() {
     let world = World::new(&[]).await;
     let crowd = world.database.crowd(20, world.organization).await;
-    let open = || count_connections(&world, "true");
+    let open = || CLUSTER.gate_connections(&world.database.name, "true");
     for round in 0..ROUNDS {
         let peak = crowd.iter().map(async |id| {
             let token = another_token(*id, round);
@@ -150,7 +141,10 @@ async fn the_connection_that_was_used_last_is_used_next() {
         let answer = login(&world.app, &another_token(*id, ROUNDS)).await;
         answer.expect(200, "session_opened");
     }
-    let used = count_connections(&world, &format!("query_start > '{after_the_peak}'"));
+    let used = CLUSTER.gate_connections(
+        &world.database.name,
+        &format!("query_start > '{after_the_peak}'"),
+    );
     let open = open();
     assert!(open >= 3 && used < 3, "{used} of {open} connections used");
 }

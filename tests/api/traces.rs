@@ -30,7 +30,6 @@ fn spans(collector: &Collector, names: &[&str]) -> Vec<Span> {
         names.iter().map(find).collect::<Option<Vec<Span>>>()
     };
     wait_until(
-        30,
         || find().is_some(),
         || format!("no {names:?} in {:?}", collector.spans()),
     );
@@ -282,7 +281,7 @@ async fn the_end_of_the_service_waits_for_its_spans() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_until(30, || listens(port), || "it did not start".to_owned());
+    wait_until(|| listens(port), || "it did not start".to_owned());
     let check = client()
         .get(format!("http://127.0.0.1:{port}/auth/nginx"))
         .header("X-Original-URI", "/last");

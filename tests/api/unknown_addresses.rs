@@ -34,11 +34,11 @@ async fn of_address(app: &TestApp, email: &str) -> Answer {
 /// process adds to the counters when it ends, so that they are read until they are `least` or more.
 async fn scans(world: &World, least: (i64, i64)) -> (i64, i64) {
     let name = &world.database.name;
-    let mine = format!("datname = '{name}' AND usename = '{GATE_ROLE}'");
-    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}");
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = '{GATE_ROLE}'"
+    );
     world.database.run(&end).await;
-    let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {mine}");
-    while world.database.text(&count).await != "0" {
+    while CLUSTER.gate_connections(name, "true") > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let number = async |query: &str| -> i64 {

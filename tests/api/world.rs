@@ -17,12 +17,6 @@ pub const NO_CACHE: (&str, &str) = ("GATE_DATABASE_CACHE_SECONDS", "0");
 /// Method 1, with an issuer that shares a secret with the gate.
 pub const ISSUER: (&str, &str) = ("JWT_SSO_SECRET", crate::support::token::SHARED_SECRET);
 pub const CREATE_USERS: (&str, &str) = ("JWT_SSO_AUTO_CREATE_USERS", "true");
-/// Tests share a busy machine, so a gate waits longer for the database than it would in service.
-pub const PATIENT: [(&str, &str); 3] = [
-    ("GATE_DATABASE_WAIT_TIMEOUT_MS", "30000"),
-    ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "30000"),
-    ("GATE_HTTP_DECISION_TIMEOUT_MS", "30000"),
-];
 /// No row of `htx_user` has this ID.
 pub const NO_SUCH_USER: i32 = 999_999;
 
@@ -77,11 +71,6 @@ pub struct World {
     pub superuser: User,
 }
 
-/// A gate over this database, whose clock is ahead.
-fn patient(database: &TestDatabase, ahead: Duration, settings: &[(&str, &str)]) -> TestApp {
-    TestApp::start_ahead(ahead, &database.gate_url(), &[&PATIENT, settings].concat())
-}
-
 impl World {
     pub async fn new(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new().await;
@@ -108,7 +97,7 @@ impl World {
         application: HostApplication,
         settings: &[(&str, &str)],
     ) -> Self {
-        let app = patient(&database, Duration::ZERO, settings);
+        let app = TestApp::start(&database.gate_url(), settings);
         let organization = database.organization().await;
         let user = async |name: &str, rights: &str| {
             let email = format!("{name}@example.com");
@@ -142,12 +131,12 @@ impl World {
 
     /// Another gate over the same database.
     pub fn gate(&self, settings: &[(&str, &str)]) -> TestApp {
-        patient(&self.database, Duration::ZERO, settings)
+        TestApp::start(&self.database.gate_url(), settings)
     }
 
     /// Another gate over the same database, whose clock is ahead.
     pub fn gate_ahead(&self, ahead: Duration, settings: &[(&str, &str)]) -> TestApp {
-        patient(&self.database, ahead, settings)
+        TestApp::start_ahead(ahead, &self.database.gate_url(), settings)
     }
 
     /// Another gate over the same database that asks `application` who is signed in.

@@ -128,7 +128,7 @@ impl Gate {
         self.leash = Some(leash);
         let said = || std::fs::read_to_string(&self.log).unwrap_or_default();
         let said = || format!("the gate does not start: {}", said());
-        wait_until(30, || listens(self.port), said);
+        wait_until(|| listens(self.port), said);
     }
 
     /// SIGTERM, and its end.

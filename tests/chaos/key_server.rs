@@ -97,7 +97,7 @@ impl KeyServer {
         let command = nginx::command(&nginx::binaries()[0], &home, &configuration);
         let nginx = Leash::start(&command, "QUIT", &home.join("output.log"), None);
         let said = || std::fs::read_to_string(home.join("error.log")).unwrap_or_default();
-        wait_until(15, || listens(port), said);
+        wait_until(|| listens(port), said);
         Self {
             signer,
             wire: Wire::to(runtime, port),

@@ -136,7 +136,6 @@ impl Postgres {
         self.start();
         let states = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
         wait_until(
-            30,
             || primary.sql(states) == "1",
             || "the replica does not stream".to_owned(),
         );
@@ -170,7 +169,7 @@ impl Postgres {
         self.pid = leash.pid();
         self.leash = Some(leash);
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        wait_until(60, || self.answers(), said);
+        wait_until(|| self.answers(), said);
     }
 
     fn answers(&self) -> bool {

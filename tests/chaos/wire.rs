@@ -30,7 +30,6 @@ impl Wire {
         let (line, state) = watch::channel(Line::Whole);
         runtime.spawn(listen(port, target, state));
         crate::support::wait_until(
-            5,
             || crate::support::listens(port),
             || format!("no wire on port {port}"),
         );

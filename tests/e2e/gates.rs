@@ -36,11 +36,7 @@ impl Process {
         let mut command = gate_command(port, Engine::Database, CLUSTER.port(), database);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let gate = Self(child.unwrap());
-        wait_until(
-            30,
-            || listens(port),
-            || "the gate does not listen".to_owned(),
-        );
+        wait_until(|| listens(port), || "the gate does not listen".to_owned());
         gate
     }
 

@@ -203,7 +203,7 @@ impl LabelStudio {
             _server: server,
         };
         let said = || std::fs::read_to_string(&studio.log).unwrap();
-        wait_until(120, || listens(port), said);
+        wait_until(|| listens(port), said);
         studio
     }
 }

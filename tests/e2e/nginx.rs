@@ -232,7 +232,7 @@ impl Nginx {
             let said = nginx.read("output.log") + &nginx.read("error.log");
             format!("nginx did not start: {said}")
         };
-        wait_until(15, || listens(port), said);
+        wait_until(|| listens(port), said);
         nginx
     }
 

@@ -106,7 +106,7 @@ os.execv(sys.argv[3], sys.argv[3:])";
     // The second socket has no use without the setting.
     let superfluous = start(&gate, &log);
     let names_it = || said().contains("http.internal_listen, but that is not set");
-    wait_until(15, names_it, said);
+    wait_until(names_it, said);
     drop(superfluous);
 
     let internal = format!("127.0.0.1:{}", configured[1]);

@@ -52,11 +52,7 @@ impl Program {
         let log = std::env::temp_dir().join(format!("gate-test-program-{port}.log"));
         let server = Leash::start(&command(port), "TERM", &log, Some(home));
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        wait_until(
-            60,
-            || listens(port),
-            || format!("it did not start: {}", said()),
-        );
+        wait_until(|| listens(port), || format!("it did not start: {}", said()));
         // Later output is not needed; an open file stays readable.
         let _ = std::fs::remove_file(&log);
         Self {

@@ -48,7 +48,7 @@ async fn reloads_interrupt_nobody() {
             gate.hang_up();
             let reloaded = || gate.log().matches("\"reloaded the settings\"").count() == n;
             let worked = || rounds.load(Ordering::Relaxed) > before;
-            wait_until(60, || reloaded() && worked(), || gate.log());
+            wait_until(|| reloaded() && worked(), || gate.log());
         }
         done.store(true, Ordering::Relaxed);
         for worker in workers {

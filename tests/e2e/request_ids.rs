@@ -29,7 +29,7 @@ fn lines(gate: &GateProcess, id: &str) -> Vec<Value> {
 
 fn expect_event(gate: &GateProcess, which: &str, id: &str, event: &str) {
     let is_told = || lines(gate, id).iter().any(|line| line["message"] == event);
-    wait_until(10, is_told, || {
+    wait_until(is_told, || {
         format!("{which}: {event} of {id}: {}", gate.log())
     });
 }
@@ -86,7 +86,7 @@ async fn every_proxy_passes_one_id_and_no_secret_to_label_studio() {
         assert_ne!(id, FORGED, "{which}");
         assert!(!knows_the_secret(&studio), "{which}");
         let is_logged = || nginx.read("access.log").contains(&format!("id=\"{id}\""));
-        wait_until(10, is_logged, || nginx.read("access.log"));
+        wait_until(is_logged, || nginx.read("access.log"));
     }
     for kind in KINDS {
         let gate = start(kind.proxy());

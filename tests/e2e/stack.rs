@@ -109,7 +109,7 @@ impl GateProcess {
         let server = Leash::start(&command, "TERM", &log, Some(&home));
         let gate = Self { port, log, server };
         let said = || format!("the gate did not start: {}", gate.log());
-        wait_until(15, || listens(port), said);
+        wait_until(|| listens(port), said);
         gate
     }
 

@@ -197,7 +197,7 @@ impl Cluster {
             _server: server,
         };
         let said = || format!("Postgres did not start: {}", log.display());
-        wait_until(30, || cluster.answers(), said);
+        wait_until(|| cluster.answers(), said);
         let _ = std::fs::remove_file(log);
         cluster
     }
@@ -244,6 +244,16 @@ impl Cluster {
             .arg(self.url("postgres", database))
             .args(arguments)
             .current_dir(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    /// The number of gates' connections to `database` for which a condition holds. Asked over another
+    /// connection, because `pg_stat_activity` does not change during a transaction.
+    pub fn gate_connections(&self, database: &str, condition: &str) -> usize {
+        let count = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename = '{GATE_ROLE}' AND {condition}"
+        );
+        let count = self.psql("postgres", &["-c", &count]);
+        count.trim().parse().expect("a number")
     }
 
     /// The major version of the server.

@@ -28,10 +28,11 @@ pub fn free_port() -> u16 {
         .expect("the loopback interface has free ports")
 }
 
-/// Waits until `ready` is true. After `seconds`, fails with the output of `said`.
-pub fn wait_until(seconds: u64, ready: impl Fn() -> bool, said: impl Fn() -> String) {
+/// Waits until `ready` is true, at most two minutes on a busy machine. Then it fails with the output
+/// of `said`.
+pub fn wait_until(ready: impl Fn() -> bool, said: impl Fn() -> String) {
     use std::time::{Duration, Instant};
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let until = Instant::now() + Duration::from_secs(120);
     while !ready() {
         assert!(Instant::now() < until, "{}", said());
         std::thread::sleep(Duration::from_millis(50));

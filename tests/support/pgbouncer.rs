@@ -42,7 +42,7 @@ impl PgBouncer {
         command.arg(home.join("pgbouncer.ini")).current_dir("/");
         let leash = Leash::start(&command, "INT", &log, Some(&home));
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        wait_until(30, || listens(port), said);
+        wait_until(|| listens(port), said);
         Self {
             port,
             log,

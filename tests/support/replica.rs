@@ -47,7 +47,7 @@ impl Pair {
         let pair = Self { primary, standby };
         let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
         let streams = || pair.primary.psql("postgres", &["-c", streaming]).trim() == "1";
-        wait_until(60, streams, || "the replica does not stream".to_owned());
+        wait_until(streams, || "the replica does not stream".to_owned());
         pair
     }
 
@@ -58,7 +58,7 @@ impl Pair {
             .psql("postgres", &["-c", "SELECT pg_current_wal_lsn()"]);
         let caught_up = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", now.trim());
         let is_there = || self.standby.psql("postgres", &["-c", &caught_up]).trim() == "t";
-        wait_until(60, is_there, || "the replica does not catch up".to_owned());
+        wait_until(is_there, || "the replica does not catch up".to_owned());
     }
 }
 
@@ -79,7 +79,7 @@ impl Server {
         };
         let answers = || server.try_psql("postgres", &["-c", "SELECT 1"]).is_ok();
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        wait_until(60, answers, said);
+        wait_until(answers, said);
         server
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{ROUNDS, another_token, count_connections, eventually, login, owner, stuck, value};
+use super::{ROUNDS, another_token, eventually, login, owner, stuck, value};
 use crate::app::{Answer, TestApp};
 use crate::process::Service;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
@@ -119,7 +119,7 @@ impl<'w> Crowd<'w> {
     async fn expect_all_well(&self) {
         eventually("nobody waits", async || waiting(self.app).await == 0).await;
         eventually("no open transaction", async || {
-            count_connections(self.world, "state LIKE '%transaction%'") == 0
+            CLUSTER.gate_connections(&self.world.database.name, "state LIKE '%transaction%'") == 0
         })
         .await;
         for (id, answer) in self.log_in(ROUNDS).await {

@@ -64,7 +64,7 @@ impl Pooler {
         let log = self.home.join("pgbouncer.log");
         self.leash = Some(Leash::start(&command, "INT", &log, None));
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        wait_until(20, || listens(self.port), said);
+        wait_until(|| listens(self.port), said);
     }
 }
 

@@ -15,7 +15,6 @@ pub fn freeze(world: &mut World) -> Injected {
     assert!(primary.try_sql("SELECT pg_reload_conf()"));
     let states = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
     wait_until(
-        20,
         || primary.sql(states) == "1",
         || "the standby is not synchronous".to_owned(),
     );

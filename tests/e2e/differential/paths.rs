@@ -76,7 +76,7 @@ impl Echo {
         let command = command(binary, home.path(), &configuration);
         let log = home.path().join("output.log");
         let server = Leash::start(&command, "TERM", &log, None);
-        wait_until(10, || listens(port), || "nginx did not start".to_owned());
+        wait_until(|| listens(port), || "nginx did not start".to_owned());
         Self {
             port,
             _home: home,

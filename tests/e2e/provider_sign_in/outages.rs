@@ -86,11 +86,7 @@ async fn provider_may_change_its_keys_go_down_and_refuse_the_gate() {
     let wrong = gate(gate_port, origins[0], "another");
     let said = outcome(&browser(&files), &nginx.url, "pia").await;
     assert_eq!(said, (503, "provider_refuses_client".to_owned()));
-    wait_until(
-        10,
-        || wrong.log().contains("invalid_client"),
-        || wrong.log(),
-    );
+    wait_until(|| wrong.log().contains("invalid_client"), || wrong.log());
 
     // A gate that begins while the provider is down signs nobody in until it is back.
     drop(running);

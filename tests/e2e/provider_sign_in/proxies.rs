@@ -276,11 +276,7 @@ async fn sessions_end_here_and_there(stack: &Stack, site: &Site<'_>, issuer: &st
     // The provider ends the session by itself.
     leave(client, issuer).await;
     let said = || format!("{which}: {}", site.gate.log());
-    wait_until(
-        30,
-        || site.gate.log().contains("signed out by provider"),
-        said,
-    );
+    wait_until(|| site.gate.log().contains("signed out by provider"), said);
     assert_eq!(whoami(client, site.origin).await, None, "{which}");
     let form = open(client, &site.start_url()).await;
     log_in(client, form, &site.user).await;

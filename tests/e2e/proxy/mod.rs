@@ -93,7 +93,7 @@ impl Proxy {
             _server: server,
         };
         let said = || format!("{kind:?} did not start: {}", proxy.logs());
-        wait_until(30, || proxy.is_ready(), said);
+        wait_until(|| proxy.is_ready(), said);
         proxy
     }
 
