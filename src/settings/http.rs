@@ -14,7 +14,8 @@ pub struct Http {
     /// Worker threads. 0: one per processor.
     #[schemars(range(max = 1024), extend("x-restart" = true, "default" = 0))]
     pub workers: usize,
-    /// How long an idle connection from the proxy stays open. nginx closes its own after 60 s.
+    /// How long an idle connection from the proxy stays open. nginx, and Envoy with the files here, let
+    /// go of theirs after 60 s.
     #[schemars(range(min = 1, max = 3600), extend("x-restart" = true, "default" = 75))]
     pub keep_alive_seconds: Seconds,
     /// How long open requests may take to finish after SIGTERM.

@@ -3,7 +3,8 @@
 //! A section of the file is a struct in a file of its own, and a setting is one field of it:
 //!
 //! ```ignore
-//! /// How long an idle connection from the proxy stays open. nginx closes its own after 60 s.
+//! /// How long an idle connection from the proxy stays open. nginx, and Envoy with the files here, let
+//! /// go of theirs after 60 s.
 //! #[schemars(range(min = 1, max = 3600), extend("default" = 75))]
 //! pub keep_alive_seconds: Seconds,
 //! ```

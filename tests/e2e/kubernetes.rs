@@ -144,7 +144,10 @@ fn kubernetes_accepts_the_overlays() {
                 "SecurityPolicy",
             ],
         ),
-        ("istio", &["AuthorizationPolicy", "VirtualService"]),
+        (
+            "istio",
+            &["AuthorizationPolicy", "DestinationRule", "VirtualService"],
+        ),
     ] {
         let built = kustomize(&here("deploy/kubernetes/overlays").join(overlay));
         let (kinds, found) = check(&built);
@@ -245,6 +248,18 @@ fn the_manifests_configure_traefik_envoy_gateway_and_istio_as_tested() {
     let mut including = items(istio, "includeRequestHeadersInCheck:", "- ");
     including.retain(|header| header != "authorization");
     assert_eq!(including, asked);
+
+    for (file, limit) in [
+        ("deploy/envoy/envoy.yaml", "{ idle_timeout: 60s }"),
+        (gateway, "connectionIdleTimeout: 60s"),
+        (
+            "deploy/kubernetes/overlays/istio/destinationrule.yaml",
+            "idleTimeout: 60s",
+        ),
+    ] {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        assert!(text.contains(limit), "{file}");
+    }
 
     let upstream = items(
         "deploy/envoy/envoy.yaml",

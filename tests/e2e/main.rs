@@ -28,6 +28,7 @@ mod gates;
 mod groups;
 mod identity_behind_proxies;
 mod identity_headers;
+mod kept_connections;
 mod kubernetes;
 mod label_studio;
 mod login;

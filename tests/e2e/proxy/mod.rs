@@ -237,6 +237,8 @@ fn envoy(home: &Path, ports: &Ports<'_>, without: &[(&str, String)]) -> Command 
             "socket_address: { address: 127.0.0.1, port_value: 8081 }",
             socket(ports.label_studio),
         ),
+        // No test takes a minute.
+        ("idle_timeout: 60s", "idle_timeout: 1s".to_owned()),
     ];
     let mut edits: Vec<_> = edits.iter().chain(without).cloned().collect();
     let mark = "# With token.header or proxy_headers,";
