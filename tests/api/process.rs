@@ -71,6 +71,15 @@ impl Service {
         std::fs::read_to_string(self.path("log")).unwrap()
     }
 
+    /// What it has logged since its output was `start` bytes long. A thread of its own writes that in
+    /// order, so it is all there when a rejected reload is.
+    pub async fn logged_since(&self, start: usize) -> String {
+        let settings = std::fs::read_to_string(self.path("gate.toml")).unwrap();
+        assert_eq!(self.reload("not TOML").await, Reload::Rejected);
+        self.write("gate.toml", &settings);
+        self.log()[start..].to_owned()
+    }
+
     /// The sum of the metrics whose name and labels begin like this.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.app.get("/metrics").await.body;

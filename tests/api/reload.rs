@@ -158,7 +158,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
         let before = service.log().len();
         // The variable GATE_HTTP_WORKERS takes precedence over the file.
         assert_eq!(service.reload(&changed).await, Reload::Applied);
-        let log = service.log()[before..].to_owned();
+        let log = service.logged_since(before).await;
         for setting in ["http.proxies", "log.format"] {
             let line = log.lines().find(|line| {
                 line.contains("takes effect when the service is restarted")
@@ -173,7 +173,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
     }
     let before = service.log().len();
     assert_eq!(service.reload(&file(&world, "")).await, Reload::Applied);
-    let log = service.log()[before..].to_owned();
+    let log = service.logged_since(before).await;
     assert!(!log.contains("restarted"), "{log}");
 }
 
@@ -191,9 +191,8 @@ async fn the_level_of_the_log_changes() {
             .check("/of-this-test", "")
             .await
             .expect_status(200);
-        // Lines are written by a thread of their own.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        service.log()[before..].matches("/of-this-test").count()
+        let log = service.logged_since(before).await;
+        log.matches("/of-this-test").count()
     };
     assert_eq!(lines().await, 0);
     assert_eq!(service.reload(&detailed).await, Reload::Applied);
@@ -236,7 +235,7 @@ async fn a_secret_is_read_again_when_its_file_changes() {
     let answer = service.login(&issued_with(SHARED_SECRET)).await;
     answer.expect_reason("token_signature_invalid");
     service.app.check("/", "").await.expect(200, "no_token");
-    let log = service.log();
+    let log = service.logged_since(0).await;
     assert!(
         log.contains("a file that the settings name has changed"),
         "{log}"
