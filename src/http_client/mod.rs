@@ -1,5 +1,5 @@
-//! HTTP requests that the service makes: to key servers and to the host application's API. Each has
-//! limits on time, response size and redirects.
+//! HTTP requests that the service makes: to key servers, OpenID providers, the host application's API
+//! and the collector of traces. Each has limits on time, response size and redirects.
 
 mod failure;
 #[cfg(test)]
@@ -165,6 +165,7 @@ impl HttpClient {
     }
 
     async fn receive(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
+        // Two requests of reqwest's would make every future that waits for this one large.
         let mut response = Box::pin(self.start(request)).await?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());

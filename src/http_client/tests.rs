@@ -13,13 +13,13 @@ use crate::startup::install_crypto;
 #[derive(Debug, Clone, Copy)]
 enum Does {
     /// Answers it and leaves the connection open.
-    Answer,
+    Answers,
     /// Closes the connection.
-    Close,
+    Closes,
     /// Resets the connection.
-    Reset,
+    Resets,
 }
-use Does::{Answer as Answers, Close, Reset};
+use Does::{Answers, Closes, Resets};
 
 /// A server, and what it does with the requests of its first, second, ... connection. The task ends
 /// when all of these came.
@@ -37,8 +37,8 @@ async fn server(connections: Vec<Vec<Does>>) -> (Url, JoinHandle<io::Result<()>>
                         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
                         socket.write_all(answer).await?;
                     }
-                    Close => socket.shutdown().await?,
-                    Reset => socket.set_zero_linger()?,
+                    Closes => socket.shutdown().await?,
+                    Resets => socket.set_zero_linger()?,
                 }
             }
             if matches!(requests[..], [.., Answers]) {
@@ -87,7 +87,7 @@ async fn forward(client: &HttpClient, url: &Url) -> Result<Answer, NoAnswer> {
 #[tokio::test]
 async fn requests_survive_the_end_of_a_connection_that_was_kept_open() {
     let client = client();
-    for end in [Close, Reset] {
+    for end in [Closes, Resets] {
         let connections = vec![vec![Answers, end], vec![Answers]];
         let (url, served) = server(connections.clone()).await;
         get(&client, &url).await.expect("an answer");
@@ -107,7 +107,7 @@ async fn requests_survive_the_end_of_a_connection_that_was_kept_open() {
 
 #[tokio::test]
 async fn a_request_that_no_connection_answers_is_sent_twice() {
-    let (url, served) = server(vec![vec![Reset], vec![Close], vec![Answers]]).await;
+    let (url, served) = server(vec![vec![Resets], vec![Closes], vec![Answers]]).await;
     let client = client();
     let refused = get(&client, &url).await;
     assert!(matches!(refused, Err(NoAnswer::Failed(_))));
