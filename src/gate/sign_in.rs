@@ -53,7 +53,7 @@ impl Gate {
     ) -> Result<Grant, Rejection> {
         let visit = self.begin_sign_in(subrequest, witness).await?;
         visit
-            .log_in_with(std::iter::once(Credential::Token(token.into())))
+            .log_in_with(vec![Credential::Token(token.into())])
             .await
     }
 

@@ -86,7 +86,7 @@ impl ActiveUser {
                 let user = user.with_current_names(users, claimant).await;
                 user.with_current_rights(users, claimant, witness).await
             }
-            Err(Refusal::Unknown) => Self::create(users, claimant, witness).await,
+            Err(Refusal::Unknown) => Box::pin(Self::create(users, claimant, witness)).await,
             Err(refusal) => Err(refusal.into()),
         }
     }

@@ -96,31 +96,27 @@ impl<'v> Visit<'v> {
     }
 
     /// Stage 2: the request's credentials, in the order in which they are tried.
-    pub(super) fn credentials(&self) -> impl Iterator<Item = Credential<'v>> + use<'v> {
+    pub(super) fn credentials(&self) -> Vec<Credential<'v>> {
         let steps = Steps::new(self.witness, "request");
         Credential::note_sources(self.subrequest, &self.gate.sources, steps);
         let (token, application) = (self.cookies.token.value, self.cookies.application);
-        Credential::find(self.subrequest, &self.gate.sources, token, application)
+        Credential::find(self.subrequest, &self.gate.sources, token, application).collect()
     }
 
     /// Logs in with the first acceptable credential; without one, the request proceeds
     /// unauthenticated.
     pub(super) async fn log_in_with(
         &self,
-        credentials: impl Iterator<Item = Credential<'_>>,
+        credentials: Vec<Credential<'_>>,
     ) -> Result<Grant, Rejection> {
-        let mut credentials = credentials.peekable();
-        match credentials.peek() {
-            None => self.proceed(None).await,
+        match credentials.is_empty() {
+            true => self.proceed(None).await,
             // On the heap: most requests have no credential, and don't pay for its size.
-            Some(_) => Box::pin(self.try_in_turn(credentials)).await,
+            false => Box::pin(self.try_in_turn(credentials)).await,
         }
     }
 
-    async fn try_in_turn(
-        &self,
-        credentials: impl Iterator<Item = Credential<'_>>,
-    ) -> Result<Grant, Rejection> {
+    async fn try_in_turn(&self, credentials: Vec<Credential<'_>>) -> Result<Grant, Rejection> {
         let mut first_failure = None;
         for credential in credentials {
             let mut whom = Whom::default();
