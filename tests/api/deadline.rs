@@ -8,8 +8,10 @@ use serde_json::json;
 
 use crate::actors::{Browser, Caller, HostApplication};
 use crate::app::Answer;
+use crate::support::cluster::CLUSTER;
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::{self, claims, now, with};
+use crate::support::wait_until;
 use crate::world::World;
 
 /// A decision takes half a second at most; everything else may take longer.
@@ -73,9 +75,12 @@ async fn a_stuck_database_costs_the_time_of_one_decision_and_loses_no_session() 
     assert_eq!(world.database.text(&stored).await, "1");
     assert!(world.sessions().await <= 2, "one per token");
     // No connection was thrown away for it, and none is left in a transaction.
-    let state = "SELECT count(*) FILTER (WHERE state LIKE '%transaction%') || ' ' || (count(*) <= 2) FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name = 'label-studio-gate'";
-    assert_eq!(world.database.text(state).await, "0 true");
+    let count = |condition| CLUSTER.gate_connections(&world.database.name, condition);
+    wait_until(
+        || count("state LIKE '%transaction%'") == 0,
+        || "a transaction is open".to_owned(),
+    );
+    assert!(count("true") <= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
