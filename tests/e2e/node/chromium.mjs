@@ -47,3 +47,21 @@ export async function labelStudioFrame(page, part = "projects") {
   const element = await page.waitForSelector(`iframe[src*='${part}']`, { state: "attached" });
   return element.contentFrame();
 }
+
+/**
+ * Repeats `test` until it returns something truthy. What ends a session is repeated too: with signed cookies, a response of Label
+ * Studio that is under way at the sign-out restores the cookie (docs/policy.md).
+ */
+export async function until(what, test) {
+  const end = Date.now() + 40000;
+  for (;;) {
+    try {
+      const found = await test();
+      if (found) return found;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    if (Date.now() > end) throw new Error(`${what} did not come`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}

@@ -2,10 +2,10 @@
 //
 //   node proxy.mjs CHROMIUM '{"url", "tokens": [first, second], "shot"}'
 //
-// Prints one line of JSON: the user that Label Studio saw each time, and the names of the cookies
-// after the first visit.
+// Prints one line of JSON: the user that Label Studio saw with each token, and the names of the
+// cookies after the first visit. Fails if nobody is signed out in the end.
 
-import { browse } from "./chromium.mjs";
+import { browse, until } from "./chromium.mjs";
 
 const [executablePath, text] = process.argv.slice(2);
 const { url, tokens, shot } = JSON.parse(text);
@@ -13,7 +13,7 @@ await browse(executablePath, true, async (context) => {
   const seen = [];
   const whoami = async (page) => {
     const answer = await page.evaluate(() => fetch("/api/current-user/whoami").then((response) => (response.ok ? response.json() : null)));
-    seen.push(answer?.email ?? null);
+    return answer?.email ?? null;
   };
   // A new page each time, because Label Studio's scripts navigate too and would disturb the next
   // visit.
@@ -31,13 +31,18 @@ await browse(executablePath, true, async (context) => {
     await visit("/projects/", async (page) => {
       // Label Studio's own scripts draw this after its API has answered.
       await page.waitForSelector("text=/Projects|Heidi/", { timeout: 60000 });
-      await whoami(page);
+      seen.push(await whoami(page));
       kept ??= (await context.cookies()).map((cookie) => cookie.name).sort();
       await page.screenshot({ path: shot });
     });
   }
-  await visit("/sso/logout", async () => {});
-  // The Content-Security-Policy of the gate's own page forbids fetch().
-  await visit("/user/login/", whoami);
+  // Again, if a pending response restored the cookie nevertheless.
+  await until("the sign-out", async () => {
+    await visit("/sso/logout", async () => {});
+    let user;
+    // The Content-Security-Policy of the gate's own page forbids fetch().
+    await visit("/user/login/", async (page) => (user = await whoami(page)));
+    return user === null;
+  });
   console.log(JSON.stringify({ seen, kept }));
 });
