@@ -12,13 +12,14 @@ COLORS = ("#2563eb", "#d97706", "#059669", "#9333ea")
 
 HEAD = """# Performance
 
-What the release build does, next to what bounds it and next to rivals that do the same job. Written by `tests/bench/run`, which
+What the binary of releases does, next to what bounds it and next to rivals that do the same job. Written by `tests/bench/run`, which
 repeats it on your machine; figures of different machines cannot be compared, ratios can.
 
 {machine}
 
 The load generator (wrk with one thread and 32 connections; pgbench with 16 clients and prepared statements) shares the machine with
-gate, Postgres and nginx. Gate, yardstick and nginx have one worker each. Both sides of a row are measured in turn, {rounds} times for
+gate, Postgres and nginx. Gate, yardstick and nginx have one worker each. The gate is built with a profile
+(`deploy/package/profiled`), yardstick and rivals as anybody builds them. Both sides of a row are measured in turn, {rounds} times for
 {seconds} seconds each; rates are medians, and the ratio is the median of the ratios of the pairs, with the lowest and the highest.
 Commits reach the disk. When a run of logins begins, no user has a `last_login` or is in the gate's cache. The plugin runs in Label
 Studio's development server (`runserver`, one process) and gets 8 connections.

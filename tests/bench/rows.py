@@ -182,12 +182,17 @@ for algorithm, name in (("RS256", "rsa2048"), ("ES256", "ecdsap256"), ("EdDSA", 
     signed(algorithm, name)
 
 
+ISSUE_HEADERS = {"Authorization": f"Token {'0' * 40}", "Content-Type": "application/json", "Host": "label-studio.test"}
+
+
+def issue(postgres):
+    postgres.need_users(USERS)
+    return Load(gate(postgres.url()).port, "/api/sso/token", None, ISSUE_HEADERS, "POST", '{"email": "user-7@example.com"}')
+
+
 @row("issue", "token issue", "")
 def _(postgres):
-    postgres.need_users(USERS)
-    headers = {"Authorization": f"Token {'0' * 40}", "Content-Type": "application/json", "Host": "label-studio.test"}
-    issue = Load(gate(postgres.url()).port, "/api/sso/token", None, headers, "POST", '{"email": "user-7@example.com"}')
-    return ("gate", issue), ("actix handler that does nothing", Load(yardstick().port, headers=headers))
+    return ("gate", issue(postgres)), ("actix handler that does nothing", Load(yardstick().port, headers=ISSUE_HEADERS))
 
 
 @row("login-node", "login, session row", "")

@@ -155,7 +155,7 @@ class Postgres:
 
 
 def gate(url, port=None, **settings):
-    """The release build with one worker, and these settings."""
+    """The gate with one worker, and these settings."""
     port = port or free_port()
     environment = {
         "SECRET_KEY": SECRET_KEY, "DATABASE_URL": url, "GATE_HTTP_LISTEN": f"127.0.0.1:{port}", "GATE_HTTP_WORKERS": "1", "GATE_LOG_LEVEL": "warn",

@@ -36,14 +36,14 @@ TOML
     export CONTAINERS_REGISTRIES_CONF=$home/registries.conf
 }
 
-# build_image NAME: builds deploy/Dockerfile as it stands. The crates that this machine has are not downloaded again; what is
+# build_image NAME ARGUMENT…: builds deploy/Dockerfile as it stands. The crates that this machine has are not downloaded again; what is
 # written to their directory meanwhile is dropped.
 build_image() {
     local registry=${CARGO_HOME:-$HOME/.cargo}/registry
     mkdir -p "$registry"
     buildah bud --isolation=chroot --network=host --format docker --layers --pull-never \
         --volume /etc/ssl/certs:/etc/ssl/certs:ro --volume "$registry:/usr/local/cargo/registry:O" \
-        --ignorefile deploy/Dockerfile.dockerignore --file deploy/Dockerfile --tag "$1" . >&2
+        --ignorefile deploy/Dockerfile.dockerignore --file deploy/Dockerfile --tag "$@" . >&2
 }
 
 # compose_image NAME: the image with this name, with its tag, as deploy/compose.yaml writes it.

@@ -163,6 +163,16 @@ fn the_image_and_compose_are_well_formed() {
         assert!(kept.contains(needed), "{needed}");
         assert!(here(needed).exists(), "{needed}");
     }
+    // What deploy/package/profiled reads.
+    for needed in [
+        "deploy/demo/lib.sh",
+        "deploy/package/profiled",
+        "nginx",
+        "tests/bench",
+        "tests/schema",
+    ] {
+        assert!(kept.contains(needed), "{needed}");
+    }
     // Cargo reads no package of a workspace in which a member is missing.
     let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
     let mut lines = manifest.lines();
