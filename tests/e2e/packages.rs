@@ -167,7 +167,6 @@ fn the_image_and_compose_are_well_formed() {
     for needed in [
         "deploy/demo/lib.sh",
         "deploy/package/profiled",
-        "nginx",
         "tests/bench",
         "tests/schema",
     ] {
