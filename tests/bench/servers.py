@@ -19,6 +19,8 @@ HOME = Path(tempfile.mkdtemp(prefix="gate-bench.", dir="/tmp"))
 HOME.chmod(0o755)
 AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
 RUNNING = []
+# The gate refuses variables that look like settings and are none.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GATE_")}
 
 
 def free_port():
@@ -35,7 +37,7 @@ class Server:
         self.stop_signal = stop
         self.started = time.monotonic()
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=log, stderr=log, cwd=cwd, start_new_session=True)
+            self.process = subprocess.Popen(command, env={**ENVIRONMENT, **(environment or {})}, stdout=log, stderr=log, cwd=cwd, start_new_session=True)
         RUNNING.append(self)
         while not ready():
             if self.process.poll() is not None or time.monotonic() - self.started > 120:
