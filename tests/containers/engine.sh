@@ -37,12 +37,12 @@ TOML
 }
 
 # build_image NAME ARGUMENT…: builds deploy/Dockerfile as it stands. The crates that this machine has are not downloaded again; what is
-# written to their directory meanwhile is dropped.
+# written to their directory meanwhile, or beside the certificates, is dropped.
 build_image() {
     local registry=${CARGO_HOME:-$HOME/.cargo}/registry
     mkdir -p "$registry"
     buildah bud --isolation=chroot --network=host --format docker --layers --pull-never \
-        --volume /etc/ssl/certs:/etc/ssl/certs:ro --volume "$registry:/usr/local/cargo/registry:O" \
+        --volume /etc/ssl/certs:/etc/ssl/certs:O --volume "$registry:/usr/local/cargo/registry:O" \
         --ignorefile deploy/Dockerfile.dockerignore --file deploy/Dockerfile --tag "$@" . >&2
 }
 
