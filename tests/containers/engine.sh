@@ -36,8 +36,8 @@ TOML
     export CONTAINERS_REGISTRIES_CONF=$home/registries.conf
 }
 
-# build_image NAME ARGUMENT…: builds deploy/Dockerfile as it stands. The crates that this machine has are not downloaded again; what is
-# written to their directory meanwhile, or beside the certificates, is dropped.
+# build_image NAME ARGUMENT…: builds deploy/Dockerfile as it stands. The crates that this machine has are not downloaded again;
+# what is written to their directory meanwhile, or beside the certificates, is dropped.
 build_image() {
     local registry=${CARGO_HOME:-$HOME/.cargo}/registry
     mkdir -p "$registry"
