@@ -157,6 +157,7 @@ impl Environment {
             "application": application, "labelStudio": label_studio, "project": PROJECT, "shots": shots,
             "sentence": format!("A sentence to label {method}"),
             "thirdParty": self.third_party, "framed": self.framed && arrives,
+            "signedCookies": self.engine == Engine::SignedCookies,
         });
         let arguments = [task.to_string()];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -10,7 +10,7 @@ use crate::login::fresh;
 use crate::parallel::fifty_at_once;
 use crate::programs::{in_chromium, screenshot};
 use crate::proxy::{KINDS, Kind, Proxy};
-use crate::stack::{GateProcess, Stack, database_stack, stacks};
+use crate::stack::{Engine, GateProcess, Stack, database_stack, stacks};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
 use crate::support::token::native;
@@ -287,9 +287,10 @@ async fn chromium_logs_in_switches_users_and_signs_out_behind_every_proxy() {
         let emails = [0; 2].map(|_| format!("proxy{}@example.test", fresh()));
         let tokens = emails.each_ref().map(|email| native(stack.user(email)));
         let shot = screenshot(&which.replace([' ', ':', '{', '}'], ""));
-        let task = json!({"url": proxy.url, "tokens": tokens, "shot": shot}).to_string();
-        let seen = tokio::task::block_in_place(|| in_chromium("proxy.mjs", &[&task]));
-        let expected = json!({"seen": emails, "kept": ["sessionid"]});
+        let signed_cookies = stack.engine == Engine::SignedCookies;
+        let task = json!({"url": proxy.url, "tokens": tokens, "shot": shot, "signedCookies": signed_cookies});
+        let seen = tokio::task::block_in_place(|| in_chromium("proxy.mjs", &[&task.to_string()]));
+        let expected = json!({"seen": [emails[0], emails[1], null], "kept": ["sessionid"]});
         assert_eq!(seen, expected, "{which}");
     }
 }

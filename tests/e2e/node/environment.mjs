@@ -1,13 +1,13 @@
 // Goes through an environment in Chromium, as a user would.
 //
-//   node environment.mjs CHROMIUM '{"application", "labelStudio", "project", "sentence", "shots", "thirdParty", "framed"}'
+//   node environment.mjs CHROMIUM '{"application", "labelStudio", "project", "sentence", "shots", "thirdParty", "framed", "signedCookies"}'
 //
 // framed: whether Label Studio works in the frame. Prints one line of JSON with the observations.
 
-import { browse, labelStudioFrame, signIn as signInOn, until } from "./chromium.mjs";
+import { browse, labelStudioFrame, signIn as signInOn, signOut } from "./chromium.mjs";
 
 const [executablePath, text] = process.argv.slice(2);
-const { application, labelStudio, project, sentence, shots, thirdParty, framed } = JSON.parse(text);
+const { application, labelStudio, project, sentence, shots, thirdParty, framed, signedCookies } = JSON.parse(text);
 await browse(executablePath, thirdParty, async (context) => {
   const seen = {};
   context.setDefaultTimeout(45000);
@@ -35,6 +35,20 @@ await browse(executablePath, thirdParty, async (context) => {
     const frame = await labelStudioFrame(page);
     await frame.waitForLoadState("load");
     return frame;
+  }
+
+  async function until(what, test) {
+    const end = Date.now() + 40000;
+    for (;;) {
+      try {
+        const found = await test();
+        if (found) return found;
+      } catch (error) {
+        if (Date.now() > end) throw error;
+      }
+      if (Date.now() > end) throw new Error(`${what} did not come`);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
   }
 
   try {
@@ -80,16 +94,16 @@ await browse(executablePath, thirdParty, async (context) => {
         // Sign out of Label Studio and of the application, or method 3 would sign in again at once.
         await page.click("#sign-out button:not([type=button])");
         await page.waitForSelector("#sign-in:not([hidden])");
-        // Again, if a pending response restored the cookie.
-        await until("the sign-out", async () => {
+        // A pending response would restore the cookie: Label Studio sets it in every response.
+        await opened.waitForLoadState("networkidle", { timeout: 15000 }).catch(() => {});
+        seen.signedOut = await signOut(signedCookies, async () => {
           // Over HTTP Chromium sends no Sec-Fetch-Site, so the Referer shows that the link is on a
           // page of Label Studio.
           await opened.goto(`${labelStudio}/sso/logout`, { referer: `${labelStudio}/projects/` });
           await opened.waitForSelector("text=You are signed out");
           await picture("signed-out", opened);
           await opened.goto(`${labelStudio}/user/login/`);
-          seen.signedOut = await whoami(opened);
-          return seen.signedOut === null;
+          return whoami(opened);
         });
       }
       await opened.close();
