@@ -7,6 +7,8 @@ import json
 import time
 
 SECRET_KEY = "benchmark-secret-key-of-more-than-fifty-characters-0123456789"
+# Of the first user, who is a superuser.
+API_TOKEN = "0" * 40
 # Every user has the same unusable password.
 PASSWORD = "!unusable"
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -39,14 +39,16 @@ def label_studio(postgres):
         "SECRET_KEY": formats.SECRET_KEY, "LABEL_STUDIO_BASE_DATA_DIR": str(HOME / "label-studio"), "LATEST_VERSION_CHECK": "0", "COLLECT_ANALYTICS": "0", "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "", "LOG_LEVEL": "ERROR", "PYTHONPATH": str(modules), "DJANGO_SETTINGS_MODULE": "plugin_settings", "PYTHONDONTWRITEBYTECODE": "1",
     }
-    postgres.psql("CREATE DATABASE plugin", database="postgres")
-    subprocess.run([venv / "bin/python", "manage.py", "migrate", "--verbosity", "0"], cwd=package, env={**os.environ, **environment}, check=True, capture_output=True)
-    postgres.psql("""
-        INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined, last_activity, activity_at, phone, avatar)
-        SELECT '!unusable', n = 1, n, 'user-' || n || '@example.com', '', '', n = 1, true, now(), now(), now(), '', '' FROM generate_series(1, 2000) AS n;
-        INSERT INTO organization (title, created_at, updated_at, created_by_id) SELECT 'o', now(), now(), id FROM htx_user WHERE is_superuser;
-        UPDATE htx_user SET active_organization_id = (SELECT id FROM organization);
-        INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id) SELECT now(), now(), active_organization_id, id FROM htx_user""", database="plugin")
+    if not postgres.psql("SELECT 1 FROM pg_database WHERE datname = 'plugin'", database="postgres"):
+        postgres.psql("CREATE DATABASE plugin", database="postgres")
+        subprocess.run([venv / "bin/python", "manage.py", "migrate", "--verbosity", "0"], cwd=package, env={**os.environ, **environment}, check=True, capture_output=True)
+        postgres.psql(f"""
+            INSERT INTO htx_user (password, is_superuser, username, email, first_name, last_name, is_staff, is_active, date_joined, last_activity, activity_at, phone, avatar)
+            SELECT '!unusable', n = 1, n, 'user-' || n || '@example.com', '', '', n = 1, true, now(), now(), now(), '', '' FROM generate_series(1, 2000) AS n;
+            INSERT INTO organization (title, created_at, updated_at, created_by_id) SELECT 'o', now(), now(), id FROM htx_user WHERE is_superuser;
+            UPDATE htx_user SET active_organization_id = (SELECT id FROM organization);
+            INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id) SELECT now(), now(), active_organization_id, id FROM htx_user;
+            INSERT INTO authtoken_token (key, created, user_id) SELECT '{formats.API_TOKEN}', now(), id FROM htx_user WHERE is_superuser""", database="plugin")
     port = free_port()
     command = [str(venv / "bin/python"), "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
     server = Server("label-studio", command, environment, cwd=package, ready=answers(f"http://127.0.0.1:{port}/health"))

@@ -182,17 +182,25 @@ for algorithm, name in (("RS256", "rsa2048"), ("ES256", "ecdsap256"), ("EdDSA", 
     signed(algorithm, name)
 
 
-ISSUE_HEADERS = {"Authorization": f"Token {'0' * 40}", "Content-Type": "application/json", "Host": "label-studio.test"}
+ISSUE_HEADERS = {"Authorization": f"Token {formats.API_TOKEN}", "Content-Type": "application/json", "Host": "label-studio.test"}
+ISSUE_BODY = '{"email": "user-7@example.com"}'
 
 
 def issue(postgres):
     postgres.need_users(USERS)
-    return Load(gate(postgres.url()).port, "/api/sso/token", None, ISSUE_HEADERS, "POST", '{"email": "user-7@example.com"}')
+    return Load(gate(postgres.url()).port, "/api/sso/token", None, ISSUE_HEADERS, "POST", ISSUE_BODY)
 
 
 @row("issue", "token issue", "")
 def _(postgres):
     return ("gate", issue(postgres)), ("actix handler that does nothing", Load(yardstick().port, headers=ISSUE_HEADERS))
+
+
+@row("issue-plugin", "token issue", "477")
+def _(postgres):
+    server = label_studio(postgres)
+    other = Load(server.port, "/api/sso/token", None, ISSUE_HEADERS, "POST", ISSUE_BODY, connections=8)
+    return ("gate", issue(postgres)), ("the plugin in Label Studio", other)
 
 
 @row("login-node", "login, session row", "")

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from formats import SECRET_KEY
+from formats import API_TOKEN, SECRET_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="gate-bench.", dir="/tmp"))
@@ -144,7 +144,7 @@ class Postgres:
             OVERRIDING SYSTEM VALUE
             SELECT n, '!unusable', n = 1, n, 'user-' || n || '@example.com', '', '', n = 1, true, now(), now(), now(), '', '', 1 FROM generate_series({self.users + 1}, {count}) AS n;
             INSERT INTO organizations_organizationmember (created_at, updated_at, organization_id, user_id) SELECT now(), now(), 1, n FROM generate_series({self.users + 1}, {count}) AS n;
-            INSERT INTO authtoken_token (key, created, user_id) VALUES ('{"0" * 40}', now(), 1) ON CONFLICT DO NOTHING""")
+            INSERT INTO authtoken_token (key, created, user_id) VALUES ('{API_TOKEN}', now(), 1) ON CONFLICT DO NOTHING""")
         self.users = count
         self.psql("VACUUM ANALYZE htx_user; ")
         self.psql("VACUUM ANALYZE organizations_organizationmember")
