@@ -242,6 +242,16 @@ def compare(name, postgres, seconds, rounds, tell):
     return measured
 
 
+def memory(server, cookies):
+    """Resident memory after these sessions, three times over."""
+    load = Load(server.port, cookies=cookies, expect="session_valid")
+    resident = []
+    for _ in range(3):
+        load.run(8)
+        resident.append(server.resident())
+    return resident
+
+
 def footprint(postgres):
     """Memory with full caches, time to readiness, and the size of the binary."""
     cookies = live_rows(postgres)
@@ -252,16 +262,15 @@ def footprint(postgres):
         server.stop()
     server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require")
     fresh = server.resident()
-    load = Load(server.port, cookies=cookies, expect="session_valid")
-    memory = []
-    for _ in range(3):
-        load.run(8)
-        memory.append(server.resident())
+    rows = memory(server, cookies)
+    server.stop()
+    server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", SESSION_ENGINE=SIGNED)
+    signed = memory(server, live_cookies(LIVE))
     server.stop()
     many = live_rows(postgres, 100_000)
     server = gate(postgres.url(), GATE_POLICY_ANONYMOUS="require", GATE_DATABASE_CACHE_CAPACITY=100_000, GATE_DATABASE_CACHE_SECONDS=300)
     Load(server.port, cookies=many, expect="session_valid").run(10)
-    return {"start_ms": median(starts), "memory_fresh_mib": fresh, "memory_mib": memory, "memory_large_cache_mib": server.resident(), "binary_mb": os.path.getsize(os.environ["BENCH_BINARY"]) / 1e6}
+    return {"start_ms": median(starts), "memory_fresh_mib": fresh, "memory_mib": rows, "memory_signed_mib": signed, "memory_large_cache_mib": server.resident(), "binary_mb": os.path.getsize(os.environ["BENCH_BINARY"]) / 1e6}
 
 
 def stop_all_but_postgres():
