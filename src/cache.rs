@@ -64,24 +64,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// Keeps what was read after `before`, unless something was invalidated meanwhile: the value may
     /// be from before that.
     pub(crate) fn insert(&self, key: K, value: V, before: Before) {
-        let read_at = Instant::now();
-        self.put(key, Entry { value, read_at }, before);
-    }
-
-    /// Replaces the value of an entry, which becomes no younger by it.
-    pub(crate) fn amend(&self, key: &K, value: V) {
-        let before = self.before_reading();
-        let entry = self.entries.as_ref().and_then(|entries| entries.get(key));
-        if let Some(Entry { read_at, .. }) = entry {
-            self.put(key.clone(), Entry { value, read_at }, before);
-        }
-    }
-
-    fn put(&self, key: K, entry: Entry<V>, before: Before) {
         let Some(entries) = &self.entries else {
             return;
         };
-        entries.insert(key.clone(), entry);
+        let read_at = Instant::now();
+        entries.insert(key.clone(), Entry { value, read_at });
         // Only now: an invalidation that is not counted yet finds the entry.
         if self.before_reading().0 != before.0 {
             entries.remove(&key);
@@ -150,20 +137,6 @@ mod tests {
             assert_eq!(cache.get(&7), None);
             cache.insert(7, 2, cache.before_reading());
             assert_eq!(cache.get(&7), Some(2));
-        }
-    }
-
-    #[test]
-    fn an_amended_entry_is_as_old_as_before() {
-        let keep = Duration::from_millis(200);
-        let cache = Cache::new("test", 100, keep);
-        cache.amend(&7, 1);
-        assert_eq!(cache.get(&7), None);
-        cache.insert(7, 1, cache.before_reading());
-        let begun = Instant::now();
-        while cache.get(&7).is_some() {
-            cache.amend(&7, 2);
-            assert!(begun.elapsed() < keep * 10, "it never gets too old");
         }
     }
 }

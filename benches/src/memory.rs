@@ -83,7 +83,7 @@ impl UserDirectory for Memory {
         not_here()
     }
 
-    async fn rename(&self, _: &UserRow, _: &Identity, _: &Profile) -> Result<Arc<UserRow>, Outage> {
+    async fn rename(&self, _: &UserRow, _: &Identity, _: &Profile) -> Result<(), Outage> {
         not_here()
     }
 

@@ -94,13 +94,13 @@ impl<'r> Credential<'r> {
     }
 
     /// Finds the request's credentials, in the order in which they are tried. `token_cookie` and
-    /// `application_session` are the values of its cookies.
+    /// `application_sessions` are the values of its cookies.
     pub fn find(
         subrequest: &'r Subrequest<'_>,
         sources: &CredentialSources,
         token_cookie: Option<&'r str>,
-        application_session: Option<&'r str>,
-    ) -> impl Iterator<Item = Self> + use<'r> {
+        application_sessions: impl IntoIterator<Item = &'r str>,
+    ) -> impl Iterator<Item = Self> {
         let cookie = token_cookie
             .filter(|value| !value.is_empty())
             .map(|value| Self::Token(Cow::Borrowed(value)));
@@ -109,17 +109,16 @@ impl<'r> Credential<'r> {
             .and_then(|query| parameter(query, &sources.parameter))
             .filter(|value| has_jwt_shape(value))
             .map(Self::Token);
-        let application_session = application_session.map(Self::ApplicationSession);
         let asserted = match subrequest.asserted() {
             Some(Asserted::Token(token)) => Some(Self::Asserted(token)),
             Some(Asserted::Unsigned(headers)) => Some(Self::Unsigned(headers)),
             Some(Asserted::Ambiguous) | None => None,
         };
-        asserted
-            .into_iter()
-            .chain(cookie)
-            .chain(parameter)
-            .chain(application_session)
+        asserted.into_iter().chain(cookie).chain(parameter).chain(
+            application_sessions
+                .into_iter()
+                .map(Self::ApplicationSession),
+        )
     }
 }
 

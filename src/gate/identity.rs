@@ -15,6 +15,9 @@ use super::verify::{Subject, VerifiedClaims};
 /// Length of the column `htx_user.email`, in characters.
 const MAX_EMAIL_LENGTH: usize = 254;
 
+/// Length of the columns `htx_user.first_name` and `last_name`, in characters.
+const MAX_NAME_LENGTH: usize = 256;
+
 /// What identifies a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
@@ -110,7 +113,8 @@ impl From<CredentialError> for NoClaimant {
     }
 }
 
-/// An issuer's profile of a user. Missing fields are empty strings.
+/// An issuer's profile of a user. Missing fields are empty strings, and names are as long as they are
+/// stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// `username`
@@ -139,6 +143,16 @@ impl Claimant {
             membership: Membership::default(),
         }
     }
+
+    /// The address of the account that the issuer may create.
+    pub fn creatable(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Email(email) if self.admission.create && is_email_address(email) => {
+                Some(email)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Reads a primary key: a number, or a string of digits because simplejwt writes a string since
@@ -154,13 +168,16 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
 }
 
 fn from_profile(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, NoClaimant> {
-    let trimmed = |name| optional(claims, Some(name)).map(|text| text.trim().to_owned());
+    let shown = |name| {
+        let text = optional(claims, Some(name))?;
+        Ok::<_, CredentialError>(text.trim().chars().take(MAX_NAME_LENGTH).collect())
+    };
     // The username is a lookup key, so compare it unchanged: an issuer may have names that differ
     // only in white space.
     let profile = Profile {
         username: optional(claims, mapping.username_claim.as_deref())?,
-        first_name: trimmed(&mapping.first_name_claim)?,
-        last_name: trimmed(&mapping.last_name_claim)?,
+        first_name: shown(&mapping.first_name_claim)?,
+        last_name: shown(&mapping.last_name_claim)?,
     };
     let email = optional(claims, Some(&mapping.email_claim))?;
     let identity = if !email.is_empty() {

@@ -46,32 +46,29 @@ impl Gate {
             }
             Err(Unverified::Outage(outage)) => return Err(outage),
         };
-        let mut claimant = match Claimant::from_claims(&claims) {
+        let claimant = match Claimant::from_claims(&claims) {
             Ok(claimant) => claimant,
             Err(NoClaimant::Unverified(why)) => return Ok(Inspected::Refused(why.into())),
             Err(NoClaimant::Refused { reason, .. }) => {
                 return Ok(Inspected::Refused(reason.into()));
             }
         };
-        let would_create = std::mem::take(&mut claimant.admission.create);
-        claimant.admission.update_names = false;
-        claimant.membership.staff = None;
         let method = claims.method();
         let (identity, steps) = (claimant.identity.to_string(), Steps::new(witness, "user"));
         steps.note(format_args!("the claims name {}", Cut(&identity)));
-        let user = ActiveUser::resolve(&self.users, &claimant, Freshness::Current, witness).await;
-        Ok(match user {
-            Ok(user) if user.has_revoked(&claims) => {
-                Inspected::Refused(CredentialError::TokenRevoked.into())
-            }
-            Ok(user) => Inspected::Known { user, method },
-            Err(NotAdmitted::Refused { reason, .. })
-                if reason == Denied::UserUnknown && would_create =>
-            {
-                Inspected::New { method }
-            }
-            Err(NotAdmitted::Refused { reason, .. }) => Inspected::Refused(reason.into()),
-            Err(NotAdmitted::Outage(outage)) => return Err(outage),
-        })
+        Ok(
+            match ActiveUser::find(&self.users, &claimant, Freshness::Current).await {
+                Ok(user) if user.has_revoked(&claims) => {
+                    Inspected::Refused(CredentialError::TokenRevoked.into())
+                }
+                Ok(user) => Inspected::Known { user, method },
+                Err(NotAdmitted::Refused {
+                    reason: Denied::UserUnknown,
+                    ..
+                }) if claimant.creatable().is_some() => Inspected::New { method },
+                Err(NotAdmitted::Refused { reason, .. }) => Inspected::Refused(reason.into()),
+                Err(NotAdmitted::Outage(outage)) => return Err(outage),
+            },
+        )
     }
 }

@@ -20,7 +20,7 @@ use super::jws;
 use super::reason::{Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER, REVOCATION};
-use super::witness::{Nobody, Witness};
+use super::witness::Witness;
 
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,15 @@ pub enum IssueError {
 impl From<Outage> for IssueError {
     fn from(outage: Outage) -> Self {
         Self::Outage(outage)
+    }
+}
+
+impl From<NotAdmitted> for IssueError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Refused { reason, user_id } => Self::User { reason, user_id },
+            NotAdmitted::Outage(outage) => Self::Outage(outage),
+        }
     }
 }
 
@@ -150,7 +159,7 @@ impl TokenIssuer {
     /// command line.
     pub async fn issue_for_trial(&self, email: &str) -> Result<Issued, IssueError> {
         let claimant = Claimant::of(Identity::Email(email.to_owned()));
-        let user = self.resolve(&claimant, &Nobody).await?;
+        let user = self.find(&claimant).await?;
         let token = self.encode((&user).into(), TRIAL_LIFETIME, self.clock.now());
         Ok(Issued {
             token,
@@ -172,21 +181,18 @@ impl TokenIssuer {
     async fn user(&self, email: &str, witness: &dyn Witness) -> Result<ActiveUser, IssueError> {
         let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
         claimant.admission.create = self.policy.create_users;
-        self.resolve(&claimant, witness).await
+        match self.find(&claimant).await {
+            Err(NotAdmitted::Refused {
+                reason: Denied::UserUnknown,
+                ..
+            }) => Ok(Box::pin(ActiveUser::create(&self.users, &claimant, witness)).await?),
+            found => Ok(found?),
+        }
     }
 
-    async fn resolve(
-        &self,
-        claimant: &Claimant,
-        witness: &dyn Witness,
-    ) -> Result<ActiveUser, IssueError> {
-        // The token names the user's last revocation, and with an older one it would be revoked.
-        ActiveUser::resolve(&self.users, claimant, Freshness::Current, witness)
-            .await
-            .map_err(|error| match error {
-                NotAdmitted::Refused { reason, user_id } => IssueError::User { reason, user_id },
-                NotAdmitted::Outage(outage) => IssueError::Outage(outage),
-            })
+    /// The token names the user's last revocation, and with an older one it would be revoked.
+    async fn find(&self, claimant: &Claimant) -> Result<ActiveUser, NotAdmitted> {
+        ActiveUser::find(&self.users, claimant, Freshness::Current).await
     }
 
     fn sign(&self, user: &ActiveUser, now: SystemTime) -> Issued {

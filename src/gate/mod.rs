@@ -110,7 +110,7 @@ impl Gate {
         visit.refuse_ambiguous()?;
         visit.refuse_cross_site()?;
         let verdict = visit.log_in_with(visit.credentials()).await;
-        visit.record_logout(verdict.is_ok()).await?;
+        visit.end_at_logout().await?;
         verdict
     }
 
@@ -136,7 +136,7 @@ impl Gate {
         let visit = Visit::begin(self, subrequest, witness).await?;
         visit.refuse_cross_site()?;
         let cookies = visit.cookies_of_api_call().await?;
-        visit.record_logout(true).await?;
+        visit.end_at_logout().await?;
         Ok(Some(Grant::without_login(
             Granted::ApiCredential,
             caller,
@@ -160,7 +160,7 @@ impl Gate {
             return Ok(None);
         };
         let claimant = Claimant::of(Identity::Id(id));
-        match ActiveUser::resolve(&self.users, &claimant, Freshness::Recent, witness).await {
+        match ActiveUser::find(&self.users, &claimant, Freshness::Recent).await {
             Ok(_) => Ok(Some(Whom::user(id))),
             Err(NotAdmitted::Refused { .. }) => Ok(None),
             Err(NotAdmitted::Outage(outage)) => Err(outage),

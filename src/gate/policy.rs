@@ -80,9 +80,9 @@ impl PathRule {
 impl Policy {
     /// Whether a request for this path skips every check.
     ///
-    /// Rules are compared with the decoded path: [`PathRule::Exactly`] with all of it,
-    /// [`PathRule::Below`] with its beginning. A path that two parsers could read differently is
-    /// never open (CVE-2025-54576, CVE-2026-33494).
+    /// Rules are compared with the decoded path, with and without Label Studio's prefix:
+    /// [`PathRule::Exactly`] with all of it, [`PathRule::Below`] with its beginning. A path that two
+    /// parsers could read differently is never open (CVE-2025-54576, CVE-2026-33494).
     pub fn is_open(&self, path: &str) -> bool {
         if self.open_paths.is_empty() {
             return false;
@@ -90,7 +90,9 @@ impl Policy {
         let Ok(decoded) = percent_decode_str(path).decode_utf8() else {
             return false;
         };
-        is_plain(&decoded) && self.open_paths.iter().any(|rule| rule.covers(&decoded))
+        let below = self.below_label_studio(&decoded);
+        let is_covered = |rule: &PathRule| rule.covers(&decoded) || rule.covers(below);
+        is_plain(&decoded) && self.open_paths.iter().any(is_covered)
     }
 
     /// Why this request skips every check, or `None` if it doesn't.

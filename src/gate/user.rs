@@ -1,9 +1,13 @@
 //! Stage 5: [`Claimant`] → [`ActiveUser`].
 //!
 //! In: the identity to look up, and what the issuer may do for the user. Out: a user who may sign
-//! in, created if the issuer may do that. Afterwards, the user was active and a member of the
-//! organization when the row was read. The statement that opens the session checks this again, so a
-//! cached row never admits a user who has been deactivated since.
+//! in. Afterwards, the user was active and a member of the organization when the row was read. The
+//! statement that opens the session checks this again, so a cached row never admits a user who has
+//! been deactivated since.
+//!
+//! Finding a user changes nothing. [`ActiveUser::create`] and [`ActiveUser::updated`] do, so they are
+//! for claims that the gate accepts, not just verifies: a token that has been revoked or used must
+//! not make anybody staff.
 
 mod directory;
 
@@ -14,7 +18,8 @@ pub use self::directory::{
     Created, Freshness, NewUser, StaffChange, UserDirectory, UserRow, Users,
 };
 use super::clock::{CLOCK_SKEW, unix_microseconds, unix_seconds_f64};
-use super::identity::{Claimant, Identity, is_email_address};
+use super::groups::Staff;
+use super::identity::{Claimant, Identity, Profile};
 use super::reason::{Denied, Outage};
 use super::verify::VerifiedClaims;
 use super::witness::{Change, Witness};
@@ -66,11 +71,10 @@ impl ActiveUser {
     /// The user with this identity, if they may sign in.
     ///
     /// Never refuses on a cached row; re-reads it first.
-    pub async fn resolve(
+    pub async fn find(
         users: &Users,
         claimant: &Claimant,
         freshness: Freshness,
-        witness: &dyn Witness,
     ) -> Result<Self, NotAdmitted> {
         let identity = &claimant.identity;
         let row = users.find(identity, freshness).await?;
@@ -81,25 +85,18 @@ impl ActiveUser {
             }
             (admitted, _) => admitted,
         };
-        match user {
-            Ok(user) => {
-                let user = user.with_current_names(users, claimant).await;
-                user.with_current_rights(users, claimant, witness).await
-            }
-            Err(Refusal::Unknown) => Box::pin(Self::create(users, claimant, witness)).await,
-            Err(refusal) => Err(refusal.into()),
-        }
+        Ok(user?)
     }
 
-    /// Creates an account if the issuer may do that.
-    async fn create(
+    /// The user with this identity, who had no account a moment ago. Creates it if the issuer may do
+    /// that.
+    pub async fn create(
         users: &Users,
         claimant: &Claimant,
         witness: &dyn Witness,
     ) -> Result<Self, NotAdmitted> {
-        let email = match &claimant.identity {
-            Identity::Email(email) if claimant.admission.create && is_email_address(email) => email,
-            _ => return Err(Refusal::Unknown.into()),
+        let Some(email) = claimant.creatable() else {
+            return Err(Refusal::Unknown.into());
         };
         let new_user = NewUser {
             email: email.to_ascii_lowercase(),
@@ -119,61 +116,84 @@ impl ActiveUser {
         // Several users may have this address in different cases. Then none was created, and the
         // look-up finds none.
         let row = users.current.find(&claimant.identity).await?;
-        let user = Self::admit(row, claimant)?;
-        user.with_current_rights(users, claimant, witness).await
+        Ok(Self::admit(row, claimant)?)
     }
 
-    /// The user as staff or not, as their groups say.
-    ///
-    /// Never touches superusers, accounts with a password unless the operator allows it, and users
-    /// who were found by username, which never admits staff. If the right can't be withdrawn, the
-    /// user may not sign in; if it can't be granted, they sign in without it.
-    async fn with_current_rights(
+    /// Whether the issuer says something else about the user than what is stored.
+    pub fn is_outdated(&self, claimant: &Claimant) -> bool {
+        self.new_names(claimant).is_some() || self.new_rights(claimant).is_some()
+    }
+
+    /// The user as the issuer says: their names and rights. `None` if the row changed since it was
+    /// read.
+    pub async fn updated(
         self,
         users: &Users,
         claimant: &Claimant,
         witness: &dyn Witness,
-    ) -> Result<Self, NotAdmitted> {
-        let (row, by_email) = (&self.0, matches!(claimant.identity, Identity::Email(_)));
-        let staff = match claimant.membership.staff {
-            Some(staff) if by_email && !row.is_superuser => staff,
-            _ => return Ok(self),
-        };
-        // Of a user who is no superuser, `is_privileged` is `is_staff`.
-        let is_decided = staff.with_password || !row.has_password();
-        if !is_decided || row.is_privileged == staff.is_staff {
-            return Ok(self);
+    ) -> Result<Option<Self>, NotAdmitted> {
+        if let Some(names) = self.new_names(claimant) {
+            // A failure never blocks the sign-in.
+            let _ = users
+                .recent
+                .rename(&self.0, &claimant.identity, names)
+                .await;
         }
-        let user_id = row.id;
-        match users.recent.set_staff(row, staff).await? {
+        match self.new_rights(claimant) {
+            None => Ok(Some(self)),
+            Some(staff) => self.with_rights(staff, users, claimant, witness).await,
+        }
+    }
+
+    /// The issuer's names, if it may update them and has others.
+    fn new_names<'c>(&self, claimant: &'c Claimant) -> Option<&'c Profile> {
+        let (row, profile) = (&self.0, &claimant.profile);
+        let differs = |claimed: &str, stored: &str| !claimed.is_empty() && claimed != stored;
+        let renamed = differs(&profile.first_name, &row.first_name)
+            || differs(&profile.last_name, &row.last_name);
+        (renamed && claimant.admission.update_names).then_some(profile)
+    }
+
+    /// Whether the user is staff, if their groups decide that and it is stored otherwise.
+    ///
+    /// Never for superusers, accounts with a password unless the operator allows it, and users who
+    /// were found by username, which never admits staff.
+    fn new_rights(&self, claimant: &Claimant) -> Option<Staff> {
+        let (row, by_email) = (&self.0, matches!(claimant.identity, Identity::Email(_)));
+        let staff = claimant.membership.staff?;
+        let decides = by_email && !row.is_superuser && (staff.with_password || !row.has_password());
+        // Of a user who is no superuser, `is_privileged` is `is_staff`.
+        (decides && row.is_privileged != staff.is_staff).then_some(staff)
+    }
+
+    /// The user as staff or not. `None` if the row changed since it was read.
+    ///
+    /// If the right can't be withdrawn, the user may not sign in; if it can't be granted, they sign
+    /// in without it.
+    async fn with_rights(
+        self,
+        staff: Staff,
+        users: &Users,
+        claimant: &Claimant,
+        witness: &dyn Witness,
+    ) -> Result<Option<Self>, NotAdmitted> {
+        let user_id = self.0.id;
+        let row = match users.recent.set_staff(&self.0, staff).await? {
             StaffChange::Now(row) => {
                 witness.changed(match staff.is_staff {
                     true => Change::StaffGranted { user_id },
                     false => Change::StaffWithdrawn { user_id },
                 });
-                Ok(Self::admit(Some(row), claimant)?)
+                row
             }
-            StaffChange::Before(row) => Ok(Self::admit(Some(row), claimant)?),
-            StaffChange::NotPossible if staff.is_staff => Ok(self),
+            StaffChange::Before(row) => row,
+            StaffChange::UserChanged => return Ok(None),
+            StaffChange::NotPossible if staff.is_staff => return Ok(Some(self)),
             StaffChange::NotPossible => {
-                Err(Refusal::Known(Denied::StaffNotRemoved, user_id).into())
+                return Err(Refusal::Known(Denied::StaffNotRemoved, user_id).into());
             }
-        }
-    }
-
-    /// The user with the issuer's names. A failure to update the names never blocks the sign-in.
-    async fn with_current_names(self, users: &Users, claimant: &Claimant) -> Self {
-        let (row, profile) = (&self.0, &claimant.profile);
-        let differs = |claimed: &str, stored: &str| !claimed.is_empty() && claimed != stored;
-        let renamed = differs(&profile.first_name, &row.first_name)
-            || differs(&profile.last_name, &row.last_name);
-        if !renamed || !claimant.admission.update_names {
-            return self;
-        }
-        match users.recent.rename(row, &claimant.identity, profile).await {
-            Ok(row) => Self::admit(Some(row), claimant).unwrap_or(self),
-            Err(_) => self,
-        }
+        };
+        Ok(Some(Self::admit(Some(row), claimant)?))
     }
 
     /// The only constructor: the row exists, is active, wasn't removed from the organization, and

@@ -99,8 +99,9 @@ impl<'v> Visit<'v> {
     pub(super) fn credentials(&self) -> Vec<Credential<'v>> {
         let steps = Steps::new(self.witness, "request");
         Credential::note_sources(self.subrequest, &self.gate.sources, steps);
-        let (token, application) = (self.cookies.token.value, self.cookies.application);
-        Credential::find(self.subrequest, &self.gate.sources, token, application).collect()
+        let token = self.cookies.token.value;
+        let applications = self.cookies.applications.iter().copied();
+        Credential::find(self.subrequest, &self.gate.sources, token, applications).collect()
     }
 
     /// Logs in with the first acceptable credential; without one, the request proceeds
@@ -121,8 +122,11 @@ impl<'v> Visit<'v> {
         for credential in credentials {
             let mut whom = Whom::default();
             let outcome = self.log_in(&credential, &mut whom).await;
-            match self.spare_staff(&credential, &whom, outcome).await {
+            match outcome {
                 Ok(grant) => return Ok(grant),
+                Err(NoLogin::Denied(Denied::UserPrivileged)) if credential.is_asserted() => {
+                    return self.spare_staff(whom).await;
+                }
                 Err(NoLogin::Denied(reason)) => {
                     let denial = Denial::of_user(reason, whom, self.token_deletion());
                     return Err(Rejection::Denial(denial));

@@ -109,10 +109,10 @@ impl UserDirectory for Recent {
         user: &UserRow,
         identity: &Identity,
         profile: &Profile,
-    ) -> Result<Arc<UserRow>, Outage> {
-        let renamed = self.postgres.rename(user, identity, profile).await?;
-        self.users.amend(identity, renamed.clone());
-        Ok(renamed)
+    ) -> Result<(), Outage> {
+        let renamed = self.postgres.rename(user, identity, profile).await;
+        self.users.invalidate(identity);
+        renamed
     }
 
     async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {

@@ -73,6 +73,8 @@ pub(super) struct Statements {
     pub(super) record_login_alone: Composed,
     pub(super) record_login_signed_cookies: Composed,
     pub(super) record_login_signed_cookies_alone: Composed,
+    pub(super) update_names: Composed,
+    pub(super) set_staff: Composed,
 }
 
 impl Statements {
@@ -88,6 +90,8 @@ impl Statements {
             record_login_alone: of(sql!("record_login_alone")),
             record_login_signed_cookies: of(sql!("record_login_signed_cookies")),
             record_login_signed_cookies_alone: of(sql!("record_login_signed_cookies_alone")),
+            update_names: of(sql!("update_names")),
+            set_staff: of(sql!("set_staff")),
         }
     }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 pub(super) use self::look_up::{ByEmail, ById};
+use super::parameter::Parameter;
 use super::statement::{Statements, sql};
 use super::{Postgres, unexpected};
 use crate::gate::groups::Staff;
@@ -19,9 +20,6 @@ use crate::gate::user::{Created, NewUser, StaffChange, UserDirectory, UserRow};
 /// Label Studio's default for an organization without a policy: eight days
 /// (`session_policy/models.py`).
 const DEFAULT_POLICY: Duration = Duration::from_secs(11_520 * 60);
-
-/// Maximum length of `htx_user.first_name` and `last_name`, in characters.
-const MAX_NAME: usize = 256;
 
 /// What an operator does if the role lacks the grant that staff groups need.
 pub const MAY_SET_STAFF: &str =
@@ -52,12 +50,13 @@ impl UserDirectory for Postgres {
         user: &UserRow,
         _identity: &Identity,
         profile: &Profile,
-    ) -> Result<Arc<UserRow>, Outage> {
-        let cut = |name: &str| name.chars().take(MAX_NAME).collect::<String>();
-        let (first, last) = (cut(&profile.first_name), cut(&profile.last_name));
-        let statement = sql!("update_names");
-        self.query(statement, &[&user.id, &first, &last]).await?;
-        Ok(Arc::new(user.renamed(profile)))
+    ) -> Result<(), Outage> {
+        let schema = self.schema().await?;
+        let statement = schema.statements.update_names.statement();
+        let (first, last) = (&profile.first_name, &profile.last_name);
+        let parameters: [&dyn Parameter; 4] = [&user.id, first, last, &user.revoked_at];
+        self.query(statement, &parameters).await?;
+        Ok(())
     }
 
     async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {
@@ -68,13 +67,13 @@ impl UserDirectory for Postgres {
             return Ok(StaffChange::NotPossible);
         }
         let is_staff = staff.is_staff;
-        let rows = self
-            .query(
-                sql!("set_staff"),
-                &[&user.id, &is_staff, &staff.with_password],
-            )
-            .await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let statement = schema.statements.set_staff.statement();
+        let parameters: [&dyn Parameter; 4] =
+            [&user.id, &is_staff, &staff.with_password, &user.revoked_at];
+        let rows = self.query(statement, &parameters).await?;
+        let Some(row) = rows.first() else {
+            return Ok(StaffChange::UserChanged);
+        };
         let column = |name| {
             row.try_get::<_, bool>(name)
                 .map_err(|error| unexpected(&error))

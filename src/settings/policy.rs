@@ -20,7 +20,7 @@ pub(super) struct PolicySection {
     #[schemars(extend("default" = "pass"))]
     anonymous: Anonymous,
     /// Paths that are never checked: `/health` (exactly this path), or `/static/*` (everything
-    /// below). Compared with the decoded path.
+    /// below). Compared with the decoded path, with and without the path of `label_studio.url`.
     open_paths: Vec<OpenPath>,
     /// With `anonymous = "require"`: the page where users sign in. Empty: they are only told to.
     sign_in_url: Option<HttpUrl>,

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::actors::Browser;
 use crate::app::{Answer, TestApp, TestDatabase, settings};
 use crate::audit::{TABLE, wait_for_event};
 use crate::doctor::examine;
 use crate::support::cluster::CLUSTER;
 use crate::users::login;
-use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, User, World};
+use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, User, World, issuer_token};
 
 const CLAIM: (&str, &str) = ("GATE_EXTERNAL_GROUPS_CLAIM", "realm_access.roles");
 const ALLOWED: (&str, &str) = ("GATE_EXTERNAL_ALLOWED_GROUPS", "annotators,leads");
@@ -140,6 +141,92 @@ async fn who_became_staff_is_in_the_audit_trail_and_counted() {
         let line = format!("label_studio_gate_staff_changes_total{{change=\"{change}\"}} 1\n");
         assert!(metrics.contains(&line), "{line} is not in {metrics}");
     }
+}
+
+/// A user who has been staff, and the token that said so.
+async fn former_lead(world: &World) -> (User, String) {
+    let user = world.user("lead@example.com").await;
+    world.update(&user, UNUSABLE).await;
+    let claims = json!({
+        "email": user.email, "realm_access": {"roles": ["leads"]}, "first_name": "Former",
+    });
+    (user, issuer_token(&claims))
+}
+
+/// What the database holds about the user.
+async fn stored(world: &World, user: &User) -> String {
+    let query = format!(
+        "SELECT is_staff || ' ' || first_name FROM htx_user WHERE id = {}",
+        user.id
+    );
+    world.database.text(&query).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_grants_nothing() {
+    let world = World::with_own_tables(&[ISSUER, CLAIM, STAFF]).await;
+    allow_staff(&world.database);
+    let (lead, token) = former_lead(&world).await;
+    // This gate knows the user's row from before the revocation, which is another gate's.
+    let behind = world.gate(&[ISSUER, CLAIM, STAFF, ("GATE_DATABASE_CACHE_SECONDS", "300")]);
+    sign_in(&behind, &lead.email, &json!({"roles": []}))
+        .await
+        .expect(200, "session_opened");
+    world.superuser.revoke(&lead).await.expect_status(200);
+    for gate in [&behind, &world.app] {
+        let browser = Browser::of(gate).with_token(&token);
+        let answer = browser.get("/").await;
+        answer.expect(200, "token_revoked").expect_no_session();
+        assert_eq!(stored(&world, &lead).await, "false ");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_token_grants_nothing() {
+    let settings = [
+        ISSUER,
+        CLAIM,
+        STAFF,
+        CREATE_USERS,
+        NO_CACHE,
+        ("GATE_TOKEN_USE", "once"),
+    ];
+    let world = World::with_own_tables(&settings).await;
+    allow_staff(&world.database);
+    let (lead, token) = former_lead(&world).await;
+    let browser = |token: &str| {
+        let browser = world.browser().with_token(token);
+        browser.with_header("X-Real-IP", "192.0.2.1")
+    };
+    let own = browser(&token);
+    own.get("/").await.expect(200, "session_opened");
+    assert_eq!(stored(&world, &lead).await, "true Former");
+    world
+        .update(&lead, "is_staff = false, first_name = ''")
+        .await;
+    let elsewhere = || {
+        let browser = world.browser().with_token(&token);
+        browser.with_header("X-Real-IP", "192.0.2.2")
+    };
+    let answer = elsewhere().get("/").await;
+    answer.expect(200, "token_used").expect_no_session();
+    let beside_the_session = elsewhere().with_cookie("sessionid", &own.session().unwrap());
+    let answer = beside_the_session.get("/").await;
+    answer.expect(200, "session_kept");
+    assert_eq!(stored(&world, &lead).await, "false ");
+
+    // An account that was deleted since stays deleted.
+    let guest = issuer_token(&json!({"email": "guest@example.com"}));
+    browser(&guest).get("/").await.expect(200, "session_opened");
+    let users = "SELECT count(*) FROM htx_user WHERE email = 'guest@example.com'";
+    assert_eq!(world.database.text(users).await, "1");
+    let change =
+        "UPDATE htx_user SET email = 'renamed@example.com' WHERE email = 'guest@example.com'";
+    world.database.run(change).await;
+    let again = world.browser().with_token(&guest);
+    let again = again.with_header("X-Real-IP", "192.0.2.2");
+    again.get("/").await.expect(200, "token_used");
+    assert_eq!(world.database.text(users).await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use crate::log_lines::Logged;
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
 use crate::support::wait_until;
-use crate::world::{User, World};
+use crate::world::{NO_CACHE, User, World, migrate};
 
 fn expired_token(user: &User) -> String {
     let expired = json!({"exp": now() - 20, "iat": now() - 100});
@@ -354,6 +354,38 @@ async fn two_session_cookies_with_one_name_are_told_apart() {
         // The host application never learns of Label Studio's sessions.
         let heads = world.application.heads();
         assert!(heads.iter().all(|head| !head.contains(session)), "{engine}");
+    }
+}
+
+/// Label Studio's cookie comes first, because its path is longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_session_of_label_studio_does_not_hide_the_applications() {
+    for engine in ["db", "signed_cookies"] {
+        let world = World::with_application(&[]).await;
+        migrate(&world.database).await;
+        let settings = [
+            ("JWT_SSO_SESSION_COOKIE_NAME", "sessionid"),
+            ("SESSION_ENGINE", engine),
+            ("SESSION_COOKIE_PATH", "/label-studio"),
+            NO_CACHE,
+        ];
+        let gate = world.gate_with_application(&world.application, &settings);
+        let answer = gate.check("/", "sessionid=of-ann").await;
+        let ended = answer.expect_user(&world.ann).session().unwrap();
+        let browser = Browser::of(&gate).with_cookie("sessionid", ended);
+        let signed_out = browser.visit("POST", "/sso/logout", "").await;
+        signed_out.expect_status(303);
+        for cookies in [
+            format!("sessionid={ended}; sessionid=of-ann"),
+            format!("sessionid=of-ann; sessionid={ended}"),
+        ] {
+            let answer = gate.check("/", &cookies).await;
+            answer.expect(200, "session_opened").expect_user(&world.ann);
+        }
+        if engine == "signed_cookies" {
+            let heads = world.application.heads();
+            assert!(heads.iter().all(|head| !head.contains(ended)), "{heads:?}");
+        }
     }
 }
 

@@ -180,6 +180,13 @@ async fn staff_and_superusers_are_never_signed_in() {
             anonymous
                 .expect(status, "proxy_not_for_staff")
                 .expect_no_session();
+            // Nor does a token of somebody else sign them in, such as one in a link.
+            let lent = Browser::of(&app).with_token(&world.bob.token());
+            get(lent, &[named, KNOWN])
+                .await
+                .expect(status, "proxy_not_for_staff")
+                .expect_no_session()
+                .expect_token_deleted();
             // They have signed in with their password.
             let own = Browser::of(&app).with_token(&user.token());
             own.get("/").await.expect(200, "session_opened");

@@ -45,6 +45,27 @@ fn rules_match_the_decoded_path_from_its_start() {
 }
 
 #[test]
+fn rules_hold_with_and_without_the_prefix_of_label_studio() {
+    let policy = Policy {
+        label_studio_path: "/label-studio".to_owned(),
+        ..open(&["/health", "/label-studio/static/*"])
+    };
+    for (path, expected) in [
+        ("/label-studio/health", true),
+        // Some proxies strip the prefix before they ask.
+        ("/health", true),
+        ("/label-studio/static/a", true),
+        ("/static/a", false),
+        ("/label-studio/label-studio/health", false),
+        ("/label-studiohealth", false),
+        ("/label-studio/../health", false),
+        ("/other/health", false),
+    ] {
+        assert_eq!(policy.is_open(path), expected, "{path}");
+    }
+}
+
+#[test]
 fn invalid_rules_are_rejected() {
     for text in [
         "", "*", "health", "/a*", "/a/*/b", "/a/..", "/a//b", "/%41", "/a;b",

@@ -27,15 +27,6 @@ impl Sessions {
         }
     }
 
-    /// Records that Label Studio is about to end the session of this cookie. Label Studio deletes a
-    /// row itself.
-    pub async fn end_by_label_studio(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
-        match self.policy.engine {
-            Engine::Database => Ok(()),
-            Engine::SignedCookies => self.record_end(value, now).await,
-        }
-    }
-
     pub(super) async fn record_end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         let Ok(session) = self.cookies.read(&self.codec, value, now) else {
             return Ok(());
@@ -45,7 +36,7 @@ impl Sessions {
             not_before: after_login(&session),
             // Label Studio re-signs the cookie with each answer, so only the session's own age ends
             // it.
-            forget_at: now + MAX_RETENTION,
+            forget_at: now + MAX_RETENTION.max(self.policy.max_session_age),
         };
         self.stores.recent.note_end(&end).await
     }

@@ -23,6 +23,7 @@ use secrecy::SecretString;
 
 use self::key::Places;
 pub use self::mismatch::{Mismatch, Mismatches};
+pub use self::opening::Next;
 pub use self::row::{Session, StoredData};
 use self::signed::SignedCookies;
 pub use self::store::{
@@ -30,7 +31,7 @@ pub use self::store::{
     SessionStore, StoredSession, TokenUse,
 };
 use super::entropy::Entropy;
-use super::reason::{Granted, Outage};
+use super::reason::Outage;
 use super::user::{ActiveUser, Freshness};
 use crate::django::{
     AuthHasher, CookieAttributes, SessionCodec, SessionData, SessionError, is_plausible_session_key,
@@ -85,35 +86,12 @@ pub struct Sessions {
     mismatches: Arc<dyn Mismatches>,
 }
 
-/// The outcome of the session stage.
-pub enum Opened {
-    /// The request's session belongs to this user and stays valid.
-    Kept,
-    /// A new session for this user.
-    New {
-        /// Value of the session cookie.
-        value: String,
-        /// `Set-Cookie`
-        set_cookie: String,
-        /// Whether it replaces another user's session.
-        reason: Granted,
-    },
-    /// The user's row changed since it was read.
-    UserChanged,
-    /// The single-use token has already opened a session.
-    TokenUsed,
-}
-
-/// The request that asks for a session.
-#[derive(Clone, Copy)]
-pub struct Sender<'r> {
-    /// A digest of the peer's address; random if the address is unknown, so that it matches no
-    /// other.
-    pub peer: &'r [u8; 32],
-    /// The current time.
-    pub now: SystemTime,
-    /// How old an answer of the store may be.
-    pub freshness: Freshness,
+/// A new session.
+pub struct Opened {
+    /// Value of the session cookie.
+    pub value: String,
+    /// `Set-Cookie`
+    pub set_cookie: String,
 }
 
 /// Upper limit for remembering a used token or an ended session. A token with a longer lifetime has
@@ -183,6 +161,15 @@ impl Sessions {
                 },
             },
         })
+    }
+
+    /// Whether Label Studio, or the gate for it, has signed this cookie, even if its session has ended.
+    pub fn has_signed(&self, value: &str, now: SystemTime) -> bool {
+        self.policy.engine == Engine::SignedCookies
+            && matches!(
+                self.cookies.read(&self.codec, value, now),
+                Ok(_) | Err(SessionError::Expired)
+            )
     }
 
     /// The same session with all of its entries, of which checks need few.

@@ -1,8 +1,8 @@
 //! Opens sessions, or keeps the one in the request.
 //!
 //! In: a user who may sign in, the request's session cookie, and the verified claims. Out: an
-//! [`Opened`]. Afterwards, the login is recorded and all requests with the same credential share
-//! one session.
+//! [`Opened`], unless the session is kept. Afterwards, the login is recorded and all requests with the
+//! same credential share one session.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,46 +11,68 @@ use super::key::Place;
 use super::row::Session;
 use super::stamp::Stamp;
 use super::store::{LoginRecord, NewSession, Recorded, SessionRow, TokenUse};
-use super::{Engine, MAX_RETENTION, Opened, Sender, Sessions};
+use super::{Engine, MAX_RETENTION, Opened, Sessions};
 use crate::django::{SessionData, is_plausible_session_key};
 use crate::gate::clock::{CLOCK_SKEW, MAX_LEEWAY, unix_seconds_f64};
 use crate::gate::reason::{Granted, Outage};
-use crate::gate::user::ActiveUser;
+use crate::gate::user::{ActiveUser, Freshness};
 use crate::gate::verify::{Fingerprint, Method, VerifiedClaims};
 
-/// The request's session, compared with the user.
-enum Presented<'a> {
-    None,
-    OwnAndValid(&'a str),
-    OtherUser(&'a str),
-    Unusable(&'a str),
+/// What a login does about the session.
+pub enum Next<'a> {
+    /// The request's session is valid, belongs to this user and stays.
+    Keep,
+    /// A new one is opened.
+    Open {
+        /// The request's session, which ends.
+        replaces: Option<&'a str>,
+        /// Whether that was another user's.
+        reason: Granted,
+    },
 }
 
 impl Sessions {
-    /// Keeps the `presented` session if it is valid and belongs to `user`. Opens a new one
-    /// otherwise.
-    pub async fn open_for(
+    /// Compares the `presented` session with the user, and for a proxy's token with the person that
+    /// it was opened for.
+    pub async fn examine<'a>(
         &self,
         user: &ActiveUser,
-        presented: Option<&str>,
+        presented: Option<&'a str>,
         claims: &VerifiedClaims,
-        sender: Sender<'_>,
-    ) -> Result<Opened, Outage> {
-        let now = sender.now;
-        let (replaces, reason) = match self.examine(user, presented, claims, sender).await? {
-            Presented::OwnAndValid(_) if claims.provider_session().is_none() => {
-                return Ok(Opened::Kept);
-            }
-            Presented::None => (None, Granted::SessionOpened),
-            // A sign-in gives a fresh session, which the provider can end.
-            Presented::OwnAndValid(value) | Presented::Unusable(value) => {
-                (Some(value), Granted::SessionOpened)
-            }
-            Presented::OtherUser(value) => (Some(value), Granted::UserSwitched),
+        freshness: Freshness,
+        now: SystemTime,
+    ) -> Result<Next<'a>, Outage> {
+        let replaces = presented.filter(|value| !value.is_empty());
+        let session = match replaces {
+            Some(value) => self.read(value, now, freshness).await?,
+            None => None,
         };
-        if !self.use_token(claims, sender.peer, now).await? {
-            return Ok(Opened::TokenUsed);
-        }
+        let reason = match session {
+            Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
+                Granted::UserSwitched
+            }
+            // A sign-in gives a fresh session, which the provider can end.
+            Some(session)
+                if claims.provider_session().is_none()
+                    && self.is_alive_for(&session, user, now)
+                    && (claims.method() != Method::Proxy
+                        || self.was_opened_with(&session, claims.fingerprint(), user, now)) =>
+            {
+                return Ok(Next::Keep);
+            }
+            Some(_) | None => Granted::SessionOpened,
+        };
+        Ok(Next::Open { replaces, reason })
+    }
+
+    /// Opens a session for `user`. `None` if the user's row changed since it was read.
+    pub async fn open(
+        &self,
+        user: &ActiveUser,
+        replaces: Option<&str>,
+        claims: &VerifiedClaims,
+        now: SystemTime,
+    ) -> Result<Option<Opened>, Outage> {
         let place = self.place(claims, user, now);
         let (engine, uid) = (self.policy.engine, place.uid());
         let mut session = content::of_login(user, claims, engine, &uid, &self.auth_hash, now);
@@ -64,14 +86,10 @@ impl Sessions {
             }
             Engine::SignedCookies => self.open_cookie(user, session, replaces, now).await?,
         };
-        Ok(match value {
-            None => Opened::UserChanged,
-            Some(value) => Opened::New {
-                set_cookie: self.policy.cookie.set(&value, Some(age), now),
-                value,
-                reason,
-            },
-        })
+        Ok(value.map(|value| Opened {
+            set_cookie: self.policy.cookie.set(&value, Some(age), now),
+            value,
+        }))
     }
 
     /// How long the session lasts.
@@ -177,7 +195,7 @@ impl Sessions {
 
     /// Records the use of a single-use token. Returns false if it has already opened a session.
     /// Always true for reusable tokens and for the host application's session.
-    async fn use_token(
+    pub async fn use_token(
         &self,
         claims: &VerifiedClaims,
         peer: &[u8; 32],
@@ -218,35 +236,6 @@ impl Sessions {
             .flatten()
             .map(|at| self.places.of(evidence, None, user, limit, at).uid())
             .any(|uid| content::mark_of(&uid) == session.mark)
-    }
-
-    /// Compares the request's session with the user, and for a proxy's token with the person that
-    /// it was opened for.
-    async fn examine<'a>(
-        &self,
-        user: &ActiveUser,
-        presented: Option<&'a str>,
-        claims: &VerifiedClaims,
-        sender: Sender<'_>,
-    ) -> Result<Presented<'a>, Outage> {
-        let (now, freshness) = (sender.now, sender.freshness);
-        let Some(value) = presented.filter(|value| !value.is_empty()) else {
-            return Ok(Presented::None);
-        };
-        Ok(match self.read(value, now, freshness).await? {
-            None => Presented::Unusable(value),
-            Some(session) if session.user_id().is_some_and(|id| id != user.id()) => {
-                Presented::OtherUser(value)
-            }
-            Some(session)
-                if self.is_alive_for(&session, user, now)
-                    && (claims.method() != Method::Proxy
-                        || self.was_opened_with(&session, claims.fingerprint(), user, now)) =>
-            {
-                Presented::OwnAndValid(value)
-            }
-            Some(_) => Presented::Unusable(value),
-        })
     }
 
     fn is_valid_row(&self, data: &str, user: &ActiveUser, now: SystemTime) -> bool {

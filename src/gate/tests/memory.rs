@@ -121,11 +121,13 @@ impl UserDirectory for Memory {
         user: &UserRow,
         _identity: &Identity,
         profile: &Profile,
-    ) -> Result<Arc<UserRow>, Outage> {
-        let row = user.renamed(profile);
+    ) -> Result<(), Outage> {
         let mut users = self.stored.users.lock().expect("lock");
-        users.insert(row.id, row.clone());
-        Ok(Arc::new(row))
+        if let Some(row) = users.get_mut(&user.id) {
+            row.first_name.clone_from(&profile.first_name);
+            row.last_name.clone_from(&profile.last_name);
+        }
+        Ok(())
     }
 
     async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage> {

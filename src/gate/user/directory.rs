@@ -19,17 +19,17 @@ pub trait UserDirectory: Send + Sync {
     /// address exists. Two concurrent first requests create one user.
     async fn create(&self, user: &NewUser) -> Result<Created, Outage>;
 
-    /// Updates the first and last name of the user who was found by `identity`. Empty fields of
-    /// `profile` leave the stored name unchanged.
+    /// Updates the first and last name of the user who was found by `identity`, unless something was
+    /// revoked since. Empty fields of `profile` leave the stored name unchanged.
     async fn rename(
         &self,
         user: &UserRow,
         identity: &Identity,
         profile: &Profile,
-    ) -> Result<Arc<UserRow>, Outage>;
+    ) -> Result<(), Outage>;
 
-    /// Sets `is_staff`. Never touches superusers, nor accounts with a password unless `staff`
-    /// allows it.
+    /// Sets `is_staff`, unless something was revoked since the row was read. Never touches
+    /// superusers, nor accounts with a password unless `staff` allows it.
     async fn set_staff(&self, user: &UserRow, staff: Staff) -> Result<StaffChange, Outage>;
 
     /// Replaces an unusable password with another unusable one. This ends all sessions of the user
@@ -109,6 +109,9 @@ pub enum StaffChange {
     Now(Arc<UserRow>),
     /// It was so already.
     Before(Arc<UserRow>),
+    /// The user's sessions and tokens were revoked since the row was read, or there is no such user
+    /// any more.
+    UserChanged,
     /// The gate may not change this user: for lack of a grant, or because the user has become a
     /// superuser or got a password.
     NotPossible,
@@ -160,16 +163,6 @@ impl UserRow {
     /// `is_password_usable`).
     pub fn has_password(&self) -> bool {
         !self.password.starts_with('!')
-    }
-
-    /// The row with the first and last name from `profile`. A name that it doesn't state stays.
-    pub fn renamed(&self, profile: &Profile) -> Self {
-        let either = |new: &str, old: &str| if new.is_empty() { old } else { new }.to_owned();
-        Self {
-            first_name: either(&profile.first_name, &self.first_name),
-            last_name: either(&profile.last_name, &self.last_name),
-            ..self.clone()
-        }
     }
 }
 

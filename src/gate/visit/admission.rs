@@ -3,16 +3,26 @@
 //! In: [`VerifiedClaims`]. Out: a [`Grant`], or why the claims log nobody in. Afterwards, the user
 //! that the claims name is active and a member, and has a session in Label Studio.
 
+use std::sync::OnceLock;
+
 use sha2::{Digest, Sha256};
 
 use super::{NoLogin, Visit};
 use crate::gate::identity::{Claimant, NoClaimant};
-use crate::gate::reason::{CredentialError, Granted, Outage};
-use crate::gate::session::{Opened, Sender};
+use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
+use crate::gate::session::Next;
 use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
 use crate::gate::verdict::{Grant, Whom};
 use crate::gate::verify::VerifiedClaims;
 use crate::gate::witness::{Cut, Steps};
+
+/// A login with these claims.
+struct Login<'c> {
+    claims: &'c VerifiedClaims,
+    claimant: Claimant,
+    /// Whether the token may be used, asked at most once.
+    is_usable: OnceLock<bool>,
+}
 
 impl Visit<'_> {
     /// Stages 4 to 7: claimant, user, session, verdict.
@@ -30,10 +40,13 @@ impl Visit<'_> {
                 return Err(NoLogin::Denied(reason));
             }
         };
+        let login = Login {
+            claims,
+            claimant,
+            is_usable: OnceLock::new(),
+        };
         for freshness in self.freshness(claims) {
-            let user = self.find_user(&claimant, claims, freshness, whom).await?;
-            let session = self.open_session(&user, claims, freshness).await?;
-            if let Some(grant) = self.grant(session, &user, claims)? {
+            if let Some(grant) = self.log_in_once(&login, freshness, whom).await? {
                 return Ok(grant);
             }
             // The user's row changed since it was read. Re-read it and try again.
@@ -57,50 +70,114 @@ impl Visit<'_> {
         [first, Freshness::Current, Freshness::Current]
     }
 
+    /// Stages 5 to 7 with a row that is as `freshness` says. `None` if the row changed since it was
+    /// read.
+    ///
+    /// Claims that log nobody in change nothing: a token that has been revoked or used must not make
+    /// anybody staff.
+    async fn log_in_once(
+        &self,
+        login: &Login<'_>,
+        freshness: Freshness,
+        whom: &mut Whom,
+    ) -> Result<Option<Grant>, NoLogin> {
+        let user = self.find_user(login, freshness, whom).await?;
+        let (sessions, presented) = (&self.gate.sessions, self.cookies.label_studio);
+        let next = sessions.examine(&user, presented, login.claims, freshness, self.now);
+        let (replaces, reason) = match next.await? {
+            Next::Keep => {
+                let user = match user.is_outdated(&login.claimant) && self.is_usable(login).await? {
+                    true => self.update(user, login, whom).await?,
+                    false => Some(user),
+                };
+                return Ok(user.map(|user| self.keep(&user, login)));
+            }
+            Next::Open { replaces, reason } => (replaces, reason),
+        };
+        self.use_token(login).await?;
+        let Some(user) = self.update(user, login, whom).await? else {
+            return Ok(None);
+        };
+        let opened = sessions.open(&user, replaces, login.claims, self.now);
+        Ok(opened.await?.map(|opened| {
+            let cookies = self.cookies_with_session(&opened.value, opened.set_cookie);
+            Grant::logged_in(reason, &user, login.claims.method(), cookies)
+        }))
+    }
+
     /// Stage 5: the user, if they may sign in with these claims.
     async fn find_user(
         &self,
-        claimant: &Claimant,
-        claims: &VerifiedClaims,
+        login: &Login<'_>,
         freshness: Freshness,
         whom: &mut Whom,
     ) -> Result<ActiveUser, NoLogin> {
-        let (users, steps) = (&self.gate.users, Steps::new(self.witness, "user"));
-        let user = match ActiveUser::resolve(users, claimant, freshness, self.witness).await {
-            Ok(user) => user,
-            Err(NotAdmitted::Refused { reason, user_id }) => {
-                let identity = claimant.identity.to_string();
-                let code = reason.code();
+        let (users, claimant) = (&self.gate.users, &login.claimant);
+        let found = match ActiveUser::find(users, claimant, freshness).await {
+            Err(NotAdmitted::Refused {
+                reason: Denied::UserUnknown,
+                ..
+            }) if claimant.creatable().is_some() => {
+                self.use_token(login).await?;
+                Box::pin(ActiveUser::create(users, claimant, self.witness)).await
+            }
+            found => found,
+        };
+        let user = found.map_err(|why| self.not_admitted(why, login, whom))?;
+        whom.user_id = Some(user.id());
+        let steps = Steps::new(self.witness, "user");
+        steps.note(format_args!("the claims name user {}", user.id()));
+        match user.has_revoked(login.claims) {
+            true => Err(CredentialError::TokenRevoked.into()),
+            false => Ok(user),
+        }
+    }
+
+    /// The user as the claims say. `None` if the row changed since it was read.
+    async fn update(
+        &self,
+        user: ActiveUser,
+        login: &Login<'_>,
+        whom: &mut Whom,
+    ) -> Result<Option<ActiveUser>, NoLogin> {
+        if !user.is_outdated(&login.claimant) {
+            return Ok(Some(user));
+        }
+        let users = &self.gate.users;
+        let updated = Box::pin(user.updated(users, &login.claimant, self.witness)).await;
+        updated.map_err(|why| self.not_admitted(why, login, whom))
+    }
+
+    fn not_admitted(&self, why: NotAdmitted, login: &Login<'_>, whom: &mut Whom) -> NoLogin {
+        match why {
+            NotAdmitted::Refused { reason, user_id } => {
+                let identity = login.claimant.identity.to_string();
+                let (code, steps) = (reason.code(), Steps::new(self.witness, "user"));
                 steps.note(format_args!("the claims name {}: {code}", Cut(&identity)));
                 whom.identity = Some(identity).filter(|_| user_id.is_none());
                 whom.user_id = user_id;
-                return Err(NoLogin::Denied(reason));
+                NoLogin::Denied(reason)
             }
-            Err(NotAdmitted::Outage(outage)) => return Err(outage.into()),
-        };
-        whom.user_id = Some(user.id());
-        steps.note(format_args!("the claims name user {}", user.id()));
-        if user.has_revoked(claims) {
-            return Err(CredentialError::TokenRevoked.into());
+            NotAdmitted::Outage(outage) => outage.into(),
         }
-        Ok(user)
     }
 
-    /// Stage 6: the user's session.
-    async fn open_session(
-        &self,
-        user: &ActiveUser,
-        claims: &VerifiedClaims,
-        freshness: Freshness,
-    ) -> Result<Opened, Outage> {
-        let sender = Sender {
-            peer: self.peer_digest(),
-            now: self.now,
-            freshness,
-        };
-        let presented = self.cookies.label_studio;
-        let sessions = &self.gate.sessions;
-        sessions.open_for(user, presented, claims, sender).await
+    /// Uses a single-use token, which must not have been used.
+    async fn use_token(&self, login: &Login<'_>) -> Result<(), NoLogin> {
+        match self.is_usable(login).await? {
+            true => Ok(()),
+            false => Err(CredentialError::TokenUsed.into()),
+        }
+    }
+
+    /// Whether the token is reusable or is used for the first time, now.
+    async fn is_usable(&self, login: &Login<'_>) -> Result<bool, Outage> {
+        if let Some(known) = login.is_usable.get() {
+            return Ok(*known);
+        }
+        let (sessions, peer) = (&self.gate.sessions, self.peer_digest());
+        let is_usable = sessions.use_token(login.claims, peer, self.now).await?;
+        Ok(*login.is_usable.get_or_init(|| is_usable))
     }
 
     /// A digest that identifies the peer, the same for the whole visit. An unknown address gets a
@@ -114,24 +191,9 @@ impl Visit<'_> {
             })
     }
 
-    /// Stage 7: the verdict. `None` if the user's row changed since it was read.
-    fn grant(
-        &self,
-        session: Opened,
-        user: &ActiveUser,
-        claims: &VerifiedClaims,
-    ) -> Result<Option<Grant>, CredentialError> {
-        let (reason, cookies) = match session {
-            Opened::UserChanged => return Ok(None),
-            Opened::TokenUsed => return Err(CredentialError::TokenUsed),
-            Opened::Kept => (Granted::SessionKept, self.cookies_without_token()),
-            Opened::New {
-                value,
-                set_cookie,
-                reason,
-            } => (reason, self.cookies_with_session(&value, set_cookie)),
-        };
-        let method = claims.method();
-        Ok(Some(Grant::logged_in(reason, user, method, cookies)))
+    /// Stage 7 for a session that stays.
+    fn keep(&self, user: &ActiveUser, login: &Login<'_>) -> Grant {
+        let (kept, method) = (Granted::SessionKept, login.claims.method());
+        Grant::logged_in(kept, user, method, self.cookies_without_token())
     }
 }

@@ -3,7 +3,7 @@
 //! In: the visit. Out: a refusal if the identity isn't clear, or a [`Grant`] if the request's session
 //! was opened for the same person.
 
-use super::{NoLogin, Visit};
+use super::Visit;
 use crate::gate::credential::Credential;
 use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
 use crate::gate::subrequest::Asserted;
@@ -50,25 +50,22 @@ impl Visit<'_> {
         }))
     }
 
-    /// The outcome of a credential, except that a proxy which names staff without being allowed to
-    /// sign them in counts as if it had named nobody.
+    /// The verdict if a proxy names staff without being allowed to sign them in: as if the request
+    /// carried no credential at all.
     ///
-    /// It names them in every request, so a refusal would keep administrators away from Label
-    /// Studio's own form too. Only if the session is somebody else's, the request is refused: nobody
-    /// works as another person than the one whom the proxy names.
-    pub(super) async fn spare_staff(
-        &self,
-        credential: &Credential<'_>,
-        whom: &Whom,
-        outcome: Result<Grant, NoLogin>,
-    ) -> Result<Grant, NoLogin> {
-        match outcome {
-            Err(NoLogin::Denied(Denied::UserPrivileged)) if credential.is_asserted() => {}
-            outcome => return outcome,
-        }
+    /// The proxy names them in every request, so a refusal would keep administrators away from Label
+    /// Studio's own form too. But nobody works as another person than the one whom the proxy names: if
+    /// the session is somebody else's, the request is refused, and a token may be somebody else's too.
+    pub(super) async fn spare_staff(&self, named: Whom) -> Result<Grant, Rejection> {
         match self.signed_in_user().await? {
-            Some(id) if Some(id) != whom.user_id => Err(NoLogin::Denied(Denied::UserPrivileged)),
-            Some(_) | None => Err(CredentialError::ProxyNotForStaff.into()),
+            Some(id) if Some(id) != named.user_id => {
+                let (reason, deletion) = (Denied::UserPrivileged, self.token_deletion());
+                Err(Rejection::Denial(Denial::of_user(reason, named, deletion)))
+            }
+            Some(_) | None => {
+                let refused = (CredentialError::ProxyNotForStaff, named);
+                self.proceed(Some(refused)).await
+            }
         }
     }
 }

@@ -28,7 +28,9 @@ const MAX_SESSION_COOKIES: usize = 4;
 pub(super) struct OwnCookies<'v> {
     pub(super) token: Found<'v>,
     pub(super) label_studio: Option<&'v str>,
-    pub(super) application: Option<&'v str>,
+    /// The host application's session. With one name for both, each cookie that may be it, in the
+    /// request's order: a row key of Label Studio whose session has ended looks like any other.
+    pub(super) applications: Vec<&'v str>,
     /// Label Studio could read another cookie as its session: both owners use one name, or servers
     /// parse a cookie of that name differently. The forwarded header must then hold only its own.
     pub(super) ambiguous: bool,
@@ -54,7 +56,7 @@ impl<'v> OwnCookies<'v> {
         if application != Some(name) {
             own.label_studio = session.value;
             let application = application.and_then(|name| cookies.raw(name));
-            own.application = application.filter(is_filled);
+            own.applications.extend(application.filter(is_filled));
             return Ok(own);
         }
         let values = cookies.all(name).filter(is_filled);
@@ -62,7 +64,9 @@ impl<'v> OwnCookies<'v> {
             own.ambiguous = true;
             match gate.sessions.read(value, now, Freshness::Recent).await? {
                 Some(_) => own.label_studio = Some(value),
-                None => own.application = own.application.or(Some(value)),
+                // Also if its session has ended.
+                None if gate.sessions.has_signed(value, now) => {}
+                None => own.applications.push(value),
             }
         }
         Ok(own)
@@ -70,7 +74,7 @@ impl<'v> OwnCookies<'v> {
 
     /// Whether the request carries a token, or a session cookie of either owner.
     pub(super) const fn has_any(&self) -> bool {
-        self.token.occurs || self.label_studio.is_some() || self.application.is_some()
+        self.token.occurs || self.label_studio.is_some() || !self.applications.is_empty()
     }
 }
 

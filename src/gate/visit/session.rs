@@ -39,12 +39,11 @@ impl Visit<'_> {
         };
         let claimant = Claimant::of(Identity::Id(id));
         let users = &self.gate.users;
-        let alive =
-            match ActiveUser::resolve(users, &claimant, Freshness::Recent, self.witness).await {
-                Ok(user) => Some(user).filter(|user| sessions.is_alive_for(&session, user, now)),
-                Err(NotAdmitted::Refused { .. }) => None,
-                Err(NotAdmitted::Outage(outage)) => return Err(outage),
-            };
+        let alive = match ActiveUser::find(users, &claimant, Freshness::Recent).await {
+            Ok(user) => Some(user).filter(|user| sessions.is_alive_for(&session, user, now)),
+            Err(NotAdmitted::Refused { .. }) => None,
+            Err(NotAdmitted::Outage(outage)) => return Err(outage),
+        };
         let state = match alive {
             Some(_) => "valid",
             None => "no longer valid",

@@ -12,13 +12,9 @@ use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
 use crate::gate::witness::Change;
 
 impl Visit<'_> {
-    /// Records the end of the session if the request is Label Studio's own "Log out".
-    ///
-    /// If the request reaches Label Studio, Label Studio deletes its session row itself.
-    pub(in crate::gate) async fn record_logout(
-        &self,
-        reaches_label_studio: bool,
-    ) -> Result<(), Outage> {
+    /// Ends the session if the request is Label Studio's own "Log out". Label Studio deletes its row
+    /// too, if the request reaches it, but a gate may have that row in its cache.
+    pub(in crate::gate) async fn end_at_logout(&self) -> Result<(), Outage> {
         let sessions = &self.gate.sessions;
         match self.cookies.label_studio {
             Some(session) if self.gate.policy.is_label_studio_logout(self.subrequest) => {
@@ -26,10 +22,7 @@ impl Visit<'_> {
                 if let Ok(user) = self.owner_of_session().await {
                     self.note_sign_out(user);
                 }
-                match reaches_label_studio {
-                    true => sessions.end_by_label_studio(session, self.now).await,
-                    false => sessions.end(session, self.now).await,
-                }
+                sessions.end(session, self.now).await
             }
             _ => Ok(()),
         }
@@ -49,9 +42,10 @@ impl Visit<'_> {
             self.note_sign_out(owner);
         }
         // A user who also signed out of the host application must not return by a cached answer.
-        let application = &self.gate.verifier.application_session;
-        if let (Some(session), Some(method)) = (self.cookies.application, application) {
-            method.forget(session).await;
+        if let Some(method) = &self.gate.verifier.application_session {
+            for session in &self.cookies.applications {
+                method.forget(session).await;
+            }
         }
         let session = self.gate.sessions.deletion();
         let cookies = std::iter::once(session).chain(self.token_deletion());
@@ -75,7 +69,7 @@ impl Visit<'_> {
         if let (None, Some(id)) = (&at.id_token, session.user_id()) {
             let claimant = Claimant::of(Identity::Id(id));
             let (users, fresh) = (&self.gate.users, Freshness::Recent);
-            at.user = match ActiveUser::resolve(users, &claimant, fresh, self.witness).await {
+            at.user = match ActiveUser::find(users, &claimant, fresh).await {
                 Ok(user) => Some(user.email().to_owned()),
                 Err(NotAdmitted::Refused { .. }) => None,
                 Err(NotAdmitted::Outage(outage)) => return Err(outage),
