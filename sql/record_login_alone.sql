@@ -7,8 +7,7 @@
 --
 -- Parallel requests may carry the same credential. Their session keys share a prefix ($4 to $5),
 -- and the lock admits one of them at a time: the first inserts its row, the others find it and
--- write nothing. MATERIALIZED (PostgreSQL 15, §7.8.3) keeps the planner from reading the index of
--- expire_date backwards, past every other session, to save the sorting of one row.
+-- write nothing. Their order is that of the index, as in record_login.sql.
 WITH account AS (
     SELECT account.id
       FROM (VALUES ($1::integer, $2::text)) AS wanted (user_id, password)
@@ -19,18 +18,15 @@ WITH account AS (
                 WHERE /* the user of the login */
            ) AS account
      WHERE /* revoked at */ IS NOT DISTINCT FROM $10::timestamptz
-), candidates AS MATERIALIZED (
-    SELECT session_key, session_data, expire_date
+), met AS (
+    SELECT session_key, session_data
       FROM django_session
      WHERE session_key ~>=~ $4
        AND session_key ~<~ $5
        AND session_key IS DISTINCT FROM $9
        AND expire_date > $3
        AND EXISTS (SELECT FROM account)
-), met AS (
-    SELECT session_key, session_data
-      FROM candidates
-     ORDER BY expire_date DESC
+     ORDER BY session_key USING ~<~
      LIMIT 1
 ), opened AS (
     INSERT INTO django_session (session_key, session_data, expire_date)

@@ -61,6 +61,17 @@ struct Host {
     is_probed: AtomicBool,
 }
 
+/// Options of every connection with prepared statements, whatever the database's or the role's are.
+const FIXED_OPTIONS: [(&str, &str); 3] = [
+    // Plans for the values of the moment cost more than they save, up to ten times.
+    ("plan_cache_mode", "force_generic_plan"),
+    // Compiling costs more than it saves, and Postgres keeps no compiled code: with large tables, each
+    // statement would be compiled anew.
+    ("jit", "off"),
+    // A statement after a lock has to see what was committed before the lock was free.
+    ("default_transaction_isolation", "read committed"),
+];
+
 /// Why there is no connection: what each host said.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -79,11 +90,8 @@ impl Hosts {
         let mut options = settings.options.clone();
         options.push(("statement_timeout".to_owned(), limit));
         let begin = begin(&options);
-        // Plans for the values of the moment cost more than they save, up to ten times.
-        options.push((
-            "plan_cache_mode".to_owned(),
-            "force_generic_plan".to_owned(),
-        ));
+        let fixed = FIXED_OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        options.extend(fixed);
         let question = code(sql!("connected").text);
         let seconds = statement_timeout.as_secs_f64().to_string();
         Ok(Self(Arc::new(Inner {
@@ -197,16 +205,16 @@ impl Hosts {
     }
 }
 
-/// What opens a transaction with these options.
+/// What opens a transaction with these options and the isolation of [`FIXED_OPTIONS`]. Without prepared
+/// statements, each is planned for its values anyway.
 fn begin(options: &[(String, String)]) -> String {
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
     let set = code(sql!("set_local").text);
     let quoted = |text: &str| text.replace('\'', "''");
-    options
-        .iter()
-        .fold("BEGIN".to_owned(), |all, (name, value)| {
-            let set = set.replace("/* name */", &quoted(name));
-            format!("{all}; {}", set.replace("/* value */", &quoted(value)))
-        })
+    options.iter().fold(begin.to_owned(), |all, (name, value)| {
+        let set = set.replace("/* name */", &quoted(name));
+        format!("{all}; {}", set.replace("/* value */", &quoted(value)))
+    })
 }
 
 impl Manager for Hosts {

@@ -287,6 +287,37 @@ async fn a_session_lives_as_long_as_a_login_of_that_organization() {
     assert_eq!(max_age(&answer), 14 * 86_400);
 }
 
+/// Options of the database or the role don't change how logins run.
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_run_with_options_of_their_own() {
+    let world = World::new(&[]).await;
+    let database = &world.database;
+    let role = format!("ALTER ROLE {GATE_ROLE} IN DATABASE {} SET", database.name);
+    for statement in [
+        "CREATE TABLE seen (jit text, isolation text)",
+        "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+         'BEGIN
+              INSERT INTO public.seen VALUES (current_setting(''jit''), current_setting(''transaction_isolation''));
+              RETURN NEW;
+          END'",
+        "CREATE TRIGGER look BEFORE INSERT ON django_session FOR EACH ROW EXECUTE FUNCTION look()",
+        &format!("{role} jit = on"),
+        &format!("{role} default_transaction_isolation = 'repeatable read'"),
+    ] {
+        database.run(statement).await;
+    }
+    let unprepared = ("GATE_DATABASE_PREPARED_STATEMENTS", "false");
+    for (settings, jit) in [(&[][..], "off"), (&[unprepared], "on")] {
+        let gate = world.gate(settings);
+        let login = Browser::of(&gate).with_token(&world.ann.token());
+        login.get("/").await.expect(200, "session_opened");
+        let seen = "SELECT string_agg(jit || ', ' || isolation, '; ') FROM seen";
+        let seen = database.text(seen).await;
+        assert_eq!(seen, format!("{jit}, read committed"));
+        database.run("TRUNCATE seen").await;
+    }
+}
+
 /// Postgres plans a statement for all parameters after it has run some times, and knows less then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_reads_no_other_sessions_however_many_there_are() {

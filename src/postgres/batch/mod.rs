@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 pub(super) use self::waiting::Batches;
-use self::waiting::{Begun, Ticket};
+use self::waiting::Ticket;
 use super::Postgres;
 use super::queue::on_behalf;
 use crate::deadline;
@@ -56,22 +56,18 @@ impl Postgres {
     /// The answer to `request`, whose statement others may share.
     pub(super) async fn ask<R: Shared>(&self, request: R) -> Result<R::Answer, Outage> {
         let request = Arc::new(request);
-        let slot = match R::batches(self).begin(&request) {
-            Begun::Alone => Some(Slot::of(self, true)),
-            Begun::Waits { ticket, leads } => {
-                if leads {
-                    tokio::spawn(Slot::<R>::of(self, false).carry());
-                }
-                let mut call = Call::statement(R::STATEMENT);
-                let answered = Box::pin(self.wait(ticket)).await;
-                let failed = |outage: &Outage| call.failed(outage.code());
-                if let Some(answer) = answered.inspect_err(failed)? {
-                    return Ok(answer);
-                }
-                None
-            }
-        };
-        let answers = self.send(&[request], slot).await?;
+        let (ticket, leads) = R::batches(self).begin(&request);
+        if leads {
+            tokio::spawn(Slot::<R>::of(self).carry());
+        }
+        let mut call = Call::statement(R::STATEMENT);
+        let answered = Box::pin(self.wait(ticket)).await;
+        let failed = |outage: &Outage| call.failed(outage.code());
+        if let Some(answer) = answered.inspect_err(failed)? {
+            return Ok(answer);
+        }
+        drop(call);
+        let answers = self.send(&[request], None).await?;
         let answer = answers.into_iter().next();
         answer.ok_or(Outage::DatabaseUnavailable)
     }
@@ -127,10 +123,10 @@ struct Slot<R: Shared> {
 }
 
 impl<R: Shared> Slot<R> {
-    fn of(postgres: &Postgres, has_begun: bool) -> Self {
+    fn of(postgres: &Postgres) -> Self {
         Self {
             postgres: postgres.clone(),
-            has_begun,
+            has_begun: false,
             kind: std::marker::PhantomData,
         }
     }
@@ -177,7 +173,7 @@ impl<R: Shared> Drop for Slot<R> {
         }
         match Handle::try_current() {
             Ok(runtime) if self.has_begun => {
-                runtime.spawn(Self::of(&self.postgres, false).carry());
+                runtime.spawn(Self::of(&self.postgres).carry());
             }
             // Each of them asks by itself.
             _ => batches.give_up(),

@@ -27,6 +27,10 @@ const MOST_ROOM: usize = 64;
 /// statements, which would fail all of a batch.
 const SLOW: Duration = Duration::from_millis(500);
 
+/// So few requests make no statement slow: the disk is, or the whole server. Sharing is needed most
+/// then.
+const FEW: usize = 16;
+
 /// The requests of a kind that wait, and what is under way.
 pub(in crate::postgres) struct Batches<R: Shared> {
     state: Mutex<State<R>>,
@@ -40,7 +44,7 @@ struct State<R: Shared> {
     next: u64,
     under_way: usize,
     /// The most requests in the next statement. Doubles when so many were answered fast, and halves
-    /// when a statement was slow. With one, nobody waits: each request uses a connection of its own.
+    /// when a statement with more than [`FEW`] was slow.
     room: usize,
 }
 
@@ -56,14 +60,6 @@ pub(super) struct Waiting<R: Shared> {
     pub(super) continues: bool,
     /// Dropped without an answer, it tells the request to ask by itself.
     pub(super) answer: oneshot::Sender<Answer<R>>,
-}
-
-/// How a request begins.
-pub(super) enum Begun<'b, R: Shared> {
-    /// By itself. Whoever gets this has to call [`Batches::end`].
-    Alone,
-    /// With others. If it `leads`, the caller has to send the next statement, for all who wait by then.
-    Waits { ticket: Ticket<'b, R>, leads: bool },
 }
 
 /// The place of a request that waits. It gives the place up when it is dropped.
@@ -104,12 +100,10 @@ impl<R: Shared> Batches<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(&self, request: &Arc<R>) -> Begun<'_, R> {
+    /// The place of `request` among those who wait, and whether the caller has to send the next
+    /// statement, for all who wait by then.
+    pub(super) fn begin(&self, request: &Arc<R>) -> (Ticket<'_, R>, bool) {
         let mut state = self.state();
-        if state.room == 1 {
-            state.under_way += 1;
-            return Begun::Alone;
-        }
         let (sender, answer) = oneshot::channel();
         let number = state.next;
         state.next += 1;
@@ -125,8 +119,7 @@ impl<R: Shared> Batches<R> {
             number,
             answer,
         };
-        let leads = state.begins_another();
-        Begun::Waits { ticket, leads }
+        (ticket, state.begins_another())
     }
 
     /// A statement has come back, or is waited for no longer. Returns whether the caller has to send
@@ -155,16 +148,10 @@ impl<R: Shared> Batches<R> {
     pub(super) fn learn(&self, count: usize, took: Duration) {
         self.sizes.observe(count);
         let mut state = self.state();
-        if took < SLOW {
-            if count >= state.room {
-                state.room = (state.room * 2).min(MOST_ROOM);
-            }
-            return;
-        }
-        state.room = (state.room / 2).max(1);
-        if state.room == 1 {
-            // They ask by themselves, as do those who come now and would keep them waiting.
-            state.waiting.clear();
+        if took < SLOW && count >= state.room {
+            state.room = (state.room * 2).min(MOST_ROOM);
+        } else if took >= SLOW && count > FEW {
+            state.room /= 2;
         }
     }
 }

@@ -126,7 +126,7 @@ pub fn empty_disk(world: &mut World) {
 }
 
 pub fn slow_fsync(world: &mut World) -> Injected {
-    std::fs::write(world.primary().slow_fsync(), "300").expect("written");
+    std::fs::write(world.primary().slow_fsync(), "700").expect("written");
     Ok(())
 }
 

@@ -80,7 +80,7 @@ pub const FAULTS: &[Fault] = &[
     fault("The password of the gates' role is changed", database::change_password, database::restore_password),
     fault("The grants of the gates' role are revoked", database::revoke, database::grant),
     fault("The disk under Postgres is full", database::fill_disk, database::empty_disk),
-    fault("fsync takes 300 ms longer", database::slow_fsync, database::fast_fsync),
+    fault("fsync takes 700 ms longer", database::slow_fsync, database::fast_fsync),
     fault("Label Studio migrates its tables while the gates run", database::migrate, database::migrate_back),
     fault("The primary freezes and the standby is promoted", replication::freeze, replication::promote).then(replication::rebuild),
     fault("PgBouncer in transaction mode", pooler::pool, release).unnoticed(),

@@ -20,22 +20,14 @@ impl Shared for Number {
     }
 }
 
-/// Its ticket and whether it leads, if it does not ask alone.
-fn begin(batches: &Batches<Number>, number: u8) -> Option<(Ticket<'_, Number>, bool)> {
-    match batches.begin(&Arc::new(Number(number))) {
-        Begun::Alone => None,
-        Begun::Waits { ticket, leads } => Some((ticket, leads)),
-    }
-}
-
 fn leads(batches: &Batches<Number>, number: u8) -> Ticket<'_, Number> {
-    let (ticket, leads) = begin(batches, number).expect("with others");
+    let (ticket, leads) = batches.begin(&Arc::new(Number(number)));
     assert!(leads, "{number} sends the next statement");
     ticket
 }
 
 fn waits(batches: &Batches<Number>, number: u8) -> Ticket<'_, Number> {
-    let (ticket, leads) = begin(batches, number).expect("with others");
+    let (ticket, leads) = batches.begin(&Arc::new(Number(number)));
     assert!(!leads, "a statement comes without {number}");
     ticket
 }
@@ -75,31 +67,22 @@ fn two_statements_are_under_way_if_more_wait_than_fit_into_one() {
     assert_eq!(batches.state().under_way, 0);
 }
 
-#[tokio::test]
-async fn slow_statements_are_shared_by_fewer_and_then_by_none() {
-    let batches = Batches::default();
-    let mut first = leads(&batches, 1);
-    let mut room = FIRST_ROOM;
-    while room > 1 {
-        assert_eq!(batches.state().room, room);
-        assert_eq!(batches.state().waiting.len(), 1);
-        batches.learn(1, SLOW);
-        room /= 2;
-    }
-    assert!(first.answer().await.is_none(), "asks by itself");
-    assert!(begin(&batches, 2).is_none(), "nobody waits");
-    batches.learn(1, SLOW / 2);
-    batches.learn(1, SLOW / 2);
-    assert_eq!(
-        batches.state().room,
-        2,
-        "one request says nothing about two"
-    );
+#[test]
+fn slow_statements_are_shared_by_fewer_unless_they_carried_few() {
+    let batches = Batches::<Number>::default();
+    let learn = |count, took| {
+        batches.learn(count, took);
+        batches.state().room
+    };
+    assert_eq!(learn(FIRST_ROOM - 1, SLOW / 2), FIRST_ROOM, "it had room");
     for _ in 0..20 {
-        batches.learn(MOST_ROOM, SLOW / 2);
+        learn(MOST_ROOM, SLOW / 2);
     }
-    assert_eq!(batches.state().room, MOST_ROOM);
-    assert!(begin(&batches, 3).is_some());
+    assert_eq!(learn(FEW, SLOW), MOST_ROOM, "the disk is slow");
+    assert_eq!(learn(MOST_ROOM, SLOW), MOST_ROOM / 2);
+    assert_eq!(learn(MOST_ROOM / 2, SLOW), FEW);
+    assert_eq!(learn(FEW, SLOW), FEW);
+    assert_eq!(learn(FEW, SLOW / 2), MOST_ROOM / 2);
 }
 
 #[test]
