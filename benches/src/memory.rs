@@ -95,7 +95,7 @@ impl UserDirectory for Memory {
         not_here()
     }
 
-    async fn revoke(&self, _: i32) -> Result<bool, Outage> {
+    async fn revoke(&self, _: i32) -> Result<Option<SystemTime>, Outage> {
         not_here()
     }
 }
@@ -118,7 +118,7 @@ impl SessionStore for Memory {
         not_here()
     }
 
-    async fn end_at_provider(&self, _: &ProviderPlace) -> Result<Vec<String>, Outage> {
+    async fn keys_at_provider(&self, _: &ProviderPlace) -> Result<Vec<String>, Outage> {
         not_here()
     }
 

@@ -67,11 +67,14 @@ impl Gate {
             return Err(RevokeError::NotSuperuser { user_id: user.id });
         }
         // Revoke tokens first, so that none opens a new session while sessions are being ended.
-        let tokens = self.users.recent.revoke(user.id).await?;
+        let revoked_at = self.users.recent.revoke(user.id).await?;
+        let tokens = revoked_at.is_some();
         let sessions = match self.sessions.engine() {
             Engine::Database => {
-                let now = self.clock.now();
-                Ended::Rows(self.sessions.end_all_of(user.id, now).await?)
+                let ended = self
+                    .sessions
+                    .end_all_of(user.id, revoked_at, self.clock.now());
+                Ended::Rows(ended.await?)
             }
             Engine::SignedCookies if tokens && self.policy.anonymous == Anonymous::Require => {
                 Ended::Cookies

@@ -26,8 +26,20 @@ impl Postgres {
             tokio::time::sleep(PAUSE).await;
         }
         if self.schema().await?.has_own_tables {
-            self.query(sql!("purge_tokens"), &[]).await?;
+            self.purge_tokens().await?;
         }
         Ok(Some(deleted))
+    }
+
+    async fn purge_tokens(&self) -> Result<(), Outage> {
+        loop {
+            let rows = self.query(sql!("purge_tokens"), &[]).await?;
+            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+            let may_be_more = row.try_get("may_be_more");
+            if !may_be_more.map_err(|error| unexpected(&error))? {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }

@@ -127,7 +127,7 @@ impl UserDirectory for Recent {
         renewed
     }
 
-    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
+    async fn revoke(&self, user_id: i32) -> Result<Option<SystemTime>, Outage> {
         let revoked = self.postgres.revoke(user_id).await;
         self.forget_users();
         revoked
@@ -176,12 +176,8 @@ impl SessionStore for Recent {
         ended
     }
 
-    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
-        let ended = self.postgres.end_at_provider(place).await?;
-        for key in &ended {
-            self.sessions.invalidate(&digest(key));
-        }
-        Ok(ended)
+    async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+        self.postgres.keys_at_provider(place).await
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
@@ -189,11 +185,11 @@ impl SessionStore for Recent {
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
-        let recorded = self.postgres.record(login).await?;
+        let recorded = self.postgres.record(login).await;
         if let Some(ended) = login.replaces {
             self.sessions.invalidate(&digest(ended));
         }
-        Ok(recorded)
+        recorded
     }
 
     async fn note_end(&self, end: &SessionEnd) -> Result<(), Outage> {

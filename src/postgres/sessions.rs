@@ -89,6 +89,27 @@ impl Shared for Load {
     }
 }
 
+impl Postgres {
+    /// The sessions in whose keys `half` is the second half of the place.
+    async fn keys_of_provider_user(&self, half: &str) -> Result<Vec<String>, Outage> {
+        let (mut keys, mut after) = (Vec::new(), String::new());
+        loop {
+            let parameters: [&dyn Parameter; 2] = [&half, &after];
+            let rows = self
+                .query(sql!("keys_of_provider_user"), &parameters)
+                .await?;
+            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+            let found: Vec<String> = row.try_get("found").map_err(|error| unexpected(&error))?;
+            let last: Option<String> = row.try_get("last").map_err(|error| unexpected(&error))?;
+            keys.extend(found);
+            match last {
+                Some(last) => after = last,
+                None => return Ok(keys),
+            }
+        }
+    }
+}
+
 /// A text that sorts after every key with the prefix `place`: the highest code point follows it.
 pub(super) fn behind(place: &str) -> String {
     format!("{place}\u{10ffff}")
@@ -156,17 +177,13 @@ impl SessionStore for Postgres {
         Ok(())
     }
 
-    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
-        let rows = match place {
-            ProviderPlace::Session(prefix) => {
-                let statement = sql!("end_sessions_of_provider_session");
-                self.query(statement, &[prefix, &behind(prefix)]).await?
-            }
-            ProviderPlace::Subject(half) => {
-                let statement = sql!("end_sessions_of_provider_user");
-                self.query(statement, &[half]).await?
-            }
+    async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+        let prefix = match place {
+            ProviderPlace::Session(prefix) => prefix,
+            ProviderPlace::Subject(half) => return self.keys_of_provider_user(half).await,
         };
+        let statement = sql!("keys_of_provider_session");
+        let rows = self.query(statement, &[prefix, &behind(prefix)]).await?;
         rows.iter()
             .map(|row| row.try_get("session_key"))
             .collect::<Result<_, _>>()

@@ -3,7 +3,7 @@
 mod look_up;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -92,13 +92,15 @@ impl UserDirectory for Postgres {
         Ok(!rows.is_empty())
     }
 
-    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
+    async fn revoke(&self, user_id: i32) -> Result<Option<SystemTime>, Outage> {
         let schema = self.schema_that(|schema| schema.has_own_tables).await?;
-        let possible = schema.has_own_tables;
-        if possible {
-            self.query(sql!("revoke"), &[&user_id]).await?;
+        if !schema.has_own_tables {
+            return Ok(None);
         }
-        Ok(possible)
+        let rows = self.query(sql!("revoke"), &[&user_id]).await?;
+        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let revoked_at = row.try_get("revoked_at");
+        revoked_at.map(Some).map_err(|error| unexpected(&error))
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::actors::{Browser, Caller};
 use crate::audit::{TABLE, wait_for_event};
+use crate::support::cluster::CLUSTER;
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
+use crate::support::wait_until;
 use crate::together::faults::{hang_up, send};
 use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
 
@@ -274,6 +276,51 @@ async fn a_revocation_waits_for_the_logins_that_are_under_way() {
         (200, 200)
     );
     assert_eq!(world.sessions().await, 0);
+}
+
+/// With many rows, a revocation takes a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_under_way_does_not_end_sessions_that_begin_after_it() {
+    let mut world = World::with_own_tables(&[REQUIRE, NO_CACHE]).await;
+    let former = world.signed_in(&world.ann).await.stolen_session().session();
+    let lock = world.database.owner.transaction().await.unwrap();
+    let row = format!(
+        "SELECT FROM htx_user WHERE id = {} FOR UPDATE",
+        world.bob.id
+    );
+    lock.batch_execute(&row).await.unwrap();
+    let name = world.database.name.clone();
+    let wait_for = |query: &str| {
+        let is_so = || CLUSTER.psql(&name, &["-c", query]).trim() == "t";
+        wait_until(is_so, || format!("{query} is not so"));
+    };
+    // The revocation waits for logins that are under way, such as this one.
+    let (app, token) = (world.app.clone(), world.bob.token());
+    let login = tokio::spawn(async move {
+        let browser = Browser::of(&app).with_token(&token);
+        browser.get("/").await.status
+    });
+    wait_for(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity
+                         WHERE datname = current_database() AND wait_event_type = 'Lock')",
+    );
+    let (app, email) = (world.app.clone(), world.ann.email.clone());
+    let authorization = world.superuser.authorization();
+    let revocation = tokio::spawn(async move {
+        let caller = Caller::of(&app).with_authorization(&authorization);
+        caller.revoke(&email).await.json()
+    });
+    wait_for("SELECT EXISTS (SELECT FROM label_studio_gate.revocation)");
+    let issued = world.superuser.issue(&world.ann).await.json();
+    let app = world.app.clone();
+    let again = Browser::of(&app).with_token(issued["token"].as_str().unwrap());
+    again.get("/").await.expect(200, "session_opened");
+    lock.commit().await.unwrap();
+    assert_eq!(login.await.unwrap(), 200);
+    assert_eq!(revocation.await.unwrap()["sessions"], json!(1));
+    again.get("/").await.expect(200, "session_valid");
+    let former = world.browser().with_cookie("sessionid", &former.unwrap());
+    former.get("/").await.expect(401, "sign_in_required");
 }
 
 #[tokio::test(flavor = "multi_thread")]

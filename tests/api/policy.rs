@@ -242,7 +242,9 @@ async fn expired_sessions_are_deleted_in_batches_by_one_gate_at_a_time() {
         .run(
             "INSERT INTO django_session SELECT 'expired' || n, 'x', now() - interval '1 minute' FROM generate_series(1, 2500) AS n;
              INSERT INTO django_session SELECT 'alive' || n, 'x', now() + interval '1 minute' FROM generate_series(1, 10) AS n;
-             INSERT INTO label_studio_gate.used_token VALUES ('a', 'a', now(), now() - interval '1 minute'), ('b', 'b', now(), now() + interval '1 minute')",
+             INSERT INTO label_studio_gate.used_token VALUES ('a', 'a', now(), now() - interval '1 minute'), ('b', 'b', now(), now() + interval '1 minute');
+             INSERT INTO label_studio_gate.used_token SELECT decode(md5(n::text), 'hex'), 'a', now(), now() - interval '1 minute' FROM generate_series(1, 1500) AS n;
+             INSERT INTO label_studio_gate.ended_session SELECT decode(md5(n::text), 'hex'), now(), now() - interval '1 minute' FROM generate_series(1, 1000) AS n",
         )
         .await;
     let settings = crate::app::settings(&database.gate_url(), &[]);
@@ -259,6 +261,8 @@ async fn expired_sessions_are_deleted_in_batches_by_one_gate_at_a_time() {
     assert_eq!(world.sessions().await, 10);
     let used = "SELECT count(*) FROM label_studio_gate.used_token";
     assert_eq!(database.text(used).await, "1");
+    let ended = "SELECT count(*) FROM label_studio_gate.ended_session";
+    assert_eq!(database.text(ended).await, "0");
 
     // The service purges by itself if that is switched on.
     database

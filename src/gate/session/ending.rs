@@ -69,7 +69,11 @@ impl Sessions {
                 ProviderPlace::Subject(self.places.subject_half(issuer, subject))
             }
         };
-        Ok(self.stores.recent.end_at_provider(&place).await?.len())
+        let keys = self.stores.current.keys_at_provider(&place).await?;
+        if !keys.is_empty() {
+            self.stores.recent.end(&keys).await?;
+        }
+        Ok(keys.len())
     }
 
     /// `Set-Cookie` that deletes the session cookie.
@@ -77,11 +81,17 @@ impl Sessions {
         self.policy.cookie.delete()
     }
 
-    /// Deletes all of this user's session rows, also those of logins that are under way. Returns how
-    /// many there were.
+    /// Deletes the user's session rows from before the revocation at this time, also those of logins
+    /// that are under way, and all of them if the time is unknown. Returns how many there were.
     ///
-    /// Reads all rows, page by page, because ownership is recorded only in the signed data.
-    pub async fn end_all_of(&self, user_id: i32, now: SystemTime) -> Result<usize, Outage> {
+    /// Reads all rows, page by page, because ownership is recorded only in the signed data. That takes
+    /// a while if there are many, and the user may sign in again meanwhile.
+    pub async fn end_all_of(
+        &self,
+        user_id: i32,
+        revoked_at: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<usize, Outage> {
         self.stores.current.await_logins().await?;
         let (mut after, mut ended) = (String::new(), 0);
         loop {
@@ -90,18 +100,27 @@ impl Sessions {
                 return Ok(ended);
             };
             after.clone_from(&last.key);
-            let is_owned = |row: &StoredSession| {
-                let session = Session::of_row(&self.codec, &row.data);
-                session.is_ok_and(|session| session.user_id() == Some(user_id))
+            let is_to_end = |row: &StoredSession| {
+                Session::of_row(&self.codec, &row.data).is_ok_and(|session| {
+                    session.user_id() == Some(user_id) && !is_after(&session, revoked_at)
+                })
             };
-            let owned = page.into_iter().filter(is_owned).map(|row| row.key);
-            let keys: Vec<String> = owned.collect();
+            let to_end = page.into_iter().filter(is_to_end).map(|row| row.key);
+            let keys: Vec<String> = to_end.collect();
             if !keys.is_empty() {
                 self.stores.recent.end(&keys).await?;
                 ended += keys.len();
             }
         }
     }
+}
+
+/// Whether the session's login knew of this revocation.
+fn is_after(session: &Session, revoked_at: Option<SystemTime>) -> bool {
+    revoked_at.is_some()
+        && session
+            .stamp
+            .is_some_and(|stamp| !stamp.is_before_revocation(revoked_at))
 }
 
 /// A time after the session's login. The clock that dated the login may be ahead of the database's,

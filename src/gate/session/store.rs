@@ -23,8 +23,8 @@ pub trait SessionStore: Send + Sync {
     /// Deletes the rows with these keys.
     async fn end(&self, keys: &[String]) -> Result<(), Outage>;
 
-    /// Deletes the rows at this place. Returns their keys.
-    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage>;
+    /// The keys of the rows at this place.
+    async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage>;
 
     /// Records that a token opens a session. Returns false if the token has already opened one, for
     /// another peer or before the grace period.

@@ -150,7 +150,7 @@ impl UserDirectory for Memory {
         Ok(found)
     }
 
-    async fn revoke(&self, user_id: i32) -> Result<bool, Outage> {
+    async fn revoke(&self, user_id: i32) -> Result<Option<SystemTime>, Outage> {
         let before = self.stored.users.lock().expect("lock")[&user_id].revoked_at;
         let at = self.stored.after(before);
         for users in [&self.stored.users, &self.stored.recent_users] {
@@ -158,7 +158,7 @@ impl UserDirectory for Memory {
                 user.revoked_at = Some(at);
             }
         }
-        Ok(true)
+        Ok(Some(at))
     }
 }
 
@@ -227,19 +227,17 @@ impl SessionStore for Memory {
         Ok(())
     }
 
-    async fn end_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
+    async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {
         let is_there = |key: &str| match place {
             ProviderPlace::Session(prefix) => key.starts_with(prefix),
             ProviderPlace::Subject(half) => key.get(8..16) == Some(half),
         };
-        let mut sessions = self.stored.sessions.lock().expect("lock");
-        let ended: Vec<String> = sessions
+        let sessions = self.stored.sessions.lock().expect("lock");
+        Ok(sessions
             .keys()
             .filter(|key| is_there(key))
             .cloned()
-            .collect();
-        sessions.retain(|key, _| !is_there(key));
-        Ok(ended)
+            .collect())
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {

@@ -38,9 +38,9 @@ pub trait UserDirectory: Send + Sync {
     async fn renew_unusable_password(&self, user_id: i32) -> Result<bool, Outage>;
 
     /// Records that all sessions and tokens issued to the user so far are revoked. Its time is the
-    /// database's, and later than that of the user's earlier revocations. Returns false if the
-    /// gate's own tables don't exist, so nothing was recorded.
-    async fn revoke(&self, user_id: i32) -> Result<bool, Outage>;
+    /// database's, and later than that of the user's earlier revocations. `None` if the gate's own
+    /// tables don't exist, so nothing was recorded.
+    async fn revoke(&self, user_id: i32) -> Result<Option<SystemTime>, Outage>;
 }
 
 /// The user directory with and without a cache. Writes go through `recent`, so that its cache

@@ -121,12 +121,17 @@ async fn a_provider_ends_its_sessions() {
     end(&app, &token).await.expect_status(200);
     one.get("/").await.expect(401, "sign_in_required");
     two.get("/").await.expect(200, "session_valid");
+    // More rows than are looked at at once.
+    let others = "INSERT INTO django_session
+                  SELECT md5(n::text), 'x', now() + interval '1 day' FROM generate_series(1, 120000) AS n";
+    world.database.run(others).await;
     // Providers of before leave out exp.
     let token = claims(&json!({"sub": "ann-at-op", "exp": null}));
     let token = provider.signer.sign(&token);
     end(&app, &token).await.expect_status(200);
     two.get("/").await.expect(401, "sign_in_required");
     bob.get("/").await.expect(200, "session_valid");
+    assert_eq!(world.sessions().await, 120_001);
     // Elsewhere, it is off.
     let closed = world.gate(&provider.settings(&issuer));
     end(&closed, &token).await.expect_status(404);
