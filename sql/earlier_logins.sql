@@ -1,6 +1,7 @@
 -- Used by: SessionStore (src/postgres/sessions.rs), for POST /api/sso/revoke, after revoke.sql.
 -- A login that began before the revocation does not see it, and its session is not seen before it
--- commits. All gates have the same role, which sees its own transactions (PostgreSQL 15, §28.2.3).
+-- commits. All gates log in with the same role, which sees its own transactions (PostgreSQL 15,
+-- §28.2.3), unless an option of the connection (role) changes it.
 -- Returns: the time, and whether a transaction of a gate is under way that began by $1, or by now if
 -- $1 is NULL.
 SELECT now() AS now,

@@ -133,7 +133,8 @@ impl Connections {
     }
 
     /// Sends a request, and retries it if the failure was not caused by the statement itself. A
-    /// retry is safe because every statement in `sql/` is idempotent.
+    /// retry is safe because every statement in `sql/` leaves the same behind when it runs twice. Its
+    /// answer may differ: an account that the lost attempt created was there before.
     async fn send(&self, request: &Request<'_>) -> Result<(Vec<Row>, Duration), Outage> {
         let mut begun = Instant::now();
         let turn = self.turn(request.lock_wait).await;

@@ -96,7 +96,7 @@ impl Postgres {
                 settings.limits.cache_capacity,
                 POLICY_TTL,
             ),
-            // Postgres cancels the lock, or the statement behind it, after this time.
+            // The time limit holds for each of the lock, the statement behind it and COMMIT.
             longest_login: 3 * *settings.limits.statement_timeout_ms,
             users_by_id: Batches::default(),
             users_by_email: Batches::default(),

@@ -57,10 +57,10 @@ def _(postgres, seconds):
     yield "session row", points
 
 
-@plot("sessions", "Look-ups by number of session rows", "rows", "checks/s")
+@plot("sessions", "Look-ups and logins by number of session rows", "rows", "requests/s")
 def _(postgres, seconds):
     cookies = live_rows(postgres)
-    own, other = [], []
+    own, other, logins = [], [], []
     for count in (0, 100_000, 1_000_000, 10_000_000):
         known = int(postgres.psql("SELECT count(*) FROM django_session"))
         postgres.psql(f"INSERT INTO django_session (session_key, session_data) SELECT md5(n::text), repeat('x', 420) FROM generate_series({known}, {known + count}) AS n" if count else "SELECT 1")
@@ -70,9 +70,15 @@ def _(postgres, seconds):
         own.append((rows, rate(Load(server.port, cookies=cookies, expect="session_valid"), seconds)))
         other.append((rows, rate(Pgbench(postgres, SELECT), seconds)))
         server.stop()
+        server = login_gate(postgres)
+        load = Load(server.port, cookies=tokens(), expect="session_opened")
+        logins.append((rows, rate(load, seconds, before=lambda: postgres.forget_logins(others=False))))
+        server.stop()
+        postgres.forget_logins(others=False)
     postgres.forget_logins()
     yield "gate, sessions not met before", own
     yield "pgbench selecting the row", other
+    yield "gate, logins", logins
 
 
 @plot("cookies", "Checks by size of the Cookie header", "bytes", "checks/s")
