@@ -101,6 +101,9 @@ impl Environment {
 
         let verify = format!("{}/api/auth/verify-session", express.url());
         let mut settings = self.gate.to_vec();
+        if !self.path.is_empty() {
+            settings.push(("LABEL_STUDIO_HOST", label_studio));
+        }
         match method {
             1 => settings.extend([
                 ("JWT_SSO_SECRET", SHARED),
