@@ -261,6 +261,16 @@ fn the_manifests_configure_traefik_envoy_gateway_and_istio_as_tested() {
         assert!(text.contains(limit), "{file}");
     }
 
+    // The check has the same time, and a refusal keeps all of its headers: neither has a list of them.
+    for (file, list) in [
+        ("deploy/envoy/envoy.yaml", "allowed_client_headers:"),
+        (istio, "headersToDownstreamOnDeny:\n"),
+    ] {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        assert!(text.contains(" timeout: 4s\n"), "{file}");
+        assert!(!text.contains(list), "{file}: {list}");
+    }
+
     let upstream = items(
         "deploy/envoy/envoy.yaml",
         "allowed_upstream_headers:",
