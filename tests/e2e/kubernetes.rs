@@ -160,6 +160,11 @@ fn kubernetes_accepts_the_overlays() {
         let more = with_components(overlay, &["service-monitor", "sign-in-required"]);
         let (kinds, found) = check(&more);
         assert!(kinds.contains(&"ServiceMonitor".to_owned()), "{overlay}");
+        // It selects in its own namespace, which is the Service's.
+        let monitors = found["others"].as_array().unwrap().iter();
+        let mut monitors = monitors.filter(|object| object["kind"] == "ServiceMonitor");
+        let namespace = &monitors.next().unwrap()["metadata"]["namespace"];
+        assert_eq!(namespace, "label-studio", "{overlay}");
         assert_eq!(found["env"]["GATE_POLICY_ANONYMOUS"], "require");
     }
 }
