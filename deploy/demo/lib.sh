@@ -74,21 +74,37 @@ find_python() {
     return 1
 }
 
+# Where these scripts install what they need, unless a variable names another place.
+INSTALLED=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/tests/.cache
+
+# is_replaceable DIRECTORY: whether nothing is in it but what these functions put there.
+is_replaceable() {
+    [ -z "$(ls -A "$1" 2>/dev/null)" ] || [ -e "$1/.installing" ] || compgen -G "$1/.complete*" >/dev/null \
+        || [[ $1 == "$INSTALLED"/* ]]
+}
+
+# begin_installing DIRECTORY: refuses a directory with files of somebody else.
+begin_installing() {
+    is_replaceable "$1" || die "$1 is not empty, and was not made by this script, which would replace what is in it. Name an empty directory, or one that does not exist"
+}
+
 # install_python DIRECTORY PACKAGE…: installs PyPI packages in a venv, once per list of packages.
 install_python() {
     local venv=$1 python mark
     shift
     mark=$venv/.complete-$(printf '%s ' "$@" | sha256sum | cut -c1-16)
     [ -e "$mark" ] && return
+    begin_installing "$venv"
     find_python >/dev/null || install_packages python3
     python=$(find_python) || die "Label Studio needs Python 3.10 to 3.13"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
     step "Installing $1 from PyPI into $venv (a minute or two)"
     rm -rf "$venv"
-    mkdir -p "$(dirname "$venv")"
+    mkdir -p "$venv"
+    touch "$venv/.installing"
     "$python" -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 || die "pip could not install $1"
-    touch "$mark"
+    mv "$venv/.installing" "$mark"
 }
 
 # install_label_studio DIRECTORY: installs Label Studio, and the plugin for the tests.
@@ -102,11 +118,14 @@ install_node() {
     command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
     node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)' || die "Node.js 18 or later is needed"
     cmp -s "$source/package-lock.json" "$directory/.complete" && return
+    begin_installing "$directory"
     step "Installing packages of npm into $directory"
     mkdir -p "$directory"
+    touch "$directory/.installing"
     cp "$source/package.json" "$source/package-lock.json" "$directory/"
     (cd "$directory" && npm ci --no-audit --no-fund >&2) || die "npm could not install the tests' packages"
     cp "$source/package-lock.json" "$directory/.complete"
+    rm "$directory/.installing"
 }
 
 # Prefix for initdb and postgres, which refuse to run as root; empty for other users. Each prefix execs the command, so
@@ -134,6 +153,28 @@ postgres_home() {
         fi
     fi
     printf '%s\n' "$wanted"
+}
+
+# started_at PID: prints when the process began, in ticks since the machine's start (proc_pid_stat(5), field 22). The
+# second field is its name, which may contain spaces and parentheses.
+started_at() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return
+    printf '%s\n' "${stat##*) }" | cut -d ' ' -f 20
+}
+
+# note_process PID FILE: so that running_process finds it.
+note_process() {
+    printf '%s %s\n' "$1" "$(started_at "$1")" >"$2"
+}
+
+# running_process FILE: prints the number of the noted process if it still runs. After its end, or a restart of the machine,
+# another process may have that number.
+running_process() {
+    local pid='' began=''
+    [ -s "$1" ] || return
+    read -r pid began <"$1"
+    [ -n "$began" ] && [ "$(started_at "$pid")" = "$began" ] && printf '%s\n' "$pid"
 }
 
 # port_is_free PORT

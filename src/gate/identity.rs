@@ -23,7 +23,7 @@ const MAX_NAME_LENGTH: usize = 256;
 pub enum Identity {
     /// Primary key in `htx_user`.
     Id(i32),
-    /// E-mail address.
+    /// Email address.
     Email(String),
     /// `username`, compared exactly. It never admits staff or superusers (`ActiveUser::admit`).
     Username(String),
@@ -41,7 +41,7 @@ impl fmt::Display for Identity {
 /// Which claims describe a user, and what the issuer may do for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimMapping {
-    /// The claim with the e-mail address.
+    /// The claim with the email address.
     pub email_claim: String,
     /// The claim with the username; `None` to look users up by address only.
     pub username_claim: Option<String>,
@@ -49,7 +49,7 @@ pub struct ClaimMapping {
     pub first_name_claim: String,
     /// The claim with the last name.
     pub last_name_claim: String,
-    /// Whether to accept an e-mail address that the issuer says is not verified.
+    /// Whether to accept an email address that the issuer says is not verified.
     pub unverified_email: bool,
     /// What the issuer may do for a user.
     pub admission: Admission,

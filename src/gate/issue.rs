@@ -1,6 +1,6 @@
 //! Issues tokens for method 2 (`POST /api/sso/token`).
 //!
-//! In: an [`Admin`] and an e-mail address. Out: a signed token for that user. Afterwards, the token
+//! In: an [`Admin`] and an email address. Out: a signed token for that user. Afterwards, the token
 //! names a user who may sign in.
 
 mod admin;
@@ -130,7 +130,7 @@ impl TokenIssuer {
         }
     }
 
-    /// Issues a token for the user with this e-mail address.
+    /// Issues a token for the user with this email address.
     pub async fn issue(
         &self,
         by: &Admin,

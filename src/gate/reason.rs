@@ -104,7 +104,7 @@ reasons! {
         TokenClaimInvalid = "token_claim_invalid",
         /// A required claim has none of the accepted values.
         TokenClaimRefused = "token_claim_refused",
-        /// The issuer says that the e-mail address is not verified.
+        /// The issuer says that the email address is not verified.
         TokenEmailUnverified = "token_email_unverified",
         /// The token has already opened a session, and tokens are single-use
         /// (`token.use = "once"`).
@@ -228,7 +228,7 @@ reasons! {
         /// The administrator requested too many tokens, or too many wrong API tokens came from this
         /// network.
         TooManyRequests = "too_many_requests",
-        /// The body is not JSON with an e-mail address.
+        /// The body is not JSON with an email address.
         BodyInvalid = "body_invalid",
         /// The user's sessions are signed cookies, and the user has a password, so only changing
         /// it ends them.

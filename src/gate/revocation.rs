@@ -1,6 +1,6 @@
 //! Revocation: an administrator ends all sessions of a user (`POST /api/sso/revoke`).
 //!
-//! In: an [`Admin`] and an e-mail address. Out: [`Revoked`], which says what happened to the user's
+//! In: an [`Admin`] and an email address. Out: [`Revoked`], which says what happened to the user's
 //! sessions and to the tokens issued to them. Afterwards, the revoked tokens open no session, and
 //! the ended sessions are no longer valid.
 

@@ -224,7 +224,7 @@ impl ActiveUser {
         self.0.id
     }
 
-    /// E-mail address as stored.
+    /// Email address as stored.
     pub fn email(&self) -> &str {
         &self.0.email
     }

@@ -46,7 +46,7 @@ impl Whom {
 pub struct Login {
     /// Primary key in `htx_user`.
     pub user_id: i32,
-    /// The user's e-mail address as stored in Label Studio.
+    /// The user's email address as stored in Label Studio.
     pub email: String,
     /// The method that verified the credential.
     pub method: Method,

@@ -126,8 +126,13 @@ pub(super) fn accepts(schema: &Value, kind: &str) -> bool {
     std::iter::once(schema).chain(alternatives).any(named)
 }
 
-/// The words that are accepted; empty: not only some words are.
+/// The words that are accepted; empty: not only some words are. An optional choice is one of two
+/// alternatives, the other of which is null.
 pub(super) fn choices(schema: &Value) -> Vec<&str> {
+    let mut alternatives = schema["anyOf"].as_array().into_iter().flatten();
+    if let Some(choice) = alternatives.find(|it| it["enum"].is_array() || it["oneOf"].is_array()) {
+        return choices(choice);
+    }
     let listed = schema["enum"].as_array().into_iter().flatten();
     let described = schema["oneOf"].as_array().into_iter().flatten();
     let words = listed.chain(described.map(|choice| &choice["const"]));

@@ -44,7 +44,7 @@ pub(super) struct SignInSection {
     #[schemars(extend("default" = true))]
     provider_logout: bool,
     /// Maximum number of sign-ins that begin per minute and peer address, so that nobody uses the gate
-    /// to flood a provider. A house behind one address may need more. 0: no limit.
+    /// to flood a provider. An office behind one address may need more. 0: no limit.
     #[schemars(range(max = 1_000_000), extend("default" = 300))]
     starts_per_minute: u32,
 }

@@ -208,7 +208,7 @@ fn judge(site: &Site, kind: Kind, answer: &Answer, case: &mut Case) -> Verdict {
     // 408: a worker was busy for so long that the server took its peer for a slow one.
     if answer.status >= 500 || answer.status == 408 {
         let mut reason = match answer.reason.as_str() {
-            // nginx' own answer, because the gate gave none.
+            // nginx's own answer, because the gate gave none.
             "" => format!("{} from nginx ({})", answer.status, case.what),
             reason => format!("{} {reason}", answer.status),
         };

@@ -87,9 +87,12 @@ nobody_else_reaches_the_database_or_the_gate() {
     for service in postgres label-studio gate; do
         equal "$service publishes no port" "$(podman port "label-studio-gate-$service-1")" ""
     done
-    equal "Postgres is on the network of the database only" "$(networks_of postgres)" database
-    equal "nginx is not on that network" "$(networks_of nginx)" front
+    equal "Postgres meets Label Studio and the gate" "$(networks_of postgres)" "gate-postgres label-studio-postgres"
+    equal "Label Studio meets nginx and Postgres" "$(networks_of label-studio)" "label-studio-postgres nginx-label-studio"
+    equal "nginx meets Label Studio and the gate" "$(networks_of nginx)" "nginx-gate nginx-label-studio"
     refuse "nginx does not find Postgres" compose exec -T nginx getent hosts postgres
+    expect "Label Studio finds Postgres" compose exec -T label-studio getent hosts postgres
+    refuse "Label Studio does not find the gate" compose exec -T label-studio getent hosts gate
     expect "the check cannot be asked from outside" answers 404 "http://$LISTEN/_gate/auth"
 }
 

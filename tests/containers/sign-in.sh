@@ -47,6 +47,7 @@ test_sign_in() {
     compose --profile keycloak up --detach --no-build >"$work/up.log" 2>&1 || die "compose up failed: $(tail -n 20 "$work/up.log")"
     eventually 60 "nginx answers" answers 303 "$PUBLIC_URL/user/login/"
     equal "Keycloak listens on loopback only" "$(podman port label-studio-gate-keycloak-1)" "8180/tcp -> 127.0.0.1:8180"
+    equal "and meets the gate only" "$(networks_of keycloak)" gate-keycloak
     eventually 60 "the gate knows the provider" answers 303 "$PUBLIC_URL/sso/start" --header 'Accept: text/html'
     sign_in_as_the_comment_says
     sign_out_at_the_provider

@@ -62,6 +62,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("ingress.className", "{ingress: {enabled: true, className: internal}}", "ingressClassName: internal"),
     ("ingress.host", "{ingress: {enabled: true, host: ls.example.com}}", "host: \"ls.example.com\""),
     ("ingress.tls", "{ingress: {enabled: true, tls: [{secretName: tls}]}}", "tls:\n    - secretName: tls"),
+    ("ingress.signInProviders", "{ingress: {enabled: true, signInProviders: [company, partner]}}", "- path: /sso/callback/partner\n            pathType: Exact"),
     ("ingress.signInUrl", "{ingress: {enabled: true, signInUrl: 'https://app.example.com'}}", "auth-signin: \"https://app.example.com\""),
     ("ingress.annotations", "{ingress: {enabled: true, annotations: {a/b: c}}}", "    a/b: c\n"),
     ("ingress.labelStudio.service", "{ingress: {enabled: true, labelStudio: {service: ls}}}", "name: ls\n"),
@@ -108,6 +109,21 @@ fn each_value_of_the_chart_has_an_effect() {
         assert!(default.contains(expected), "{section}: {default}");
         let rendered = helm("gate", &format!("{{{section}: {{enabled: false}}}}"));
         assert!(!rendered.contains(expected), "{section}: {rendered}");
+    }
+}
+
+/// The alerts name the job, and `nameOverride` changes the Service's labels.
+#[test]
+fn the_job_is_that_of_the_alerts_whatever_the_names_are() {
+    let alerts = std::fs::read_to_string(here("deploy/monitoring/rules.yml")).unwrap();
+    assert!(alerts.contains("{job=\"label-studio-gate\"}"));
+    let relabeling = "- targetLabel: job\n          replacement: label-studio-gate\n";
+    for names in ["", "nameOverride: sso, ", "fullnameOverride: sso, "] {
+        let rendered = helm(
+            "gate",
+            &format!("{{{names}serviceMonitor: {{enabled: true}}}}"),
+        );
+        assert!(rendered.contains(relabeling), "{rendered}");
     }
 }
 
@@ -162,6 +178,8 @@ fn the_charts_schema_refuses_unsupported_values() {
         "{service: {port: 70000}}",
         "{networkPolicy: {ingressNamespaces: []}}",
         "{ingress: {signInUrl: 'javascript:'}}",
+        "{ingress: {signInProviders: [Company]}}",
+        "{ingress: {signInProviders: [a/b]}}",
         with_cache,
     ] {
         let refused = render("gate", values);

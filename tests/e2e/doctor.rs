@@ -262,7 +262,7 @@ async fn a_gate_with_other_settings_than_doctors_is_named() {
     }
 }
 
-/// Each line has a mistake in nginx' files, and the check that fails with its words.
+/// Each line has a mistake in nginx's files, and the check that fails with its words.
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_nginx_files_are_named_with_their_line() {
     let stack = cookies_stack();

@@ -101,6 +101,9 @@ impl Environment {
 
         let verify = format!("{}/api/auth/verify-session", express.url());
         let mut settings = self.gate.to_vec();
+        if !self.path.is_empty() {
+            settings.push(("LABEL_STUDIO_HOST", label_studio));
+        }
         match method {
             1 => settings.extend([
                 ("JWT_SSO_SECRET", SHARED),
@@ -337,13 +340,26 @@ async fn two_domains_over_https() {
     partitioned.works_by(&[1]).await;
 }
 
+/// The application and Label Studio below a path.
+const BELOW_A_PATH: [&str; 2] = ["1-same-domain.conf", "3-one-proxy.conf"];
+
+/// Status, `Location` and body of a page.
+async fn page(browser: &Browser, path: &str) -> (u16, Option<String>, String) {
+    let request = browser.client.get(browser.at(path));
+    let answer = request.header("Accept", "text/html").send().await.unwrap();
+    let location = answer.headers().get("Location");
+    let location = location.map(|value| value.to_str().unwrap().to_owned());
+    let status = answer.status().as_u16();
+    (status, location, answer.text().await.unwrap())
+}
+
 /// Both have pages with a token in the address; the gate handles only Label Studio's.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_with_tokens_of_the_host_application_stay_its_own() {
     let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
     let application = Stub::start(|_| Reply::of(200, "the application"));
     let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
-    for file in ["1-same-domain.conf", "3-one-proxy.conf"] {
+    for file in BELOW_A_PATH {
         for binary in binaries() {
             let port = free_port();
             let edits = [
@@ -354,30 +370,88 @@ async fn links_with_tokens_of_the_host_application_stay_its_own() {
             let file = format!("environments/{file}");
             let nginx = Nginx::serve(&binary, &[gate.port], port, None, &file, &edits);
             let browser = Browser::new(&nginx.url);
-            let page = async |path: &str| {
-                let request = browser.client.get(browser.at(path));
-                let answer = request.header("Accept", "text/html").send().await.unwrap();
-                let location = answer.headers().get("Location");
-                let location = location.map(|value| value.to_str().unwrap().to_owned());
-                let status = answer.status().as_u16();
-                (status, location, answer.text().await.unwrap())
-            };
             let token = native(1);
             for path in ["/reset-password", "/label-studio-help", "/sso/x"] {
-                let seen = page(&format!("{path}?token={token}")).await;
+                let seen = page(&browser, &format!("{path}?token={token}")).await;
                 let expected = (200, None, "the application".to_owned());
                 assert_eq!(seen, expected, "{file}: {path}");
             }
-            let (status, location, _) = page(&format!("/label-studio/x/?token={token}&a=b")).await;
+            let with_token = format!("/label-studio/x/?token={token}&a=b");
+            let (status, location, _) = page(&browser, &with_token).await;
             let clean = Some("/label-studio/x/?a=b");
             assert_eq!((status, location.as_deref()), (303, clean), "{file}");
-            let (status, location, _) =
-                page(&format!("/label-studio/sso/login?token={token}&next=/a")).await;
+            let login = format!("/label-studio/sso/login?token={token}&next=/a");
+            let (status, location, _) = page(&browser, &login).await;
             assert_eq!((status, location.as_deref()), (303, Some("/a")), "{file}");
-            let (status, _, body) = page("/label-studio/api/sso/token").await;
-            assert_eq!(status, 405, "{file}: the gate's: {body}");
-            let (status, _, body) = page("/label-studio/sso/x").await;
+            for path in ["/api/sso/token", "/sso/backchannel-logout"] {
+                let (status, _, body) = page(&browser, &format!("/label-studio{path}")).await;
+                assert_eq!(status, 405, "{file}: {path}: the gate's: {body}");
+            }
+            let (status, _, body) = page(&browser, "/label-studio/sso/x").await;
             assert_eq!((status, body.as_str()), (200, "Label Studio"), "{file}");
+        }
+    }
+}
+
+/// With the line uncommented that is for sign-in with a provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_only_label_studios_own_login_page_and_logout_lead_to_the_provider() {
+    let studio = Stub::start(|head| Reply {
+        headers: "Set-Cookie: csrftoken=x; Path=/\r\n".to_owned(),
+        ..Reply::of(200, head.lines().next().unwrap_or_default())
+    });
+    let application = Stub::start(|_| Reply::of(200, "the application"));
+    let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
+    let include = "include label-studio-gate/sign-in-under-a-path.conf;";
+    let commented_out = format!("# {include}");
+    for (file, cookie_path) in BELOW_A_PATH.into_iter().zip(["/", "/label-studio/"]) {
+        for binary in binaries() {
+            let port = free_port();
+            let edits = [
+                ("8081;", format!("{};", studio.port)),
+                ("3000;", format!("{};", application.port)),
+                ("listen 80;", format!("listen 127.0.0.1:{port};")),
+                (&*commented_out, include.to_owned()),
+            ];
+            let file = format!("environments/{file}");
+            let nginx = Nginx::serve(&binary, &[gate.port], port, None, &file, &edits);
+            let browser = Browser::new(&nginx.url);
+            let start = "/label-studio/sso/start?next=";
+            for (path, expected) in [
+                ("/user/login/", format!("{start}/label-studio/")),
+                (
+                    "/user/login/?next=/label-studio/x",
+                    format!("{start}/label-studio/x"),
+                ),
+                ("/logout", "/label-studio/sso/logout".to_owned()),
+                ("/logout/", "/label-studio/sso/logout".to_owned()),
+            ] {
+                let (status, location, _) = page(&browser, &format!("/label-studio{path}")).await;
+                assert_eq!((status, location), (303, Some(expected)), "{file}: {path}");
+            }
+            // Label Studio's own form, shown and sent, with the cookies where they belong.
+            let form = browser.at("/label-studio/user/login/?form=label-studio");
+            for (request, seen) in [
+                (
+                    browser.client.get(form),
+                    "GET /user/login/?form=label-studio",
+                ),
+                (
+                    browser.client.post(browser.at("/label-studio/user/login/")),
+                    "POST /user/login/",
+                ),
+            ] {
+                let answer = request.send().await.unwrap();
+                let cookie = answer.headers()["Set-Cookie"].to_str().unwrap().to_owned();
+                assert_eq!(cookie, format!("csrftoken=x; Path={cookie_path}"), "{file}");
+                let body = answer.text().await.unwrap();
+                assert!(body.starts_with(&format!("{seen} ")), "{file}: {body}");
+            }
+            for path in ["/user/login/", "/logout"] {
+                let seen = page(&browser, path).await;
+                let expected = (200, None, "the application".to_owned());
+                assert_eq!(seen, expected, "{file}: {path}");
+            }
         }
     }
 }

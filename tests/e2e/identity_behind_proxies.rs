@@ -91,7 +91,7 @@ async fn with_a_token(stack: &Stack, proxy: &Proxy, email: &str) {
     }
     let nobody = || Browser::new(&proxy.url);
     let genuine = token(email);
-    // nginx' own name for it, and the spelling that some servers take for a hyphen.
+    // nginx's own name for it, and the spelling that some servers take for a hyphen.
     for other in ["X-Gate-Identity", "Cf_Access_Jwt_Assertion"] {
         assert_eq!(
             user(&nobody(), &[(other, &genuine)]).await,

@@ -73,7 +73,7 @@ async fn label_studio_knows_whom_the_proxy_names() {
 
                 let nobody = || Browser::new(&nginx.url);
                 let genuine = token(&email);
-                // nginx' own name for it, and the spelling that some servers take for a hyphen.
+                // nginx's own name for it, and the spelling that some servers take for a hyphen.
                 for other in ["X-Gate-Identity", "Cf_Access_Jwt_Assertion"] {
                     let answer = ask(&nobody(), &[(other, &genuine)]).await;
                     assert_eq!(answer.status(), 401, "{which}: {other}");

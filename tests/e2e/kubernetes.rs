@@ -160,6 +160,11 @@ fn kubernetes_accepts_the_overlays() {
         let more = with_components(overlay, &["service-monitor", "sign-in-required"]);
         let (kinds, found) = check(&more);
         assert!(kinds.contains(&"ServiceMonitor".to_owned()), "{overlay}");
+        // It selects in its own namespace, which is the Service's.
+        let monitors = found["others"].as_array().unwrap().iter();
+        let mut monitors = monitors.filter(|object| object["kind"] == "ServiceMonitor");
+        let namespace = &monitors.next().unwrap()["metadata"]["namespace"];
+        assert_eq!(namespace, "label-studio", "{overlay}");
         assert_eq!(found["env"]["GATE_POLICY_ANONYMOUS"], "require");
     }
 }
@@ -259,6 +264,16 @@ fn the_manifests_configure_traefik_envoy_gateway_and_istio_as_tested() {
     ] {
         let text = std::fs::read_to_string(here(file)).unwrap();
         assert!(text.contains(limit), "{file}");
+    }
+
+    // The check has the same time, and a refusal keeps all of its headers: neither has a list of them.
+    for (file, list) in [
+        ("deploy/envoy/envoy.yaml", "allowed_client_headers:"),
+        (istio, "headersToDownstreamOnDeny:\n"),
+    ] {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        assert!(text.contains(" timeout: 4s\n"), "{file}");
+        assert!(!text.contains(list), "{file}: {list}");
     }
 
     let upstream = items(

@@ -199,6 +199,7 @@ impl Nginx {
         copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);
         copy("sign-in.conf", "label-studio-gate", &[]);
+        copy("sign-in-under-a-path.conf", "label-studio-gate", &[]);
         let log = (
             "/var/log/nginx/label-studio.access.log",
             "access.log".to_owned(),

@@ -152,7 +152,7 @@ async fn no_request_is_lost_with_a_connection_that_the_gate_closes() {
             "/sso/login",
             "/sso/logout",
         ] {
-            // Each of nginx' two workers has connections of its own.
+            // Each of nginx's two workers has connections of its own.
             for _ in 0..5 {
                 let request = client.post(format!("{}{path}", proxy.url)).body("email=x");
                 assert_eq!(request.send().await.unwrap().status(), 200, "{path}");

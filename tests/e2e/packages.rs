@@ -2,7 +2,7 @@
 //! Each is checked with the tool that reads it, as far as that tool runs here.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -242,27 +242,107 @@ fn composes_role_is_created_and_can_log_in() {
     assert_eq!(stored.trim(), "t|SCRAM-SHA-256$");
 }
 
+/// The assets of the package: the source, and where it is installed.
+fn assets() -> Vec<(String, String)> {
+    let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let package = &manifest["package"]["metadata"]["deb"];
+    let unit = package["systemd-units"][0]["unit-name"].as_str();
+    assert_eq!(unit, Some("label-studio-gate"));
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let assets = package["assets"].as_array().unwrap().iter();
+    assets
+        .map(|asset| (text(&asset[0]), text(&asset[1])))
+        .collect()
+}
+
+/// The files that a source names: one, those of a directory (`*.conf`), or all below it (`**/*`).
+/// They are relative to that directory.
+fn files_of(source: &str) -> Vec<PathBuf> {
+    if let Some(directory) = source.strip_suffix("/**/*") {
+        return files_below(&here(directory));
+    }
+    let (directory, name) = source.rsplit_once('/').unwrap_or(("", source));
+    let (start, end) = name.split_once('*').unwrap_or((name, ""));
+    let files = std::fs::read_dir(here(directory)).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let names = files.filter_map(|file| match file.is_file() {
+        true => Some(file.file_name()?.to_str()?.to_owned()),
+        false => None,
+    });
+    names
+        .filter(|file| match name.contains('*') {
+            true => file.starts_with(start) && file.ends_with(end),
+            false => file == name,
+        })
+        .map(PathBuf::from)
+        .collect()
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        match path.is_dir() {
+            true => found.extend(files_below(&path).iter().map(|file| name.join(file))),
+            false => found.push(name),
+        }
+    }
+    found
+}
+
+/// The package has documents, and the files that they link to, at their places in the repository.
+/// So does the tarball: `deploy/package/build` reads the same list.
+#[test]
+fn what_the_packages_documents_link_to_is_in_the_package() {
+    let mut shipped = BTreeSet::new();
+    for (source, to) in assets() {
+        let Some(place) = to.strip_prefix("usr/share/doc/label-studio-gate/") else {
+            continue;
+        };
+        for file in files_of(&source) {
+            let path = Path::new(place).join(file);
+            assert!(here("").join(&path).is_file(), "{}", path.display());
+            shipped.extend(path.ancestors().map(Path::to_owned));
+        }
+    }
+    // For those who have the source.
+    let not_shipped = Path::new("CONTRIBUTING.md");
+    let is_document = |path: &&PathBuf| path.extension().is_some_and(|it| it == "md");
+    let mut followed = 0;
+    for document in shipped.iter().filter(is_document) {
+        let text = std::fs::read_to_string(here("").join(document)).unwrap();
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            let target = link.split('#').next().unwrap();
+            if target.is_empty() || target.starts_with("http") {
+                continue;
+            }
+            let mut to = PathBuf::new();
+            for part in document.parent().unwrap().join(target).components() {
+                match part {
+                    Component::ParentDir => assert!(to.pop(), "{link}"),
+                    part => to.push(part),
+                }
+            }
+            let is_there = shipped.contains(&to) || to == not_shipped;
+            assert!(is_there, "{}: {link}", document.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 100, "{followed}");
+}
+
 #[test]
 fn the_package_contains_the_files_it_names() {
-    let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
-    let (_, assets) = manifest.split_once("\nassets = [\n").unwrap();
-    let (assets, units) = assets.split_once("\n]\n").unwrap();
-    assert!(units.contains("unit-name = \"label-studio-gate\""));
     let mut made = 0;
-    for asset in assets.lines() {
-        let source = asset.split('"').nth(1).unwrap();
+    for (source, _) in assets() {
         if source.starts_with("target/") {
             made += 1;
-            continue;
+        } else {
+            assert!(!files_of(&source).is_empty(), "{source}");
         }
-        let (directory, name) = source.rsplit_once('/').unwrap_or(("", source));
-        let (start, end) = name.split_once('*').unwrap_or((name, ""));
-        let files = std::fs::read_dir(here(directory)).unwrap();
-        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-        let found = names
-            .filter(|name| name.starts_with(start) && name.ends_with(end))
-            .count();
-        assert!(found > 0, "{asset}");
     }
     // The service, the importer, the manual page and the completions for three shells.
     assert_eq!(made, 6);

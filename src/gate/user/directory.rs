@@ -166,7 +166,7 @@ impl UserRow {
     }
 }
 
-/// Omits the e-mail address, the names and the password hash.
+/// Omits the email address, the names and the password hash.
 impl std::fmt::Debug for UserRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UserRow")

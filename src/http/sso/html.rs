@@ -237,7 +237,7 @@ fn as_json(message: Message, about: &About<'_>) -> String {
     message.to_string()
 }
 
-/// Where users get help. The subject of an e-mail names the request, unless the operator chose one.
+/// Where users get help. The subject of an email names the request, unless the operator chose one.
 fn support_url(support: &Url, request_id: &str) -> String {
     let mut url = support.clone();
     if url.scheme() == "mailto" && url.query().is_none() {

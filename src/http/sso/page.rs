@@ -34,7 +34,7 @@ pages! {
     LinkIncomplete,
     /// The token can't be verified, or doesn't contain what it must.
     LinkUnverified,
-    /// The issuer hasn't verified the user's e-mail address.
+    /// The issuer hasn't verified the user's email address.
     EmailUnconfirmed,
     /// The user has none of the required roles or groups.
     RoleMissing,

@@ -44,6 +44,10 @@ fn documentation(setting: &Setting) -> Vec<String> {
         Value::Null => &setting.schema,
         items => items,
     };
+    // If it is optional, the other alternative is null.
+    let mut alternatives = schema["anyOf"].as_array().into_iter().flatten();
+    let of_words = alternatives.find(|it| !choices(it).is_empty());
+    let schema = of_words.unwrap_or(schema);
     let mut text = one_line(&setting.schema["description"]);
     if let Some(most) = setting.schema["maximum"].as_u64() {
         let least = setting.schema["minimum"].as_u64().unwrap_or_default();
@@ -154,7 +158,7 @@ fn the_table_of_settings_is_up_to_date() {
             let variables = std::iter::once(setting.variable()).chain(setting.aliases.clone());
             let variables: Vec<String> = variables.map(|name| format!("`{name}`")).collect();
             let default = match as_text(&setting.default) {
-                text if text.is_empty() || setting.secret => String::new(),
+                text if text.is_empty() => String::new(),
                 text => format!("`{text}`"),
             };
             let _ = writeln!(

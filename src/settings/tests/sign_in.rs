@@ -1,7 +1,7 @@
 //! `[sign_in]`: what is accepted, and what cannot work.
 
 use super::*;
-use crate::settings::{ClientAuthentication, SignIn};
+use crate::settings::{ClientAuthentication, Prompt, SignIn};
 
 const PROVIDER: [(&str, &str); 3] = [
     (
@@ -47,6 +47,22 @@ fn everything_but_the_registration_has_a_default() {
         "https://ls.example.com/label-studio/sso/callback"
     );
     assert!(sign_in.is_secure());
+}
+
+#[test]
+fn a_prompt_is_one_of_three_words_or_none() {
+    for (text, expected) in [
+        ("", None),
+        ("login", Some(Prompt::Login)),
+        ("consent", Some(Prompt::Consent)),
+        ("select_account", Some(Prompt::SelectAccount)),
+    ] {
+        let sign_in = sign_in(&[("GATE_SIGN_IN_PROMPT", text)]);
+        assert_eq!(sign_in.providers[0].prompt, expected, "{text}");
+    }
+    let told = errors(&[("GATE_SIGN_IN_PROMPT", "none")]);
+    let accepted = "must be \"login\" or \"consent\" or \"select_account\", not \"none\"";
+    assert!(told.contains(accepted), "{told}");
 }
 
 #[test]

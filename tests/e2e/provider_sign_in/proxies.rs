@@ -198,7 +198,7 @@ async fn users_sign_in_at_a_certified_provider_through_every_proxy() {
             );
         }
         nginx_names_no_port_of_its_own(&nginx.url).await;
-        // nginx' log holds neither code nor state.
+        // nginx's log holds neither code nor state.
         let access = nginx.read("access.log");
         assert!(access.contains("/sso/callback?[code]"), "{access}");
         assert!(!access.contains("code="), "{access}");
