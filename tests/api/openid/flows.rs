@@ -153,8 +153,12 @@ async fn one_network_begins_no_more_sign_ins_than_the_settings_allow() {
     for _ in 0..8 {
         let answer = starts("192.0.2.1").await;
         if answer.status == 429 {
-            assert_eq!(answer.reason(), "overloaded");
-            assert!(answer.header("Retry-After").is_some());
+            answer
+                .expect_reason("too_many_sign_ins")
+                .expect_text("from your network")
+                .expect_text(">Try again</a>");
+            let seconds: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
+            assert!((1..=61).contains(&seconds), "{seconds}");
             refused += 1;
         } else {
             answer.expect_status(303);

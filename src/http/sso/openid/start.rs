@@ -4,8 +4,8 @@
 //! a flow; or a page to choose a provider on; or, if it has a session already, the page it wants.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use super::{OpenId, PROVIDER_LIMIT, has_session};
 use crate::deadline::decide_within;
 use crate::gate::openid::{RelyingParty, StartRequest};
 use crate::gate::policy::local_path;
-use crate::gate::reason::{Denied, Outage, Reason};
+use crate::gate::reason::{Denied, Reason};
 use crate::gate::subrequest::CookieHeader;
 use crate::http::context::RequestContext;
 use crate::http::event::Event;
@@ -161,7 +161,7 @@ async fn depart(
 ) -> HttpResponse {
     let state = context.state;
     if let Err(wait) = state.token.count_start(context.peer()) {
-        return too_many(context, notice, wait.as_secs() + 1);
+        return too_many(context, notice, wait);
     }
     let now = state.gate.clock.now();
     let departure = openid.sign_in.start(party, start, cookies, now);
@@ -180,14 +180,13 @@ async fn depart(
     }
 }
 
-/// Too many sign-ins began at this address: 429, not an outage.
-fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, seconds: u64) -> HttpResponse {
-    let reason = Outage::Overloaded;
+/// Too many sign-ins came from this network: 429 (RFC 6585 §4).
+fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, wait: Duration) -> HttpResponse {
+    let reason = Denied::TooManySignIns;
     context.record(&Entry::new(Event::Refused).because(reason.code()));
     let mut response = notice.because(reason);
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
     response
 }
 
