@@ -22,7 +22,8 @@ pub struct RateLimits {
     pub per_second: Option<NonZeroU32>,
     /// Maximum wrong credentials per minute and network; `None`: no limit.
     pub failures_per_minute: Option<NonZeroU32>,
-    /// Maximum sign-ins at OpenID providers that begin per minute and network; `None`: no limit.
+    /// Maximum sign-ins at OpenID providers that begin per minute and network, and as many that come
+    /// back; `None`: no limit.
     pub starts_per_minute: Option<NonZeroU32>,
 }
 
@@ -34,6 +35,7 @@ pub struct Limiter {
     issues: Option<Arc<DefaultKeyedRateLimiter<i32>>>,
     failures: Arc<PerNetwork>,
     starts: Arc<PerNetwork>,
+    returns: Arc<PerNetwork>,
 }
 
 impl Limiter {
@@ -45,6 +47,7 @@ impl Limiter {
             issues: issues.map(|quota| Arc::new(RateLimiter::keyed(quota))),
             failures: Arc::default(),
             starts: Arc::default(),
+            returns: Arc::default(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Limiter {
             issues,
             failures: self.failures.clone(),
             starts: self.starts.clone(),
+            returns: self.returns.clone(),
         }
     }
 
@@ -82,6 +86,12 @@ impl Limiter {
     /// Counts a sign-in that begins. The error says how long to wait, because the limit is exceeded.
     pub(super) fn count_start(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
         count(&self.starts, self.limits.starts_per_minute, peer, now)
+    }
+
+    /// Counts a browser that comes back from a provider. The error says how long to wait, because the
+    /// limit is exceeded.
+    pub(super) fn count_return(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
+        count(&self.returns, self.limits.starts_per_minute, peer, now)
     }
 }
 

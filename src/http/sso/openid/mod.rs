@@ -10,14 +10,21 @@ mod start;
 
 use std::time::Duration;
 
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+
 pub(in crate::http) use self::callback::{callback, named_callback};
 pub(super) use self::popup::take_over;
 pub(in crate::http) use self::start::{start, start_by_form};
+use super::show::Notice;
 use crate::deadline::decide_within;
 use crate::gate::AtProvider;
 use crate::gate::openid::{NoSignIn, SignIn};
+use crate::gate::reason::Denied;
 use crate::gate::subrequest::Subrequest;
 use crate::http::context::RequestContext;
+use crate::http::event::Event;
+use crate::http::journal::Entry;
 
 /// Time limit for everything that a provider is asked while a browser waits. nginx waits 10 seconds.
 pub(super) const PROVIDER_LIMIT: Duration = Duration::from_secs(9);
@@ -36,6 +43,16 @@ async fn has_session(context: &RequestContext<'_>, subrequest: &Subrequest<'_>) 
     let state = context.state;
     let living = state.gate.has_living_session(subrequest, context);
     matches!(state.decided(living).await, Ok(true))
+}
+
+/// Too many sign-ins came from this network: 429 (RFC 6585 §4).
+fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, wait: Duration) -> HttpResponse {
+    let reason = Denied::TooManySignIns;
+    context.record(&Entry::new(Event::Refused).because(reason.code()));
+    let mut response = notice.because(reason);
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 /// Where signing out leads: to the provider's own page, if its user may still be signed in there.

@@ -4,9 +4,7 @@
 //! a flow; or a page to choose a provider on; or, if it has a session already, the page it wants.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use url::{Position, Url, form_urlencoded};
@@ -14,14 +12,13 @@ use url::{Position, Url, form_urlencoded};
 use super::super::page::Page;
 use super::super::show::{Notice, is_navigation, own_path, start_url};
 use super::super::{append_cookie, is_framed, see_other};
-use super::{OpenId, PROVIDER_LIMIT, has_session};
+use super::{OpenId, PROVIDER_LIMIT, has_session, too_many};
 use crate::deadline::decide_within;
 use crate::gate::openid::{RelyingParty, StartRequest};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Reason};
 use crate::gate::subrequest::CookieHeader;
 use crate::http::context::RequestContext;
-use crate::http::event::Event;
 use crate::http::journal::Entry;
 use crate::http::traced::Traced;
 use crate::http::{Snapshot, extract};
@@ -178,16 +175,6 @@ async fn depart(
             notice.because(outage)
         }
     }
-}
-
-/// Too many sign-ins came from this network: 429 (RFC 6585 §4).
-fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, wait: Duration) -> HttpResponse {
-    let reason = Denied::TooManySignIns;
-    context.record(&Entry::new(Event::Refused).because(reason.code()));
-    let mut response = notice.because(reason);
-    let seconds = HeaderValue::from(wait.as_secs() + 1);
-    response.headers_mut().insert(RETRY_AFTER, seconds);
-    response
 }
 
 fn choose(
