@@ -78,7 +78,8 @@ pub(super) struct ProviderSettings {
     #[schemars(range(max = 31_536_000), extend("default" = 0))]
     session_seconds: Seconds,
     /// Claims that ID tokens or userinfo must have, as `name` or `name=value`. A list claim needs to
-    /// contain the value. A table names accepted values: `{ groups = ["annotators"] }`.
+    /// contain the value. A table names accepted values: `{ groups = ["annotators"] }`, or `true` if
+    /// the claim only has to be there.
     required_claims: RequiredClaims,
     #[serde(flatten)]
     mapping: MappingSettings,
@@ -229,6 +230,9 @@ impl ProviderTable {
         let mapping = settings
             .mapping
             .check(|field, why| place.refuse(field, why));
+        let required = settings
+            .required_claims
+            .check(|field, why| place.refuse(field, why));
         let document = document?;
         let location = KeyLocation::Discovery {
             document: document.clone(),
@@ -257,7 +261,7 @@ impl ProviderTable {
             acr_values: settings.acr_values,
             algorithms,
             other_audiences: settings.other_audiences,
-            required: settings.required_claims.into_claims(),
+            required,
             session_age: settings.session_seconds.nonzero(),
             allow_http: settings.allow_http,
         })
