@@ -15,6 +15,7 @@ use super::Place;
 use super::client::ClientAuthentication;
 use crate::gate::identity::ClaimMapping;
 use crate::gate::verify::{Expectation, KeySet, RequiredClaim};
+use crate::http_client::{has_user, shown};
 
 /// OpenID Connect Discovery 1.0 §4.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -286,6 +287,9 @@ impl ProviderSettings {
     fn document(&self, place: &mut Place<'_>) -> Option<Url> {
         let text = format!("{}{WELL_KNOWN}", self.issuer.trim_end_matches('/'));
         let url = Url::parse(&text).ok().filter(Url::has_host);
+        if url.as_ref().is_some_and(has_user) {
+            place.refuse("issuer", "must have no user: it is a name, which is shown");
+        }
         match url.as_ref().map(Url::scheme) {
             Some("https") => url,
             Some("http") if self.allow_http => url,
@@ -300,7 +304,7 @@ impl ProviderSettings {
             _ => {
                 let why = format!(
                     "must be the URL of an OpenID provider, not {:?}",
-                    self.issuer
+                    shown(&self.issuer)
                 );
                 place.refuse("issuer", why);
                 None
