@@ -46,8 +46,8 @@ impl Limiter {
             limits,
             issues: issues.map(|quota| Arc::new(RateLimiter::keyed(quota))),
             failures: Arc::default(),
-            starts: Arc::default(),
-            returns: Arc::default(),
+            starts: Arc::new(PerNetwork::widening()),
+            returns: Arc::new(PerNetwork::widening()),
         }
     }
 
@@ -108,5 +108,39 @@ fn count(
     match count.events {
         events if events <= most => Ok(()),
         _ => Err(count.left),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Option<NonZeroU32> = NonZeroU32::new(3);
+
+    fn limiter() -> Limiter {
+        Limiter::new(RateLimits {
+            per_second: None,
+            failures_per_minute: LIMIT,
+            starts_per_minute: LIMIT,
+        })
+    }
+
+    /// Whoever has an IPv6 /48 has more networks than are counted.
+    #[test]
+    fn nobody_uses_up_the_sign_ins_of_others() {
+        let (limiter, now) = (limiter(), Instant::now());
+        type Count = fn(&Limiter, PeerAddress, Instant) -> Result<(), Duration>;
+        let counts: [Count; 2] = [Limiter::count_start, Limiter::count_return];
+        for count in counts {
+            let counts = |address: &str| count(&limiter, PeerAddress::for_tests(address), now);
+            for n in 0..20_000 {
+                let _ = counts(&format!("2001:db8:1:{n:x}::1"));
+            }
+            let further = counts("2001:db8:1:ffff::1");
+            assert!(further.is_err(), "the others of this /48 share a count");
+            for other in ["2001:db8:2::1", "2001:db8:0:ffff::1", "192.0.2.1"] {
+                assert_eq!(counts(other), Ok(()), "{other}");
+            }
+        }
     }
 }
