@@ -26,8 +26,10 @@ use crate::http::context::RequestContext;
 use crate::http::event::Event;
 use crate::http::journal::Entry;
 
-/// Time limit for everything that a provider is asked while a browser waits. nginx waits 10 seconds.
-pub(super) const PROVIDER_LIMIT: Duration = Duration::from_secs(9);
+/// Time limit for everything that a provider is asked while a browser waits. Before or after that, the
+/// session may take a decision's time (`http.decision_timeout_ms`, 3 seconds). nginx waits 10 seconds for
+/// both, and then sends the request to another gate, where a code would be used already.
+pub(super) const PROVIDER_LIMIT: Duration = Duration::from_secs(6);
 
 /// Sign-in at OpenID providers, and what it is set up for.
 pub struct OpenId {
@@ -63,4 +65,33 @@ pub(super) async fn after_sign_out(openid: &OpenId, at: &AtProvider) -> Option<S
     let url = openid.sign_in.sign_out_url(at);
     let url = decide_within(PROVIDER_LIMIT, async { Ok::<_, NoSignIn>(url.await) }).await;
     url.ok().flatten().map(String::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: &str = include_str!("../../../../config/default.toml");
+    const NGINX: &str = include_str!("../../../../nginx/gate-browser.conf");
+
+    /// The number after `name`.
+    fn number(text: &str, name: &str) -> u64 {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name));
+        let digits = rest
+            .expect("a line with this name")
+            .trim_start_matches([' ', '=']);
+        let end = digits.find(|c: char| !c.is_ascii_digit());
+        digits[..end.unwrap_or(digits.len())]
+            .parse()
+            .expect("a number")
+    }
+
+    /// Otherwise nginx would send `/sso/callback` to another gate, which finds the code used.
+    #[test]
+    fn a_sign_in_is_answered_before_nginx_asks_another_gate() {
+        let decision = Duration::from_millis(number(DEFAULTS, "decision_timeout_ms"));
+        let nginx = Duration::from_secs(number(NGINX, "proxy_read_timeout"));
+        let margin = Duration::from_millis(500);
+        assert!(PROVIDER_LIMIT + decision + margin <= nginx);
+    }
 }
