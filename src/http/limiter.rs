@@ -1,8 +1,10 @@
-//! Rate limits: issued tokens per administrator, and wrong credentials and started sign-ins per
-//! network.
+//! Rate limits: issued tokens per administrator; wrong credentials, and sign-ins that begin at OpenID
+//! providers or come back from them, per network.
 //!
 //! A credential is checked before it is counted. Many callers may share one address, and a valid
-//! credential must never be blocked by wrong ones from the same network.
+//! credential must never be blocked by wrong ones from the same network. A sign-in is counted before
+//! anything is known about it, because its check is a request to the provider, which is what is limited:
+//! beyond the limit, those of everybody in that network are refused.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
