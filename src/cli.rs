@@ -3,7 +3,6 @@
 //! Exit status: 0 for success, 1 for failure, 2 if `doctor` found warnings only, 64 for wrong usage
 //! or settings (`EX_USAGE` of `sysexits.h`). This module and `commands` turn errors into text.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -149,9 +148,8 @@ pub fn run() -> ExitCode {
 }
 
 fn run_command(arguments: Arguments) -> Result<(), Failure> {
-    let environment: BTreeMap<String, String> = startup::environment();
-    let source =
-        || Source::read(arguments.config.as_deref(), environment).map_err(Failure::Settings);
+    let read = || Source::read(arguments.config.as_deref(), startup::environment());
+    let source = || read().map_err(Failure::Settings);
     let settings = |source: &Source| Settings::of(source).map_err(Failure::Settings);
     let default = Command::Configured(Configured::Serve);
     match arguments.command.unwrap_or(default) {

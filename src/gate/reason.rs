@@ -153,7 +153,7 @@ reasons! {
 }
 
 reasons! {
-    /// Why a request is refused: 403.
+    /// Why a request is refused: 403, or 429 if there are too many.
     Denied {
         /// The credential is valid, but matches no user in Label Studio.
         UserUnknown = "user_unknown",
@@ -186,6 +186,9 @@ reasons! {
         /// The proxy didn't describe the original request, or described it in a form that the gate
         /// can't parse.
         RequestMalformed = "request_malformed",
+        /// More sign-ins at OpenID providers came from this network within a minute than
+        /// `sign_in.starts_per_minute` allows. `Retry-After` says how long to wait.
+        TooManySignIns = "too_many_sign_ins",
     }
 }
 
@@ -339,6 +342,7 @@ mod tests {
             let status = match reason {
                 Reason::Granted(_) | Reason::CredentialError(_) => 200,
                 Reason::SignInRequired => 401,
+                Reason::Denied(Denied::TooManySignIns) => 429,
                 Reason::Denied(_) => 403,
                 Reason::Outage(_) => 503,
             };

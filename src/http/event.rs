@@ -45,7 +45,8 @@ events! {
     UserSwitched = "user switched",
     /// A credential proves nothing. The request went on without it, or has to sign in.
     CredentialRefused = "credential refused",
-    /// A request was refused because of its user or its origin.
+    /// A request was refused because of its user or its origin, or because too many sign-ins came from
+    /// its network.
     Refused = "refused",
     /// An account was created.
     AccountCreated = "account created",

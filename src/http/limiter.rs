@@ -1,8 +1,10 @@
-//! Rate limits: issued tokens per administrator, and wrong credentials and started sign-ins per
-//! network.
+//! Rate limits: issued tokens per administrator; wrong credentials, and sign-ins that begin at OpenID
+//! providers or come back from them, per network.
 //!
 //! A credential is checked before it is counted. Many callers may share one address, and a valid
-//! credential must never be blocked by wrong ones from the same network.
+//! credential must never be blocked by wrong ones from the same network. A sign-in is counted before
+//! anything is known about it, because its check is a request to the provider, which is what is limited:
+//! beyond the limit, those of everybody in that network are refused.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,7 +24,8 @@ pub struct RateLimits {
     pub per_second: Option<NonZeroU32>,
     /// Maximum wrong credentials per minute and network; `None`: no limit.
     pub failures_per_minute: Option<NonZeroU32>,
-    /// Maximum sign-ins at OpenID providers that begin per minute and network; `None`: no limit.
+    /// Maximum sign-ins at OpenID providers that begin per minute and network, and as many that come
+    /// back; `None`: no limit.
     pub starts_per_minute: Option<NonZeroU32>,
 }
 
@@ -34,6 +37,7 @@ pub struct Limiter {
     issues: Option<Arc<DefaultKeyedRateLimiter<i32>>>,
     failures: Arc<PerNetwork>,
     starts: Arc<PerNetwork>,
+    returns: Arc<PerNetwork>,
 }
 
 impl Limiter {
@@ -44,7 +48,8 @@ impl Limiter {
             limits,
             issues: issues.map(|quota| Arc::new(RateLimiter::keyed(quota))),
             failures: Arc::default(),
-            starts: Arc::default(),
+            starts: Arc::new(PerNetwork::widening()),
+            returns: Arc::new(PerNetwork::widening()),
         }
     }
 
@@ -61,6 +66,7 @@ impl Limiter {
             issues,
             failures: self.failures.clone(),
             starts: self.starts.clone(),
+            returns: self.returns.clone(),
         }
     }
 
@@ -83,6 +89,12 @@ impl Limiter {
     pub(super) fn count_start(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
         count(&self.starts, self.limits.starts_per_minute, peer, now)
     }
+
+    /// Counts a browser that comes back from a provider. The error says how long to wait, because the
+    /// limit is exceeded.
+    pub(super) fn count_return(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
+        count(&self.returns, self.limits.starts_per_minute, peer, now)
+    }
 }
 
 fn count(
@@ -98,5 +110,39 @@ fn count(
     match count.events {
         events if events <= most => Ok(()),
         _ => Err(count.left),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Option<NonZeroU32> = NonZeroU32::new(3);
+
+    fn limiter() -> Limiter {
+        Limiter::new(RateLimits {
+            per_second: None,
+            failures_per_minute: LIMIT,
+            starts_per_minute: LIMIT,
+        })
+    }
+
+    /// Whoever has an IPv6 /48 has more networks than are counted.
+    #[test]
+    fn nobody_uses_up_the_sign_ins_of_others() {
+        let (limiter, now) = (limiter(), Instant::now());
+        type Count = fn(&Limiter, PeerAddress, Instant) -> Result<(), Duration>;
+        let counts: [Count; 2] = [Limiter::count_start, Limiter::count_return];
+        for count in counts {
+            let counts = |address: &str| count(&limiter, PeerAddress::for_tests(address), now);
+            for n in 0..20_000 {
+                let _ = counts(&format!("2001:db8:1:{n:x}::1"));
+            }
+            let further = counts("2001:db8:1:ffff::1");
+            assert!(further.is_err(), "the others of this /48 share a count");
+            for other in ["2001:db8:2::1", "2001:db8:0:ffff::1", "192.0.2.1"] {
+                assert_eq!(counts(other), Ok(()), "{other}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In: a network and the time. Out: the number of its events in its current minute. At most
 //! [`MAX_NETWORKS`] networks are tracked. A network is never evicted within its minute; if there is
-//! no room, further networks share one count.
+//! no room, further networks share one count. With [`PerNetwork::widening`], those of one wider network
+//! do first, so that whoever fills the room shares a count with their neighbors only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +12,10 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Takes about a megabyte of memory.
+/// In each table, which takes about a megabyte of memory.
 const MAX_NETWORKS: usize = 10_000;
+/// Prefix lengths in IPv4 and in IPv6 of wider networks, as of a site (RFC 6177 §2) and of its provider.
+const WIDER: [(u8, u8); 2] = [(24, 48), (16, 32)];
 /// Minimum time between two sweeps, which visit every network.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -22,9 +25,17 @@ pub(super) struct PerNetwork(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    known: HashMap<IpNet, Minute>,
+    networks: Table,
+    /// The networks around those for which there is no room, from narrow to wide.
+    wider: Vec<((u8, u8), Table)>,
     /// The networks for which there is no room.
     others: Option<Minute>,
+}
+
+/// At most [`MAX_NETWORKS`] networks.
+#[derive(Default)]
+struct Table {
+    known: HashMap<IpNet, Minute>,
     swept: Option<Instant>,
 }
 
@@ -46,6 +57,14 @@ pub(super) struct Count {
 }
 
 impl PerNetwork {
+    /// Counts that networks without room share with their neighbors before they share them with all.
+    pub(super) fn widening() -> Self {
+        Self(Mutex::new(Counts {
+            wider: WIDER.map(|prefix| (prefix, Table::default())).into(),
+            ..Counts::default()
+        }))
+    }
+
     /// Counts an event of `network`.
     pub(super) fn count(&self, network: IpNet, now: Instant) -> Count {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,10 +74,28 @@ impl PerNetwork {
 
 impl Counts {
     fn minute_of(&mut self, network: IpNet, now: Instant) -> &mut Minute {
+        let mut wider = self.wider.iter_mut();
+        (self.networks.minute_of(network, now))
+            .or_else(|| {
+                wider.find_map(|(prefix, table)| table.minute_of(around(network, *prefix), now))
+            })
+            .unwrap_or_else(|| self.others.get_or_insert(Minute::at(now)))
+    }
+}
+
+/// The network of this prefix length around `network`.
+fn around(network: IpNet, (ipv4, ipv6): (u8, u8)) -> IpNet {
+    let length = if network.addr().is_ipv4() { ipv4 } else { ipv6 };
+    IpNet::new_assert(network.addr(), length).trunc()
+}
+
+impl Table {
+    /// The minute of a network; `None`: there is no room for it.
+    fn minute_of(&mut self, network: IpNet, now: Instant) -> Option<&mut Minute> {
         if !self.known.contains_key(&network) && !self.has_room(now) {
-            return self.others.get_or_insert(Minute::at(now));
+            return None;
         }
-        self.known.entry(network).or_insert(Minute::at(now))
+        Some(self.known.entry(network).or_insert(Minute::at(now)))
     }
 
     fn has_room(&mut self, now: Instant) -> bool {
@@ -105,6 +142,13 @@ mod tests {
         IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(n)))
     }
 
+    fn sizes(counts: &PerNetwork) -> Vec<usize> {
+        let counts = counts.0.lock().expect("no panic");
+        let wider = counts.wider.iter().map(|(_, table)| table);
+        let tables = std::iter::once(&counts.networks).chain(wider);
+        tables.map(|table| table.known.len()).collect()
+    }
+
     #[test]
     fn each_network_has_its_own_minute() {
         let (counts, start) = (PerNetwork::default(), Instant::now());
@@ -141,12 +185,42 @@ mod tests {
             others.events > 1,
             "further networks share a count: {others:?}"
         );
-        let size = counts.0.lock().expect("no panic").known.len();
-        assert_eq!(size, MAX_NETWORKS);
+        assert_eq!(sizes(&counts), [MAX_NETWORKS]);
 
         let later = start + MINUTE;
         assert_eq!(counts.count(network(3 * MAX_NETWORKS), later).events, 1);
-        let size = counts.0.lock().expect("no panic").known.len();
-        assert_eq!(size, 1, "the others' minutes are over");
+        assert_eq!(sizes(&counts), [1], "the others' minutes are over");
+    }
+
+    #[test]
+    fn networks_without_room_share_a_count_with_their_neighbors_first() {
+        let (counts, now) = (PerNetwork::widening(), Instant::now());
+        let count = |network: &str| {
+            counts
+                .count(network.parse().expect("a network"), now)
+                .events
+        };
+        for n in 0..MAX_NETWORKS {
+            counts.count(network(n), now);
+        }
+        for (network, expected) in [
+            ("2001:db8:1:1::/64", 1),
+            ("2001:db8:1:2::/64", 2),
+            ("2001:db8:2:1::/64", 1),
+            ("192.0.2.1/32", 1),
+            ("192.0.2.2/32", 2),
+            ("192.0.3.1/32", 1),
+        ] {
+            assert_eq!(count(network), expected, "{network}");
+        }
+        // A /24 for each of them, until there is no room for these either; then a /16.
+        for n in 0..2 * MAX_NETWORKS {
+            counts.count(network(0x0a00_0000 + 256 * n), now);
+        }
+        assert_eq!(count("198.51.100.1/32"), 1);
+        assert_eq!(count("198.51.200.1/32"), 2);
+        assert_eq!(count("203.0.113.1/32"), 1);
+        let sizes = sizes(&counts);
+        assert!(sizes.iter().all(|size| *size <= MAX_NETWORKS), "{sizes:?}");
     }
 }

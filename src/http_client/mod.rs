@@ -2,6 +2,7 @@
 //! and the collector of traces. Each has limits on time, response size and redirects.
 
 mod failure;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use rustls::ClientConfig;
 use rustls::crypto::ring::default_provider;
 
 pub use self::failure::NoAnswer;
+pub use self::shown::{has_user, shown, without_user};
 use crate::traces::Call;
 use crate::trust::{self, TrustError};
 
@@ -58,11 +60,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Where a redirect leads, without its query, which may hold a credential. `None`: the answer
-    /// is no redirect.
+    /// Where a redirect leads, without its query, its user and its password, which may be credentials.
+    /// `None`: the answer is no redirect.
     pub fn redirect_target(&self, asked: &Url) -> Option<Url> {
         let location = self.headers.get(LOCATION)?.to_str().ok()?;
-        let mut target = asked.join(location).ok()?;
+        // The user of `asked` is the target's too if it is on the same host.
+        let mut target = without_user(asked.join(location).ok()?);
         target.set_query(None);
         target.set_fragment(None);
         self.status.is_redirection().then_some(target)

@@ -3,7 +3,7 @@
 use reqwest::{StatusCode, Url};
 
 use crate::gate::verify::KeyError;
-use crate::http_client::NoAnswer;
+use crate::http_client::{NoAnswer, shown};
 
 /// Why the keys of an issuer could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum ReadError {
         expected: String,
     },
     /// The discovery document does not say where the keys are.
-    #[error("the discovery document's jwks_uri is not a URL: {0:?}")]
+    #[error("the discovery document's jwks_uri is not a URL: {:?}", shown(.0))]
     NotUrl(String),
 }
 

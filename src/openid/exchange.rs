@@ -11,43 +11,39 @@ use oauth2::{
 use super::error::ProviderError;
 use super::{OpenIdProvider, WAITING, authentication};
 use crate::deadline::wait_for;
-use crate::gate::openid::{Code, Flow, NotRedeemed, Tokens};
+use crate::gate::openid::{Code, Flow, NoSignIn, Tokens};
 use crate::gate::reason::CredentialError;
-use crate::gate::witness::plain;
 use crate::http_client::{HttpClient, NoAnswer};
 
 impl OpenIdProvider {
-    pub(super) async fn exchange(&self, code: &Code, flow: &Flow) -> Result<Tokens, NotRedeemed> {
-        let metadata = self.metadata().await.map_err(NotRedeemed::Outage)?;
+    pub(super) async fn exchange(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn> {
+        let metadata = self.metadata().await?;
         let client = self.client(&metadata);
         let mut exchange = client
             .exchange_code(AuthorizationCode::new(code.as_str().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone()));
-        if let Some(assertion) = self.assertion().map_err(NotRedeemed::Outage)? {
+        if let Some(assertion) = self.assertion()? {
             exchange = exchange
                 .add_extra_param("client_assertion_type", authentication::ASSERTION_TYPE)
                 .add_extra_param("client_assertion", assertion);
         }
-        let _permit = self.permit().map_err(NotRedeemed::Outage)?;
+        let _permit = self.permit()?;
         let transport = Transport(&self.http);
-        let tokens = wait_for(WAITING, exchange.request_async(&transport)).await;
-        let tokens = tokens.map_err(NotRedeemed::Outage)?;
-        let failed = |error: ProviderError| {
-            let outage = self.outage("token request", &error);
-            NotRedeemed::Outage(outage)
-        };
+        let tokens = wait_for(WAITING, exchange.request_async(&transport)).await?;
+        let failed = |error| NoSignIn::from(self.outage("token request", &error));
         let tokens = tokens.map_err(|error| match error {
             RequestTokenError::ServerResponse(refused) => {
-                let issuer = &self.registration.issuer;
-                if *refused.error() == BasicErrorResponseType::InvalidGrant {
-                    let description = refused.error_description().map(|text| plain(text));
-                    tracing::warn!(%issuer, description, "the OpenID provider refuses the code");
-                    return NotRedeemed::Refused(CredentialError::SignInCodeRefused);
+                let code = refused.error().to_string();
+                let description = refused.error_description().cloned();
+                match refused.error() {
+                    // The browser brought it, which is no fault of the provider's or of the gate's.
+                    BasicErrorResponseType::InvalidGrant => NoSignIn::Provider {
+                        reason: CredentialError::SignInCodeRefused,
+                        code,
+                        description,
+                    },
+                    _ => failed(ProviderError::Refused { code, description }),
                 }
-                failed(ProviderError::Refused {
-                    code: refused.error().to_string(),
-                    description: refused.error_description().cloned(),
-                })
             }
             RequestTokenError::Request(error) => failed(error.into()),
             RequestTokenError::Parse(error, _) => failed(ProviderError::Unusable {

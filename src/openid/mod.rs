@@ -26,7 +26,7 @@ use crate::deadline::wait_for;
 use crate::gate::clock::Clock;
 use crate::gate::entropy::Entropy;
 use crate::gate::openid::{
-    AuthorizationRequest, Code, EndSessionRequest, Flow, NotRedeemed, Provider, Tokens, Userinfo,
+    AuthorizationRequest, Code, EndSessionRequest, Flow, NoSignIn, Provider, Tokens, Userinfo,
 };
 use crate::gate::reason::Outage;
 use crate::http_client::HttpClient;
@@ -138,7 +138,7 @@ impl Provider for OpenIdProvider {
         Ok(metadata.authorization_response_iss_parameter_supported)
     }
 
-    async fn redeem(&self, code: &Code, flow: &Flow) -> Result<Tokens, NotRedeemed> {
+    async fn redeem(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn> {
         self.exchange(code, flow).await
     }
 

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::declaration::{Setting, accepts, choices, parts};
+use crate::http_client::shown;
 
 impl Setting {
     /// The value in the declared type. The error never contains a secret.
@@ -19,7 +20,7 @@ impl Setting {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Misfit {
     /// Another type, another word, or a number out of range.
-    #[error("must be {accepted}, not {}", shown(.found))]
+    #[error("must be {accepted}, not {}", quoted(.found))]
     Kind {
         accepted: String,
         /// The value, or the item of a list.
@@ -154,8 +155,11 @@ fn text_of(value: &Value) -> Option<String> {
 }
 
 /// The value in an error message, in quotation marks.
-fn shown(value: &Value) -> String {
-    text_of(value).map_or_else(|| value.to_string(), |text| format!("{text:?}"))
+fn quoted(value: &Value) -> String {
+    match text_of(value) {
+        Some(text) => format!("{:?}", shown(&text)),
+        None => shown(&value.to_string()).into_owned(),
+    }
 }
 
 /// The value as a variable would hold it.

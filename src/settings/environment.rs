@@ -1,6 +1,7 @@
 //! Environment variables: the gate's own, and those of Label Studio and the plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 
 use super::SettingError;
 use super::declaration::Setting;
@@ -9,8 +10,79 @@ use super::input::{Input, Layer};
 /// Prefixes of the plugin's variables.
 const PLUGIN_PREFIXES: [&str; 2] = ["JWT_SSO_", "SSO_TOKEN_"];
 
+/// The variables of a process. They may hold secrets, so there is no `Debug`.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// The names of those that are not UTF-8.
+    unreadable: BTreeSet<String>,
+}
+
+impl Environment {
+    /// The variables that are UTF-8.
+    pub(super) const fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.variables.keys().chain(&self.unreadable)
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(all: I) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in all {
+            // No setting has a name that is not UTF-8, so none gets this value.
+            let name = name.to_string_lossy().into_owned();
+            if let Ok(value) = value.into_string() {
+                environment.variables.insert(name, value);
+            } else {
+                environment.unreadable.insert(name);
+            }
+        }
+        environment
+    }
+}
+
+impl From<BTreeMap<String, String>> for Environment {
+    fn from(variables: BTreeMap<String, String>) -> Self {
+        Self {
+            variables,
+            unreadable: BTreeSet::new(),
+        }
+    }
+}
+
 /// Reads `environment` into `input`.
-pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
+pub(super) fn read(environment: &Environment, input: &mut Input) {
+    refuse_unreadable(environment, input);
+    read_settings(&environment.variables, input);
+    let known = known_variables();
+    // The demo and the tests have variables of their own.
+    let others = |name: &str| name.starts_with("GATE_DEMO_") || name.starts_with("GATE_TEST_");
+    for name in environment.names().filter(|name| name.starts_with("GATE_")) {
+        if !others(name) && !known.contains(name) {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            let error = SettingError::unknown(name, "the environment", nearest);
+            input.errors.push(error);
+        }
+    }
+}
+
+/// A setting would silently have another value than the one that was meant for it.
+fn refuse_unreadable(environment: &Environment, input: &mut Input) {
+    for setting in Setting::all() {
+        for name in variables_of(setting) {
+            if environment.unreadable.contains(&name) {
+                let why = format!("{name} is not UTF-8");
+                input.errors.push(SettingError::new(&setting.name, why));
+            }
+        }
+    }
+}
+
+fn read_settings(environment: &BTreeMap<String, String>, input: &mut Input) {
     for setting in Setting::all() {
         let own = setting.variable();
         if let Some((text, origin)) = look_up(setting, &own, environment, input) {
@@ -24,16 +96,6 @@ pub(super) fn read(environment: &BTreeMap<String, String>, input: &mut Input) {
         });
         if let Some((text, origin)) = alias {
             input.give(&setting.name, text.into(), Layer::Alias, &origin);
-        }
-    }
-    let known = known_variables();
-    // The demo and the tests have variables of their own.
-    let others = |name: &str| name.starts_with("GATE_DEMO_") || name.starts_with("GATE_TEST_");
-    for name in environment.keys().filter(|name| name.starts_with("GATE_")) {
-        if !others(name) && !known.contains(name) {
-            let nearest = nearest(name, known.iter().map(String::as_str));
-            let error = SettingError::unknown(name, "the environment", nearest);
-            input.errors.push(error);
         }
     }
 }
@@ -54,16 +116,22 @@ pub(super) fn misspelled(environment: &BTreeMap<String, String>) -> Vec<String> 
 }
 
 fn known_variables() -> Vec<String> {
-    let mut known = vec!["GATE_CONFIG".to_owned()];
-    for setting in Setting::all() {
-        for name in setting.aliases.iter().cloned().chain([setting.variable()]) {
-            if setting.secret {
-                known.push(format!("{name}_FILE"));
-            }
-            known.push(name);
-        }
+    // The path in it may be any bytes.
+    let config = std::iter::once("GATE_CONFIG".to_owned());
+    config
+        .chain(Setting::all().iter().flat_map(variables_of))
+        .collect()
+}
+
+/// The names of the variables of a setting.
+fn variables_of(setting: &Setting) -> Vec<String> {
+    let mut names = setting.aliases.clone();
+    names.push(setting.variable());
+    if setting.secret {
+        let files: Vec<_> = names.iter().map(|name| format!("{name}_FILE")).collect();
+        names.extend(files);
     }
-    known
+    names
 }
 
 /// The known name that is most similar to `unknown`, if any is similar.

@@ -14,6 +14,7 @@ use super::differences::Fingerprint;
 use super::environment::nearest;
 use super::files::Files;
 use super::{SettingError, SettingErrors};
+use crate::http_client::shown;
 use crate::trust;
 
 /// The sources of values. Later ones take precedence.
@@ -157,13 +158,13 @@ impl Input {
         for setting in Setting::all() {
             let given = self.given.get(&setting.name);
             let value = as_text(given.map_or(&setting.default, |given| &given.value));
-            let shown = match (setting.secret, value.is_empty()) {
+            let value = match (setting.secret, value.is_empty()) {
                 (true, true) => "unset".to_owned(),
                 (true, false) => "set".to_owned(),
-                (false, _) => format!("{value:?}"),
+                (false, _) => format!("{:?}", shown(&value)),
             };
             let origin = given.map_or("default", |given| &given.origin);
-            let _ = writeln!(text, "{} = {shown}  # {origin}", setting.name);
+            let _ = writeln!(text, "{} = {value}  # {origin}", setting.name);
         }
         text
     }

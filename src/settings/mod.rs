@@ -74,6 +74,7 @@ pub use self::database::{Database, DatabaseLimits, Tls};
 pub use self::database_hosts::DatabaseHost;
 pub use self::declaration::Setting;
 pub use self::differences::Fingerprint;
+pub use self::environment::Environment;
 pub use self::errors::{SettingError, SettingErrors};
 use self::external::ExternalSection;
 pub use self::external::{External, Issuer, IssuerKeys, KeyLocation, KeyPlace};
@@ -176,7 +177,7 @@ impl Settings {
         file: Option<&Path>,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, SettingErrors> {
-        Self::of(&Source::read(file, environment.clone())?)
+        Self::of(&Source::read(file, environment.clone().into())?)
     }
 
     /// Reads the settings from `source`, and the files that they name.
@@ -194,8 +195,8 @@ impl Settings {
         settings.in_force = input.describe();
         settings.fingerprint = input.fingerprint();
         settings.files = input.files;
-        settings.misspelled = environment::misspelled(source.environment());
-        settings.without_effect = advice::variables::warnings(source.environment());
+        settings.misspelled = environment::misspelled(source.variables());
+        settings.without_effect = advice::variables::warnings(source.variables());
         Ok(settings)
     }
 

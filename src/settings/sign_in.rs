@@ -43,8 +43,9 @@ pub(super) struct SignInSection {
     /// Whether `/sso/logout` also ends the session at the provider, if it has a page for that.
     #[schemars(extend("default" = true))]
     provider_logout: bool,
-    /// Maximum number of sign-ins that begin per minute and peer address, so that nobody uses the gate
-    /// to flood a provider. An office behind one address may need more. 0: no limit.
+    /// Maximum number of sign-ins that begin per minute and peer address, and as many that come back
+    /// from a provider, so that nobody uses the gate to flood it. An office behind one address may need
+    /// more. 0: no limit.
     #[schemars(range(max = 1_000_000), extend("default" = 300))]
     starts_per_minute: u32,
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::environment::{self, Environment};
 use super::input::Input;
-use super::{SettingError, SettingErrors, environment, file};
+use super::{SettingError, SettingErrors, file};
 
 /// The text of the settings file, and the environment.
 ///
@@ -14,15 +15,12 @@ use super::{SettingError, SettingErrors, environment, file};
 #[derive(Clone)]
 pub struct Source {
     file: Option<(PathBuf, String)>,
-    environment: BTreeMap<String, String>,
+    environment: Environment,
 }
 
 impl Source {
     /// Reads the file, if there is one.
-    pub fn read(
-        file: Option<&Path>,
-        environment: BTreeMap<String, String>,
-    ) -> Result<Self, SettingErrors> {
+    pub fn read(file: Option<&Path>, environment: Environment) -> Result<Self, SettingErrors> {
         let file = match file.map(|path| (path, std::fs::read_to_string(path))) {
             None => None,
             Some((path, Ok(text))) => Some((path.to_owned(), text)),
@@ -41,9 +39,9 @@ impl Source {
         Self::read(file, self.environment.clone())
     }
 
-    /// The environment.
-    pub(super) const fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
+    /// The variables of the environment.
+    pub(super) const fn variables(&self) -> &BTreeMap<String, String> {
+        self.environment.variables()
     }
 
     /// Adds what the file and the environment say to `input`. The error says why the file as a whole

@@ -8,6 +8,7 @@ mod methods;
 mod names;
 mod pages;
 mod sign_in;
+mod urls;
 
 use std::io::Write as _;
 

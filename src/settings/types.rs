@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::gate::policy::{PathRule, local_path};
+use crate::http_client::{has_user, shown};
 
 /// A duration, written as a whole number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
@@ -90,7 +91,7 @@ impl JsonSchema for Secret {
 
 /// A text that is not accepted for its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be {accepted}, not {found:?}")]
+#[error("must be {accepted}, not {:?}", shown(.found))]
 pub struct NotAccepted {
     accepted: &'static str,
     found: String,
@@ -178,8 +179,7 @@ text_types! {
     PublicUrl(Url): "a URL that begins with http:// or https://, without user, query or fragment, \
         as https://label-studio.example.com", |text| {
         http_url(text).filter(|url| {
-            url.username().is_empty()
-                && url.password().is_none()
+            !has_user(url)
                 && url.query().is_none()
                 && url.fragment().is_none()
         })
@@ -295,8 +295,7 @@ fn support_url(text: &str) -> Option<Url> {
 /// Without a user name or password, which a page would show to everybody.
 fn https_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let public = url.username().is_empty() && url.password().is_none();
-    (url.scheme() == "https" && public).then_some(url)
+    (url.scheme() == "https" && !has_user(&url)).then_some(url)
 }
 
 /// CSP has no notation for IPv6 addresses (CSP 3 §2.3.1, `host-part`).

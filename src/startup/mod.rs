@@ -19,7 +19,6 @@ mod traces;
 mod watch;
 mod wiring;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -40,7 +39,7 @@ use crate::gate::clock::{Clock, unix_seconds_f64};
 use crate::gate::entropy::Entropy;
 use crate::http::Current;
 use crate::metrics::Metrics;
-use crate::settings::{Settings, Source};
+use crate::settings::{Environment, Settings, Source};
 use crate::telemetry::{Level, Losses};
 
 /// The service with its listeners bound.
@@ -191,11 +190,9 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// The process environment, without variables that are not UTF-8.
-pub fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+/// The process environment.
+pub fn environment() -> Environment {
+    std::env::vars_os().collect()
 }
 
 /// Selects the cryptography for TLS connections that name none.

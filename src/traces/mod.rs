@@ -10,6 +10,7 @@
 
 mod call;
 mod headers;
+mod sampling;
 
 use std::sync::Arc;
 
@@ -20,19 +21,11 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanProcessor};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanProcessor};
 
 pub use self::call::Call;
 pub use self::headers::TraceHeaders;
-
-/// Which requests are traced, and as what.
-#[derive(Debug, Clone)]
-pub struct Sampling {
-    /// The part of the requests that is traced, from 0 to 1.
-    pub ratio: f64,
-    /// Whether `traceparent` decides instead, if there is one.
-    pub trust_parent: bool,
-}
+pub use self::sampling::Sampling;
 
 /// Starts the spans of requests.
 pub struct Traces {
@@ -69,14 +62,9 @@ impl Traces {
         resource: Resource,
         sampling: &Sampling,
     ) -> Self {
-        let by_ratio = Sampler::TraceIdRatioBased(sampling.ratio);
-        let sampler = match sampling.trust_parent {
-            true => Sampler::ParentBased(Box::new(by_ratio)),
-            false => by_ratio,
-        };
         let provider = SdkTracerProvider::builder()
             .with_span_processor(spans.clone())
-            .with_sampler(sampler)
+            .with_sampler(sampling.sampler())
             .with_resource(resource)
             .build();
         Self {

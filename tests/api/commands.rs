@@ -1,5 +1,7 @@
 //! Commands.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -42,6 +44,37 @@ fn check_config_names_the_program_that_imports_the_plugins_settings() {
         stderr.contains("label-studio-gate-import settings.py"),
         "{stderr}"
     );
+}
+
+/// A value that cannot be read must not leave a setting at its default.
+#[test]
+fn a_variable_that_is_not_utf_8_is_an_error() {
+    let checked = |name: &str, value: &[u8]| {
+        Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
+            .arg("check-config")
+            .env_clear()
+            .env("SECRET_KEY", SECRET_KEY)
+            .env(name, OsStr::from_bytes(value))
+            .output()
+            .unwrap()
+    };
+    for (name, setting) in [
+        ("GATE_POLICY_ANONYMOUS", "policy.anonymous"),
+        ("GATE_POLICY_ANONYMOUSE", "GATE_POLICY_ANONYMOUSE"),
+        ("SESSION_COOKIE_NAME", "session.cookie_name"),
+        ("JWT_SSO_SECRET", "external.secret"),
+        ("JWT_SSO_SECRET_FILE", "external.secret"),
+    ] {
+        let output = checked(name, b"hunter2\xff");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{name}: {stderr}");
+        assert!(stderr.contains(&format!("{setting}: ")), "{stderr}");
+        assert!(
+            stderr.contains(name) && !stderr.contains("hunter2"),
+            "{stderr}"
+        );
+    }
+    said(&checked("SOMETHING_ELSE", b"\xff"));
 }
 
 #[test]

@@ -307,6 +307,11 @@ async fn key_servers_that_give_no_keys_are_named_with_a_cure() {
         expect(&report, "issuer.keys", Level::Failure, what, cure);
         assert!(!report.to_string().contains("secret=1"), "{report}");
     }
+    // A redirect to another path of the same server names its user and password too.
+    let url = server.url("/keys").replace("//", "//gate:hunter2@");
+    let report = over(&database, &keys_at(&url)).await.to_string();
+    assert!(report.contains("redirects to http://127.0.0.1"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,6 +242,38 @@ async fn only_a_trusted_proxy_decides_what_is_traced() {
     answer.expect_header("X-Gate-Traceparent", None);
 }
 
+/// The ratio is of the gate's own random bits: which trace a browser names makes no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_chooses_a_trace_that_is_recorded_or_is_not() {
+    let world = World::new(&[]).await;
+    let collector = Collector::start();
+    for (ratio, trace, traced) in [
+        ("0.000001", "00000000000000000000000000000001", false),
+        ("0.000001", "ffffffffffffffff0000000000000000", false),
+        ("0.999999", "ffffffffffffffffffffffffffffffff", true),
+        ("0", "00000000000000000000000000000001", false),
+        ("1", "ffffffffffffffffffffffffffffffff", true),
+    ] {
+        let app = world.gate(&[
+            ("GATE_TRACES_ENDPOINT", &collector.endpoint()),
+            ("GATE_TRACES_SAMPLE_RATIO", ratio),
+        ]);
+        for flags in ["00", "01"] {
+            let parent = format!("00-{trace}-{PARENT}-{flags}");
+            let headers = [
+                ("X-Original-URI", "/"),
+                ("traceparent", &*parent),
+                ("tracestate", "vendor=1"),
+            ];
+            let answer = app.check_with(&headers).await;
+            let handed_on = answer.header("X-Gate-Traceparent").unwrap();
+            assert!(handed_on.starts_with(&format!("00-{trace}-")));
+            assert_eq!(handed_on.ends_with("-01"), traced, "{ratio} {parent}");
+            answer.expect_header("X-Gate-Tracestate", Some("vendor=1"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
     let world = World::new(&[]).await;

@@ -17,7 +17,8 @@ use crate::gate::entropy::Entropy;
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// Tolerance for the clocks of several gates.
 pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// A longer path is not kept; the sign-in then ends on the start page.
+/// Most bytes of the path in a flow's cookie. A longer one is not kept; the sign-in then ends on the
+/// start page.
 const MAX_NEXT: usize = 700;
 
 /// Where the provider's pages are shown.
@@ -90,7 +91,7 @@ impl Flow {
             state: secret(entropy),
             nonce: secret(entropy),
             verifier: secret(entropy),
-            next: if next.len() > MAX_NEXT { "/" } else { next }.to_owned(),
+            next: if length(next) > MAX_NEXT { "/" } else { next }.to_owned(),
             started: unix_microseconds(Some(now)),
             display,
             frame: None,
@@ -112,6 +113,12 @@ impl Flow {
         digest(&self.state)
     }
 
+    /// Whether the text can be the digest of a flow.
+    pub fn is_digest(text: &str) -> bool {
+        let digest = URL_SAFE_NO_PAD.decode(text);
+        digest.is_ok_and(|digest| digest.len() == Sha256::output_size())
+    }
+
     /// When it started, in microseconds since the epoch.
     pub(super) const fn started(&self) -> u64 {
         self.started
@@ -124,6 +131,11 @@ impl Flow {
         let is_early = self.started.saturating_sub(now) > micros(CLOCK_SKEW);
         !is_old && !is_early
     }
+}
+
+/// The length of a local path in JSON, where a quotation mark is escaped.
+fn length(path: &str) -> usize {
+    path.len() + path.matches('"').count()
 }
 
 /// SHA-256 of a flow's `state`.

@@ -28,9 +28,7 @@ pub use self::id_token::IdTokenExpectation;
 pub use self::logout_token::Ended;
 pub use self::outcome::NoSignIn;
 pub use self::party::{RelyingParty, Statement};
-pub use self::provider::{
-    AuthorizationRequest, EndSessionRequest, NotRedeemed, Provider, Tokens, Userinfo,
-};
+pub use self::provider::{AuthorizationRequest, EndSessionRequest, Provider, Tokens, Userinfo};
 use super::cookies::CookieHeader;
 use super::entropy::Entropy;
 use super::reason::{CredentialError, Outage};
@@ -153,23 +151,33 @@ impl SignIn {
         })
     }
 
-    /// Ends the flow that `callback` answers. `party` is the provider whose redirect URI was called
+    /// The flow of this browser that `callback` answers, whether or not it may be finished.
+    pub fn flow_of(
+        &self,
+        callback: &Callback,
+        cookies: &CookieHeader<'_>,
+        now: SystemTime,
+    ) -> Option<Flow> {
+        self.cookies.find(cookies, &callback.state, now)
+    }
+
+    /// Ends `flow`, which `callback` answers. `party` is the provider whose redirect URI was called
     /// (RFC 9700 §4.4.2.1).
     pub async fn finish(
         &self,
         party: &RelyingParty,
         callback: &Callback,
-        cookies: &CookieHeader<'_>,
+        flow: &Flow,
         now: SystemTime,
         witness: &dyn Witness,
     ) -> Result<Arrival, NoSignIn> {
-        let flow = self.cookies.find(cookies, &callback.state, now);
-        let flow = flow.filter(|flow| flow.provider == party.name);
-        let flow = flow.ok_or_else(NoSignIn::unknown)?;
-        let (claims, statement) = party.arrive(callback, &flow, now, witness).await?;
+        if flow.provider != party.name {
+            return Err(NoSignIn::unknown());
+        }
+        let (claims, statement) = party.arrive(callback, flow, now, witness).await?;
         Ok(Arrival {
             claims,
-            flow,
+            flow: flow.clone(),
             statement,
         })
     }
@@ -201,16 +209,6 @@ impl SignIn {
             }
         }
         Err(why)
-    }
-
-    /// The flow that this answer belongs to, whether or not it may be finished.
-    pub fn flow_of(
-        &self,
-        callback: &Callback,
-        cookies: &CookieHeader<'_>,
-        now: SystemTime,
-    ) -> Option<Flow> {
-        self.cookies.find(cookies, &callback.state, now)
     }
 
     /// Whether this browser has signed in again and again in the last seconds, and comes back each

@@ -2,7 +2,6 @@
 //!
 //! In: what a provider, a browser or a check said. Out: a [`NoSignIn`], and from it the verdict.
 
-use super::provider::NotRedeemed;
 use crate::gate::reason::{CredentialError, Outage};
 use crate::gate::verdict::{Rejection, SignInRequired, Whom};
 use crate::gate::verify::Unverified;
@@ -60,15 +59,6 @@ impl From<Unverified> for NoSignIn {
         match why {
             Unverified::Unrecognized(reason) | Unverified::Refused(reason) => Self::Refused(reason),
             Unverified::Outage(outage) => Self::Outage(outage),
-        }
-    }
-}
-
-impl From<NotRedeemed> for NoSignIn {
-    fn from(why: NotRedeemed) -> Self {
-        match why {
-            NotRedeemed::Refused(reason) => Self::Refused(reason),
-            NotRedeemed::Outage(outage) => Self::Outage(outage),
         }
     }
 }

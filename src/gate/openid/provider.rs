@@ -7,7 +7,8 @@ use url::Url;
 
 use super::callback::Code;
 use super::flow::Flow;
-use crate::gate::reason::{CredentialError, Outage};
+use super::outcome::NoSignIn;
+use crate::gate::reason::Outage;
 
 /// An OpenID provider, as far as its client needs it.
 #[async_trait]
@@ -18,9 +19,10 @@ pub trait Provider: Send + Sync {
     /// Whether the provider names itself in every answer (RFC 9207 §3).
     async fn names_itself(&self) -> Result<bool, Outage>;
 
-    /// Exchanges a code. Sends it once, whatever happens: a second use would make the provider
-    /// revoke what the first one gave (RFC 6749 §4.1.2).
-    async fn redeem(&self, code: &Code, flow: &Flow) -> Result<Tokens, NotRedeemed>;
+    /// Exchanges a code. Sends it again only if the connection ends before an answer begins: most
+    /// likely the request never arrived. If it did, the provider refuses the code and may revoke what it
+    /// gave (RFC 6749 §4.1.2), which was lost with the connection.
+    async fn redeem(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn>;
 
     /// The user's claims (OpenID Connect Core §5.3).
     async fn userinfo(&self, access_token: &SecretString) -> Result<Userinfo, Outage>;
@@ -73,13 +75,4 @@ impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tokens({} bytes)", self.id_token.len())
     }
-}
-
-/// Why a code was not exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotRedeemed {
-    /// The provider doesn't accept the code, or its answer is no token response.
-    Refused(CredentialError),
-    /// The provider is unreachable, or doesn't accept the gate as its client.
-    Outage(Outage),
 }

@@ -36,8 +36,8 @@ pub struct Expectation {
 pub struct RequiredClaim {
     /// The name, or a dotted path into nested objects.
     pub name: String,
-    /// The claim must be one of these values, or a list that contains one; any value if empty.
-    pub accepted: Vec<Value>,
+    /// The claim must be one of these values, or a list that contains one. `None`: any value.
+    pub accepted: Option<Vec<Value>>,
 }
 
 impl Expectation {
@@ -173,19 +173,21 @@ impl RequiredClaim {
         steps: Steps<'_>,
     ) -> Result<(), CredentialError> {
         let found = claim(claims, &self.name).filter(|value| !value.is_null());
-        let is_accepted = match found {
-            None => false,
-            Some(_) if self.accepted.is_empty() => true,
-            Some(Value::Array(list)) => list.iter().any(|item| self.accepted.contains(item)),
-            Some(single) => self.accepted.contains(single),
+        let is_accepted = match (found, &self.accepted) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(Value::Array(list)), Some(accepted)) => {
+                list.iter().any(|item| accepted.contains(item))
+            }
+            (Some(single), Some(accepted)) => accepted.contains(single),
         };
         if is_accepted {
             return Ok(());
         }
         let (name, value) = (Cut(&self.name), Shown(found));
-        match self.accepted.as_slice() {
-            [] => steps.note(format_args!("claim {name} expected, {value} found")),
-            accepted => steps.note(format_args!(
+        match &self.accepted {
+            None => steps.note(format_args!("claim {name} expected, {value} found")),
+            Some(accepted) => steps.note(format_args!(
                 "claim {name}: {} expected, {value} found",
                 OneOf(accepted)
             )),

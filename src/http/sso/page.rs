@@ -84,6 +84,8 @@ pages! {
     SignInTryAgain,
     /// The user is signed in again and again, and comes back each time as if they were not.
     SignInLoops,
+    /// Too many sign-ins came from the user's network.
+    TooManySignIns,
     /// The user chooses where to sign in.
     ChooseProvider,
     /// The provider doesn't answer.
@@ -111,7 +113,7 @@ pub(super) enum Message {
     AccessDenied,
     /// The request is refused for every user.
     RequestRefused,
-    /// The gate can't decide now.
+    /// The gate can't decide now, or too many sign-ins came from the user's network.
     Unavailable,
 }
 
@@ -205,6 +207,7 @@ impl Page {
             Denied::UserNotCreated => Self::UserNotCreated,
             Denied::CrossSiteRequest => Self::Blocked,
             Denied::RequestMalformed | Denied::IdentityAmbiguous => Self::NotUnderstood,
+            Denied::TooManySignIns => Self::TooManySignIns,
         }
     }
 
@@ -251,6 +254,7 @@ impl Page {
             Self::ConfirmSignOut | Self::SignedOut | Self::SignedIn | Self::ChooseProvider => {
                 StatusCode::OK
             }
+            Self::TooManySignIns => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable
             | Self::ApplicationUnavailable
             | Self::ProviderUnavailable
@@ -290,7 +294,8 @@ impl Page {
             | Self::UserNotCreated => Some(Message::AccessDenied),
             Self::Blocked | Self::NotUnderstood => Some(Message::RequestRefused),
             Self::SignedOut => Some(Message::SignedOut),
-            Self::Unavailable
+            Self::TooManySignIns
+            | Self::Unavailable
             | Self::ApplicationUnavailable
             | Self::ProviderUnavailable
             | Self::ProviderRefuses

@@ -218,8 +218,10 @@ pub(super) fn is_page_request(request: &RequestHead) -> bool {
         .is_some_and(|value| value.contains("text/html"))
 }
 
-/// A page with a form is not `no-referrer`: such a form would be posted without its origin (Fetch,
-/// "append a request `Origin` header") and look like one from another site.
+/// The form of a `no-referrer` page is posted with `Origin: null` (Fetch, "append a request `Origin`
+/// header"), and over plain HTTP nothing else says where it comes from: the sign-out would look like one
+/// from another site. [`Page::SignInInWindow`] posts a form too, but needs HTTPS or loopback, where
+/// `Sec-Fetch-Site` says that it comes from here.
 const fn referrer_policy(page: Page) -> &'static str {
     match page {
         Page::ConfirmSignOut => "same-origin",

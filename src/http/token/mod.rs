@@ -45,6 +45,11 @@ impl TokenRoute {
     pub(super) fn count_start(&self, peer: PeerAddress) -> Result<(), Duration> {
         self.limiter.count_start(peer, Instant::now())
     }
+
+    /// Counts a browser that comes back from a provider. The error says how long to wait.
+    pub(super) fn count_return(&self, peer: PeerAddress) -> Result<(), Duration> {
+        self.limiter.count_return(peer, Instant::now())
+    }
 }
 
 /// `POST /api/sso/token`

@@ -59,7 +59,8 @@ pub(super) struct IssuerSettings {
     #[schemars(extend("default" = 86_400))]
     pub(super) max_lifetime_seconds: Seconds,
     /// Claims that tokens must have, as `name` or `name=value`. A list claim needs to contain the
-    /// value. A table names accepted values: `{ roles = ["annotator", "manager"] }`.
+    /// value. A table names accepted values: `{ roles = ["annotator", "manager"] }`, or `true` if the
+    /// claim only has to be there.
     required_claims: RequiredClaims,
     #[serde(flatten)]
     mapping: MappingSettings,
@@ -131,6 +132,9 @@ impl IssuerTable {
         let mapping = settings
             .mapping
             .check(|field, why| place.refuse(field, why));
+        let required = settings
+            .required_claims
+            .check(|field, why| place.refuse(field, why));
         Some(Issuer {
             name: place.prefix.clone(),
             keys: keys?,
@@ -139,7 +143,7 @@ impl IssuerTable {
                 audiences: settings.audience,
                 leeway: *settings.leeway_seconds,
                 max_lifetime: settings.max_lifetime_seconds.nonzero(),
-                required: settings.required_claims.into_claims(),
+                required,
             },
             mapping,
             load_balancer,
@@ -170,7 +174,26 @@ impl IssuerSettings {
 }
 
 impl RequiredClaims {
-    pub(in crate::settings) fn into_claims(self) -> Vec<RequiredClaim> {
+    /// The claims. `refuse` reports what is wrong.
+    pub(in crate::settings) fn check(
+        self,
+        mut refuse: impl FnMut(&str, String),
+    ) -> Vec<RequiredClaim> {
+        let claims = self.into_claims();
+        for claim in &claims {
+            if claim.accepted.as_ref().is_some_and(Vec::is_empty) {
+                let why = format!(
+                    "has no accepted value for {:?}: name at least one, or write true if the claim \
+                     only has to be there",
+                    claim.name
+                );
+                refuse("required_claims", why);
+            }
+        }
+        claims
+    }
+
+    fn into_claims(self) -> Vec<RequiredClaim> {
         let claim = |name: &str, accepted| RequiredClaim {
             name: name.to_owned(),
             accepted,
@@ -178,16 +201,16 @@ impl RequiredClaims {
         match self {
             Self::Texts(texts) => {
                 let claims = texts.iter().map(|text| match text.split_once('=') {
-                    Some((name, value)) => claim(name, vec![value.into()]),
-                    None => claim(text, Vec::new()),
+                    Some((name, value)) => claim(name, Some(vec![value.into()])),
+                    None => claim(text, None),
                 });
                 claims.collect()
             }
             Self::Table(table) => {
                 let claims = table.into_iter().map(|(name, value)| match value {
-                    Value::Bool(true) => claim(&name, Vec::new()),
-                    Value::Array(accepted) => claim(&name, accepted),
-                    single => claim(&name, vec![single]),
+                    Value::Bool(true) => claim(&name, None),
+                    Value::Array(accepted) => claim(&name, Some(accepted)),
+                    single => claim(&name, Some(vec![single])),
                 });
                 claims.collect()
             }

@@ -10,6 +10,7 @@ use super::super::label_studio::SHORTEST_KEY;
 use super::issuer::{IssuerSettings, IssuerTable, OneOrMore, secrets};
 use super::{IssuerKeys, KeyLocation, KeyPlace, Place};
 use crate::gate::verify::KeySet;
+use crate::http_client::{has_user, shown};
 
 /// OpenID Connect Discovery 1.0 §4.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -96,8 +97,13 @@ impl IssuerSettings {
         let location = if !self.discovery.is_empty() {
             let base = issuer_of(&self.discovery);
             let document = format!("{}{WELL_KNOWN}", base.trim_end_matches('/'));
+            let document = self.url(place, "discovery", &document)?;
+            if self.issuer.is_empty() && has_user(&document) {
+                let why = "is required: the user in discovery is no part of the issuer's name";
+                place.refuse("issuer", why);
+            }
             KeyLocation::Discovery {
-                document: self.url(place, "discovery", &document)?,
+                document,
                 issuer: self.expected_issuer()?.into_owned(),
             }
         } else if !self.jwks_url.is_empty() {
@@ -137,7 +143,7 @@ impl IssuerSettings {
                 None
             }
             _ => {
-                place.refuse(field, format!("must be a URL, not {text:?}"));
+                place.refuse(field, format!("must be a URL, not {:?}", shown(text)));
                 None
             }
         }

@@ -15,6 +15,7 @@ use super::Place;
 use super::client::ClientAuthentication;
 use crate::gate::identity::ClaimMapping;
 use crate::gate::verify::{Expectation, KeySet, RequiredClaim};
+use crate::http_client::{has_user, shown};
 
 /// OpenID Connect Discovery 1.0 §4.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -78,7 +79,8 @@ pub(super) struct ProviderSettings {
     #[schemars(range(max = 31_536_000), extend("default" = 0))]
     session_seconds: Seconds,
     /// Claims that ID tokens or userinfo must have, as `name` or `name=value`. A list claim needs to
-    /// contain the value. A table names accepted values: `{ groups = ["annotators"] }`.
+    /// contain the value. A table names accepted values: `{ groups = ["annotators"] }`, or `true` if
+    /// the claim only has to be there.
     required_claims: RequiredClaims,
     #[serde(flatten)]
     mapping: MappingSettings,
@@ -229,6 +231,9 @@ impl ProviderTable {
         let mapping = settings
             .mapping
             .check(|field, why| place.refuse(field, why));
+        let required = settings
+            .required_claims
+            .check(|field, why| place.refuse(field, why));
         let document = document?;
         let location = KeyLocation::Discovery {
             document: document.clone(),
@@ -257,7 +262,7 @@ impl ProviderTable {
             acr_values: settings.acr_values,
             algorithms,
             other_audiences: settings.other_audiences,
-            required: settings.required_claims.into_claims(),
+            required,
             session_age: settings.session_seconds.nonzero(),
             allow_http: settings.allow_http,
         })
@@ -282,6 +287,9 @@ impl ProviderSettings {
     fn document(&self, place: &mut Place<'_>) -> Option<Url> {
         let text = format!("{}{WELL_KNOWN}", self.issuer.trim_end_matches('/'));
         let url = Url::parse(&text).ok().filter(Url::has_host);
+        if url.as_ref().is_some_and(has_user) {
+            place.refuse("issuer", "must have no user: it is a name, which is shown");
+        }
         match url.as_ref().map(Url::scheme) {
             Some("https") => url,
             Some("http") if self.allow_http => url,
@@ -296,7 +304,7 @@ impl ProviderSettings {
             _ => {
                 let why = format!(
                     "must be the URL of an OpenID provider, not {:?}",
-                    self.issuer
+                    shown(&self.issuer)
                 );
                 place.refuse("issuer", why);
                 None

@@ -32,6 +32,39 @@ fn unknown_names_in_the_file_are_errors() {
     );
 }
 
+/// Somebody who removed the last group would let everybody in who has the claim.
+#[test]
+fn a_required_claim_without_an_accepted_value_is_an_error() {
+    const SHARED: &str = "a-shared-secret-of-thirty-two-bytes";
+    let issuer = "required_claims = { groups = [], sub = true }\n";
+    let provider =
+        "issuer = \"https://op.example.com\"\nclient_id = \"gate\"\nclient_secret = \"x\"\n";
+    for (text, name) in [
+        (
+            format!("[external]\nsecret = \"{SHARED}\"\n{issuer}"),
+            "external.required_claims",
+        ),
+        (
+            format!("[[external.issuers]]\nname = \"one\"\nsecret = \"{SHARED}\"\n{issuer}"),
+            "external.issuers[0] (one).required_claims",
+        ),
+        (
+            format!(
+                "[label_studio]\nurl = \"https://ls.example.com\"\n[sign_in]\n{provider}{issuer}"
+            ),
+            "sign_in.required_claims",
+        ),
+    ] {
+        let told = told(&text);
+        let expected = format!(
+            "{name}: has no accepted value for \"groups\": name at least one, or write true if the \
+             claim only has to be there"
+        );
+        assert!(told.contains(&expected), "{told}");
+        assert!(!told.contains("\"sub\""), "{told}");
+    }
+}
+
 #[test]
 fn a_syntax_error_in_the_file_shows_its_position_but_no_text() {
     for (text, place) in [

@@ -134,32 +134,3 @@ async fn tabs_sign_in_side_by_side_at_any_gate_and_make_room() {
         .expect(401, "sign_in_required")
         .expect_text("does not keep the sign-in");
 }
-
-/// Browsers may cause no more than so many requests at a provider.
-#[tokio::test(flavor = "multi_thread")]
-async fn one_network_begins_no_more_sign_ins_than_the_settings_allow() {
-    let world = World::new(&[]).await;
-    let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(("GATE_SIGN_IN_STARTS_PER_MINUTE", "3"));
-    let app = world.gate(&settings);
-    let starts = async |peer| {
-        let browser = Browser::of(&app).with_header("X-Real-IP", peer);
-        browser.visit("GET", "/sso/start?next=/", "").await
-    };
-    // A minute may end in between.
-    let mut refused = 0;
-    for _ in 0..8 {
-        let answer = starts("192.0.2.1").await;
-        if answer.status == 429 {
-            assert_eq!(answer.reason(), "overloaded");
-            assert!(answer.header("Retry-After").is_some());
-            refused += 1;
-        } else {
-            answer.expect_status(303);
-        }
-    }
-    assert!(refused >= 2, "{refused}");
-    starts("192.0.2.2").await.expect_status(303);
-}

@@ -2,6 +2,7 @@
 
 mod flows;
 mod frames;
+mod limits;
 mod malicious;
 mod providers;
 mod sessions;

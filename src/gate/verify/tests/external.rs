@@ -25,11 +25,11 @@ fn expectation() -> Expectation {
         required: vec![
             RequiredClaim {
                 name: "realm_access.roles".to_owned(),
-                accepted: vec!["annotator".into(), "manager".into()],
+                accepted: Some(vec!["annotator".into(), "manager".into()]),
             },
             RequiredClaim {
                 name: "https://issuer.test/tenant".to_owned(),
-                accepted: Vec::new(),
+                accepted: None,
             },
         ],
     }

@@ -13,7 +13,7 @@ use super::super::language::Language;
 use super::super::page::Page;
 use super::super::show::{Notice, own_path, start_url};
 use super::super::{append_cookie, see_other};
-use super::{PROVIDER_LIMIT, has_session};
+use super::{PROVIDER_LIMIT, has_session, too_many};
 use crate::deadline::decide_within;
 use crate::gate::openid::{Arrival, Callback, Display, Flow, NoSignIn, RelyingParty, SignIn};
 use crate::gate::policy::local_path;
@@ -63,12 +63,23 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
         subrequest: &subrequest,
         now: state.gate.clock.now(),
     };
-    let (flow, arrival) = way_back.finish(party).await;
-    // A reloaded or repeated answer of the provider: the flow has ended, and the user is signed in.
-    if flow.is_none() && has_session(context, &subrequest).await {
-        return see_other("/");
+    let Some((callback, flow)) = way_back.flow() else {
+        // A reloaded or repeated answer of the provider: the flow has ended, and the user is signed in.
+        if has_session(context, &subrequest).await {
+            return see_other("/");
+        }
+        let unknown = Err(NoSignIn::unknown());
+        return way_back.conclude(None, unknown, begun).await;
+    };
+    // A flow can be brought back with as many codes as somebody likes, and the provider is asked about each.
+    if let Err(wait) = state.token.count_return(context.peer()) {
+        let notice = Notice::new(context).about(local_path(&flow.next));
+        return too_many(context, &notice, wait);
     }
-    way_back.conclude(flow, arrival, begun).await
+    let sign_in = way_back.sign_in;
+    let finished = sign_in.finish(party, &callback, &flow, way_back.now, context);
+    let arrival = decide_within(PROVIDER_LIMIT, finished).await;
+    way_back.conclude(Some(flow), arrival, begun).await
 }
 
 /// A browser that comes back from a provider.
@@ -82,18 +93,13 @@ pub(super) struct WayBack<'b> {
 }
 
 impl WayBack<'_> {
-    /// The flow that the answer belongs to, and what came of it.
-    async fn finish(&self, party: &RelyingParty) -> (Option<Flow>, Result<Arrival, NoSignIn>) {
-        let Ok(callback) = Callback::parse(self.context.request.uri.query().unwrap_or_default())
-        else {
-            return (None, Err(NoSignIn::unknown()));
-        };
-        let (cookies, now) = (self.subrequest.cookies(), self.now);
-        let finish = self
-            .sign_in
-            .finish(party, &callback, cookies, now, self.context);
-        let arrival = decide_within(PROVIDER_LIMIT, finish).await;
-        (self.sign_in.flow_of(&callback, cookies, now), arrival)
+    /// The provider's answer, and the flow of this browser that it belongs to.
+    fn flow(&self) -> Option<(Callback, Flow)> {
+        let query = self.context.request.uri.query().unwrap_or_default();
+        let callback = Callback::parse(query).ok()?;
+        let cookies = self.subrequest.cookies();
+        let flow = self.sign_in.flow_of(&callback, cookies, self.now)?;
+        Some((callback, flow))
     }
 
     /// Signs the user in, if the provider says who it is, and answers the browser. `flow` is the one
@@ -239,6 +245,7 @@ fn log_words(context: &RequestContext<'_>, party: &RelyingParty, why: &NoSignIn)
     let request_id = context.id();
     tracing::warn!(
         request_id,
+        peer = %context.peer(),
         provider,
         error,
         description,

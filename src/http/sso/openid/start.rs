@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use url::{Position, Url, form_urlencoded};
@@ -14,14 +12,13 @@ use url::{Position, Url, form_urlencoded};
 use super::super::page::Page;
 use super::super::show::{Notice, is_navigation, own_path, start_url};
 use super::super::{append_cookie, is_framed, see_other};
-use super::{OpenId, PROVIDER_LIMIT, has_session};
+use super::{OpenId, PROVIDER_LIMIT, has_session, too_many};
 use crate::deadline::decide_within;
-use crate::gate::openid::{RelyingParty, StartRequest};
+use crate::gate::openid::{Flow, RelyingParty, StartRequest};
 use crate::gate::policy::local_path;
-use crate::gate::reason::{Denied, Outage, Reason};
+use crate::gate::reason::{Denied, Reason};
 use crate::gate::subrequest::CookieHeader;
 use crate::http::context::RequestContext;
-use crate::http::event::Event;
 use crate::http::journal::Entry;
 use crate::http::traced::Traced;
 use crate::http::{Snapshot, extract};
@@ -40,7 +37,7 @@ pub(in crate::http) struct Start {
     provider: Option<String>,
     /// `select`: the user wants another account than the one they have at the provider.
     account: Option<String>,
-    /// The frame that waits for this popup.
+    /// The frame that waits for this popup: the digest of its flow.
     frame: Option<String>,
     /// The provider's issuer.
     iss: Option<String>,
@@ -70,6 +67,11 @@ impl Start {
         let hint = self.login_hint.as_deref()?;
         let is_text = !hint.is_empty() && !hint.contains(char::is_control);
         (is_text && hint.len() <= MAX_HINT).then_some(hint)
+    }
+
+    /// The frame that waits for this popup. It is kept in a cookie, and a link may name anything.
+    fn frame(&self) -> Option<&str> {
+        self.frame.as_deref().filter(|it| Flow::is_digest(it))
     }
 }
 
@@ -122,7 +124,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     };
     let select_account = start.account.as_deref() == Some("select");
     // A tab that was left open, while another one signed in. A popup has a frame to sign in for.
-    let may_stay = !select_account && start.frame.is_none();
+    let may_stay = !select_account && start.frame().is_none();
     if may_stay && has_session(context, &subrequest).await {
         return see_other(next);
     }
@@ -143,7 +145,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     let start = StartRequest {
         next,
         is_framed: is_framed(request),
-        frame: start.frame.as_deref(),
+        frame: start.frame(),
         select_account,
         login_hint,
     };
@@ -161,7 +163,7 @@ async fn depart(
 ) -> HttpResponse {
     let state = context.state;
     if let Err(wait) = state.token.count_start(context.peer()) {
-        return too_many(context, notice, wait.as_secs() + 1);
+        return too_many(context, notice, wait);
     }
     let now = state.gate.clock.now();
     let departure = openid.sign_in.start(party, start, cookies, now);
@@ -178,17 +180,6 @@ async fn depart(
             notice.because(outage)
         }
     }
-}
-
-/// Too many sign-ins began at this address: 429, not an outage.
-fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, seconds: u64) -> HttpResponse {
-    let reason = Outage::Overloaded;
-    context.record(&Entry::new(Event::Refused).because(reason.code()));
-    let mut response = notice.because(reason);
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    response
 }
 
 fn choose(

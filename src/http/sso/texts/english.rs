@@ -134,6 +134,10 @@ pub(super) const fn text(page: Page) -> Text {
             "Your browser does not keep the sign-in",
             "You were signed in several times in a row, and each time your browser came back without the session. Allow cookies for this site, then sign in again. If this keeps happening, tell your administrator.",
         ),
+        Page::TooManySignIns => Text::new(
+            "Too many sign-ins",
+            "Too many sign-ins came from your network in the last minute. Wait a minute, then try again. If this keeps happening, tell your administrator.",
+        ),
         Page::ChooseProvider => Text::new(
             "Sign in to Label Studio",
             "Choose where you have an account.",

@@ -137,6 +137,10 @@ pub(super) const fn text(page: Page) -> Text {
             "브라우저에 로그인이 유지되지 않습니다",
             "여러 번 로그인했지만 브라우저가 매번 세션 없이 돌아왔습니다. 이 사이트의 쿠키를 허용한 뒤 다시 로그인해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
         ),
+        Page::TooManySignIns => Text::new(
+            "로그인 시도가 너무 많습니다",
+            "사용 중인 네트워크에서 지난 1분 동안 로그인을 너무 많이 시도했습니다. 1분 후에 다시 시도해 주세요. 문제가 계속되면 관리자에게 알려 주세요.",
+        ),
         Page::ChooseProvider => Text::new("Label Studio 로그인", "계정이 있는 곳을 선택해 주세요."),
         Page::ProviderUnavailable => Text::new(
             "지금은 로그인할 수 없습니다",
