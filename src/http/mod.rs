@@ -39,6 +39,7 @@ use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpResponse, Route, web};
 use serde_json::json;
+use tracing::Instrument as _;
 
 pub use self::current::Current;
 use self::current::Snapshot;
@@ -247,6 +248,14 @@ fn public(config: &mut web::ServiceConfig) {
                 .route(web::post().to(token::issue))
                 .default_service(only("POST")),
         );
+}
+
+/// Answers with what `work` ends in, also if whoever asked has gone by then: reading all sessions may
+/// take longer than callers wait, and they are all ended, and the journal says so.
+async fn to_the_end(work: impl Future<Output = HttpResponse> + 'static) -> HttpResponse {
+    // On this worker, because requests belong to its thread.
+    let answered = actix_web::rt::spawn(work.in_current_span()).await;
+    answered.unwrap_or_else(|_panicked| HttpResponse::InternalServerError().finish())
 }
 
 /// The answer to any other method (RFC 9110 §15.5.6).

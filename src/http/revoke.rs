@@ -3,35 +3,29 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
-use tracing::Instrument as _;
 
-use super::Snapshot;
 use super::context::RequestContext;
 use super::event::Event;
 use super::journal::Entry;
 use super::token::{Answer, Call};
 use super::traced::Traced;
+use super::{Snapshot, to_the_end};
 use crate::gate::issue::IssueError;
 use crate::gate::reason::{Declined, Denied};
 use crate::gate::{Ended, RevokeError, Revoked};
 
 /// `POST /api/sso/revoke`
-///
-/// A task of its own, because reading all sessions may take longer than the caller waits: they are all
-/// ended, and the journal says so, although nobody is there for the answer.
 pub(super) async fn revoke(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let work = async move {
+    to_the_end(async move {
         let context = RequestContext::new(request.head(), &state);
         let answer = async || answer(&context, body).await;
         Traced::Revoke.answer(&context, answer).await
-    };
-    // On this worker, because the request belongs to its thread.
-    let answered = actix_web::rt::spawn(work.in_current_span()).await;
-    answered.unwrap_or_else(|_panicked| HttpResponse::InternalServerError().finish())
+    })
+    .await
 }
 
 async fn answer(

@@ -12,11 +12,11 @@ use super::openid::PROVIDER_LIMIT;
 use crate::deadline::decide_within;
 use crate::gate::openid::NoSignIn;
 use crate::gate::reason::Denied;
-use crate::http::Snapshot;
 use crate::http::context::RequestContext;
 use crate::http::event::Event;
 use crate::http::journal::Entry;
 use crate::http::traced::Traced;
+use crate::http::{Snapshot, to_the_end};
 
 /// The body of a back-channel logout.
 #[derive(Deserialize)]
@@ -30,9 +30,12 @@ pub(in crate::http) async fn backchannel_logout(
     logout: Result<web::Form<Logout>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
-    let context = RequestContext::new(request.head(), &state);
-    let answer = async || Box::pin(told(&context, logout.ok())).await;
-    let mut response = Traced::SignIn.answer(&context, answer).await;
+    let mut response = to_the_end(async move {
+        let context = RequestContext::new(request.head(), &state);
+        let answer = async || told(&context, logout.ok()).await;
+        Traced::SignIn.answer(&context, answer).await
+    })
+    .await;
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     response
@@ -48,15 +51,12 @@ async fn told(context: &RequestContext<'_>, logout: Option<web::Form<Logout>>) -
         return not_ended(context, Denied::RequestMalformed.code());
     };
     let now = state.gate.clock.now();
-    let verified = async {
-        let ended = openid
-            .sign_in
-            .end(&logout.logout_token, now, context)
-            .await?;
-        let (issuer, ended) = ended;
+    let ended = async {
+        let verified = openid.sign_in.end(&logout.logout_token, now, context);
+        let (issuer, ended) = decide_within(PROVIDER_LIMIT, verified).await?;
         Ok(state.gate.end_at_provider(issuer, &ended).await?)
     };
-    match decide_within(PROVIDER_LIMIT, verified).await {
+    match ended.await {
         Ok(sessions) => {
             context.record(&Entry::new(Event::ProviderLogout).ended(Some(sessions), false));
             HttpResponse::Ok().finish()
