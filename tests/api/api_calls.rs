@@ -9,10 +9,14 @@ use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, User, World};
 
 /// An access token of Label Studio 1.17 and later, with some claims changed.
 fn access_token(user: &User, changes: &Value) -> String {
+    access_token_signed(SECRET_KEY, user, changes)
+}
+
+fn access_token_signed(key: &str, user: &User, changes: &Value) -> String {
     let claims = json!({
         "token_type": "access", "exp": now() + 300, "iat": now(), "jti": "0f1e2d", "user_id": user.id.to_string(),
     });
-    sign(Algorithm::HS256, SECRET_KEY, &with(claims, changes))
+    sign(Algorithm::HS256, key, &with(claims, changes))
 }
 
 async fn call(world: &World, header: &str, value: &str) -> Answer {
@@ -46,11 +50,8 @@ async fn a_verified_credential_passes() {
 async fn an_unverified_credential_opens_nothing() {
     let world = World::new(&[REQUIRE, NO_CACHE]).await;
     let token = |changes: Value| format!("Bearer {}", access_token(&world.ann, &changes));
-    let other_key = sign(
-        Algorithm::HS256,
-        "another-secret-key-of-more-than-fifty-characters-0123456789",
-        &json!({}),
-    );
+    let key = "another-secret-key-of-more-than-fifty-characters-0123456789";
+    let other_key = access_token_signed(key, &world.ann, &json!({}));
     for (header, value) in [
         ("X-Api-Key", "x".to_owned()),
         ("X-Api-Key", String::new()),

@@ -245,6 +245,17 @@ async fn a_revocation_amid_logins_leaves_no_session() {
     }
 }
 
+/// A login waits for somebody who has locked its user's row.
+const LOGIN_WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                                           WHERE datname = current_database() AND wait_event_type = 'Lock')";
+/// A revocation has been recorded.
+const REVOKED: &str = "SELECT EXISTS (SELECT FROM label_studio_gate.revocation)";
+
+fn wait_for(database: &str, query: &str) {
+    let is_so = || CLUSTER.psql(database, &["-c", query]).trim() == "t";
+    wait_until(is_so, || format!("{query} is not so"));
+}
+
 /// A login that was under way before the revocation does not know of it. Where sign-in is optional,
 /// Label Studio alone judges its session.
 #[tokio::test(flavor = "multi_thread")]
@@ -259,22 +270,20 @@ async fn a_revocation_waits_for_the_logins_that_are_under_way() {
     let (app, token) = (world.app.clone(), world.ann.token());
     let login = tokio::spawn(async move {
         let browser = Browser::of(&app).with_token(&token);
-        browser.get("/").await.status
+        let answer = browser.get("/").await;
+        (answer.status, answer.reason().to_owned())
     });
     let (app, email) = (world.app.clone(), world.ann.email.clone());
     let authorization = world.superuser.authorization();
-    // By now, the login waits for the user's row.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    wait_for(&world.database.name, LOGIN_WAITS);
     let revocation = tokio::spawn(async move {
         let caller = Caller::of(&app).with_authorization(&authorization);
         caller.revoke(&email).await.status
     });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    wait_for(&world.database.name, REVOKED);
     lock.commit().await.unwrap();
-    assert_eq!(
-        (login.await.unwrap(), revocation.await.unwrap()),
-        (200, 200)
-    );
+    assert_eq!(login.await.unwrap(), (200, "session_opened".to_owned()));
+    assert_eq!(revocation.await.unwrap(), 200);
     assert_eq!(world.sessions().await, 0);
 }
 
@@ -289,28 +298,20 @@ async fn a_revocation_under_way_does_not_end_sessions_that_begin_after_it() {
         world.bob.id
     );
     lock.batch_execute(&row).await.unwrap();
-    let name = world.database.name.clone();
-    let wait_for = |query: &str| {
-        let is_so = || CLUSTER.psql(&name, &["-c", query]).trim() == "t";
-        wait_until(is_so, || format!("{query} is not so"));
-    };
     // The revocation waits for logins that are under way, such as this one.
     let (app, token) = (world.app.clone(), world.bob.token());
     let login = tokio::spawn(async move {
         let browser = Browser::of(&app).with_token(&token);
         browser.get("/").await.status
     });
-    wait_for(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity
-                         WHERE datname = current_database() AND wait_event_type = 'Lock')",
-    );
+    wait_for(&world.database.name, LOGIN_WAITS);
     let (app, email) = (world.app.clone(), world.ann.email.clone());
     let authorization = world.superuser.authorization();
     let revocation = tokio::spawn(async move {
         let caller = Caller::of(&app).with_authorization(&authorization);
         caller.revoke(&email).await.json()
     });
-    wait_for("SELECT EXISTS (SELECT FROM label_studio_gate.revocation)");
+    wait_for(&world.database.name, REVOKED);
     let issued = world.superuser.issue(&world.ann).await.json();
     let app = world.app.clone();
     let again = Browser::of(&app).with_token(issued["token"].as_str().unwrap());

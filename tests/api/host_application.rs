@@ -517,6 +517,7 @@ async fn a_right_verify_secret_is_not_doubted() {
     wait_until(tried, || gate.text());
     // What follows the trial in the log shows that the trial said nothing.
     login(&gate.app, "of-bob").await.expect_user(&world.bob);
-    wait_until(|| gate.text().contains("session_opened"), || gate.text());
+    let both = || gate.text().matches("session_opened").count() == 2;
+    wait_until(both, || gate.text());
     assert!(!gate.text().contains("verify_secret"), "{}", gate.text());
 }

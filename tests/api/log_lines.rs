@@ -209,6 +209,8 @@ async fn every_decision_of_a_check_is_one_line() {
     browser.get("/").await.expect(200, "no_token");
     let browser = gate.browser("kept-000").with_token(&bob.token());
     browser.get("/").await.expect(200, "session_opened");
+    let is_logged = || !gate.decisions("kept-000").is_empty();
+    wait_until(is_logged, || gate.text());
     assert!(!gate.text().contains("passed-0"), "at debug only");
 }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::faults::FAULTS;
+
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
@@ -60,7 +62,10 @@ impl Options {
                 _ => return Err(USAGE),
             }
         }
-        Ok(options)
+        match FAULTS.iter().any(|it| it.name.contains(&options.only)) {
+            true => Ok(options),
+            false => Err("no fault has this in its name (--only)"),
+        }
     }
 
     /// How long a fault lasts.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::browser::Browser;
 use crate::login::fresh;
@@ -13,8 +13,9 @@ use crate::nginx::{Nginx, SHORT_CUT, binaries};
 use crate::stack::{GateProcess, database_stack, gate_command};
 use crate::support::cable::Cable;
 use crate::support::cluster::CLUSTER;
-use crate::support::free_port;
+use crate::support::stub::{Reply, Stub};
 use crate::support::token::native;
+use crate::support::{free_port, listens, wait_until};
 use crate::unavailable::assert_retry_after;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,47 +166,46 @@ async fn no_request_is_lost_with_a_connection_that_the_gate_closes() {
     }
 }
 
+/// The host application's API answers after two seconds, so that a request is in progress for as long.
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_the_gate_after_the_requests_in_progress() {
-    let port = free_port();
+async fn sigterm_ends_the_gate_after_the_requests_in_progress_or_when_its_time_is_over() {
     let stack = database_stack();
-    let mut gate = gate_command(port, stack.engine, CLUSTER.port(), &stack.database)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
-    while crate::support::client()
-        .get(format!("http://127.0.0.1:{port}/health/ready"))
-        .send()
-        .await
-        .is_err()
-    {
-        assert!(Instant::now() < until);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let url = format!("http://127.0.0.1:{port}/auth/nginx");
-    let open = tokio::spawn(
-        crate::support::client()
+    for (shutdown, answered) in [("10", true), ("1", false)] {
+        let pause = Duration::from_secs(2);
+        let application = Stub::start(move |_| Reply::of(401, "{}").after(pause));
+        let port = free_port();
+        let mut gate = gate_command(port, stack.engine, CLUSTER.port(), &stack.database)
+            .env("JWT_SSO_SESSION_VERIFY_URL", application.url("/whoami"))
+            .env(
+                "JWT_SSO_SESSION_VERIFY_SECRET",
+                "a-secret-of-this-test-alone",
+            )
+            .env("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid")
+            .env("GATE_HTTP_SHUTDOWN_SECONDS", shutdown)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until(|| listens(port), || "it does not listen".to_owned());
+        let url = format!("http://127.0.0.1:{port}/auth/nginx");
+        let open = crate::support::client()
             .get(url)
             .header("X-Original-URI", "/")
-            .send(),
-    );
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &gate.id().to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let begun = open.await.unwrap();
-    assert!(begun.is_err() || begun.unwrap().status() == 200);
-    let until = Instant::now() + Duration::from_secs(10);
-    let status = loop {
-        if let Some(status) = gate.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < until, "it does not stop");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert!(status.success(), "{status}");
+            .header("Cookie", "connect.sid=of-somebody");
+        let open = tokio::spawn(open.send());
+        let asked = || {
+            application
+                .heads()
+                .iter()
+                .any(|it| it.contains("of-somebody"))
+        };
+        wait_until(asked, || "the request is not in progress".to_owned());
+        let pid = gate.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+        let answer = open.await.unwrap();
+        let status = answer.ok().map(|answer| answer.status().as_u16());
+        assert_eq!(status, answered.then_some(200), "{shutdown} s");
+        let ended = gate.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
 }
