@@ -222,6 +222,21 @@ async fn names_follow_the_claims_where_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_the_issuer_has_not_verified_counts_only_where_that_is_set() {
+    let world = World::new(&[ISSUER]).await;
+    let trusting = world.gate(&[ISSUER, ("GATE_EXTERNAL_ACCEPT_UNVERIFIED_EMAIL", "true")]);
+    for unverified in [json!(false), json!("false"), json!(0)] {
+        let claims = json!({"email": world.ann.email, "email_verified": unverified});
+        let answer = login(&world.app, &claims).await;
+        answer
+            .expect(200, "token_email_unverified")
+            .expect_no_session();
+        let answer = login(&trusting, &claims).await;
+        answer.expect(200, "session_opened").expect_user(&world.ann);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_issuer_logs_in_staff_unless_that_is_switched_off() {
     let world = World::new(&[ISSUER]).await;
     let strict = world.gate(&[ISSUER, ("GATE_EXTERNAL_ALLOW_PRIVILEGED", "no")]);

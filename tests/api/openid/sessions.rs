@@ -169,6 +169,24 @@ async fn signing_out_ends_the_session_at_the_provider_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn signing_out_leaves_the_session_at_the_provider_where_that_is_set() {
+    let world = World::new(&[]).await;
+    let provider = Provider::start();
+    let issuer = provider.issuer();
+    let mut settings = provider.settings(&issuer);
+    settings.push(("GATE_SIGN_IN_PROVIDER_LOGOUT", "false"));
+    let app = world.gate(&settings);
+    let browser = Browser::of(&app).with_header("Sec-Fetch-Site", "same-origin");
+    sign_in(&browser, &provider, &json!({}))
+        .await
+        .expect_status(303);
+    let answer = browser.visit("POST", "/sso/logout", "").await;
+    answer.expect_redirect("/sso/signed-out");
+    assert!(browser.session().is_none());
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_when_the_provider_setting_says_so() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
