@@ -126,7 +126,16 @@ pub fn empty_disk(world: &mut World) {
 }
 
 pub fn slow_fsync(world: &mut World) -> Injected {
-    std::fs::write(world.primary().slow_fsync(), "700").expect("written");
+    fsync_takes_longer(world, "300")
+}
+
+/// Longer than what the gate takes for a slow statement.
+pub fn very_slow_fsync(world: &mut World) -> Injected {
+    fsync_takes_longer(world, "700")
+}
+
+fn fsync_takes_longer(world: &World, milliseconds: &str) -> Injected {
+    std::fs::write(world.primary().slow_fsync(), milliseconds).expect("written");
     Ok(())
 }
 
