@@ -341,7 +341,41 @@ async fn two_domains_over_https() {
 }
 
 /// The application and Label Studio below a path.
-const BELOW_A_PATH: [&str; 2] = ["1-same-domain.conf", "3-one-proxy.conf"];
+const FILES_BELOW_A_PATH: [&str; 2] = ["1-same-domain.conf", "3-one-proxy.conf"];
+
+/// What stands in for Label Studio and its host application where only the way to them counts.
+struct BelowAPath {
+    studio: Stub,
+    application: Stub,
+    gate: GateProcess,
+}
+
+impl BelowAPath {
+    fn start(studio: Stub) -> Self {
+        let application = Stub::start(|_| Reply::of(200, "the application"));
+        let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
+        Self {
+            studio,
+            application,
+            gate,
+        }
+    }
+
+    /// Every nginx with this file, in which the operator has changed these lines.
+    fn servers(&self, file: &str, edits: &[(&str, String)]) -> impl Iterator<Item = Nginx> {
+        let file = format!("environments/{file}");
+        binaries().into_iter().map(move |binary| {
+            let port = free_port();
+            let mut edits = edits.to_vec();
+            edits.extend([
+                ("8081;", format!("{};", self.studio.port)),
+                ("3000;", format!("{};", self.application.port)),
+                ("listen 80;", format!("listen 127.0.0.1:{port};")),
+            ]);
+            Nginx::serve(&binary, &[self.gate.port], port, None, &file, &edits)
+        })
+    }
+}
 
 /// Status, `Location` and body of a page.
 async fn page(browser: &Browser, path: &str) -> (u16, Option<String>, String) {
@@ -356,19 +390,9 @@ async fn page(browser: &Browser, path: &str) -> (u16, Option<String>, String) {
 /// Both have pages with a token in the address; the gate handles only Label Studio's.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_with_tokens_of_the_host_application_stay_its_own() {
-    let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
-    let application = Stub::start(|_| Reply::of(200, "the application"));
-    let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
-    for file in BELOW_A_PATH {
-        for binary in binaries() {
-            let port = free_port();
-            let edits = [
-                ("8081;", format!("{};", studio.port)),
-                ("3000;", format!("{};", application.port)),
-                ("listen 80;", format!("listen 127.0.0.1:{port};")),
-            ];
-            let file = format!("environments/{file}");
-            let nginx = Nginx::serve(&binary, &[gate.port], port, None, &file, &edits);
+    let stand_ins = BelowAPath::start(Stub::start(|_| Reply::of(200, "Label Studio")));
+    for file in FILES_BELOW_A_PATH {
+        for nginx in stand_ins.servers(file, &[]) {
             let browser = Browser::new(&nginx.url);
             let token = native(1);
             for path in ["/reset-password", "/label-studio-help", "/sso/x"] {
@@ -400,21 +424,12 @@ async fn below_a_path_only_label_studios_own_login_page_and_logout_lead_to_the_p
         headers: "Set-Cookie: csrftoken=x; Path=/\r\n".to_owned(),
         ..Reply::of(200, head.lines().next().unwrap_or_default())
     });
-    let application = Stub::start(|_| Reply::of(200, "the application"));
-    let gate = GateProcess::start(Engine::SignedCookies, CLUSTER.port(), &database());
+    let stand_ins = BelowAPath::start(studio);
     let include = "include label-studio-gate/sign-in-under-a-path.conf;";
     let commented_out = format!("# {include}");
-    for (file, cookie_path) in BELOW_A_PATH.into_iter().zip(["/", "/label-studio/"]) {
-        for binary in binaries() {
-            let port = free_port();
-            let edits = [
-                ("8081;", format!("{};", studio.port)),
-                ("3000;", format!("{};", application.port)),
-                ("listen 80;", format!("listen 127.0.0.1:{port};")),
-                (&*commented_out, include.to_owned()),
-            ];
-            let file = format!("environments/{file}");
-            let nginx = Nginx::serve(&binary, &[gate.port], port, None, &file, &edits);
+    let uncommented = [(&*commented_out, include.to_owned())];
+    for (file, cookie_path) in FILES_BELOW_A_PATH.into_iter().zip(["/", "/label-studio/"]) {
+        for nginx in stand_ins.servers(file, &uncommented) {
             let browser = Browser::new(&nginx.url);
             let start = "/label-studio/sso/start?next=";
             for (path, expected) in [
