@@ -13,10 +13,7 @@ async fn a_provider_signs_a_user_in() {
     for engine in ["db", "signed_cookies"] {
         let world = World::new(&[]).await;
         let provider = Provider::start();
-        let issuer = provider.issuer();
-        let mut settings = provider.settings(&issuer);
-        settings.extend([("SESSION_ENGINE", engine), REQUIRE]);
-        let app = world.gate(&settings);
+        let app = provider.gate(&world, &[("SESSION_ENGINE", engine), REQUIRE]);
         let browser = Browser::of(&app);
 
         // A page leads to the provider, a script does not.
@@ -106,11 +103,7 @@ async fn a_provider_signs_a_user_in() {
 async fn tabs_sign_in_side_by_side_at_any_gate_and_make_room() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let (one, two) = (
-        world.gate(&provider.settings(&issuer)),
-        world.gate(&provider.settings(&issuer)),
-    );
+    let (one, two) = (provider.gate(&world, &[]), provider.gate(&world, &[]));
     let browser = Browser::of(&one);
     let mut flows = Vec::new();
     for n in 0..7 {

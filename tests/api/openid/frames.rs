@@ -65,10 +65,9 @@ async fn window_hands_the_sign_in_to_the_frame_that_opened_it_once() {
     for engine in ["db", "signed_cookies"] {
         let world = World::new(&[]).await;
         let provider = Provider::start();
-        let issuer = provider.issuer();
-        let mut settings = provider.settings(&issuer);
-        settings.extend([("SESSION_ENGINE", engine), REQUIRE]);
-        let (app, other_gate) = (world.gate(&settings), world.gate(&settings));
+        let settings = [("SESSION_ENGINE", engine), REQUIRE];
+        let app = provider.gate(&world, &settings);
+        let other_gate = provider.gate(&world, &settings);
         let (one, two, window) = (frame(&app), frame(&app), Browser::of(&app));
         let start = let_wait(&one, &provider).await;
         let_wait(&two, &provider).await;
@@ -86,7 +85,7 @@ async fn window_hands_the_sign_in_to_the_frame_that_opened_it_once() {
         answer.expect(401, "sign_in_unknown");
 
         // Not for long.
-        let late = world.gate_ahead(Duration::from_secs(130), &settings);
+        let late = provider.gate_ahead(Duration::from_secs(130), &world, &settings);
         let answer = take_over(&one.before(&late), &handover).await;
         answer.expect(401, "sign_in_unknown");
 
@@ -108,8 +107,7 @@ async fn window_hands_the_sign_in_to_the_frame_that_opened_it_once() {
 async fn window_without_a_frame_helps_nobody() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let (victim, attacker) = (Browser::of(&app), frame(&app));
     let start = let_wait(&attacker, &provider).await;
     // The page is told to Label Studio's own origin alone; it is as if the attacker had read it.
@@ -131,8 +129,7 @@ async fn window_without_a_frame_helps_nobody() {
 async fn what_is_no_frame_is_ignored_and_takes_no_room() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     for odd in ["%C3%A9%C3%A9", &"f".repeat(42), &"f".repeat(2000)] {
         let browser = Browser::of(&app);
         let start = format!("/sso/start?next=/x&frame={odd}");
@@ -155,8 +152,7 @@ async fn what_is_no_frame_is_ignored_and_takes_no_room() {
 async fn a_frame_asks_without_a_form_and_a_provider_may_want_the_request_first() {
     let world = World::new(&[]).await;
     let provider = Provider::with_metadata(&json!({"require_pushed_authorization_requests": true}));
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let frame = Browser::of(&app).with_header("Sec-Fetch-Dest", "iframe");
     let start = frame.visit("GET", "/sso/start?next=/", "").await;
     let cookie = start.set_cookies()[0].to_owned();

@@ -26,10 +26,7 @@ fn expect_too_many(answer: &Answer) {
 async fn one_network_begins_no_more_sign_ins_than_the_settings_allow() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(THREE);
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[THREE]);
     let starts = async |peer| {
         let browser = Browser::of(&app).with_header("X-Real-IP", peer);
         browser.visit("GET", "/sso/start?next=/", "").await
@@ -54,10 +51,7 @@ async fn one_network_begins_no_more_sign_ins_than_the_settings_allow() {
 async fn one_network_brings_no_more_codes_than_it_may_begin_sign_ins() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(THREE);
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[THREE]);
     let begun = Browser::of(&app);
     let flow = Flow::start(&begun, "next=/x").await;
     let brings = async |code: &str, peer| {

@@ -10,16 +10,17 @@ mod third_party;
 mod userinfo;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::actors::Browser;
-use crate::app::Answer;
+use crate::app::{Answer, TestApp};
 use crate::issuers::{Signer, keys};
 use crate::support::stub::{Reply, Stub};
 use crate::support::token::{now, with};
-use crate::world::NO_CACHE;
+use crate::world::{NO_CACHE, World};
 
 const PUBLIC_URL: (&str, &str) = ("GATE_LABEL_STUDIO_URL", "https://ls.example.com");
 const SECRET: &str = "a client secret: with % and +, of more than 32 bytes";
@@ -89,6 +90,19 @@ impl Provider {
             ("GATE_KEY_SERVER_TIMEOUT_MS", "2000"),
             ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
         ]
+    }
+
+    /// A gate that signs in here, with these settings besides.
+    fn gate(&self, world: &World, more: &[(&'static str, &str)]) -> TestApp {
+        self.gate_ahead(Duration::ZERO, world, more)
+    }
+
+    /// The same with a clock that is ahead.
+    fn gate_ahead(&self, ahead: Duration, world: &World, more: &[(&'static str, &str)]) -> TestApp {
+        let issuer = self.issuer();
+        let mut settings = self.settings(&issuer);
+        settings.extend_from_slice(more);
+        world.gate_ahead(ahead, &settings)
     }
 
     /// The claims of an ID token about Ann.

@@ -14,10 +14,7 @@ use crate::world::{REQUIRE, World};
 async fn a_provider_that_is_down_keeps_nobody_who_is_signed_in_away() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(REQUIRE);
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[REQUIRE]);
     let browser = Browser::of(&app);
     sign_in(&browser, &provider, &json!({}))
         .await
@@ -27,7 +24,7 @@ async fn a_provider_that_is_down_keeps_nobody_who_is_signed_in_away() {
     // What is known about the provider leads users there still; a gate that knows nothing says so.
     let answer = Browser::of(&app).visit("GET", "/sso/start", "").await;
     answer.expect_status(303);
-    let fresh = world.gate(&settings);
+    let fresh = provider.gate(&world, &[REQUIRE]);
     let answer = Browser::of(&fresh).visit("GET", "/sso/start", "").await;
     answer.expect(503, "provider_unavailable");
     // The provider's document is for another issuer.

@@ -15,8 +15,7 @@ use crate::world::{REQUIRE, World};
 async fn a_sign_in_gives_a_fresh_session_of_the_user() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let browser = Browser::of(&app);
     let another = json!({"email": "bob@example.com", "sub": "bob", "sid": "2"});
     let mut sessions = Vec::new();
@@ -44,9 +43,10 @@ async fn a_provider_ends_its_sessions() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.extend([REQUIRE, ("GATE_SIGN_IN_BACKCHANNEL_LOGOUT", "true")]);
-    let app = world.gate(&settings);
+    let app = provider.gate(
+        &world,
+        &[REQUIRE, ("GATE_SIGN_IN_BACKCHANNEL_LOGOUT", "true")],
+    );
     let (one, two) = (Browser::of(&app), Browser::of(&app));
     let bob = Browser::of(&app);
     sign_in(&one, &provider, &json!({"sid": "1"}))
@@ -133,7 +133,7 @@ async fn a_provider_ends_its_sessions() {
     bob.get("/").await.expect(200, "session_valid");
     assert_eq!(world.sessions().await, 120_001);
     // Elsewhere, it is off.
-    let closed = world.gate(&provider.settings(&issuer));
+    let closed = provider.gate(&world, &[]);
     end(&closed, &token).await.expect_status(404);
 }
 
@@ -142,10 +142,7 @@ async fn signing_out_ends_the_session_at_the_provider_too() {
     for (engine, hint) in [("db", "id_token_hint"), ("signed_cookies", "logout_hint")] {
         let world = World::new(&[]).await;
         let provider = Provider::start();
-        let issuer = provider.issuer();
-        let mut settings = provider.settings(&issuer);
-        settings.push(("SESSION_ENGINE", engine));
-        let app = world.gate(&settings);
+        let app = provider.gate(&world, &[("SESSION_ENGINE", engine)]);
         let browser = Browser::of(&app).with_header("Sec-Fetch-Site", "same-origin");
         sign_in(&browser, &provider, &json!({}))
             .await
@@ -172,10 +169,7 @@ async fn signing_out_ends_the_session_at_the_provider_too() {
 async fn signing_out_leaves_the_session_at_the_provider_where_that_is_set() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(("GATE_SIGN_IN_PROVIDER_LOGOUT", "false"));
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[("GATE_SIGN_IN_PROVIDER_LOGOUT", "false")]);
     let browser = Browser::of(&app).with_header("Sec-Fetch-Site", "same-origin");
     sign_in(&browser, &provider, &json!({}))
         .await
@@ -190,10 +184,7 @@ async fn signing_out_leaves_the_session_at_the_provider_where_that_is_set() {
 async fn a_session_ends_when_the_provider_setting_says_so() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.extend([REQUIRE, ("GATE_SIGN_IN_SESSION_SECONDS", "1")]);
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[REQUIRE, ("GATE_SIGN_IN_SESSION_SECONDS", "1")]);
     let browser = Browser::of(&app);
     sign_in(&browser, &provider, &json!({}))
         .await

@@ -32,9 +32,7 @@ async fn another_site_starts_a_sign_in_that_ends_on_a_page_of_label_studio() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(REQUIRE);
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[REQUIRE]);
     let page = "https://ls.example.com/projects/1?tab=2#task";
     let parameters = [
         ("iss", &*issuer),
@@ -80,7 +78,7 @@ async fn another_site_leads_nobody_to_another_site() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     for (target, page) in [
         ("/projects/2", "/projects/2"),
         ("https://LS.example.com:443/x", "/x"),
@@ -113,8 +111,7 @@ async fn another_site_leads_nobody_to_another_site() {
 async fn provider_gets_a_hint_that_is_text_and_nothing_more_of_it() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     for hint in [
         "ann@example.com",
         "ann",

@@ -15,10 +15,7 @@ const JWT: &str = "Content-Type: Application/JWT; charset=utf-8\r\n";
 async fn userinfo_adds_what_the_id_token_lacks_and_replaces_nothing() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(("GATE_SIGN_IN_CREATE_USERS", "true"));
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[("GATE_SIGN_IN_CREATE_USERS", "true")]);
     let thin =
         json!({"email": null, "email_verified": null, "given_name": null, "family_name": null});
     for (says, changes, reason) in [
@@ -116,7 +113,7 @@ async fn signed_userinfo_is_verified() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let (stranger, forger) = (Signer::new("stranger"), Signer::new("provider"));
     let claims = |changes: &Value| {
         let claims = json!({"iss": issuer, "aud": "label studio", "sub": "ann-at-op", "email": "ann@example.com"});

@@ -13,8 +13,7 @@ use crate::world::World;
 async fn callbacks_that_nobody_asked_for_prove_nothing() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let another = Flow::start(&Browser::of(&app), "next=/").await;
     for (changes, reason) in [
         (json!({"state": null}), "sign_in_unknown"),
@@ -65,7 +64,7 @@ async fn callbacks_that_nobody_asked_for_prove_nothing() {
         assert!(browser.session().is_none(), "{changes}");
     }
     // Somebody took longer than ten minutes.
-    let late = world.gate_ahead(Duration::from_secs(601), &provider.settings(&issuer));
+    let late = provider.gate_ahead(Duration::from_secs(601), &world, &[]);
     let browser = Browser::of(&app);
     let flow = Flow::start(&browser, "next=/").await;
     let callback = flow.callback(&provider, &json!({}));
@@ -108,8 +107,7 @@ async fn provider_that_does_not_name_itself_may_not_name_another() {
     let world = World::new(&[]).await;
     let silent = json!({"authorization_response_iss_parameter_supported": false});
     let provider = Provider::with_metadata(&silent);
-    let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     for (changes, refused) in [
         (json!({"iss": null}), false),
         (json!({}), false),

@@ -14,14 +14,13 @@ async fn id_tokens_of_a_malicious_provider_prove_nothing() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.extend([
+    let settings = [
         ("GATE_SIGN_IN_MAX_AGE_SECONDS", "3600"),
         ("GATE_SIGN_IN_ACR_VALUES", "mfa"),
         ("GATE_SIGN_IN_OTHER_AUDIENCES", "friend"),
         ("GATE_SIGN_IN_REQUIRED_CLAIMS", "groups=labelers"),
-    ]);
-    let app = world.gate(&settings);
+    ];
+    let app = provider.gate(&world, &settings);
     let good = json!({"auth_time": now() - 60, "acr": "mfa", "groups": ["labelers", "x"]});
     for (changes, reason) in [
         (json!({"nonce": null}), "token_nonce_refused"),
@@ -88,10 +87,7 @@ async fn id_tokens_of_a_malicious_provider_prove_nothing() {
 async fn client_secret_signs_id_tokens_only_where_the_settings_say_so() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
-    let issuer = provider.issuer();
-    let mut settings = provider.settings(&issuer);
-    settings.push(("GATE_SIGN_IN_ID_TOKEN_ALGORITHMS", "HS256"));
-    let app = world.gate(&settings);
+    let app = provider.gate(&world, &[("GATE_SIGN_IN_ID_TOKEN_ALGORITHMS", "HS256")]);
     type Sign<'a> = &'a dyn Fn(&Value) -> String;
     let (secret, key, other): (Sign<'_>, Sign<'_>, Sign<'_>) = (
         &|claims| sign(Algorithm::HS256, SECRET, claims),

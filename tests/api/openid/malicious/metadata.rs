@@ -17,8 +17,7 @@ async fn metadata_that_leads_astray_is_not_used() {
         json!({"token_endpoint": null}),
     ] {
         let provider = Provider::with_metadata(&changes);
-        let issuer = provider.issuer();
-        let app = world.gate(&provider.settings(&issuer));
+        let app = provider.gate(&world, &[]);
         let answer = Browser::of(&app).visit("GET", "/sso/start", "").await;
         answer.expect(503, "provider_unavailable");
     }

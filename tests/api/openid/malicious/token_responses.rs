@@ -20,7 +20,7 @@ async fn token_responses_of_a_malicious_provider_prove_nothing() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let issuer = provider.issuer();
-    let app = world.gate(&provider.settings(&issuer));
+    let app = provider.gate(&world, &[]);
     let stranger = Signer::new("stranger");
     let forger = Signer::new("provider");
     let elsewhere = format!("Location: {issuer}/elsewhere\r\n");
