@@ -6,13 +6,11 @@ use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::actors::{Browser, Caller};
+use crate::actors::Browser;
 use crate::audit::{TABLE, wait_for_event};
-use crate::support::cluster::CLUSTER;
 use crate::support::token::{SECRET_KEY, claims, now, sign, with};
-use crate::support::wait_until;
 use crate::together::faults::{hang_up, send};
-use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World};
+use crate::world::{NO_CACHE, REQUIRE, SIGNED_COOKIES, World, eventually};
 
 /// Both session engines, with every row read again.
 const UNCACHED_ENGINES: [&[(&str, &str)]; 2] =
@@ -245,82 +243,67 @@ async fn a_revocation_amid_logins_leaves_no_session() {
     }
 }
 
-/// A login waits for somebody who has locked its user's row.
-const LOGIN_WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
-                                           WHERE datname = current_database() AND wait_event_type = 'Lock')";
-/// A revocation has been recorded.
-const REVOKED: &str = "SELECT EXISTS (SELECT FROM label_studio_gate.revocation)";
+async fn login_waits(world: &World) {
+    eventually("a login waits for its user's row", async || {
+        world.stuck() > 0
+    })
+    .await;
+}
 
-fn wait_for(database: &str, query: &str) {
-    let is_so = || CLUSTER.psql(database, &["-c", query]).trim() == "t";
-    wait_until(is_so, || format!("{query} is not so"));
+async fn revocation_is_recorded(world: &World) {
+    let query = "SELECT EXISTS (SELECT FROM label_studio_gate.revocation)";
+    eventually("the revocation is recorded", async || {
+        world.database.text(query).await == "t"
+    })
+    .await;
 }
 
 /// A login that was under way before the revocation does not know of it. Where sign-in is optional,
 /// Label Studio alone judges its session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_waits_for_the_logins_that_are_under_way() {
-    let mut world = World::with_own_tables(&[]).await;
-    let lock = world.database.owner.transaction().await.unwrap();
-    let row = format!(
-        "SELECT FROM htx_user WHERE id = {} FOR UPDATE",
-        world.ann.id
-    );
-    lock.batch_execute(&row).await.unwrap();
-    let (app, token) = (world.app.clone(), world.ann.token());
-    let login = tokio::spawn(async move {
-        let browser = Browser::of(&app).with_token(&token);
-        let answer = browser.get("/").await;
-        (answer.status, answer.reason().to_owned())
-    });
-    let (app, email) = (world.app.clone(), world.ann.email.clone());
-    let authorization = world.superuser.authorization();
-    wait_for(&world.database.name, LOGIN_WAITS);
-    let revocation = tokio::spawn(async move {
-        let caller = Caller::of(&app).with_authorization(&authorization);
-        caller.revoke(&email).await.status
-    });
-    wait_for(&world.database.name, REVOKED);
-    lock.commit().await.unwrap();
-    assert_eq!(login.await.unwrap(), (200, "session_opened".to_owned()));
-    assert_eq!(revocation.await.unwrap(), 200);
+    let world = World::with_own_tables(&[]).await;
+    world.lock(world.ann.id).await;
+    let browser = world.browser().with_token(&world.ann.token());
+    let revocation = async {
+        login_waits(&world).await;
+        world.superuser.revoke(&world.ann).await
+    };
+    let unlock = async {
+        revocation_is_recorded(&world).await;
+        world.unlock().await;
+    };
+    let (login, revocation, ()) = tokio::join!(browser.get("/"), revocation, unlock);
+    login.expect(200, "session_opened");
+    revocation.expect_status(200);
     assert_eq!(world.sessions().await, 0);
 }
 
 /// With many rows, a revocation takes a while.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_under_way_does_not_end_sessions_that_begin_after_it() {
-    let mut world = World::with_own_tables(&[REQUIRE, NO_CACHE]).await;
-    let former = world.signed_in(&world.ann).await.stolen_session().session();
-    let lock = world.database.owner.transaction().await.unwrap();
-    let row = format!(
-        "SELECT FROM htx_user WHERE id = {} FOR UPDATE",
-        world.bob.id
-    );
-    lock.batch_execute(&row).await.unwrap();
+    let world = World::with_own_tables(&[REQUIRE, NO_CACHE]).await;
+    let former = world.signed_in(&world.ann).await.stolen_session();
+    world.lock(world.bob.id).await;
     // The revocation waits for logins that are under way, such as this one.
-    let (app, token) = (world.app.clone(), world.bob.token());
-    let login = tokio::spawn(async move {
-        let browser = Browser::of(&app).with_token(&token);
-        browser.get("/").await.status
-    });
-    wait_for(&world.database.name, LOGIN_WAITS);
-    let (app, email) = (world.app.clone(), world.ann.email.clone());
-    let authorization = world.superuser.authorization();
-    let revocation = tokio::spawn(async move {
-        let caller = Caller::of(&app).with_authorization(&authorization);
-        caller.revoke(&email).await.json()
-    });
-    wait_for(&world.database.name, REVOKED);
-    let issued = world.superuser.issue(&world.ann).await.json();
-    let app = world.app.clone();
-    let again = Browser::of(&app).with_token(issued["token"].as_str().unwrap());
-    again.get("/").await.expect(200, "session_opened");
-    lock.commit().await.unwrap();
-    assert_eq!(login.await.unwrap(), 200);
-    assert_eq!(revocation.await.unwrap()["sessions"], json!(1));
+    let bob = world.browser().with_token(&world.bob.token());
+    let revocation = async {
+        login_waits(&world).await;
+        world.superuser.revoke(&world.ann).await
+    };
+    let login_after_it = async {
+        revocation_is_recorded(&world).await;
+        let issued = world.superuser.issue(&world.ann).await.json();
+        let again = world.browser();
+        let again = again.with_token(issued["token"].as_str().unwrap());
+        again.get("/").await.expect(200, "session_opened");
+        world.unlock().await;
+        again
+    };
+    let (login, revocation, again) = tokio::join!(bob.get("/"), revocation, login_after_it);
+    login.expect_status(200);
+    assert_eq!(revocation.json()["sessions"], json!(1));
     again.get("/").await.expect(200, "session_valid");
-    let former = world.browser().with_cookie("sessionid", &former.unwrap());
     former.get("/").await.expect(401, "sign_in_required");
 }
 

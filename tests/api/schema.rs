@@ -1,7 +1,5 @@
 //! The tables of every supported version of Label Studio, and the privileges of the role.
 
-use std::time::Duration;
-
 use label_studio_gate::doctor::Level;
 use label_studio_gate::postgres::{Postgres, SchemaError};
 use serde_json::json;
@@ -10,7 +8,7 @@ use crate::app::{TestApp, TestDatabase, settings};
 use crate::doctor::examine;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
-use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, World, issuer_token, migrate};
+use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, World, eventually, issuer_token, migrate};
 
 pub fn versions() -> Vec<String> {
     let directory =
@@ -164,7 +162,11 @@ async fn grants_and_own_tables_take_effect_without_a_restart() {
         .await
         .expect(403, "user_not_created");
     CLUSTER.grant(&world.database.name);
-    eventually(async || login("new@example.com").await.reason() == "session_opened").await;
+    let reason = async |email| login(email).await.reason().to_owned();
+    eventually("accounts are created", async || {
+        reason("new@example.com").await == "session_opened"
+    })
+    .await;
 
     // A column that an upgrade of Label Studio requires: no account is created any more.
     world
@@ -174,19 +176,27 @@ async fn grants_and_own_tables_take_effect_without_a_restart() {
     login("second@example.com")
         .await
         .expect(503, "database_unavailable");
-    eventually(async || login("second@example.com").await.reason() == "user_not_created").await;
+    eventually("the gate has noticed the column", async || {
+        reason("second@example.com").await == "user_not_created"
+    })
+    .await;
     world
         .database
         .run("ALTER TABLE htx_user DROP shoe_size")
         .await;
-    eventually(async || login("second@example.com").await.reason() == "session_opened").await;
+    eventually("the gate has noticed that it is gone", async || {
+        reason("second@example.com").await == "session_opened"
+    })
+    .await;
 
     // The gate's own tables.
     let revoked = world.superuser.revoke(&world.ann).await;
     assert_eq!(revoked.json()["tokens_revoked"], false);
     migrate(&world.database).await;
-    eventually(async || world.superuser.revoke(&world.ann).await.json()["tokens_revoked"] == true)
-        .await;
+    eventually("the gate has noticed its tables", async || {
+        world.superuser.revoke(&world.ann).await.json()["tokens_revoked"] == true
+    })
+    .await;
 }
 
 /// A login that fails for lack of a right works as soon as the right is granted.
@@ -216,15 +226,4 @@ async fn own_tables_without_grants_fail_logins() {
     owner.migrate(Some(GATE_ROLE), false).await.unwrap();
     let answer = world.app.check("/projects/", &cookie).await;
     answer.expect(200, "session_opened");
-}
-
-/// Asks again until it is true, for at most half a minute.
-async fn eventually(mut is_true: impl AsyncFnMut() -> bool) {
-    for _ in 0..120 {
-        if is_true().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    panic!("it did not become true");
 }

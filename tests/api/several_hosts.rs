@@ -98,15 +98,11 @@ async fn a_server_that_refuses_a_new_connection_keeps_the_open_ones() {
     login(&app, world.bob.id).await.expect_status(200);
     let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT 0");
     world.database.run(&limit).await;
-    let lock = format!(
-        "BEGIN; SELECT FROM htx_user WHERE id = {} FOR UPDATE",
-        world.ann.id
-    );
-    world.database.run(&lock).await;
+    world.lock(world.ann.id).await;
     // Long enough that the gate asks whether the host is still there.
     let (answer, ()) = tokio::join!(login(&app, world.ann.id), async {
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        world.database.run("COMMIT").await;
+        world.unlock().await;
     });
     answer.expect(200, "session_opened");
 }

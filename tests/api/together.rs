@@ -3,7 +3,6 @@
 pub mod faults;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use label_studio_gate::django::{SessionCodec, SessionEntries as _};
@@ -13,7 +12,7 @@ use crate::actors::Browser;
 use crate::app::{Answer, TestApp};
 use crate::support::cluster::CLUSTER;
 use crate::support::token::{SECRET_KEY, claims, native, sign, with};
-use crate::world::{SIGNED_COOKIES, World};
+use crate::world::{SIGNED_COOKIES, World, eventually};
 
 /// How often something is tried that the machine's load may keep from happening.
 const ROUNDS: usize = 50;
@@ -55,20 +54,6 @@ async fn owner(world: &World, key: &str) -> Option<i32> {
     let data = world.database.text(&query).await;
     let session = SessionCodec::new(&SECRET_KEY.into()).decode_row(&data);
     session.ok().and_then(|session| session.user_id())
-}
-
-/// Asks again until it is true, for at most a minute.
-async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !is_true().await {
-        assert!(Instant::now() < until, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// The number of the gate's statements that wait for a lock.
-fn stuck(world: &World) -> usize {
-    CLUSTER.gate_connections(&world.database.name, "wait_event_type = 'Lock'")
 }
 
 /// A crowd whose members sign in at the same time, among them twenty with one token, and users who
@@ -192,16 +177,7 @@ async fn a_login_that_waits_for_a_lock_holds_up_nobody() {
         let world = World::new(&settings).await;
         let crowd = world.database.crowd(60, world.organization).await;
         let (locked, free) = crowd.split_at(20);
-        let ids: Vec<String> = locked
-            .iter()
-            .chain([&world.ann.id])
-            .map(i32::to_string)
-            .collect();
-        let lock = format!(
-            "BEGIN; SELECT FROM htx_user WHERE id IN ({}) FOR UPDATE",
-            ids.join(", ")
-        );
-        world.database.run(&lock).await;
+        world.lock_all(&[locked, &[world.ann.id]].concat()).await;
         let waiting = locked.iter().map(|id| (*id, 0));
         let waiting = waiting.chain((0..20).map(|n| (world.ann.id, n)));
         let waiting = join_all(waiting.map(async |(id, n)| {
@@ -230,7 +206,7 @@ async fn a_login_that_waits_for_a_lock_holds_up_nobody() {
             _ = &mut waiting => panic!("somebody has signed in while their row is locked"),
             () = everybody => {}
         }
-        world.database.run("COMMIT").await;
+        world.unlock().await;
         for answer in waiting.await {
             answer.expect(200, "session_opened");
         }
@@ -293,7 +269,7 @@ async fn a_row_that_changes_before_it_is_locked_is_looked_at_once_more() {
             world.database.run("SELECT pg_advisory_lock(1, 2)").await;
             let token = another_token(world.ann.id, n);
             let change = async {
-                eventually("the statement has read the row", async || stuck(&world) > 0).await;
+                eventually("the statement has read the row", async || world.stuck() > 0).await;
                 world.update(&world.ann, change).await;
                 world.database.run("SELECT pg_advisory_unlock(1, 2)").await;
             };

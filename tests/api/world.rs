@@ -1,6 +1,6 @@
 //! A database, a gate, its users and their host application: what a test starts with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use label_studio_gate::postgres::Postgres;
 use serde_json::json;
@@ -19,6 +19,15 @@ pub const ISSUER: (&str, &str) = ("JWT_SSO_SECRET", crate::support::token::SHARE
 pub const CREATE_USERS: (&str, &str) = ("JWT_SSO_AUTO_CREATE_USERS", "true");
 /// No row of `htx_user` has this ID.
 pub const NO_SUCH_USER: i32 = 999_999;
+
+/// Asks again until it is true, for at most two minutes.
+pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(120);
+    while !is_true().await {
+        assert!(Instant::now() < until, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// A user of Label Studio.
 pub struct User {
@@ -162,6 +171,29 @@ impl World {
     pub async fn update(&self, user: &User, change: &str) {
         let update = format!("UPDATE htx_user SET {change} WHERE id = {}", user.id);
         self.database.run(&update).await;
+    }
+
+    /// Locks a user's row, as another program may, until `unlock`.
+    pub async fn lock(&self, user: i32) {
+        self.lock_all(&[user]).await;
+    }
+
+    /// Locks the rows of these users until `unlock`.
+    pub async fn lock_all(&self, users: &[i32]) {
+        let ids: Vec<String> = users.iter().map(i32::to_string).collect();
+        let ids = ids.join(", ");
+        let lock = format!("BEGIN; SELECT FROM htx_user WHERE id IN ({ids}) FOR UPDATE");
+        self.database.run(&lock).await;
+    }
+
+    /// Ends the transaction that holds the locks.
+    pub async fn unlock(&self) {
+        self.database.run("COMMIT").await;
+    }
+
+    /// The number of the gate's statements that wait for a lock.
+    pub fn stuck(&self) -> usize {
+        CLUSTER.gate_connections(&self.database.name, "wait_event_type = 'Lock'")
     }
 
     /// Removes a user from the organization, as Label Studio does.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{ROUNDS, another_token, eventually, login, owner, stuck, value};
+use super::{ROUNDS, another_token, login, owner, value};
 use crate::app::{Answer, TestApp};
 use crate::process::Service;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
-use crate::world::{NO_CACHE, World};
+use crate::world::{NO_CACHE, World, eventually};
 
 /// Enough for several statements, of which the later ones carry more than one request.
 const CROWD: usize = 12;
@@ -110,7 +110,7 @@ impl<'w> Crowd<'w> {
     /// waited while two were under way shares the third.
     async fn wait_for(&self, requests: usize, statements: usize) {
         eventually("all of them wait", async || {
-            waiting(self.app).await >= requests && stuck(self.world) >= statements
+            waiting(self.app).await >= requests && self.world.stuck() >= statements
         })
         .await;
     }
@@ -142,12 +142,6 @@ fn connections(world: &World) -> BTreeSet<String> {
     );
     let pids = CLUSTER.psql("postgres", &["-c", &query]);
     pids.split_whitespace().map(str::to_owned).collect()
-}
-
-/// Locks a user's row until the owner's transaction ends.
-async fn lock_row(world: &World, user: i32) {
-    let lock = format!("BEGIN; SELECT FROM htx_user WHERE id = {user} FOR UPDATE");
-    world.database.run(&lock).await;
 }
 
 async fn expect_own_session(world: &World, id: i32, answer: &Answer) {
@@ -291,18 +285,18 @@ async fn a_login_that_waits_for_two_locks_costs_no_other_connection() {
         )
         .await;
         let before = connections(&world);
-        lock_row(&world, world.ann.id).await;
+        world.lock(world.ann.id).await;
         let token = native(world.ann.id);
         let (first, second) = tokio::join!(login(&other, &token), async {
-            eventually("the first waits", async || stuck(&world) == 1).await;
+            eventually("the first waits", async || world.stuck() == 1).await;
             login(&world.app, &token).await
         });
         first.expect_status(503);
         second.expect_status(503);
-        eventually("no statement waits", async || stuck(&world) == 0).await;
+        eventually("no statement waits", async || world.stuck() == 0).await;
         let after = connections(&world);
         assert!(before.is_subset(&after), "{before:?}, {after:?}");
-        world.database.run("COMMIT").await;
+        world.unlock().await;
     }
 }
 
@@ -313,19 +307,19 @@ async fn browsers_that_go_away_do_not_take_the_pool_with_them() {
     login(&world.app, &native(world.bob.id))
         .await
         .expect_status(200);
-    lock_row(&world, world.ann.id).await;
+    world.lock(world.ann.id).await;
     for round in 0..3 {
         let tokens = (0..10).map(|n| another_token(world.ann.id, 10 * round + n));
         let browsers: Vec<TcpStream> = tokens.map(|token| ask(&world.app, &token)).collect();
-        eventually("one of them waits for the row", async || stuck(&world) == 1).await;
+        eventually("one of them waits for the row", async || world.stuck() == 1).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(stuck(&world), 1, "as long as it does, no other");
+        assert_eq!(world.stuck(), 1, "as long as it does, no other");
         browsers.into_iter().for_each(hang_up);
     }
     login(&world.app, &native(world.bob.id))
         .await
         .expect_status(200);
-    world.database.run("COMMIT").await;
+    world.unlock().await;
 }
 
 /// A grant is withdrawn while statements are under way: nobody gets in, and everybody does once it is
