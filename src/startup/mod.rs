@@ -8,6 +8,7 @@ mod background;
 mod configuration;
 mod cookies;
 mod error;
+mod memory;
 mod mismatches;
 mod open_files;
 mod reload;
@@ -145,6 +146,7 @@ impl Application {
             let handles = self.servers.iter().map(Server::handle).collect();
             actix_web::rt::spawn(stopping.stop(handles));
         }
+        let _memory = Background::start(memory::return_regularly());
         let servers = self.servers.into_iter().map(actix_web::rt::spawn);
         let mut outcome = Ok(());
         for server in servers.collect::<Vec<_>>() {

@@ -31,6 +31,7 @@ mod issuers;
 mod java;
 mod log_lines;
 mod log_output;
+mod memory;
 mod metrics;
 mod names;
 mod open_files;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::app::{Answer, PATIENT, TestApp};
 use crate::support::token::SECRET_KEY;
@@ -98,6 +99,22 @@ impl Service {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill").args([option, &pid]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// The bytes of its memory that are resident, without those of files.
+    pub fn memory(&self) -> usize {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let anonymous = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = anonymous.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<usize>().unwrap() * 1024
+    }
+
+    /// A connection of its own.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
     }
 
     /// Whether it accepts connections.
