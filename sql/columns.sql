@@ -1,4 +1,4 @@
--- Used by: Schema (src/postgres/schema.rs), once after startup.
+-- Used by: Schema (src/postgres/accounts.rs), with schema.sql.
 -- Returns: the columns of the tables that a sign-up writes; whether each may be left out; whether
 -- the role may write it; and, for a column that is left out, whether the role may use the sequence
 -- that fills it. Django leaves no defaults in the database, and a later Label Studio may require

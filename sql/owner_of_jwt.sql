@@ -1,4 +1,4 @@
--- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Bearer …" at the token route,
+-- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Bearer …" at the token route and in API calls,
 -- with Label Studio 1.17 and later.
 -- Returns: the user, and whether the token with the ID $2 is revoked. A token that is in no table
 -- is not revoked, because simplejwt checks only the blacklist.

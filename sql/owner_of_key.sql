@@ -1,4 +1,4 @@
--- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route,
+-- Used by: ApiTokens (src/postgres/tokens.rs), for legacy tokens at the token route and in API calls,
 -- with Label Studio 1.17 and later.
 -- Returns: every token between $1 and $2 with its owner, that is, those that share the first
 -- characters of the presented one. The gate compares the whole keys in constant time. The operators

@@ -1,4 +1,4 @@
--- Used by: ApiTokens (src/postgres/tokens.rs), for "Authorization: Token …" at the token route,
+-- Used by: ApiTokens (src/postgres/tokens.rs), for legacy tokens at the token route and in API calls,
 -- with Label Studio before 1.17, where legacy tokens are the only ones and cannot be disabled.
 -- Returns: the same as owner_of_key.sql. $3 and $4 are the values of the two switches.
 SELECT token.key,

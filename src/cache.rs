@@ -56,7 +56,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         current.map(|entry| entry.value)
     }
 
-    /// To be called before a value is read that [`insert`](Self::insert) shall keep.
+    /// Call this before reading a value for [`insert`](Self::insert).
     pub(crate) fn before_reading(&self) -> Before {
         Before(self.invalidations.load(Ordering::SeqCst))
     }

@@ -1,4 +1,4 @@
-//! Parallel questions about the same thing are one, whose answer all of them get.
+//! Merges parallel requests for the same key into one, and gives all callers its answer.
 
 use std::collections::HashMap;
 use std::hash::Hash;

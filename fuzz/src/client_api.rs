@@ -1,4 +1,4 @@
-//! The client API's answer: only 200 with an object is somebody, and a visitor's cookie cannot make the API fail.
+//! The host application's answer: only 200 with an object names a user, and no cookie can open the circuit breaker.
 
 use label_studio_gate::application_api::Verdict;
 use serde_json::{Map, Value};

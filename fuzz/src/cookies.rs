@@ -111,8 +111,8 @@ pub fn cookie_header(data: &[u8]) {
     }
 }
 
-/// What is forwarded where a request keeps its session, and that session, as the gate does it: Label Studio is shown it alone where
-/// another could be taken for it.
+/// The forwarded header of a request that keeps its session, and that session, built as the gate builds them: Label Studio sees only this session where
+/// it could mistake another cookie for it.
 pub fn keep_session<'h>(header: &'h CookieHeader<'_>) -> (Option<Vec<u8>>, Option<&'h str>) {
     let judged = header.get(SESSION);
     let alone = header.find(SESSION).is_ambiguous;

@@ -1,4 +1,4 @@
-//! Tokens: of a genuine one nothing can be taken away, and of a forged one nothing is believed.
+//! Tokens: any change to a genuine one is detected, and nothing in a forged one is trusted.
 
 use std::time::{Duration, SystemTime};
 

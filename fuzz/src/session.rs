@@ -1,4 +1,4 @@
-//! Django sessions, in a row and in a cookie: unsigned ones are none, and signed ones are read again as they were written.
+//! Django sessions, in a row and in a cookie: unsigned data is never a session, and signed data survives a round trip.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ pub fn django_session(data: &[u8]) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let day = Duration::from_secs(86_400);
     let _ = is_plausible_session_key(&text);
-    // With their own signatures, rows and cookies of the corpus may be genuine; of neither is the other.
+    // With their own signatures, rows and cookies of the corpus may be genuine, but a row is never a valid cookie, nor a cookie a row.
     let (row, cookie) = (
         codec.decode_row(&text),
         codec.decode_cookie(&text, now, day),

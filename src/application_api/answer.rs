@@ -1,4 +1,4 @@
-//! The meaning of the API's answer: a user, nobody, or an outage.
+//! Interprets the API's response: a user, no user, or an outage.
 
 use std::sync::Arc;
 

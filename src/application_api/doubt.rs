@@ -1,6 +1,6 @@
-//! Whether the API may refuse the gate's secret, which looks like a session that it does not know.
+//! Detects that the API may be refusing the gate's secret, which looks the same as an unknown session.
 //!
-//! In: the API's refusals, and that it named a user. Out: a line in the log. When a refusal comes and
+//! In: whether the API refused a session or named a user. Out: a line in the log. When a refusal comes and
 //! no user was named for a while, the API is tried as `doctor` tries it. Nothing is decided here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,7 +86,7 @@ pub(super) fn look_into(api: &Arc<Api>) {
         let Ok(trial) = api.try_out().await else {
             return;
         };
-        // What an API that fails says about the secret is worth nothing.
+        // The answer of a failing API says nothing about the secret.
         if !matches!(trial.verdict, Verdict::Nobody(_)) {
             return;
         }

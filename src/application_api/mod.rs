@@ -237,7 +237,7 @@ impl ApplicationSessions for ApplicationApi {
         let asked = async move { api.person(key, &cookie).await };
         let asked = tokio::spawn(traces::carried(asked).in_current_span());
         let outage = Outage::ApplicationApiUnavailable;
-        // Without an answer, the session in Label Studio may do.
+        // Without an answer in time, the caller can fall back to the session in Label Studio.
         match deadline::wait_with_alternative(outage, asked).await? {
             Ok(Ok(person)) => Ok(Ok(person)),
             Ok(Err(Nameless::Nobody(why))) => Ok(Err(why)),

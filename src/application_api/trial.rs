@@ -30,7 +30,7 @@ pub enum SecretTrial {
     Right,
     /// A wrong one is answered in the same way, so the configured one may be wrong too.
     Unknown,
-    /// With a wrong one the API names a user, so it checks none.
+    /// With a wrong one the API names a user, so it doesn't check the secret.
     Unchecked,
     /// To a wrong one the API says that it cannot answer, as it would to too many requests.
     Unanswered,

@@ -68,7 +68,7 @@ pub struct AuditTrail {
 /// Counts the events that are lost.
 struct Losses {
     metrics: Arc<Metrics>,
-    /// Those that the log has not told yet.
+    /// Those that have not been logged yet.
     untold: AtomicU64,
 }
 

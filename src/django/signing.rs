@@ -26,7 +26,7 @@ const LENIENT: GeneralPurpose =
 
 /// `salted_hmac(key_salt, value, secret, algorithm="sha256")`, for one salt and one secret.
 ///
-/// It has taken the key in, which is more than half the work for a short value.
+/// The key is already absorbed, which is more than half the work for a short value.
 #[derive(Clone)]
 pub struct SaltedHmac(Hmac<Sha256>);
 

@@ -1,6 +1,6 @@
 //! Stage 4, continued: the groups of a user, and what they decide.
 //!
-//! In: verified claims and the issuer's rules. Out: a [`Membership`], or why the user may not come
+//! In: verified claims and the issuer's rules. Out: a [`Membership`], or why the user may not sign
 //! in. Afterwards, a claim that is missing has changed nothing: it is not an empty list.
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ pub struct StaffRule {
     pub with_password: bool,
 }
 
-/// What the groups decide about a user who may come in.
+/// What the groups decide about a user who may sign in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Whether the user is staff; `None`: unchanged.
@@ -62,7 +62,7 @@ enum Groups<'c> {
     TooMany,
 }
 
-/// Why a user may not come in, or why that can't be told.
+/// Why a user may not sign in, or why the claims don't say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoMember {
     /// The claim has another type.

@@ -93,12 +93,12 @@ pub struct Claimant {
     pub membership: Membership,
 }
 
-/// Why claims name no user who may come in.
+/// Why claims name no user who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoClaimant {
     /// The claims name nobody.
     Unverified(CredentialError),
-    /// They name somebody whose groups don't let them in.
+    /// They name a user whose groups may not sign in.
     Refused {
         /// Why not.
         reason: Denied,

@@ -88,9 +88,9 @@ impl Gate {
     ///
     /// A request without a credential passes, unless the policy requires a signed-in user. A
     /// request with an unacceptable credential is treated as if it had none, and its token is
-    /// removed. Refused are requests with an ambiguous identity or from another site, those whose
-    /// valid credential names a user without access, and those of nobody where the policy requires
-    /// a signed-in user. The first acceptable credential decides, unless an earlier one can't be
+    /// removed. The gate refuses requests with an ambiguous identity or from another site, requests
+    /// whose valid credential names a user without access, and, where the policy requires sign-in,
+    /// unauthenticated requests. The first acceptable credential decides, unless an earlier one can't be
     /// verified now.
     pub async fn decide(
         &self,

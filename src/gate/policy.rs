@@ -26,7 +26,7 @@ pub struct Policy {
     pub anonymous: Anonymous,
     /// Paths that skip every check.
     pub open_paths: Vec<PathRule>,
-    /// What happens to unsafe requests that a page of another site makes the browser send.
+    /// What happens to unsafe requests from pages of other sites.
     pub cross_site: CrossSite,
     /// Origins trusted like Label Studio's own, in lower case: `https://app.example.com`.
     pub allowed_origins: Vec<String>,

@@ -57,8 +57,8 @@ impl Gate {
             .await
     }
 
-    /// Logs in with claims that a sign-in at an OpenID provider has verified. The provider's site leads
-    /// there with a link; only a frame of this origin posts.
+    /// Logs in with claims that a sign-in at an OpenID provider has verified. The provider redirects here,
+    /// which is a GET; a POST comes only from a frame of this origin.
     pub async fn sign_in_as(
         &self,
         claims: &VerifiedClaims,

@@ -119,7 +119,7 @@ impl ActiveUser {
         Ok(Self::admit(row, claimant)?)
     }
 
-    /// Whether the issuer says something else about the user than what is stored.
+    /// Whether the issuer's names or rights for the user differ from the stored ones.
     pub fn is_outdated(&self, claimant: &Claimant) -> bool {
         self.new_names(claimant).is_some() || self.new_rights(claimant).is_some()
     }
@@ -254,7 +254,7 @@ impl ActiveUser {
         self.0.revoked_at
     }
 
-    /// Whether these claims are of a token that was issued before the last revocation.
+    /// Whether these claims come from a token that was issued before the last revocation.
     ///
     /// A token of a gate names the last revocation before it, so no clocks are compared. The host
     /// application's session can't be revoked here: the application confirms it on every request.

@@ -1,4 +1,4 @@
-//! What happens on the way to a verdict, told to whoever wants to know.
+//! Observes how a verdict is reached.
 //!
 //! In: the steps of the stages, and what they change. Out: nothing; a witness can't influence a
 //! decision. The HTTP adapter writes steps to the log and changes to the audit trail; `inspect`
@@ -14,7 +14,7 @@ use serde_json::Value;
 /// The most characters of a text from outside that a log line shows.
 const MAX_SHOWN: usize = 100;
 
-/// Told what happens while the gate decides about one request.
+/// Observes what happens while the gate decides about one request.
 pub trait Witness {
     /// Whether [`step`](Self::step) does something. Nothing is formatted otherwise.
     fn wants_steps(&self) -> bool;
@@ -51,7 +51,7 @@ pub enum Change {
     },
 }
 
-/// A witness that listens to nothing.
+/// A witness that ignores everything.
 pub struct Nobody;
 
 impl Witness for Nobody {
@@ -64,7 +64,7 @@ impl Witness for Nobody {
     fn changed(&self, _: Change) {}
 }
 
-/// A witness, as the stage or method called `by` speaks to it.
+/// A witness, labeled with the stage or method (`by`) that reports to it.
 #[derive(Clone, Copy)]
 pub struct Steps<'w> {
     witness: &'w dyn Witness,
@@ -92,7 +92,7 @@ impl<'w> Steps<'w> {
         self.witness.wants_steps()
     }
 
-    /// Tells a step.
+    /// Reports a step.
     pub fn note(self, step: fmt::Arguments<'_>) {
         if self.witness.wants_steps() {
             let by = self.by;

@@ -1,4 +1,4 @@
-//! What a request meets first.
+//! The entry point: answers checks, and passes other requests to the app.
 //!
 //! In: any request. Out: the answer to a check, from `auth`, or to anything else, from the app.
 //! Nearly every request is a check: a proxy sends it, and it has no body. It is answered before

@@ -1,7 +1,7 @@
 //! Reads what a proxy in front of this one says about the user.
 //!
 //! In: a subrequest. Out: the same, with the token or the headers that the operator named. Afterwards,
-//! no other header counts, and none of two spellings: names are compared without taking `_` for `-`
+//! no other header counts, and each has one spelling: `_` is not treated as `-`
 //! (CVE-2025-64484).
 
 use actix_web::dev::RequestHead;

@@ -3,8 +3,8 @@
 //!
 //! A credential is checked before it is counted. Many callers may share one address, and a valid
 //! credential must never be blocked by wrong ones from the same network. A sign-in is counted before
-//! anything is known about it, because its check is a request to the provider, which is what is limited:
-//! beyond the limit, those of everybody in that network are refused.
+//! anything is known about it, because checking it takes a request to the provider, and those are limited:
+//! beyond the limit, every sign-in from that network is refused.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Limiter {
         }
     }
 
-    /// Other limits with the same counts, so that a reload forgives nothing. The tokens issued in
+    /// The same counts under other limits, so that a reload resets nothing. The tokens issued in
     /// this second start from zero if their limit changes.
     #[must_use]
     pub fn with_limits(&self, limits: RateLimits) -> Self {

@@ -94,7 +94,7 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Traces of requests; `None`: off.
     pub traces: Option<Arc<Traces>>,
-    /// The components that tell their own metrics.
+    /// The components that report their own metrics.
     pub sources: Vec<Arc<dyn Source>>,
 }
 
@@ -250,8 +250,8 @@ fn public(config: &mut web::ServiceConfig) {
         );
 }
 
-/// Answers with what `work` ends in, also if whoever asked has gone by then: reading all sessions may
-/// take longer than callers wait, and they are all ended, and the journal says so.
+/// Runs `work` to its end even if the caller disconnects: reading all sessions may take longer than
+/// callers wait, and all of them must be ended and the journal must say so.
 async fn to_the_end(work: impl Future<Output = HttpResponse> + 'static) -> HttpResponse {
     // On this worker, because requests belong to its thread.
     let answered = actix_web::rt::spawn(work.in_current_span()).await;

@@ -2,8 +2,8 @@
 //!
 //! In: a network and the time. Out: the number of its events in its current minute. At most
 //! [`MAX_NETWORKS`] networks are tracked. A network is never evicted within its minute; if there is
-//! no room, further networks share one count. With [`PerNetwork::widening`], those of one wider network
-//! do first, so that whoever fills the room shares a count with their neighbors only.
+//! no room, further networks share one count. With [`PerNetwork::widening`], they first share one with
+//! their wider network, so that an attacker who fills the table affects only neighbors.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -44,7 +44,7 @@ pub(super) fn is_envoys(path: &str) -> bool {
     original.is_some_and(|original| original.starts_with('/'))
 }
 
-/// Whether these are segments of plain characters, none of them empty but the last, and none a step
+/// Whether these are segments of plain characters, none of them empty except the last, and none a dot segment
 /// (RFC 3986 §5.2.4). In one pass, because every check is looked at.
 fn is_plain(segments: &str) -> bool {
     let (mut length, mut dots) = (0, 0);

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 /// The URL without user and password.
 pub fn without_user(mut url: Url) -> Url {
-    // What has no place for them has none.
+    // Fails only for a URL that cannot hold them.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
@@ -24,7 +24,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
         Ok(url) if url.scheme() == "mailto" => text.into(),
         Ok(url) if has_user(&url) => String::from(without_user(url)).into(),
         Ok(url) if url.has_host() => text.into(),
-        // Nobody can tell where a user would begin.
+        // It is unclear where a user would begin.
         _ => match text.rsplit_once('@') {
             Some((before, rest)) if before.contains(':') => format!("…@{rest}").into(),
             _ => text.into(),

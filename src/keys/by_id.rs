@@ -2,7 +2,7 @@
 //!
 //! In: an address, and the ID that a token names. Out: a key in PEM form with that ID. Afterwards, only
 //! a UUID has become part of a URL, and what the server doesn't know is no outage, because anybody can
-//! make up an ID. Made-up IDs keep no other key from being read and drop none, until the server has been
+//! make up an ID. Made-up IDs neither delay nor evict other keys, until the server has been
 //! asked about too many of them.
 
 use std::sync::{MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::gate::verify::{KeyError, KeySet};
 /// Upper limit on the keys that are kept.
 const MAX_KEYS: usize = 64;
 
-/// How many IDs that it doesn't know the server is asked about per cooldown.
+/// How many unknown IDs the server is asked about per cooldown.
 const MAX_MISSED: usize = 64;
 
 /// IDs that the server didn't know when it was asked, as long as the cooldown lasts.
@@ -70,7 +70,7 @@ impl KeyServer {
         if found.is_empty() {
             self.missed().note(id);
         }
-        // Room is made for a key that there is.
+        // Evict only for a key that exists.
         let mut keys = match found.is_empty() || known.len() < MAX_KEYS {
             true => KeySet::clone(&known),
             false => KeySet::default(),

@@ -2,7 +2,7 @@
 //!
 //! [`family`] declares the metrics. [`Metrics`] holds the counters of the service itself, which
 //! last as long as the process. Components (the database, key servers, the host application's API)
-//! keep their own, and tell them as a [`Source`] when a scrape asks.
+//! keep their own, and report them as a [`Source`] on each scrape.
 //!
 //! Counting takes neither a lock nor an allocation: counters are arrays of atomics, indexed by what
 //! is counted.
@@ -153,7 +153,7 @@ impl Metrics {
         self.reloads.rejected(trigger);
     }
 
-    /// Counts audit events that the table has not got.
+    /// Counts audit events that are missing from the table.
     pub fn count_lost_audit_events(&self, events: u64) {
         self.lost_audit_events.add(events);
     }

@@ -38,8 +38,8 @@ const NETWORK_MARGIN: Duration = Duration::from_secs(1);
 /// After how long without an answer to ask whether the host is still there.
 const SUSPICION: Duration = Duration::from_millis(500);
 
-/// A connection of this age whose server is read-only was not opened to another server than a new
-/// one would be.
+/// If a connection younger than this is read-only, a new one would reach the same server, so the
+/// statement is not retried.
 const YOUNG: Duration = Duration::from_secs(1);
 
 /// A pool of connections to Postgres.

@@ -4,7 +4,7 @@
 //! In: the hosts of the settings. Out: a [`Link`]. A host that accepts connections and says nothing
 //! holds up nobody: every host has its own time limit, and the next one is tried before it has
 //! passed. When a host turns out to be dead or a standby, all connections to it are closed, so that
-//! none of them has to be found out on its own.
+//! requests don't discover dead connections one by one.
 
 mod greeting;
 

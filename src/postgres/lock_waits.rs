@@ -2,14 +2,14 @@
 //!
 //! In: a login that is recorded by itself. Out: its turn, which its connection keeps until Postgres has
 //! answered. One login of each user at a time: the others would wait for the same row, each on a
-//! connection of its own. All of them together leave a part of the pool to those who wait for nobody.
+//! connection of its own. All of them together leave a part of the pool to requests that wait for no lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The part of the pool for logins that a batch has left over: one connection in so many.
+/// The part of the pool for logins that a batch has left out: one connection in this many.
 const LEFT_OVER: usize = 4;
 
 /// The same for logins that replace a session.

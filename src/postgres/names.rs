@@ -244,7 +244,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_fail_in_another_way_than_with_an_error(bytes: Vec<u8>) {
+        fn arbitrary_bytes_are_an_error_and_never_a_panic(bytes: Vec<u8>) {
             let mut outgoing = Vec::new();
             let _ = Frames::default().push(&bytes, "gate_", &mut outgoing);
         }

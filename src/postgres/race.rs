@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-/// How long an attempt has the field to itself (RFC 8305 §5, "Connection Attempt Delay").
+/// How long an attempt runs before the next one starts (RFC 8305 §5, "Connection Attempt Delay").
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The result of the first attempt that succeeds; the others are cancelled. If all fail, their

@@ -10,8 +10,8 @@ use super::{SettingError, SettingErrors, file};
 /// The text of the settings file, and the environment.
 ///
 /// The files that settings name (secrets, keys, certificates) are not part of it: they are read each
-/// time settings are made from the source. So a changed secret can be taken over without what an
-/// operator is just writing into the settings file.
+/// time settings are made from the source. So a changed secret can take effect without picking up a
+/// settings file that an operator is still editing.
 #[derive(Clone)]
 pub struct Source {
     file: Option<(PathBuf, String)>,

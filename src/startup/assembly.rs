@@ -165,7 +165,7 @@ impl Assembly {
         }
     }
 
-    /// The components that tell their own metrics.
+    /// The components that report their own metrics.
     fn sources(&self) -> Vec<Arc<dyn Source>> {
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(Configuration::of(&self.settings)),

@@ -2,7 +2,7 @@
 //!
 //! glibc keeps what a thread has freed in that thread's arena, and returns it by itself only from the
 //! top. After a peak of connections, whose buffers lie between longer-lived objects, the process would
-//! stay as large as it was at the peak.
+//! stay as large as it was at the peak (decision 22).
 
 use std::time::Duration;
 

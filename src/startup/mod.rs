@@ -55,7 +55,7 @@ pub struct Application {
     running: Running,
 }
 
-/// What was built from the settings, and who replaces it.
+/// What was built from the settings, and what replaces it on a reload.
 enum Running {
     /// Nobody.
     Fixed(Box<Assembly>),

@@ -100,7 +100,7 @@ impl Reloader {
     async fn attempt(&self, trigger: ReloadTrigger) -> Result<(Source, Assembly), Rejected> {
         let source = match trigger {
             ReloadTrigger::Signal => self.source.read_again()?,
-            // What is being written into the settings file waits for a signal.
+            // Edits to the settings file take effect only after a signal.
             ReloadTrigger::Files => self.source.clone(),
         };
         let settings = Settings::of(&source)?;

@@ -114,7 +114,7 @@ impl Losses {
     }
 }
 
-/// Counts what cannot be written, and takes it for written: there is nobody to tell.
+/// Counts what cannot be written, and reports success: no caller could handle the error.
 struct Counting<W> {
     sink: W,
     state: Arc<State>,

@@ -201,7 +201,7 @@ async fn names_of_cookies_and_parameter_are_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_and_metrics_tell_what_the_gate_does() {
+async fn health_and_metrics_report_what_the_gate_does() {
     let world = World::new(&[]).await;
     let app = &world.app;
     app.get("/health/live").await.expect_status(200);

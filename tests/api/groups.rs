@@ -1,4 +1,4 @@
-//! Groups decide who comes in, who is staff, and in which organization an account begins.
+//! Groups decide who may sign in, who is staff, and in which organization an account begins.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn is_staff(world: &World, user: &User) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_allowed_groups_come_in_and_get_accounts() {
+async fn only_allowed_groups_may_sign_in_and_get_accounts() {
     let world = World::new(&[ISSUER, CREATE_USERS, CLAIM, ALLOWED]).await;
     let users = world.users().await;
     for (email, roles, reason) in [
@@ -230,7 +230,7 @@ async fn a_used_token_grants_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_grant_nobody_becomes_staff_or_stays_it() {
+async fn without_the_grant_nobody_becomes_or_stays_staff() {
     let world = World::new(&[ISSUER, CLAIM, STAFF]).await;
     world.update(&world.ann, UNUSABLE).await;
     let leads = sign_in(&world.app, "ann@example.com", &json!({"roles": ["leads"]})).await;

@@ -173,7 +173,7 @@ async fn a_wrong_answer_of_the_host_application_logs_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_host_application_takes_down_nobody_who_is_logged_in() {
+async fn an_outage_of_the_host_application_logs_nobody_out() {
     let world = World::with_application(&[
         ("JWT_SSO_SESSION_CACHE_TTL", "0"),
         ("JWT_SSO_SESSION_VERIFY_TIMEOUT", "1"),

@@ -81,7 +81,7 @@ async fn statements_pool_and_caches_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_method_that_is_enabled_is_told() {
+async fn every_enabled_method_is_reported() {
     let world = World::new(&[]).await;
     for (settings, methods) in [
         (

@@ -196,7 +196,7 @@ async fn staff_and_superusers_are_never_signed_in() {
                 .await
                 .expect(200, "proxy_not_for_staff")
                 .expect_no_session();
-            // Nobody works as them if the proxy names somebody else, and they as nobody else.
+            // Nobody else can use their session, and they can't use anybody else's.
             let answer = get(browser(), &[ANN, KNOWN]).await;
             answer.expect(200, "user_switched").expect_user(&world.ann);
             let anns = answer.session().unwrap().to_owned();

@@ -77,7 +77,7 @@ async fn nobody_is_sent_to_another_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_and_programs_are_told_what_is_wrong() {
+async fn browsers_get_a_page_and_scripts_get_json() {
     let world = World::new(&[]).await;
     let claims = with(claims(world.ann.id), &json!({"exp": now() - 1}));
     let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);
@@ -113,7 +113,7 @@ async fn people_and_programs_are_told_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_in_user_who_follows_an_old_link_goes_on() {
+async fn a_signed_in_user_who_follows_an_expired_link_keeps_the_session() {
     let world = World::new(&[]).await;
     let claims = with(claims(world.ann.id), &json!({"exp": now() - 1}));
     let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);

@@ -1,4 +1,4 @@
-//! What the gate shows to operators and to people, word for word.
+//! What the gate shows to operators and users, word for word.
 //!
 //! After an intended change, `INSTA_UPDATE=always cargo test --test api texts` writes the
 //! snapshots.

@@ -244,7 +244,7 @@ async fn only_a_trusted_proxy_decides_what_is_traced() {
 
 /// The ratio is of the gate's own random bits: which trace a browser names makes no difference.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_chooses_a_trace_that_is_recorded_or_is_not() {
+async fn a_browser_cannot_choose_whether_its_trace_is_recorded() {
     let world = World::new(&[]).await;
     let collector = Collector::start();
     for (ratio, trace, traced) in [

@@ -438,7 +438,7 @@ async fn an_anonymous_request_that_reaches_label_studio_fails_where_everybody_mu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_address_that_cannot_be_reached_from_here_is_told() {
+async fn an_unreachable_public_url_is_reported() {
     let stack = cookies_stack();
     let url = "http://127.0.0.1:1/label-studio";
     let doctor = Doctor::of(stack.engine, &stack.database);

@@ -121,7 +121,7 @@ impl Trial<'_> {
         };
         report.note(
             Check::PublicLogin,
-            format!("--email names no user: did not try a login and a sign-out{also}"),
+            format!("--email is not set: did not try a login and a sign-out{also}"),
         );
     }
 

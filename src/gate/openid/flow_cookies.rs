@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_by_deleting_the_oldest_flows_and_what_is_none() {
+    fn the_oldest_flows_and_invalid_cookies_are_deleted_to_make_room() {
         let (cookies, entropy) = (cookies("secret"), entropy());
         let flows: Vec<Flow> = (0..6)
             .map(|n| Flow::new("keycloak", "/", Display::Page, at(n), &entropy))

@@ -1,11 +1,11 @@
 //! The way from a popup back to the frame that opened it.
 //!
-//! In a frame of another site, browsers give cookies a jar of their own, and providers show no form. So
-//! the user signs in in a popup, whose page hands what the provider stated to the frame, and the frame
-//! brings it to the gate. In: an [`Arrival`] in a popup. Out: text for the frame, and later the provider's
+//! In a cross-site frame, browsers partition cookies, and providers show no form. So
+//! the user signs in in a popup. Its page hands the provider's statement to the frame, and the frame
+//! posts it to the gate. In: an [`Arrival`] in a popup. Out: text for the frame, and later the provider's
 //! statement again. Afterwards, the frame that brings it is the one that opened the popup, in the same
 //! browser: it has the cookie of a flow of its own, whose digest the popup was started with. That cookie is
-//! deleted with its use, so the text is good once, for a minute.
+//! deleted on use, so the text works once, within a minute.
 
 use std::time::{Duration, SystemTime};
 

@@ -50,7 +50,7 @@ impl IdTokenExpectation<'_> {
         self.check_access_token(claims, algorithm)
     }
 
-    /// `aud` and `azp`: the token is for this client, and for no one who isn't known.
+    /// `aud` and `azp`: the token is for this client, and for no unknown audience.
     fn check_client(&self, claims: &Map<String, Value>) -> Result<(), CredentialError> {
         let refused = CredentialError::TokenAudienceRefused;
         let party = match claims.get("azp") {
@@ -107,7 +107,7 @@ impl IdTokenExpectation<'_> {
         }
     }
 
-    /// `at_hash` (§3.1.3.8): optional in the code flow, but right if it is there.
+    /// `at_hash` (§3.1.3.8): optional in the code flow, but it must match if present.
     fn check_access_token(
         &self,
         claims: &Map<String, Value>,

@@ -32,7 +32,7 @@ impl Ended {
         typ: Option<&str>,
         now: SystemTime,
     ) -> Result<Self, CredentialError> {
-        // Explicit typing is recommended (§2.4); providers of before write "JWT" or nothing.
+        // Explicit typing is recommended (§2.4); older providers write "JWT" or nothing.
         let is_logout = |typ: &str| {
             ["logout+jwt", "application/logout+jwt", "jwt"]
                 .iter()

@@ -36,7 +36,7 @@ use super::sign_in::AtProvider;
 use super::verify::{Compact, Unverified, VerifiedClaims};
 use super::witness::{Steps, Witness};
 
-/// Sign-ins of one browser, with less than [`flow_cookies::PAUSE`] between them, that are a loop.
+/// This many sign-ins of one browser, with less than [`flow_cookies::PAUSE`] between them, are a loop.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Signs users in with the configured providers.
@@ -211,8 +211,8 @@ impl SignIn {
         Err(why)
     }
 
-    /// Whether this browser has signed in again and again in the last seconds, and comes back each
-    /// time as if it had not.
+    /// Whether this browser has signed in repeatedly within seconds, and came back without a session
+    /// each time.
     pub fn loops(&self, cookies: &CookieHeader<'_>) -> bool {
         self.cookies.attempts(cookies) >= MAX_ATTEMPTS
     }

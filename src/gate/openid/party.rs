@@ -128,7 +128,7 @@ impl RelyingParty {
         }
     }
 
-    /// The ID token; with the access token, also that one, if it will be used.
+    /// Verifies the ID token and, if the access token will be used, that the two belong together.
     async fn verify_id_token(
         &self,
         id_token: &str,
@@ -184,8 +184,8 @@ impl RelyingParty {
         }
     }
 
-    /// A signed response needs neither `iss` nor `aud`, but they are right if they are there. It has
-    /// no times: the provider has just said it.
+    /// A signed response needs neither `iss` nor `aud`, but they must match if present. Its times are
+    /// not checked: the provider has just sent it.
     async fn verify_userinfo(
         &self,
         text: &str,

@@ -39,7 +39,7 @@ pub struct AuthorizationRequest<'r> {
     pub flow: &'r Flow,
     /// Whether the user wants to choose an account (`prompt=select_account`).
     pub select_account: bool,
-    /// Who wants to sign in, if whoever sent the user knows it.
+    /// Who wants to sign in, if the site that sent the user here knows it.
     pub login_hint: Option<&'r str>,
 }
 

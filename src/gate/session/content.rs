@@ -17,7 +17,7 @@ use crate::gate::verify::{Method, VerifiedClaims};
 const PROVIDER: &str = "gate_provider";
 const ID_TOKEN: &str = "gate_id_token";
 /// The longest ID token that a session keeps. It is a hint only; each check reads the session, and
-/// not every server takes longer URLs.
+/// some servers reject longer URLs.
 const LONGEST_HINT: usize = 2048;
 /// When the gate ends the session, in seconds since the epoch.
 pub(super) const ENDS: &str = "gate_ends";

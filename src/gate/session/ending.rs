@@ -60,8 +60,8 @@ impl Sessions {
 
     /// Deletes the rows of sessions that ended at an OpenID provider. Returns how many there were.
     ///
-    /// The session's half of a key is its beginning, which the index finds; the user's half is not,
-    /// so that all rows are compared.
+    /// The session's half is the beginning of the key, so the index finds it; the user's half is not,
+    /// so every row is compared.
     pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
         let place = match ended {
             Ended::Session(id) => ProviderPlace::Session(self.places.session_half(issuer, id)),
@@ -81,7 +81,7 @@ impl Sessions {
         self.policy.cookie.delete()
     }
 
-    /// Deletes the user's session rows from before the revocation at this time, also those of logins
+    /// Deletes the user's session rows from before the revocation at this time, including those of logins
     /// that are under way, and all of them if the time is unknown. Returns how many there were.
     ///
     /// Reads all rows, page by page, because ownership is recorded only in the signed data. That takes

@@ -1,13 +1,13 @@
 //! Session cookies that Label Studio sets only if it runs with other settings than the gate.
 //!
 //! In: a cookie that is no session under the gate's settings. Out: the [`Mismatch`] that would
-//! explain it. Without this, the gate logs users in whom Label Studio never knows. Anybody can make
+//! explain it. Without this, the gate would open sessions that Label Studio ignores. Anybody can make
 //! up such a cookie, so a mismatch is a hint for operators and decides nothing.
 
 use super::Engine;
 use crate::django::{is_row_key, is_signed_cookie};
 
-/// Hears of mismatches.
+/// Is notified of mismatches.
 pub trait Mismatches: Send + Sync {
     /// A browser sent a cookie that this mismatch would explain.
     fn suspect(&self, mismatch: Mismatch);

@@ -3,7 +3,7 @@
 //! In: `session_data` of a row, or a signed cookie. Out: what the checks need of the session, and
 //! whether it is tied to a password column. Both follow from the data and `SECRET_KEY` alone. So
 //! they are computed on first use and kept for as long as the store keeps the row; time, user and
-//! revocations are looked at on every request.
+//! revocations are checked on every request.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

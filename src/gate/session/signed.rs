@@ -2,8 +2,8 @@
 //!
 //! In: the value of a session cookie. Out: its session, unless the cookie was signed too long ago. What
 //! a cookie holds follows from its value and `SECRET_KEY` alone, and a browser sends the same value
-//! with all requests of a page: Label Studio signs it anew with its answers. So the sessions of the
-//! last cookies are kept; age, end, user and revocations are looked at on every request.
+//! with all requests of a page: Label Studio signs it again with its responses. So the sessions of
+//! recent cookies are cached; age, end, user and revocations are checked on every request.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_vouches_for_nothing_else() {
+    fn a_cached_cookie_matches_only_its_whole_value() {
         let cookies = SignedCookies::new(DAY, 10);
         let (value, other) = (cookie("7", 0), cookie("8", 0));
         let read = |value: &str| cookies.read(&codec(), value, now());

@@ -68,7 +68,7 @@ async fn session_contains_what_a_login_stores() {
 }
 
 #[tokio::test]
-async fn cached_row_is_none_of_the_two_that_may_change_during_a_login() {
+async fn an_attempt_with_a_cached_row_does_not_count_towards_the_two_retries() {
     for engine in [Engine::Database, Engine::SignedCookies] {
         for (changes, expected) in [
             (0, Granted::SessionOpened.into()),

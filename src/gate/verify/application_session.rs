@@ -21,7 +21,7 @@ pub type Person = Arc<Map<String, Value>>;
 pub enum NoPerson {
     /// It doesn't know the session, or nobody is signed in.
     Unknown,
-    /// It forbids the question (403): to the gate, or to whoever isn't signed in.
+    /// It answers 403: because of the gate's secret, or to anyone who isn't signed in.
     Forbidden,
 }
 

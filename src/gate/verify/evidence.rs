@@ -53,14 +53,14 @@ pub struct VerifiedClaims {
     provider_session: Option<ProviderSession>,
 }
 
-/// A session at an OpenID provider, whose end ends the sessions that it opened.
+/// A session at an OpenID provider. When it ends, so do the sessions that it opened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderSession {
     /// Name of the provider in the settings.
     pub provider: String,
     /// `iss`
     pub issuer: String,
-    /// `sid`; what else is unique to the sign-in, if the provider doesn't tell its sessions apart.
+    /// `sid`, or another value that is unique to the sign-in if the provider sends none.
     pub id: String,
     /// `sub`
     pub subject: String,
@@ -120,7 +120,7 @@ impl VerifiedClaims {
         self
     }
 
-    /// The same claims, as what a proxy in front says with every request. `evidence` identifies the
+    /// The same claims, asserted by a proxy in front with every request. `evidence` identifies the
     /// person, because the token's text differs.
     pub(super) fn of_proxy(mut self, evidence: Fingerprint) -> Self {
         // Teleport says from when on its token is valid, but not when it was issued. A revocation has to
@@ -143,8 +143,8 @@ impl VerifiedClaims {
         claim(&self.claims, name)
     }
 
-    /// Adds claims that the issuer states elsewhere. What its signed token says stays, and whether an
-    /// address is verified is said about the address that stands beside it.
+    /// Adds claims that the issuer states elsewhere. Claims of the signed token win, and `email_verified`
+    /// applies only to the address from the same source.
     pub fn add(&mut self, mut more: Map<String, Value>) {
         let known = self.claims.get("email");
         let other = more.get("email");

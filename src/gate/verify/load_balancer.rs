@@ -1,7 +1,7 @@
 //! Tokens of an AWS Application Load Balancer, which differ from others.
 //!
 //! In: a parsed token. Out: the claims that it would have as a token like any other. Afterwards, the
-//! token names the configured load balancer: the keys are those of every AWS account's (ALBeast), so
+//! token names the configured load balancer: all AWS accounts share the keys (ALBeast), so
 //! only `signer` tells whose token it is.
 //!
 //! Who made the token, for whom and until when is in its header, which is signed as well: `signer`,

@@ -1,6 +1,6 @@
 //! Stages 4 to 7: from verified claims to a session.
 //!
-//! In: [`VerifiedClaims`]. Out: a [`Grant`], or why the claims log nobody in. Afterwards, the user
+//! In: [`VerifiedClaims`]. Out: a [`Grant`], or why the login failed. Afterwards, the user
 //! that the claims name is active and a member, and has a session in Label Studio.
 
 use std::sync::OnceLock;
@@ -55,8 +55,8 @@ impl Visit<'_> {
         Err(Outage::DatabaseUnavailable.into())
     }
 
-    /// How old the user's row may be, for each attempt. A cached row may have changed before this
-    /// request, so an attempt with it is none of the two that a change meanwhile may cost.
+    /// How old the user's row may be on each attempt. The attempt with a cached row is an extra one,
+    /// because that row may have been outdated already; two attempts with a current row follow.
     ///
     /// The statement that records a login compares the row with what is stored, so a cached row is
     /// safe there. A token that comes with a session may keep that session without any statement,
@@ -70,10 +70,10 @@ impl Visit<'_> {
         [first, Freshness::Current, Freshness::Current]
     }
 
-    /// Stages 5 to 7 with a row that is as `freshness` says. `None` if the row changed since it was
+    /// Stages 5 to 7 with a row as fresh as `freshness` asks for. `None` if the row changed since it was
     /// read.
     ///
-    /// Claims that log nobody in change nothing: a token that has been revoked or used must not make
+    /// Claims that are refused change nothing: a token that has been revoked or used must not make
     /// anybody staff.
     async fn log_in_once(
         &self,

@@ -54,8 +54,8 @@ impl Visit<'_> {
     /// carried no credential at all.
     ///
     /// The proxy names them in every request, so a refusal would keep administrators away from Label
-    /// Studio's own form too. But nobody works as another person than the one whom the proxy names: if
-    /// the session is somebody else's, the request is refused, and a token may be somebody else's too.
+    /// Studio's own form too. But nobody may act as anyone but the person whom the proxy names: if
+    /// the session is somebody else's, the request is refused, and no other token is tried.
     pub(super) async fn spare_staff(&self, named: Whom) -> Result<Grant, Rejection> {
         match self.signed_in_user().await? {
             Some(id) if Some(id) != named.user_id => {

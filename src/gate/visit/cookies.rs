@@ -92,8 +92,8 @@ impl Visit<'_> {
         self.rewrite(Some(value), true, Some(set_cookie))
     }
 
-    /// The cookies of an API call: of Label Studio's session only one that it would accept, and no
-    /// token. The browser keeps its token, which nobody has judged.
+    /// The cookies of an API call: Label Studio's session only if Label Studio would accept it, and no
+    /// token. The browser keeps its token, because the gate has not judged it.
     pub(in crate::gate) async fn cookies_of_api_call(&self) -> Result<Cookies, Outage> {
         let valid = self.living_session().await?.is_some();
         let own = self.cookies.label_studio.filter(|_| valid);

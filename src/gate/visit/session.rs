@@ -52,7 +52,7 @@ impl Visit<'_> {
         Ok(alive.map(|user| (session, user)))
     }
 
-    /// Whose session the request carries, also if Label Studio would no longer accept it.
+    /// Whose session the request carries, even if Label Studio would no longer accept it.
     pub(super) async fn owner_of_session(&self) -> Result<Option<i32>, Outage> {
         let Some(value) = self.cookies.label_studio else {
             return Ok(None);

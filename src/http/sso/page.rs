@@ -82,7 +82,7 @@ pages! {
     SignInFailed,
     /// The provider can't sign in anybody now.
     SignInTryAgain,
-    /// The user is signed in again and again, and comes back each time as if they were not.
+    /// The user signs in repeatedly, and comes back without a session each time.
     SignInLoops,
     /// Too many sign-ins came from the user's network.
     TooManySignIns,
@@ -180,7 +180,7 @@ impl Page {
         }
     }
 
-    /// The page for a sign-in at a provider that ended like this. What is said about a token is about
+    /// The page for a sign-in at a provider that ended like this. Reasons about a token refer to
     /// the provider's, which the user has never seen.
     pub(super) const fn of_sign_in(reason: Reason) -> Self {
         match Self::of(reason) {

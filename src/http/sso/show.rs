@@ -200,8 +200,8 @@ pub(super) fn own_path(context: &RequestContext<'_>, path: &str) -> String {
     format!("{below}{path}")
 }
 
-/// Whether the browser opens a page, in a tab or in a frame, so that it can be sent elsewhere. Of two
-/// scripts that ask for HTML, neither can follow a redirect to a provider (Fetch Metadata §2.2).
+/// Whether the browser opens a page, in a tab or in a frame, so that it can be redirected. A script that
+/// asks for HTML can't follow a redirect to a provider (Fetch Metadata §2.2).
 pub(super) fn is_navigation(request: &RequestHead) -> bool {
     match extract::only(request.headers(), &SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
@@ -210,7 +210,7 @@ pub(super) fn is_navigation(request: &RequestHead) -> bool {
     }
 }
 
-/// Whether a browser requests a page, not a script data.
+/// Whether a browser requests a page, as opposed to a script that requests data.
 pub(super) fn is_page_request(request: &RequestHead) -> bool {
     let accept = request.headers().get(ACCEPT);
     accept

@@ -1,15 +1,15 @@
 //! Requests that arrive at the same time share a statement.
 //!
 //! In: one request of a kind ([`Shared`]). Out: its answer. A request that finds no statement of its
-//! kind under way has one sent, as soon as the tasks that can run at this moment have run: many become
+//! kind under way triggers one, which is sent once all currently runnable tasks have run: many become
 //! ready at the same time, and one of them would otherwise go alone and have the others wait for it.
 //! While a statement is under way, what arrives waits for it to come back, and the next one carries
-//! all of it. Only if more wait than fit into one, two are under way at a time. So nobody waits for
-//! company, and under load the round trips and commits of many become one.
+//! all of it. A second one is under way only while more wait than fit into one. So no request is delayed
+//! for batching, and under load many requests share one round trip and one commit.
 //!
 //! What holds for a request alone holds for each of a batch: its answer depends on its own values
 //! only; a batch waits for no lock, so that no request holds up its neighbors; a statement that takes
-//! long is waited for by nobody but those whom it carries; and if the statement of several fails, each
+//! long delays only the requests in it; and if a shared statement fails, each
 //! of them asks by itself.
 
 mod waiting;

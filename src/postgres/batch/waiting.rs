@@ -27,8 +27,8 @@ const MOST_ROOM: usize = 64;
 /// statements, which would fail all of a batch.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// So few requests make no statement slow: the disk is, or the whole server. Sharing is needed most
-/// then.
+/// If a statement with so few requests is slow, the cause is the disk or the server, and sharing is needed
+/// most.
 const FEW: usize = 16;
 
 /// The requests of a kind that wait, and what is under way.

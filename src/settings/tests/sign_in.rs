@@ -76,7 +76,7 @@ fn a_client_secret_signs_id_tokens_if_that_is_set() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_the_reason() {
+fn invalid_provider_settings_are_refused_with_the_reason() {
     for (changes, name, why) in [
         (
             &[("GATE_SIGN_IN_CLIENT_ID", "")][..],

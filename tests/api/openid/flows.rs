@@ -125,5 +125,5 @@ async fn tabs_sign_in_side_by_side_at_any_gate_and_make_room() {
     let answer = other.visit("GET", "/sso/start?next=/", "").await;
     answer
         .expect(401, "sign_in_required")
-        .expect_text("does not keep the sign-in");
+        .expect_text("not keeping you signed in");
 }

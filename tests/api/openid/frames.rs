@@ -110,7 +110,7 @@ async fn window_without_a_frame_helps_nobody() {
     let app = provider.gate(&world, &[]);
     let (victim, attacker) = (Browser::of(&app), frame(&app));
     let start = let_wait(&attacker, &provider).await;
-    // The page is told to Label Studio's own origin alone; it is as if the attacker had read it.
+    // The page posts to Label Studio's own origin only; here the attacker has read it anyway.
     let handover = sign_in_in_window(&victim, &start, &provider).await;
     take_over(&Browser::of(&app), &handover)
         .await
@@ -126,7 +126,7 @@ async fn window_without_a_frame_helps_nobody() {
 
 /// A flow's cookie may be one of five in a header of 8 kB, whatever the link said.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_frame_is_ignored_and_takes_no_room() {
+async fn an_invalid_frame_parameter_is_ignored_and_not_stored() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let app = provider.gate(&world, &[]);

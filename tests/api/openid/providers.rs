@@ -11,7 +11,7 @@ use crate::support::stub::Reply;
 use crate::world::{REQUIRE, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_keeps_nobody_who_is_signed_in_away() {
+async fn signed_in_users_keep_working_while_the_provider_is_down() {
     let world = World::new(&[]).await;
     let provider = Provider::start();
     let app = provider.gate(&world, &[REQUIRE]);

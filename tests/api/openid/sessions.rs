@@ -125,7 +125,7 @@ async fn a_provider_ends_its_sessions() {
     let others = "INSERT INTO django_session
                   SELECT md5(n::text), 'x', now() + interval '1 day' FROM generate_series(1, 120000) AS n";
     world.database.run(others).await;
-    // Providers of before leave out exp.
+    // Older providers leave out exp.
     let token = claims(&json!({"sub": "ann-at-op", "exp": null}));
     let token = provider.signer.sign(&token);
     end(&app, &token).await.expect_status(200);

@@ -233,7 +233,7 @@ pub fn hang_up(browser: TcpStream) {
     drop(browser);
 }
 
-/// Those who were in a statement that took too long ask by themselves; who is struck again is told so.
+/// Requests in a statement that timed out are sent again on their own; one that times out again gets 503.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_limit_of_a_statement_fails_no_more_than_it() {
     let brief = ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "2000");
@@ -349,7 +349,7 @@ async fn a_grant_that_is_withdrawn_fails_each_request_with_the_reason() {
 
 /// A gate that is told to stop answers those who share a statement and those who wait for one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gate_that_stops_answers_everybody_who_waits() {
+async fn a_stopping_gate_answers_all_waiting_requests() {
     let world = World::new(&[]).await;
     let url = world.database.gate_url();
     let mut gate = Service::start("", &[("DATABASE_URL", &url)]);

@@ -1,7 +1,7 @@
 //! Tokens of method 1 that a proxy in front asserts with every request.
 //!
 //! In: the text of a token from a header. Out: its claims, or what they would identify a person by if
-//! the token were genuine. Afterwards, the fingerprint is one of the person, because such a token
+//! the token were genuine. Afterwards, the fingerprint identifies the person, because such a token
 //! changes from request to request.
 
 use std::borrow::Cow;
@@ -39,7 +39,7 @@ impl Issuer {
         Ok(verified.of_proxy(evidence))
     }
 
-    /// What the claims of a token that nobody verified would be identified by. `None` if they are
+    /// The fingerprint that the claims of an unverified token would have. `None` if they are
     /// not this issuer's.
     fn claimed_evidence(&self, token: &Compact<'_>) -> Option<Fingerprint> {
         let claims = self.claims_of(token);

@@ -71,7 +71,7 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
         let unknown = Err(NoSignIn::unknown());
         return way_back.conclude(None, unknown, begun).await;
     };
-    // A flow can be brought back with as many codes as somebody likes, and the provider is asked about each.
+    // Anybody can present a flow with any number of codes, and each costs a request to the provider.
     if let Err(wait) = state.token.count_return(context.peer()) {
         let notice = Notice::new(context).about(local_path(&flow.next));
         return too_many(context, &notice, wait);
@@ -228,7 +228,7 @@ impl WayBack<'_> {
     }
 }
 
-/// The provider's own words, for whoever looks into it. Nobody else can tell what they mean.
+/// Logs the provider's own words for the operator. The gate can't tell what they mean.
 fn log_words(context: &RequestContext<'_>, party: &RelyingParty, why: &NoSignIn) {
     let NoSignIn::Provider {
         code, description, ..

@@ -123,7 +123,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
         return notice.because(Denied::RequestMalformed);
     };
     let select_account = start.account.as_deref() == Some("select");
-    // A tab that was left open, while another one signed in. A popup has a frame to sign in for.
+    // Another tab has signed in meanwhile. A popup still has to sign in for its frame.
     let may_stay = !select_account && start.frame().is_none();
     if may_stay && has_session(context, &subrequest).await {
         return see_other(next);

@@ -26,7 +26,7 @@ pub(super) const fn text(page: Page) -> Text {
         ),
         Page::LinkRevoked => Text::new(
             "This link is no longer valid",
-            "It was withdrawn after it had been created. Go back to the application you came from and open Label Studio from there again.",
+            "It has been revoked. Go back to the application you came from and open Label Studio from there again.",
         ),
         Page::LinkTooEarly => Text::new(
             "This link is not valid yet",
@@ -42,7 +42,7 @@ pub(super) const fn text(page: Page) -> Text {
         ),
         Page::EmailUnconfirmed => Text::new(
             "Your email address is not confirmed",
-            "Confirm it where you sign in: look for the message that asks you to. Then open Label Studio again.",
+            "Look for a confirmation email from your sign-in service and follow the link in it. Then open Label Studio again.",
         ),
         Page::RoleMissing => Text::new(
             "You don't have access to this Label Studio",
@@ -62,7 +62,7 @@ pub(super) const fn text(page: Page) -> Text {
         ),
         Page::SignInRequired => Text::new(
             "Sign in required",
-            "Sign in to the application that Label Studio is part of, and open Label Studio from there.",
+            "Sign in to your application, and open Label Studio from there.",
         ),
         Page::UserUnknown => Text::new(
             "You don't have access to this Label Studio",
@@ -131,7 +131,7 @@ pub(super) const fn text(page: Page) -> Text {
             "It can't sign you in at the moment. Try again in a minute.",
         ),
         Page::SignInLoops => Text::new(
-            "Your browser does not keep the sign-in",
+            "Your browser is not keeping you signed in",
             "You were signed in several times in a row, and each time your browser came back without the session. Allow cookies for this site, then sign in again. If this keeps happening, tell your administrator.",
         ),
         Page::TooManySignIns => Text::new(
@@ -140,7 +140,7 @@ pub(super) const fn text(page: Page) -> Text {
         ),
         Page::ChooseProvider => Text::new(
             "Sign in to Label Studio",
-            "Choose where you have an account.",
+            "Choose an account to sign in with.",
         ),
         Page::ProviderUnavailable => Text::new(
             "Sign-in is temporarily unavailable",
@@ -156,7 +156,7 @@ pub(super) const fn text(page: Page) -> Text {
         ),
         Page::ApplicationUnavailable => Text::new(
             "Sign-in is temporarily unavailable",
-            "The application that Label Studio is part of does not answer. Try again in a moment. If this keeps happening, tell your administrator.",
+            "Your application is not responding. Try again in a moment. If this keeps happening, tell your administrator.",
         ),
         Page::Overloaded => Text::new(
             "Sign-in is busy",

@@ -38,7 +38,7 @@ fn taken(batches: &Batches<Number>) -> Vec<u8> {
 }
 
 #[test]
-fn who_arrives_before_the_statement_is_sent_goes_with_it_and_who_arrives_then_with_the_next() {
+fn requests_before_the_statement_is_sent_share_it_and_later_ones_share_the_next() {
     let batches = Batches::default();
     let _leads = leads(&batches, 0);
     let _waits = [1, 2].map(|number| waits(&batches, number));

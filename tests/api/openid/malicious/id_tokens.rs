@@ -1,4 +1,4 @@
-//! ID tokens that are wrong, or signed by whom they should not be.
+//! ID tokens that are wrong, or signed with the wrong key.
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A provider that is malicious, broken, or in somebody else's hands: a row a line for each check, with
+//! A provider that is malicious, broken or compromised: one table row for each check, with
 //! the reason that the page, the log and the metric name.
 
 mod callbacks;
