@@ -48,7 +48,7 @@ use self::session::Sessions;
 pub use self::sign_in::{AtProvider, SignedOut};
 use self::subrequest::Subrequest;
 use self::user::{ActiveUser, Freshness, NotAdmitted, Users};
-use self::verdict::{Grant, Rejection, Whom};
+use self::verdict::{Grant, Rejection};
 use self::verify::{ApiAuthenticator, ApiCredential, Verifier};
 use self::visit::Visit;
 use self::witness::{Steps, Witness};
@@ -137,19 +137,16 @@ impl Gate {
         visit.refuse_cross_site()?;
         let cookies = visit.cookies_of_api_call().await?;
         visit.end_at_logout().await?;
-        Ok(Some(Grant::without_login(
-            Granted::ApiCredential,
-            caller,
-            cookies,
-        )))
+        let granted = Granted::ApiCredential;
+        Ok(Some(Grant::recognized(granted, caller, cookies)))
     }
 
-    /// Whom a credential of Label Studio's API names, if it is valid.
+    /// The user of a credential of Label Studio's API, if it is valid.
     async fn api_caller(
         &self,
         credential: ApiCredential<'_>,
         witness: &dyn Witness,
-    ) -> Result<Option<Whom>, Outage> {
+    ) -> Result<Option<ActiveUser>, Outage> {
         let steps = Steps::new(witness, "API credential");
         let Some(id) = self
             .api
@@ -161,7 +158,7 @@ impl Gate {
         };
         let claimant = Claimant::of(Identity::Id(id));
         match ActiveUser::find(&self.users, &claimant, Freshness::Recent).await {
-            Ok(_) => Ok(Some(Whom::user(id))),
+            Ok(user) => Ok(Some(user)),
             Err(NotAdmitted::Refused { .. }) => Ok(None),
             Err(NotAdmitted::Outage(outage)) => Err(outage),
         }

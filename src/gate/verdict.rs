@@ -15,7 +15,8 @@ use super::verify::Method;
 #[derive(Debug)]
 pub struct Grant {
     reason: Reason,
-    login: Option<Login>,
+    user: Option<ActiveUser>,
+    logged_in_by: Option<Method>,
     whom: Whom,
     cookies: Cookies,
 }
@@ -39,17 +40,6 @@ impl Whom {
             ..Self::default()
         }
     }
-}
-
-/// The user that this request logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// Primary key in `htx_user`.
-    pub user_id: i32,
-    /// The user's email address as stored in Label Studio.
-    pub email: String,
-    /// The method that verified the credential.
-    pub method: Method,
 }
 
 /// The cookies of an answer, each a complete header value.
@@ -84,31 +74,39 @@ impl Grant {
     pub(super) fn without_login(reason: impl Into<Reason>, whom: Whom, cookies: Cookies) -> Self {
         Self {
             reason: reason.into(),
-            login: None,
+            user: None,
+            logged_in_by: None,
             whom,
             cookies,
         }
     }
 
-    /// The request passes as `user`.
+    /// The request passes as `user`, by a credential of Label Studio's own: a session or an API token.
+    pub(super) fn recognized(reason: Granted, user: ActiveUser, cookies: Cookies) -> Self {
+        let whom = Whom::user(user.id());
+        Self::without_login(reason, whom, cookies).of(Some(user))
+    }
+
+    /// The same grant for a request that Label Studio takes for this user's.
+    pub(super) fn of(self, user: Option<ActiveUser>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// The request passes as `user`, whom it logs in.
     pub(super) fn logged_in(
         reason: Granted,
         user: &ActiveUser,
         method: Method,
         cookies: Cookies,
     ) -> Self {
-        let login = Login {
-            user_id: user.id(),
-            email: user.email().to_owned(),
-            method,
-        };
         Self {
             reason: reason.into(),
+            user: Some(user.clone()),
+            logged_in_by: Some(method),
             whom: Whom {
                 method: Some(method),
-                ..Whom::user(login.user_id)
+                ..Whom::user(user.id())
             },
-            login: Some(login),
             cookies,
         }
     }
@@ -118,9 +116,15 @@ impl Grant {
         self.reason
     }
 
-    /// The user, if this request logged one in.
-    pub const fn login(&self) -> Option<&Login> {
-        self.login.as_ref()
+    /// The user whose request this is to Label Studio, if the gate knows. Not the user of a credential
+    /// that was refused.
+    pub const fn user(&self) -> Option<&ActiveUser> {
+        self.user.as_ref()
+    }
+
+    /// The method by which this request logged the user in; `None` if it didn't.
+    pub const fn logged_in_by(&self) -> Option<Method> {
+        self.logged_in_by
     }
 
     /// Whom the decision concerns.

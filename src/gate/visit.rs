@@ -182,20 +182,21 @@ impl<'v> Visit<'v> {
     /// The verdict when no credential is acceptable: the request passes without it if the policy
     /// allows unauthenticated requests or the session is valid.
     async fn proceed(&self, refused: Option<(CredentialError, Whom)>) -> Result<Grant, Rejection> {
-        let (granted, session) = match self.gate.policy.anonymous {
+        let user = match self.gate.policy.anonymous {
             Anonymous::Pass if refused.is_none() && !self.cookies.ambiguous => {
                 return Ok(Grant::untouched(Granted::NoToken));
             }
-            Anonymous::Pass => (Granted::NoToken, Whom::default()),
+            Anonymous::Pass => None,
             Anonymous::Require => match self.signed_in_user().await? {
-                Some(id) => (Granted::SessionValid, Whom::user(id)),
                 None => return Err(self.require_sign_in(refused)),
+                user => user,
             },
         };
         let cookies = self.cookies_without_token();
-        Ok(match refused {
-            None => Grant::without_login(granted, session, cookies),
-            Some((why, whom)) => Grant::without_login(why, whom, cookies),
+        Ok(match (refused, user) {
+            (Some((why, whom)), user) => Grant::without_login(why, whom, cookies).of(user),
+            (None, Some(user)) => Grant::recognized(Granted::SessionValid, user, cookies),
+            (None, None) => Grant::without_login(Granted::NoToken, Whom::default(), cookies),
         })
     }
 
@@ -216,11 +217,11 @@ impl<'v> Visit<'v> {
         credential: &Credential<'_>,
     ) -> Result<Grant, Rejection> {
         if matches!(credential, Credential::ApplicationSession(_))
-            && let Some(id) = self.signed_in_user().await?
+            && let Some(user) = self.signed_in_user().await?
         {
-            let (kept, whom) = (Granted::SessionKeptUnasked, Whom::user(id));
             let cookies = self.cookies_without_token();
-            return Ok(Grant::without_login(kept, whom, cookies));
+            let kept = Granted::SessionKeptUnasked;
+            return Ok(Grant::recognized(kept, user, cookies));
         }
         Err(outage.into())
     }

@@ -34,10 +34,13 @@ pub(super) fn granted(
     own: &[u8],
 ) -> HttpResponse {
     let mut response = start(StatusCode::OK, grant.reason());
-    if let Some(login) = grant.login() {
-        response.insert_header((X_GATE_USER_ID, login.user_id));
-        response.insert_header((X_GATE_METHOD, login.method.as_str()));
-        append(&mut response, X_GATE_EMAIL, Some(login.email.as_bytes()));
+    if let Some(user) = grant.user() {
+        response.insert_header((X_GATE_USER_ID, user.id()));
+        append(&mut response, X_GATE_EMAIL, Some(user.email().as_bytes()));
+    }
+    if let Some(method) = grant.logged_in_by() {
+        let method = HeaderValue::from_static(method.as_str());
+        response.insert_header((X_GATE_METHOD, method));
     }
     let cookies = grant.cookies();
     let session = cookies.session.as_deref().map(str::as_bytes);

@@ -33,7 +33,7 @@ const OUTCOMES: [&str; 5] = ["passed", "logged_in", "issued", "refused", "outage
 impl Outcome {
     pub(super) const fn of(verdict: &Result<Grant, Rejection>) -> Self {
         match verdict {
-            Ok(grant) if grant.login().is_some() => Self::LoggedIn,
+            Ok(grant) if grant.logged_in_by().is_some() => Self::LoggedIn,
             Ok(_) => Self::Passed,
             Err(Rejection::Denial(_) | Rejection::SignInRequired(_)) => Self::Refused,
             Err(Rejection::Outage(_)) => Self::Outage,

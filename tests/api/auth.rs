@@ -4,8 +4,9 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use crate::actors::Browser;
+use crate::app::Answer;
 use crate::support::token::{SECRET_KEY, claims, native, now, sign, with};
-use crate::world::{NO_SUCH_USER, World};
+use crate::world::{NO_SUCH_USER, REQUIRE, User, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_a_token_passes_untouched() {
@@ -219,4 +220,39 @@ async fn health_and_metrics_report_what_the_gate_does() {
     }
     assert!(metrics.body.ends_with("# EOF\n"));
     app.get("/elsewhere").await.expect_status(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_names_the_user_whose_request_it_is() {
+    let world = World::new(&[REQUIRE]).await;
+    let ann = world.signed_in(&world.ann).await;
+    let named = |answer: &Answer, user: &User, method: Option<&str>| {
+        answer
+            .expect_user(user)
+            .expect_header("X-Gate-Email", Some(&user.email))
+            .expect_header("X-Gate-Method", method);
+    };
+    let answer = ann.get("/projects").await;
+    named(answer.expect(200, "session_valid"), &world.ann, None);
+    let bob = world.bob.authorization();
+    let answer = world.browser().with_header("Authorization", &bob);
+    let answer = answer.get("/api/projects").await;
+    named(answer.expect(200, "api_credential"), &world.bob, None);
+    // The token of somebody else, which is refused.
+    let claims = with(claims(world.bob.id), &json!({"exp": now() - 100}));
+    let expired = sign(Algorithm::HS256, SECRET_KEY, &claims);
+    let copy = ann.before(&world.app).with_token(&expired);
+    let answer = copy.get("/projects").await;
+    named(answer.expect(200, "token_expired"), &world.ann, None);
+    let answer = world.browser().with_token(&world.bob.token());
+    let answer = answer.get("/projects").await;
+    named(
+        answer.expect(200, "session_opened"),
+        &world.bob,
+        Some("native"),
+    );
+    // Where Label Studio judges sessions, the gate doesn't look.
+    let pass = world.gate(&[]);
+    let answer = ann.before(&pass).get("/projects").await;
+    answer.expect(200, "no_token").expect_no_user();
 }

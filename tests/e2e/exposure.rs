@@ -32,9 +32,9 @@ const PUBLIC: [(&str, [u16; 2]); 8] = [
     ("/sso/login", [401, 303]),
     ("/sso/logout", [200; 2]),
     ("/sso/signed-out", [200; 2]),
-    // Without a provider in the settings, the gate refuses these.
-    ("/sso/start", [403; 2]),
-    ("/sso/callback", [403; 2]),
+    // There is no provider in the settings.
+    ("/sso/start", [404; 2]),
+    ("/sso/callback", [404; 2]),
     ("/sso/backchannel-logout", [405; 2]),
     ("/api/sso/token", [405; 2]),
     ("/api/sso/revoke", [405; 2]),

@@ -22,7 +22,7 @@ async fn token_opens_a_session_and_is_removed() {
     let cookies = format!("a=1; ls_auth_token={}", token(7));
     let grant = world.ask("/projects", &cookies).await.expect("granted");
     assert_eq!(grant.reason(), Granted::SessionOpened.into());
-    assert_eq!(grant.login().map(|login| login.user_id), Some(7));
+    assert_eq!(grant.user().map(ActiveUser::id), Some(7));
     let key = world.keys().pop().expect("a row");
     let cookies = grant.cookies();
     assert_eq!(
@@ -205,7 +205,7 @@ async fn unacceptable_token_is_removed_and_nothing_else_changes() {
         .await
         .expect("passes");
     assert_eq!(grant.reason(), CredentialError::TokenMalformed.into());
-    assert_eq!(grant.login(), None);
+    assert_eq!(grant.logged_in_by(), None);
     let cookies = grant.cookies();
     assert_eq!(cookies.request.as_deref(), Some(b"sessionid=x".as_slice()));
     assert_eq!(cookies.session, None);
@@ -219,7 +219,7 @@ async fn unacceptable_cookie_does_not_hide_the_parameter() {
         .ask(&format!("/?token={}", token(8)), "ls_auth_token=rubbish")
         .await
         .expect("granted");
-    assert_eq!(grant.login().map(|login| login.user_id), Some(8));
+    assert_eq!(grant.user().map(ActiveUser::id), Some(8));
 }
 
 #[tokio::test]

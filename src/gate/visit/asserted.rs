@@ -58,7 +58,7 @@ impl Visit<'_> {
     /// the session is somebody else's, the request is refused, and no other token is tried.
     pub(super) async fn spare_staff(&self, named: Whom) -> Result<Grant, Rejection> {
         match self.signed_in_user().await? {
-            Some(id) if Some(id) != named.user_id => {
+            Some(user) if Some(user.id()) != named.user_id => {
                 let (reason, deletion) = (Denied::UserPrivileged, self.token_deletion());
                 Err(Rejection::Denial(Denial::of_user(reason, named, deletion)))
             }

@@ -14,9 +14,9 @@ use crate::gate::witness::Steps;
 
 impl Visit<'_> {
     /// The user whom Label Studio would recognize by the request's session cookie.
-    pub(in crate::gate) async fn signed_in_user(&self) -> Result<Option<i32>, Outage> {
+    pub(in crate::gate) async fn signed_in_user(&self) -> Result<Option<ActiveUser>, Outage> {
         let found = self.living_session().await?;
-        Ok(found.map(|(_, user)| user.id()))
+        Ok(found.map(|(_, user)| user))
     }
 
     /// The request's session and its user, if Label Studio would accept it.

@@ -111,7 +111,7 @@ async fn granted(
     // A user who opens an old link and is still signed in may continue.
     let state = context.state;
     let living = state.decided(state.gate.has_living_session(subrequest, context));
-    let is_signed_in = grant.login().is_some() || matches!(living.await, Ok(true));
+    let is_signed_in = grant.logged_in_by().is_some() || matches!(living.await, Ok(true));
     let mut response = match is_signed_in {
         true => see_other(next),
         false => notice.because(grant.reason()),

@@ -73,7 +73,22 @@ async fn users_choose_one_of_several_providers() {
         "/sso/callback?code=a&state=b",
         "/sso/callback/three?code=a&state=b",
     ] {
-        browser.visit("GET", path, "").await.expect_status(403);
+        browser.visit("GET", path, "").await.expect_status(404);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_sign_in_without_a_provider() {
+    let world = World::new(&[]).await;
+    for (method, path, body) in [
+        ("GET", "/sso/start?next=/x", ""),
+        ("POST", "/sso/start", "iss=https://op.example.com"),
+        ("GET", "/sso/callback?code=a&state=b", ""),
+        ("GET", "/sso/callback/one?code=a&state=b", ""),
+        ("POST", "/sso/backchannel-logout", "logout_token=x"),
+    ] {
+        let answer = world.browser().visit(method, path, body).await;
+        answer.expect_status(404);
     }
 }
 

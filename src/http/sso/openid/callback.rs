@@ -13,7 +13,7 @@ use super::super::language::Language;
 use super::super::page::Page;
 use super::super::show::{Notice, own_path, start_url};
 use super::super::{append_cookie, see_other};
-use super::{PROVIDER_LIMIT, has_session, too_many};
+use super::{PROVIDER_LIMIT, has_session, not_offered, too_many};
 use crate::deadline::decide_within;
 use crate::gate::openid::{Arrival, Callback, Display, Flow, NoSignIn, RelyingParty, SignIn};
 use crate::gate::policy::local_path;
@@ -51,8 +51,10 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
     let state = context.state;
     let openid = state.sign_in.as_ref();
     let party = openid.and_then(|openid| Some((openid, openid.sign_in.party_named(provider)?)));
-    let subrequest = extract::of_browser(context, "/");
-    let (Some((openid, party)), Some(subrequest)) = (party, subrequest) else {
+    let Some((openid, party)) = party else {
+        return not_offered(context);
+    };
+    let Some(subrequest) = extract::of_browser(context, "/") else {
         return Notice::new(context).because(Denied::RequestMalformed);
     };
     let begun = Instant::now();

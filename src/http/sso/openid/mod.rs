@@ -11,6 +11,7 @@ mod start;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 
 pub(in crate::http) use self::callback::{callback, named_callback};
@@ -39,6 +40,13 @@ pub struct OpenId {
     pub backchannel_logout: bool,
     /// Whether signing out ends the session at the provider too.
     pub provider_logout: bool,
+}
+
+/// There is no such sign-in here: 404, with a page for browsers.
+fn not_offered(context: &RequestContext<'_>) -> HttpResponse {
+    let mut response = Notice::new(context).because(Denied::RequestMalformed);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
 async fn has_session(context: &RequestContext<'_>, subrequest: &Subrequest<'_>) -> bool {

@@ -12,7 +12,7 @@ use url::{Position, Url, form_urlencoded};
 use super::super::page::Page;
 use super::super::show::{Notice, is_navigation, own_path, start_url};
 use super::super::{append_cookie, is_framed, see_other};
-use super::{OpenId, PROVIDER_LIMIT, has_session, too_many};
+use super::{OpenId, PROVIDER_LIMIT, has_session, not_offered, too_many};
 use crate::deadline::decide_within;
 use crate::gate::openid::{Flow, RelyingParty, StartRequest};
 use crate::gate::policy::local_path;
@@ -83,6 +83,9 @@ pub(in crate::http) async fn start_by_form(
     state: Snapshot,
 ) -> HttpResponse {
     let context = RequestContext::new(request.head(), &state);
+    if state.sign_in.is_none() {
+        return not_offered(&context);
+    }
     let mut query = form_urlencoded::Serializer::new(String::new());
     let mut names_issuer = false;
     for (name, value) in form.iter().flat_map(|form| form.iter()) {
@@ -92,7 +95,7 @@ pub(in crate::http) async fn start_by_form(
         }
     }
     let query = query.finish();
-    if state.sign_in.is_none() || !names_issuer || query.len() > MAX_QUERY {
+    if !names_issuer || query.len() > MAX_QUERY {
         return Notice::new(&context).because(Denied::RequestMalformed);
     }
     see_other(&format!("{}?{query}", own_path(&context, "/sso/start")))
@@ -111,7 +114,10 @@ pub(in crate::http) async fn start(
 
 async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>) -> HttpResponse {
     let RequestContext { state, request, .. } = *context;
-    let (Some(openid), Some(start)) = (&state.sign_in, start) else {
+    let Some(openid) = &state.sign_in else {
+        return not_offered(context);
+    };
+    let Some(start) = start else {
         return Notice::new(context).because(Denied::RequestMalformed);
     };
     let next = &*start.next(state.redirects.label_studio.as_ref());
