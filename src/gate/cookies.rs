@@ -110,13 +110,12 @@ impl<'r> CookieHeader<'r> {
             })
     }
 
-    /// The cookies whose names start with `prefix`.
+    /// The cookies whose names start with `prefix`, in header order.
     pub fn starting_with<'c>(&'c self, prefix: &str) -> impl Iterator<Item = (&'c str, &'c str)> {
         self.chunks()
             .filter_map(split)
-            .filter_map(|(name, _)| ascii(name))
-            .filter(move |name| name.starts_with(prefix))
-            .filter_map(|name| Some((name, self.get(name)?)))
+            .filter_map(|(name, raw)| Some((ascii(name)?, unquoted(ascii(raw)?)?)))
+            .filter(move |(name, _)| name.starts_with(prefix))
     }
 
     /// Removes every cookie that any server could read as one of `without`, and appends `with`.

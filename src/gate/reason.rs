@@ -186,6 +186,9 @@ reasons! {
         /// The proxy didn't describe the original request, or described it in a form that the gate
         /// can't parse.
         RequestMalformed = "request_malformed",
+        /// The request's cookies are longer than 20 kB. The answer repeats them for Label Studio, and would
+        /// not fit into the proxy's buffer.
+        CookiesTooLong = "cookies_too_long",
         /// More sign-ins at OpenID providers came from this network within a minute than
         /// `sign_in.starts_per_minute` allows. `Retry-After` says how long to wait.
         TooManySignIns = "too_many_sign_ins",

@@ -155,6 +155,11 @@ impl Rejection {
         Self::Denial(Denial::of_request(Denied::RequestMalformed, None))
     }
 
+    /// The request's cookies are too long to be repeated in the answer.
+    pub const fn too_long() -> Self {
+        Self::Denial(Denial::of_request(Denied::CookiesTooLong, None))
+    }
+
     /// The reason.
     pub fn reason(&self) -> Reason {
         match self {

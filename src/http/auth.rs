@@ -17,6 +17,11 @@ use super::{Snapshot, State, extract, respond, sso};
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
+/// Longest `Cookie` header in bytes. The answer holds it once more, with a session cookie, which it also
+/// sets, and nginx reads all of that into `proxy_buffer_size` (32 kB in the shipped files). An answer that is
+/// longer counts as a failure of the gate, and nginx then asks no gate for a while.
+const MAX_COOKIES: usize = 20 * 1024;
+
 /// The check for a kind of proxy. It accepts any method, because some proxies forward the original
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
@@ -40,6 +45,9 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let identity = &state.identity_headers;
     let subrequest = subrequest.map(|it| identity.add(it, proxy, request, &state.gate.verifier));
     let verdict = match &subrequest {
+        Some(subrequest) if subrequest.cookies().as_bytes().len() > MAX_COOKIES => {
+            Err(Rejection::too_long())
+        }
         Some(subrequest) => {
             let decision = pin!(state.gate.decide(subrequest, context));
             state.decided(decision).await

@@ -12,6 +12,9 @@ use super::respond;
 use crate::traces::{Answered, RequestSpan, TraceHeaders, Traces};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Longest `tracestate` in bytes that is handed on (W3C Trace Context §3.3.1.5: at least 512).
+const MAX_TRACESTATE: usize = 1024;
+
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const X_GATE_TRACEPARENT: HeaderName = HeaderName::from_static("x-gate-traceparent");
 const X_GATE_TRACESTATE: HeaderName = HeaderName::from_static("x-gate-tracestate");
@@ -107,6 +110,7 @@ impl Traced {
         for (name, value) in [(parent, &headers.traceparent), (state, &headers.tracestate)] {
             if let Ok(value) = HeaderValue::from_str(value)
                 && !value.is_empty()
+                && value.len() <= MAX_TRACESTATE
             {
                 response.headers_mut().insert(name, value);
             }

@@ -20,6 +20,9 @@ pub(super) const PAUSE: Duration = Duration::from_secs(30);
 /// Sign-ins that may be under way in one browser. nginx reads a header line of up to 8 kB, in
 /// which Label Studio's own cookies need room too.
 const MAX_FLOWS: usize = 5;
+/// Cookies that look like flows and are looked at. A browser has no more than [`MAX_FLOWS`] and some that
+/// have ended; a request with more is made up, and each would be another `Set-Cookie` in the response.
+const MAX_LOOKED_AT: usize = 20;
 /// Characters of the cookie's name that tell one flow from another.
 const NAME_LENGTH: usize = 12;
 const PREFIX: &str = "gate_flow_";
@@ -80,7 +83,7 @@ impl FlowCookies {
     pub fn make_room(&self, cookies: &CookieHeader<'_>, now: SystemTime) -> Vec<String> {
         let prefix = self.prefix();
         let (mut current, mut ended) = (Vec::new(), Vec::new());
-        for (name, value) in cookies.starting_with(&prefix) {
+        for (name, value) in cookies.starting_with(&prefix).take(MAX_LOOKED_AT) {
             let flow: Option<Flow> = self.seal.open(name, value);
             match flow.filter(|flow| flow.is_current(now)) {
                 Some(flow) => current.push((flow.started(), name, flow.display)),

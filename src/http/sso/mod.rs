@@ -159,9 +159,15 @@ fn is_framed(request: &RequestHead) -> bool {
     )
 }
 
+/// Longest `Location` in bytes: with the cookies, it must fit into the proxy's buffer (32 kB in the shipped
+/// files). Characters that a URL escapes make it three times as long as the request's own.
+const MAX_LOCATION: usize = 16 * 1024;
+
 /// Redirects with 303, so the next request is GET whatever the method was. `no-referrer` keeps the
-/// URL with the token from other sites.
+/// URL with the token from other sites. Too long a URL leads to the start page.
 fn see_other(location: &str) -> HttpResponse {
+    let fits = location.len() <= MAX_LOCATION;
+    let location = if fits { location } else { "/" };
     HttpResponse::SeeOther()
         .insert_header((LOCATION, location))
         .insert_header((CACHE_CONTROL, "no-store"))

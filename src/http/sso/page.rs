@@ -54,12 +54,20 @@ pages! {
     UserRemoved,
     /// The user is an administrator, and this issuer must not sign in administrators.
     UserPrivileged,
+    /// The user is an administrator, whom the proxy in front may not sign in.
+    AdministratorForm,
     /// The user's account could not be created.
     UserNotCreated,
+    /// The user is no longer staff, and the account could not be changed.
+    UserNotUpdated,
     /// Another site made the browser send the request.
     Blocked,
     /// The request can't be parsed.
     NotUnderstood,
+    /// The request names more than one user.
+    IdentityUnclear,
+    /// The browser sent too many cookies.
+    CookiesTooLong,
     /// The request may come from another site, so the user must confirm the sign-out.
     ConfirmSignOut,
     /// The session has ended.
@@ -164,8 +172,8 @@ impl Page {
             CredentialError::ApiTokensDisabled => Self::ApiTokensDisabled,
             CredentialError::NoMethod => Self::NoMethod,
             CredentialError::ApplicationSessionUnknown
-            | CredentialError::ApplicationSessionForbidden
-            | CredentialError::ProxyNotForStaff => Self::SignInRequired,
+            | CredentialError::ApplicationSessionForbidden => Self::SignInRequired,
+            CredentialError::ProxyNotForStaff => Self::AdministratorForm,
             CredentialError::SignInUnknown | CredentialError::SignInCodeRefused => {
                 Self::SignInUnknown
             }
@@ -200,13 +208,16 @@ impl Page {
             Denied::UserUnknown => Self::UserUnknown,
             Denied::UserInactive => Self::UserInactive,
             Denied::UserRemoved => Self::UserRemoved,
-            Denied::UserPrivileged | Denied::StaffNotRemoved => Self::UserPrivileged,
+            Denied::UserPrivileged => Self::UserPrivileged,
+            Denied::StaffNotRemoved => Self::UserNotUpdated,
             Denied::GroupNotAllowed | Denied::GroupsMissing | Denied::GroupsTooMany => {
                 Self::GroupMissing
             }
             Denied::UserNotCreated => Self::UserNotCreated,
             Denied::CrossSiteRequest => Self::Blocked,
-            Denied::RequestMalformed | Denied::IdentityAmbiguous => Self::NotUnderstood,
+            Denied::RequestMalformed => Self::NotUnderstood,
+            Denied::IdentityAmbiguous => Self::IdentityUnclear,
+            Denied::CookiesTooLong => Self::CookiesTooLong,
             Denied::TooManySignIns => Self::TooManySignIns,
         }
     }
@@ -234,6 +245,7 @@ impl Page {
             | Self::ApiTokensDisabled
             | Self::NoMethod
             | Self::SignInRequired
+            | Self::AdministratorForm
             | Self::SignInUnknown
             | Self::SignInDeclined
             | Self::SignInInteraction
@@ -248,9 +260,12 @@ impl Page {
             | Self::UserRemoved
             | Self::UserPrivileged
             | Self::UserNotCreated
+            | Self::UserNotUpdated
             | Self::GroupMissing
             | Self::Blocked
-            | Self::NotUnderstood => StatusCode::FORBIDDEN,
+            | Self::NotUnderstood
+            | Self::IdentityUnclear
+            | Self::CookiesTooLong => StatusCode::FORBIDDEN,
             Self::ConfirmSignOut | Self::SignedOut | Self::SignedIn | Self::ChooseProvider => {
                 StatusCode::OK
             }
@@ -291,8 +306,12 @@ impl Page {
             | Self::UserInactive
             | Self::UserRemoved
             | Self::UserPrivileged
-            | Self::UserNotCreated => Some(Message::AccessDenied),
-            Self::Blocked | Self::NotUnderstood => Some(Message::RequestRefused),
+            | Self::AdministratorForm
+            | Self::UserNotCreated
+            | Self::UserNotUpdated => Some(Message::AccessDenied),
+            Self::Blocked | Self::NotUnderstood | Self::IdentityUnclear | Self::CookiesTooLong => {
+                Some(Message::RequestRefused)
+            }
             Self::SignedOut => Some(Message::SignedOut),
             Self::TooManySignIns
             | Self::Unavailable

@@ -5,6 +5,7 @@ mod frames;
 mod limits;
 mod malicious;
 mod providers;
+mod response_heads;
 mod sessions;
 mod third_party;
 mod userinfo;

@@ -80,6 +80,14 @@ pub(super) const fn text(page: Page) -> Text {
             "Administrators can't sign in this way",
             "Your account has administrator rights in Label Studio, and this application may not sign in such accounts. Sign in to Label Studio with your password, or ask your Label Studio administrator.",
         ),
+        Page::AdministratorForm => Text::new(
+            "Administrators sign in with their password",
+            "Your account has administrator rights in Label Studio, and your organization's sign-in may not sign in such accounts. Use Label Studio's own sign-in form.",
+        ),
+        Page::UserNotUpdated => Text::new(
+            "Your account could not be updated",
+            "Your rights have changed. Tell your Label Studio administrator, and give them the request number below.",
+        ),
         Page::UserNotCreated => Text::new(
             "Your account could not be created",
             "Tell your Label Studio administrator, and give them the request number below.",
@@ -91,6 +99,14 @@ pub(super) const fn text(page: Page) -> Text {
         Page::NotUnderstood => Text::new(
             "This request could not be understood",
             "Check the address, or go back and try again. If this keeps happening, give your administrator the request number below.",
+        ),
+        Page::IdentityUnclear => Text::new(
+            "This request names more than one user",
+            "Give your administrator the request number below.",
+        ),
+        Page::CookiesTooLong => Text::new(
+            "Your browser sent too many cookies",
+            "Delete the cookies of this site, then open Label Studio again.",
         ),
         Page::ConfirmSignOut => Text::new(
             "Sign out of Label Studio?",

@@ -80,6 +80,14 @@ pub(super) const fn text(page: Page) -> Text {
             "관리자 계정은 이 방법으로 로그인할 수 없습니다",
             "이 애플리케이션은 Label Studio 관리자 권한이 있는 계정으로 로그인할 수 없습니다. 비밀번호로 Label Studio에 로그인하거나 Label Studio 관리자에게 문의해 주세요.",
         ),
+        Page::AdministratorForm => Text::new(
+            "관리자는 비밀번호로 로그인해 주세요",
+            "Label Studio 관리자 권한이 있는 계정은 조직의 로그인으로 들어올 수 없습니다. Label Studio 자체 로그인 화면을 이용해 주세요.",
+        ),
+        Page::UserNotUpdated => Text::new(
+            "계정 정보를 변경할 수 없습니다",
+            "계정의 권한이 변경되었습니다. 아래 요청 번호를 Label Studio 관리자에게 알려 주세요.",
+        ),
         Page::UserNotCreated => Text::new(
             "계정을 만들 수 없습니다",
             "아래 요청 번호를 Label Studio 관리자에게 알려 주세요.",
@@ -91,6 +99,14 @@ pub(super) const fn text(page: Page) -> Text {
         Page::NotUnderstood => Text::new(
             "요청을 이해할 수 없습니다",
             "주소를 확인하거나 이전 페이지로 돌아가 다시 시도해 주세요. 문제가 계속되면 아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::IdentityUnclear => Text::new(
+            "요청에 여러 사용자가 지정되어 있습니다",
+            "아래 요청 번호를 관리자에게 알려 주세요.",
+        ),
+        Page::CookiesTooLong => Text::new(
+            "브라우저가 보낸 쿠키가 너무 많습니다",
+            "이 사이트의 쿠키를 삭제한 뒤 Label Studio를 다시 열어 주세요.",
         ),
         Page::ConfirmSignOut => Text::new(
             "Label Studio에서 로그아웃할까요?",
