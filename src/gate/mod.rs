@@ -42,7 +42,7 @@ use self::entropy::Entropy;
 use self::identity::{Claimant, Identity};
 pub use self::inspection::Inspected;
 use self::policy::{Anonymous, Policy};
-use self::reason::{Granted, Outage};
+use self::reason::{Denied, Granted, Outage};
 pub use self::revocation::{Ended, RevokeError, Revoked};
 use self::session::Sessions;
 pub use self::sign_in::{AtProvider, SignedOut};
@@ -97,6 +97,9 @@ impl Gate {
         subrequest: &Subrequest<'_>,
         witness: &dyn Witness,
     ) -> Result<Grant, Rejection> {
+        if self.policy.refuses_renaming(subrequest) {
+            return Err(Rejection::of_request(Denied::UsernameProtected));
+        }
         if let Some(exempt) = self.policy.exempts(subrequest) {
             return Ok(Grant::untouched(exempt));
         }

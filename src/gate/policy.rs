@@ -32,6 +32,8 @@ pub struct Policy {
     pub allowed_origins: Vec<String>,
     /// The path prefix of Label Studio, without a trailing slash: empty, or `/label-studio`.
     pub label_studio_path: String,
+    /// Whether users are found by their username, so that nobody may change one in Label Studio.
+    pub protects_usernames: bool,
 }
 
 /// What happens to an unauthenticated request.
@@ -112,6 +114,23 @@ impl Policy {
         is_refresh.then_some(Granted::TokenRefresh)
     }
 
+    /// Whether the request could change a username on which sign-ins rely.
+    ///
+    /// Label Studio lets every member of an organization rename the others
+    /// (`label_studio/users/api.py`, `UserAPI`), and a sign-up's username is the beginning of an address
+    /// that nobody has verified. An unsafe request whose path can be read in two ways may be for one of
+    /// these routes.
+    pub fn refuses_renaming(&self, subrequest: &Subrequest<'_>) -> bool {
+        if !self.protects_usernames || cross_site::is_safe(subrequest.method()) {
+            return false;
+        }
+        let Ok(path) = percent_decode_str(subrequest.path()).decode_utf8() else {
+            return true;
+        };
+        let below = self.below_label_studio(&path);
+        !is_plain(&path) || writes_usernames(&path) || writes_usernames(below)
+    }
+
     /// Whether the request is Label Studio's own "Log out" (`label_studio/users/urls.py`:
     /// `^logout/?$`).
     pub fn is_label_studio_logout(&self, subrequest: &Subrequest<'_>) -> bool {
@@ -124,6 +143,16 @@ impl Policy {
         let below = path.strip_prefix(self.label_studio_path.as_str());
         below.unwrap_or(path)
     }
+}
+
+/// Whether this is a route of Label Studio that writes usernames (`label_studio/users/urls.py`), with
+/// the suffixes of Django REST framework's `DefaultRouter`.
+fn writes_usernames(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/api/users") else {
+        return matches!(path, "/user/signup" | "/user/signup/");
+    };
+    let is_avatar = rest.ends_with("/avatar") || rest.ends_with("/avatar/");
+    (rest.is_empty() || rest.starts_with(['/', '.'])) && !is_avatar
 }
 
 /// Whether every parser reads the path the same way.

@@ -183,6 +183,9 @@ reasons! {
         IdentityAmbiguous = "identity_ambiguous",
         /// A page of another origin made the browser send a request that changes data.
         CrossSiteRequest = "cross_site_request",
+        /// The request could change a username in Label Studio, and users are found by theirs
+        /// (`username_claim`).
+        UsernameProtected = "username_protected",
         /// The proxy didn't describe the original request, or described it in a form that the gate
         /// can't parse.
         RequestMalformed = "request_malformed",

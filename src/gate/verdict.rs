@@ -152,12 +152,12 @@ pub enum Rejection {
 impl Rejection {
     /// The request can't be parsed, so it is refused (GHSA-68wm-pfjf-wqp6).
     pub const fn malformed() -> Self {
-        Self::Denial(Denial::of_request(Denied::RequestMalformed, None))
+        Self::of_request(Denied::RequestMalformed)
     }
 
-    /// The request's cookies are too long to be repeated in the answer.
-    pub const fn too_long() -> Self {
-        Self::Denial(Denial::of_request(Denied::CookiesTooLong, None))
+    /// The request is refused for every user, whatever credential it carries.
+    pub const fn of_request(reason: Denied) -> Self {
+        Self::Denial(Denial::of_request(reason, None))
     }
 
     /// The reason.

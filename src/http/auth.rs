@@ -14,6 +14,7 @@ use super::extract::Proxy;
 use super::journal::Entry;
 use super::traced::Traced;
 use super::{Snapshot, State, extract, respond, sso};
+use crate::gate::reason::Denied;
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
@@ -46,7 +47,7 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let subrequest = subrequest.map(|it| identity.add(it, proxy, request, &state.gate.verifier));
     let verdict = match &subrequest {
         Some(subrequest) if subrequest.cookies().as_bytes().len() > MAX_COOKIES => {
-            Err(Rejection::too_long())
+            Err(Rejection::of_request(Denied::CookiesTooLong))
         }
         Some(subrequest) => {
             let decision = pin!(state.gate.decide(subrequest, context));

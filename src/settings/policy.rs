@@ -103,6 +103,7 @@ impl Policies {
                 },
                 allowed_origins: origins.map(|origin| origin.to_string()).collect(),
                 label_studio_path: String::new(),
+                protects_usernames: false,
             },
             sign_in: section.sign_in_url.as_deref().cloned(),
             return_parameter: section.return_parameter.clone(),

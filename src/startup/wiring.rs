@@ -113,6 +113,7 @@ pub(crate) fn gate(
         token_cookie: token_cookie(settings),
         policy: Policy {
             label_studio_path: label_studio_path(settings),
+            protects_usernames: finds_by_username(settings),
             ..settings.policy.gate.clone()
         },
         verifier: verifier(settings, backend, services),
@@ -184,6 +185,18 @@ fn label_studio_path(settings: &Settings) -> String {
     url.map_or_else(String::new, |url| {
         url.path().trim_end_matches('/').to_owned()
     })
+}
+
+/// Whether some method finds users by their username.
+fn finds_by_username(settings: &Settings) -> bool {
+    let issuers = settings.external.issuers.iter();
+    let providers = settings.sign_in.iter().flat_map(|it| &it.providers);
+    let mut mappings = (issuers.map(|it| &it.mapping)).chain(providers.map(|it| &it.mapping));
+    let application = settings.client_session.as_ref();
+    let proxy = settings.proxy_headers.as_ref();
+    mappings.any(|mapping| mapping.username_claim.is_some())
+        || application.is_some_and(|it| it.settings.username_field.is_some())
+        || proxy.is_some_and(|it| it.username.is_some())
 }
 
 fn verifier(settings: &Settings, backend: &Backend, services: &Services) -> Verifier {

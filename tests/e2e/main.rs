@@ -61,3 +61,4 @@ mod token_route;
 mod traces;
 mod unavailable;
 mod upgrades;
+mod usernames;

@@ -116,7 +116,7 @@ impl Policy {
 }
 
 /// RFC 9110 §9.2.1.
-fn is_safe(method: &str) -> bool {
+pub(super) fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 

@@ -119,3 +119,48 @@ fn label_studio_paths_are_recognized_below_the_prefix() {
         assert_eq!(Policy::default().exempts(&subrequest), None);
     }
 }
+
+#[test]
+fn usernames_are_protected_where_users_are_found_by_them() {
+    let policy = Policy {
+        label_studio_path: "/label-studio".to_owned(),
+        protects_usernames: true,
+        ..open(&["/api/*"])
+    };
+    let refuses = |policy: &Policy, method: &str, path: &str| {
+        let cookies = CookieHeader::new(std::iter::empty());
+        let subrequest = Subrequest::new(path, cookies, None).expect("origin-form");
+        policy.refuses_renaming(&subrequest.sent_by(method, &Unstated))
+    };
+    for (path, expected) in [
+        ("/api/users", true),
+        ("/api/users/", true),
+        ("/api/users/7/", true),
+        ("/api/users/7", true),
+        ("/api/users.json", true),
+        ("/api/users/7.json", true),
+        ("/label-studio/api/users/7/", true),
+        ("/api/%75sers/7/", true),
+        ("/api/./users/7/", true),
+        ("/api//users/7/", true),
+        ("/api/x/%2e%2e/users/7/", true),
+        ("/api/%2575sers/7/", true),
+        ("/api/%ff", true),
+        ("/user/signup", true),
+        ("/user/signup/?token=x", true),
+        ("/api/users/7/avatar", false),
+        ("/api/users/7/avatar/", false),
+        ("/api/usersx", false),
+        ("/user/login/", false),
+        ("/api/projects/1/", false),
+        ("/admin/users/user/7/change/", false),
+    ] {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "", "patch"] {
+            assert_eq!(refuses(&policy, method, path), expected, "{method} {path}");
+        }
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert!(!refuses(&policy, method, path), "{method} {path}");
+        }
+        assert!(!refuses(&open(&[]), "PATCH", path), "{path}");
+    }
+}

@@ -62,6 +62,8 @@ pages! {
     UserNotUpdated,
     /// Another site made the browser send the request.
     Blocked,
+    /// The request could change a username, and users are found by theirs.
+    UsernameProtected,
     /// The request can't be parsed.
     NotUnderstood,
     /// The request names more than one user.
@@ -215,6 +217,7 @@ impl Page {
             }
             Denied::UserNotCreated => Self::UserNotCreated,
             Denied::CrossSiteRequest => Self::Blocked,
+            Denied::UsernameProtected => Self::UsernameProtected,
             Denied::RequestMalformed => Self::NotUnderstood,
             Denied::IdentityAmbiguous => Self::IdentityUnclear,
             Denied::CookiesTooLong => Self::CookiesTooLong,
@@ -263,6 +266,7 @@ impl Page {
             | Self::UserNotUpdated
             | Self::GroupMissing
             | Self::Blocked
+            | Self::UsernameProtected
             | Self::NotUnderstood
             | Self::IdentityUnclear
             | Self::CookiesTooLong => StatusCode::FORBIDDEN,
@@ -309,9 +313,11 @@ impl Page {
             | Self::AdministratorForm
             | Self::UserNotCreated
             | Self::UserNotUpdated => Some(Message::AccessDenied),
-            Self::Blocked | Self::NotUnderstood | Self::IdentityUnclear | Self::CookiesTooLong => {
-                Some(Message::RequestRefused)
-            }
+            Self::Blocked
+            | Self::UsernameProtected
+            | Self::NotUnderstood
+            | Self::IdentityUnclear
+            | Self::CookiesTooLong => Some(Message::RequestRefused),
             Self::SignedOut => Some(Message::SignedOut),
             Self::TooManySignIns
             | Self::Unavailable

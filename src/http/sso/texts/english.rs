@@ -96,6 +96,10 @@ pub(super) const fn text(page: Page) -> Text {
             "This request was blocked",
             "It came from a page that isn't allowed to act on your behalf. Open Label Studio directly. If the page belongs to your application, tell your administrator.",
         ),
+        Page::UsernameProtected => Text::new(
+            "Accounts can't be changed here",
+            "Your organization's sign-in relies on the usernames of this Label Studio. Ask your administrator to make the change.",
+        ),
         Page::NotUnderstood => Text::new(
             "This request could not be understood",
             "Check the address, or go back and try again. If this keeps happening, give your administrator the request number below.",
