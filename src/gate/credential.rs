@@ -93,6 +93,15 @@ impl<'r> Credential<'r> {
         }
     }
 
+    /// The token in the query of the request.
+    pub fn in_query(
+        subrequest: &'r Subrequest<'_>,
+        sources: &CredentialSources,
+    ) -> Option<Cow<'r, str>> {
+        let value = parameter(subrequest.query()?, &sources.parameter);
+        value.filter(|value| has_jwt_shape(value))
+    }
+
     /// Finds the request's credentials, in the order in which they are tried. `token_cookie` and
     /// `application_sessions` are the values of its cookies.
     pub fn find(
@@ -104,11 +113,7 @@ impl<'r> Credential<'r> {
         let cookie = token_cookie
             .filter(|value| !value.is_empty())
             .map(|value| Self::Token(Cow::Borrowed(value)));
-        let parameter = subrequest
-            .query()
-            .and_then(|query| parameter(query, &sources.parameter))
-            .filter(|value| has_jwt_shape(value))
-            .map(Self::Token);
+        let parameter = Self::in_query(subrequest, sources).map(Self::Token);
         let asserted = match subrequest.asserted() {
             Some(Asserted::Token(token)) => Some(Self::Asserted(token)),
             Some(Asserted::Unsigned(headers)) => Some(Self::Unsigned(headers)),

@@ -61,6 +61,9 @@ pub trait Provenance {
     /// `Sec-Fetch-Site`
     fn fetch_site(&self) -> Option<&str>;
 
+    /// `Sec-Fetch-Mode`
+    fn fetch_mode(&self) -> Option<&str>;
+
     /// `Origin`
     fn origin(&self) -> Option<&str>;
 
@@ -79,6 +82,10 @@ pub struct Unstated;
 
 impl Provenance for Unstated {
     fn fetch_site(&self) -> Option<&str> {
+        None
+    }
+
+    fn fetch_mode(&self) -> Option<&str> {
         None
     }
 

@@ -80,13 +80,17 @@ impl<'v> Visit<'v> {
         })
     }
 
-    /// Refuses a cross-site request that could change something with the user's credentials.
+    /// Refuses a cross-site request that could change something with the user's credentials, or who the
+    /// user is.
     pub(super) fn refuse_cross_site(&self) -> Result<(), Rejection> {
         // A proxy in front adds its header to every request, whoever made the browser send it.
         let is_asserted = self.subrequest.asserted().is_some();
         let ambient = self.cookies.has_any() || is_asserted;
         let policy = &self.gate.policy;
-        match policy.refuses_cross_site(self.subrequest, ambient) {
+        let has_link = self.subrequest.query().is_some()
+            && !policy.may_follow_link(self.subrequest)
+            && Credential::in_query(self.subrequest, &self.gate.sources).is_some();
+        match has_link || policy.refuses_cross_site(self.subrequest, ambient) {
             true => {
                 let denial = Denial::of_request(Denied::CrossSiteRequest, self.token_deletion());
                 Err(Rejection::Denial(denial))

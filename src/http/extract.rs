@@ -24,6 +24,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The kinds of proxy, by how they send the original request.
@@ -113,6 +114,10 @@ pub(super) fn forwarded_proto(request: &RequestHead) -> Option<&str> {
 impl Provenance for RequestContext<'_> {
     fn fetch_site(&self) -> Option<&str> {
         only(self.request.headers(), &SEC_FETCH_SITE)
+    }
+
+    fn fetch_mode(&self) -> Option<&str> {
+        only(self.request.headers(), &SEC_FETCH_MODE)
     }
 
     fn origin(&self) -> Option<&str> {

@@ -182,3 +182,30 @@ async fn the_return_url_does_not_contain_a_forged_host() {
         ),
     );
 }
+
+/// Somebody else's token in the address of an image: it would end the user's session, and sign them in
+/// as that somebody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_another_site_does_not_change_who_is_signed_in() {
+    let world = World::new(&SAMESITE_NONE).await;
+    let browser = world.signed_in(&world.ann).await;
+    let (token, path) = (world.bob.token(), "/static/x.png");
+    let part = || {
+        let page = browser.before(&world.app);
+        let page = page.with_header("Sec-Fetch-Site", "cross-site");
+        page.with_header("Sec-Fetch-Mode", "no-cors")
+    };
+    let image = part().get(&format!("{path}?token={token}")).await;
+    image.expect(403, "cross_site_request").expect_no_session();
+    let login = format!("/sso/login?token={token}");
+    let image = part().visit("GET", &login, "").await;
+    image.expect(403, "cross_site_request");
+    // Without a token, it is one like any other.
+    part().get(path).await.expect(200, "no_token");
+    assert!(world.sessions().await > 0);
+    let link = browser.before(&world.app);
+    let link = link.with_header("Sec-Fetch-Site", "cross-site");
+    let link = link.with_header("Sec-Fetch-Mode", "navigate");
+    let opened = link.get(&format!("/projects?token={token}")).await;
+    opened.expect(200, "user_switched");
+}

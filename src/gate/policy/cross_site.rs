@@ -59,16 +59,32 @@ impl Policy {
         }
     }
 
-    /// Whether the request may sign a user in.
+    /// Whether a token in the request's URL may sign a user in.
     ///
-    /// A form must come from the same origin or an allowed one. A link may come from anywhere,
-    /// because a sign-in link is meant to sign the user in.
+    /// A link may come from anywhere, because a sign-in link is meant to sign the user in. An image or
+    /// a form of another site is no link: with somebody else's token, it would change who is signed in
+    /// without the user noticing.
+    pub fn may_follow_link(&self, subrequest: &Subrequest<'_>) -> bool {
+        let mode = subrequest.provenance().fetch_mode();
+        let is_opened = mode.is_none_or(|mode| mode == "navigate");
+        if is_safe(subrequest.method()) && is_opened {
+            return true;
+        }
+        match (self.cross_site, self.initiator(subrequest)) {
+            (CrossSite::Allow, _) | (_, Initiator::Own | Initiator::Unknown) => true,
+            (CrossSite::Auto { within_site }, Initiator::SameSite) => !within_site,
+            (CrossSite::Auto { .. }, Initiator::CrossSite) | (CrossSite::Refuse, _) => false,
+        }
+    }
+
+    /// Whether the request may sign a user in: a link, or a form of the same origin or an allowed one.
     pub fn may_sign_in(&self, subrequest: &Subrequest<'_>) -> bool {
-        is_safe(subrequest.method())
-            || matches!(
-                self.initiator(subrequest),
-                Initiator::Own | Initiator::Unknown
-            )
+        match self.initiator(subrequest) {
+            Initiator::Own | Initiator::Unknown => true,
+            Initiator::SameSite | Initiator::CrossSite => {
+                is_safe(subrequest.method()) && self.may_follow_link(subrequest)
+            }
+        }
     }
 
     /// Whether the request may sign the user out.

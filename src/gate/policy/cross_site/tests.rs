@@ -6,6 +6,7 @@ use crate::gate::subrequest::{CookieHeader, Provenance};
 #[derive(Clone, Copy)]
 struct Browser {
     fetch_site: Option<&'static str>,
+    fetch_mode: Option<&'static str>,
     origin: Option<&'static str>,
     referer: Option<&'static str>,
 }
@@ -13,6 +14,10 @@ struct Browser {
 impl Provenance for Browser {
     fn fetch_site(&self) -> Option<&str> {
         self.fetch_site
+    }
+
+    fn fetch_mode(&self) -> Option<&str> {
+        self.fetch_mode
     }
 
     fn origin(&self) -> Option<&str> {
@@ -43,6 +48,7 @@ fn sent(method: &str, browser: Browser) -> Subrequest<'static> {
 const fn from(fetch_site: Option<&'static str>, origin: Option<&'static str>) -> Browser {
     Browser {
         fetch_site,
+        fetch_mode: None,
         origin,
         referer: None,
     }
@@ -204,4 +210,42 @@ fn another_site_can_sign_a_user_neither_in_by_form_nor_out() {
         );
         assert!(policy.may_sign_in(&link), "a link may sign in");
     }
+}
+
+#[test]
+fn an_image_of_another_site_is_no_link() {
+    let auto = |within_site| CrossSite::Auto { within_site };
+    for (cross_site, fetch_site, mode, may) in [
+        (auto(false), "cross-site", Some("navigate"), true),
+        (auto(false), "cross-site", Some("no-cors"), false),
+        (auto(false), "cross-site", Some("cors"), false),
+        (auto(false), "cross-site", Some("websocket"), false),
+        (auto(false), "same-site", Some("no-cors"), true),
+        (auto(true), "same-site", Some("no-cors"), false),
+        (auto(true), "same-site", Some("navigate"), true),
+        (auto(true), "same-origin", Some("no-cors"), true),
+        (auto(true), "none", Some("no-cors"), true),
+        // A browser, or a proxy, that doesn't say how.
+        (auto(true), "cross-site", None, true),
+        (CrossSite::Refuse, "same-site", Some("no-cors"), false),
+        (CrossSite::Allow, "cross-site", Some("no-cors"), true),
+    ] {
+        let policy = policy(cross_site);
+        let browser = Browser {
+            fetch_mode: mode,
+            ..from(Some(fetch_site), None)
+        };
+        let case = format!("{cross_site:?} {fetch_site} {mode:?}");
+        let get = sent("GET", browser);
+        assert_eq!(policy.may_follow_link(&get), may, "{case}");
+        assert_eq!(policy.may_sign_in(&get), may, "{case}");
+        let allowed = Browser {
+            origin: Some(APP),
+            ..browser
+        };
+        assert!(policy.may_follow_link(&sent("GET", allowed)), "{case}");
+    }
+    let form = from(Some("cross-site"), Some("https://evil.test"));
+    let form = sent("POST", form);
+    assert!(!policy(auto(false)).may_follow_link(&form));
 }
