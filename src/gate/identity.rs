@@ -237,13 +237,15 @@ fn check_email(
     }
 }
 
-/// Whether the text has something on both sides of an `@`, no spaces, and fits the column. Only
-/// sending mail to it could verify more.
+/// Whether the text has something on both sides of its only `@`, no spaces, and fits the column. Only
+/// sending mail to it could verify more. A quoted local part may contain another `@` (RFC 5321
+/// §4.1.2), but programs disagree about where such an address ends (CVE-2026-40574).
 pub fn is_email_address(text: &str) -> bool {
     let plain = |c: char| !c.is_whitespace() && !c.is_control();
-    let parts = text.rsplit_once('@');
-    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-        && text.chars().all(plain)
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    }) && text.chars().all(plain)
         && text.chars().count() <= MAX_EMAIL_LENGTH
 }
 
@@ -266,6 +268,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_email_address_has_one_at_sign() {
+        for (text, expected) in [
+            ("ann@example.com", true),
+            ("ann+x@example.com", true),
+            ("änn@exämple.com", true),
+            ("ann@example.com@evil.test", false),
+            ("\"ann@x\"@example.com", false),
+            ("@example.com", false),
+            ("ann@", false),
+            ("ann", false),
+            ("ann @example.com", false),
+            ("ann@example.com\n", false),
+        ] {
+            assert_eq!(is_email_address(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn user_id_is_a_positive_integer_or_a_string_of_its_digits() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
 
 use super::row::Session;
 use crate::django::{SessionCodec, SessionError, Signed};
@@ -19,9 +20,9 @@ const LONGEST: usize = 1024;
 /// Reads session cookies.
 pub(super) struct SignedCookies {
     max_age: Duration,
-    /// By the whole value, since the signature alone says nothing about the rest. `None`: none is
-    /// kept.
-    kept: Option<Cache<Box<str>, Cookie>>,
+    /// By the digest of the whole value: the signature alone says nothing about the rest, and the value
+    /// is a credential. `None`: none is kept.
+    kept: Option<Cache<[u8; 32], Cookie>>,
 }
 
 #[derive(Clone)]
@@ -47,15 +48,18 @@ impl SignedCookies {
         now: SystemTime,
     ) -> Result<Arc<Session>, SessionError> {
         let kept = self.kept.as_ref().filter(|_| value.len() <= LONGEST);
-        if let Some(Cookie { session, signed }) = kept.and_then(|kept| kept.get(value)) {
+        let kept = kept.map(|kept| (kept, <[u8; 32]>::from(Sha256::digest(value))));
+        if let Some((kept, key)) = &kept
+            && let Some(Cookie { session, signed }) = kept.get(key)
+        {
             return signed.within(self.max_age, now).map(|()| session);
         }
         let (session, signed) = Session::of_cookie(codec, value)?;
         signed.within(self.max_age, now)?;
         let session = Arc::new(session);
-        if let Some(kept) = kept {
+        if let Some((kept, key)) = kept {
             let session = session.clone();
-            kept.insert(value.into(), Cookie { session, signed });
+            kept.insert(key, Cookie { session, signed });
         }
         Ok(session)
     }
