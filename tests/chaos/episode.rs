@@ -163,6 +163,11 @@ impl Episode {
         }
     }
 
+    /// How many requests nobody has answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.times.lock().expect("not poisoned").unanswered.len()
+    }
+
     pub fn pending(&self) -> usize {
         self.pending.load(Ordering::SeqCst)
     }

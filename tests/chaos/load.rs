@@ -84,8 +84,7 @@ pub async fn ask_of(site: Arc<Site>, kind: Kind, gate: Option<u16>) {
     let Some(prepared) = prepare(&site, kind) else {
         return;
     };
-    let episode = site.episode();
-    let sent = episode.send();
+    let (episode, sent) = site.begin();
     let answer = match (kind, gate) {
         (_, Some(gate)) => site.check(gate, &prepared.cookies).await,
         (Kind::Leave, None) => {

@@ -149,6 +149,8 @@ impl Findings {
         let mut failures: Vec<String> = of_faults.collect();
         failures.extend(self.lost.iter().cloned());
         failures.extend(self.between.wrong.iter().cloned());
+        let unavailable = self.between.reasons.iter();
+        failures.extend(unavailable.map(|(why, times)| format!("no fault: {times} × {why}")));
         failures.extend(
             self.samples
                 .iter()
@@ -213,7 +215,8 @@ out, token issue. Both engines are under load at the same time, so each fault me
   right user in it.
 - **Refused rightly**: no token, a bad token, an unknown user, an ended session. While a clock is wrong, also good
   tokens that are expired or not yet valid by that clock.
-- **503**: the gate could not decide, nginx told the browser so, or there was no answer.
+- **503**: the gate could not decide, nginx told the browser so, or there was no answer. The run fails if there is
+  one without a fault: before the first, or between the recovery from one and the beginning of the next.
 - **Wrong**: anything else. Also an ended session that is let in, or a good credential that is refused.
 - **Lost**: a session cookie that a gate handed out, that nobody ended, and in which Django finds its user no more.
 - **Recovered after**: from the end of the fault to the last answer that was missing; the longest time of all runs of

@@ -1,7 +1,7 @@
 //! A Label Studio with one session engine behind nginx, and the requests that are sent to it.
 
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 
@@ -16,7 +16,7 @@ use crate::users::Users;
 /// An answer that Django has to judge before it counts as right.
 pub struct Case {
     pub episode: Arc<Episode>,
-    pub sent: std::time::Instant,
+    pub sent: Instant,
     pub took: Duration,
     pub what: String,
     /// The session cookie that Label Studio received.
@@ -89,6 +89,13 @@ impl Site {
 
     pub fn episode(&self) -> Arc<Episode> {
         self.episode.read().expect("not poisoned").clone()
+    }
+
+    /// Counts a request that is sent now. Once [`Self::enter`] has returned, no further request counts
+    /// for the previous episode.
+    pub fn begin(&self) -> (Arc<Episode>, Instant) {
+        let episode = self.episode.read().expect("not poisoned");
+        (episode.clone(), episode.send())
     }
 
     /// Sends requests to this address from now on, and returns the one before.

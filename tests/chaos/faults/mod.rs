@@ -21,7 +21,7 @@ pub struct Fault {
     /// Ends the fault. The time to recover counts from here.
     pub end: fn(&mut World),
     /// Brings back what the fault has changed besides, once the gates have recovered.
-    pub tidy: fn(&mut World),
+    pub tidy: Option<fn(&mut World)>,
     /// Nobody may notice it: every request is answered as without the fault.
     pub is_unnoticed: bool,
     /// The gates may refuse good credentials meanwhile.
@@ -39,7 +39,7 @@ const fn fault(
         name,
         inject,
         end,
-        tidy: |_| {},
+        tidy: None,
         is_unnoticed: false,
         refuses: false,
         sheds: false,
@@ -63,7 +63,7 @@ impl Fault {
     }
 
     const fn then(mut self, tidy: fn(&mut World)) -> Self {
-        self.tidy = tidy;
+        self.tidy = Some(tidy);
         self
     }
 }
