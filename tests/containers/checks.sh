@@ -9,11 +9,14 @@ expect() {
     say "ok    $text"
 }
 
-# refuse TEXT COMMAND…: the command fails.
+# refuse TEXT STATUS REASON COMMAND…: the command fails with this exit status, and says this.
 refuse() {
-    local text=$1
-    shift
-    ! "$@" >/dev/null 2>&1 || die "$text: $* succeeded"
+    local text=$1 expected=$2 reason=$3 output status=0
+    shift 3
+    output=$("$@" 2>&1) || status=$?
+    [ "$status" != 0 ] || die "$text: $* succeeded"
+    [ "$status" = "$expected" ] || die "$text: $* failed with $status instead of $expected: $output"
+    [[ $output == *"$reason"* ]] || die "$text: $* does not say '$reason': $output"
     say "ok    $text"
 }
 

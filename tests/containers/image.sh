@@ -13,7 +13,8 @@ image_contents() {
     equal "the image's user is 65532" "$(podman image inspect --format '{{ .Config.User }}' "$IMAGE")" 65532:65532
     equal "the image's version is the crate's" \
         "$(podman image inspect --format '{{ index .Config.Labels "org.opencontainers.image.version" }}' "$IMAGE")" "$VERSION"
-    refuse "the image has no shell" podman run --rm --entrypoint /bin/sh "$IMAGE" -c true
+    # 127: the engine has not found the program.
+    refuse "the image has no shell" 127 "no such file or directory" podman run --rm --entrypoint /bin/sh "$IMAGE" -c true
     expect "the image has the program that imports the plugin's settings" \
         podman run --rm --entrypoint /usr/bin/label-studio-gate-import "$IMAGE" --help
 
