@@ -2,49 +2,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::token::SECRET_KEY;
-use crate::support::{free_port, listens, wait_until};
-
-/// A gate that stands still, as if it got no processor. It goes on and ends when dropped.
-struct Frozen(Child);
-
-impl Frozen {
-    fn start(port: u16) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
-        command
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-            .env("SECRET_KEY", SECRET_KEY)
-            .env("GATE_HTTP_WORKERS", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let frozen = Self(command.spawn().unwrap());
-        wait_until(|| listens(port), || "it does not listen".to_owned());
-        frozen.signal("STOP");
-        frozen
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.unwrap().success());
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::support::gate::{GateProcess, gate_command};
 
 #[test]
 fn five_hundred_connections_in_one_moment_are_kept_and_answered() {
-    let port = free_port();
-    let gate = Frozen::start(port);
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut command = gate_command();
+    command.env("GATE_HTTP_WORKERS", "1");
+    let gate = GateProcess::start_into(&command, Stdio::null());
+    // It stands still, as if it got no processor.
+    gate.signal("STOP");
+    let address = SocketAddr::from(([127, 0, 0, 1], gate.port));
     // One that finds no place is dropped, and tries again after a second (RFC 6298 §2.1).
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(900));
     let connections: Vec<_> = (0..500).map_while(|n| connect(n).ok()).collect();

@@ -1,7 +1,6 @@
 //! The lines of the log, one per decision, as `docs/log.md` describes them.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -9,9 +8,9 @@ use crate::actors::{Browser, Caller};
 use crate::app::TestApp;
 use crate::audit::{TABLE, wait_for_event};
 use crate::support::cluster::CLUSTER;
-use crate::support::leash::Leash;
+use crate::support::gate::{GateProcess, gate_command};
 use crate::support::token::{SECRET_KEY, SHARED_SECRET, claims, now, sign, with};
-use crate::support::{free_port, listens, wait_until};
+use crate::support::wait_until;
 use crate::world::{
     CREATE_USERS, ISSUER, NO_CACHE, NO_SUCH_USER, REQUIRE, SIGNED_COOKIES, User, World,
     issuer_token,
@@ -25,31 +24,26 @@ const PEER: &str = "192.0.2.7";
 pub struct Logged {
     pub app: TestApp,
     log: PathBuf,
-    _process: Leash,
+    _process: GateProcess,
 }
 
 impl Logged {
     fn start(database_url: &str, settings: &[(&str, &str)]) -> Self {
-        let port = free_port();
-        // The leash removes the directory when the gate has ended.
+        // The directory is removed when the gate has ended.
         let home = tempfile::tempdir().unwrap().keep();
         let log = home.join("gate.log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"));
+        let mut command = gate_command();
         command
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .env("GATE_HTTP_WORKERS", "1")
             .env("GATE_LOG_FORMAT", "json")
-            .env("SECRET_KEY", SECRET_KEY)
             .env("DATABASE_URL", database_url)
             .envs(settings.iter().copied());
-        let process = Leash::start(&command, "TERM", &log, Some(&home));
-        let logged = Self {
-            app: TestApp::at(port),
+        let process = GateProcess::start(&command, &log, Some(&home));
+        Self {
+            app: TestApp::at(process.port),
             log,
             _process: process,
-        };
-        wait_until(|| listens(port), || logged.text());
-        logged
+        }
     }
 
     pub fn of(world: &World, settings: &[(&str, &str)]) -> Self {

@@ -1,41 +1,27 @@
 //! A log that cannot be written, or that nobody reads, holds up nothing.
 
 use std::fs::File;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use futures_util::future::join_all;
 
 use crate::app::PATIENT;
-use crate::support::token::{SECRET_KEY, native};
-use crate::support::{client, free_port, listens, wait_until};
-use crate::world::World;
+use crate::support::client;
+use crate::support::gate::{GateProcess, gate_command};
+use crate::support::token::native;
+use crate::world::{World, eventually};
 
-/// The service as a process of its own, whose log goes to `log`.
-struct Service {
-    process: Child,
-    url: String,
-}
+/// A gate whose log goes to `log`.
+struct Service(GateProcess);
 
 impl Service {
     fn start(world: &World, log: Stdio) -> Self {
-        let port = free_port();
-        let process = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-            .env("SECRET_KEY", SECRET_KEY)
+        let mut command = gate_command();
+        command
             .env("DATABASE_URL", world.database.gate_url())
             .env("GATE_LOG_LEVEL", "debug")
-            .envs(PATIENT)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let service = Self {
-            process,
-            url: format!("http://127.0.0.1:{port}"),
-        };
-        wait_until(|| listens(port), || "it did not start".to_owned());
-        service
+            .envs(PATIENT);
+        Self(GateProcess::start_into(&command, log))
     }
 
     /// Logs in so often, each time with another token.
@@ -55,7 +41,7 @@ impl Service {
         for _ in 0..times.div_ceil(50) {
             let checks = (0..50).map(|_| {
                 client
-                    .get(format!("{}/auth/nginx", self.url))
+                    .get(format!("{}/auth/nginx", self.0.url()))
                     .header("X-Original-URI", "/projects/".to_owned() + &"x".repeat(200))
                     .header("Cookie", cookie())
                     .send()
@@ -68,7 +54,7 @@ impl Service {
 
     /// The value of a metric.
     async fn metric(&self, name: &str) -> u64 {
-        let answer = client().get(format!("{}/metrics", self.url)).send();
+        let answer = client().get(format!("{}/metrics", self.0.url())).send();
         let text = answer.await.unwrap().text().await.unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
@@ -78,19 +64,8 @@ impl Service {
     }
 
     /// Ends it as an operator does.
-    fn stop(mut self) {
-        let asked = Instant::now();
-        let pid = self.process.id().to_string();
-        Command::new("kill").arg(&pid).status().unwrap();
-        let status = self.process.wait().unwrap();
-        assert!(status.success(), "{status}");
-        assert!(asked.elapsed() < Duration::from_secs(20));
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
+    fn stop(self) {
+        assert_eq!(self.0.terminate(), 0);
     }
 }
 
@@ -102,9 +77,10 @@ async fn a_full_disk_under_the_log_fails_no_login() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let service = Service::start(&world, full.into());
     service.log_in(world.ann.id, 250).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let lost = service.metric(LOST).await;
-    assert!(lost >= 250, "{lost}");
+    eventually("each login has lost a line", async || {
+        service.metric(LOST).await >= 250
+    })
+    .await;
     service.stop();
 }
 
@@ -125,10 +101,10 @@ async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_later_what_it_lost()
     let service = Service::start(&world, writer.into());
     service.flood().await;
     service.log_in(world.ann.id, 50).await;
-    let live = client().get(format!("{}/health/live", service.url));
+    let live = client().get(format!("{}/health/live", service.0.url()));
     assert_eq!(live.send().await.unwrap().status(), 200);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(service.metric(LOST).await > 0);
+    let is_lost = async || service.metric(LOST).await > 0;
+    eventually("lines are lost", is_lost).await;
 
     // Somebody reads again.
     let reading = std::thread::spawn(move || {
@@ -138,12 +114,13 @@ async fn a_log_that_nobody_reads_holds_up_nothing_and_tells_later_what_it_lost()
             .map_while(Result::ok)
             .any(|line| line.contains("log lines were lost"))
     });
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(1100)).await;
+    eventually("the log tells what it lost", async || {
         service.log_in(world.ann.id, 1).await;
-    }
+        reading.is_finished()
+    })
+    .await;
     service.stop();
-    assert!(reading.join().unwrap(), "nobody told what was lost");
+    assert!(reading.join().unwrap(), "the log has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,42 +1,24 @@
 //! A limit on open files that is lower than the number of connections: those that the gate has are
 //! served, Postgres included, and the others wait for a place.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::token::SECRET_KEY;
-use crate::support::{free_port, listens, wait_until};
+use crate::support::gate::{GateProcess, with_settings};
 use crate::world::World;
 
-struct Gate(Child);
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Gate {
-    /// A gate behind `ulimit`.
-    fn start(port: u16, world: &World, ulimit: &str) -> Self {
-        let script = format!("{ulimit} && exec \"$0\"");
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", &script, env!("CARGO_BIN_EXE_label-studio-gate")])
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-            .env("GATE_HTTP_WORKERS", "1")
-            .env("SECRET_KEY", SECRET_KEY)
-            .env("DATABASE_URL", world.database.gate_url())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let gate = Self(command.spawn().unwrap());
-        wait_until(|| listens(port), || "it does not listen".to_owned());
-        gate
-    }
+/// A gate behind `ulimit`.
+fn limited_gate(world: &World, ulimit: &str) -> GateProcess {
+    let script = format!("{ulimit} && exec \"$0\"");
+    let mut command = with_settings("bash");
+    command
+        .args(["-c", &script, env!("CARGO_BIN_EXE_label-studio-gate")])
+        .env("GATE_HTTP_WORKERS", "1")
+        .env("DATABASE_URL", world.database.gate_url());
+    GateProcess::start_into(&command, Stdio::null())
 }
 
 /// The start of the answer to a check with these cookies; `None` if there is none in this time.
@@ -67,9 +49,8 @@ async fn connect(port: u16, count: usize) -> (Vec<TcpStream>, usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_leave_files_for_the_database() {
     let world = World::new(&[]).await;
-    let port = free_port();
-    let _gate = Gate::start(port, &world, "ulimit -n 256");
-    let (mut streams, answered) = connect(port, 400).await;
+    let gate = limited_gate(&world, "ulimit -n 256");
+    let (mut streams, answered) = connect(gate.port, 400).await;
     assert!((20..256).contains(&answered), "{answered}");
     // One of them signs in, which takes a connection to Postgres.
     let cookies = format!("ls_auth_token={}", world.ann.token());
@@ -88,8 +69,7 @@ async fn connections_leave_files_for_the_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_soft_limit_is_raised() {
     let world = World::new(&[]).await;
-    let port = free_port();
-    let _gate = Gate::start(port, &world, "ulimit -S -n 200 && ulimit -H -n 2000");
-    let (_streams, answered) = connect(port, 400).await;
+    let gate = limited_gate(&world, "ulimit -S -n 200 && ulimit -H -n 2000");
+    let (_streams, answered) = connect(gate.port, 400).await;
     assert_eq!(answered, 400);
 }

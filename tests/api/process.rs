@@ -1,15 +1,15 @@
 //! The service as a process of its own, with a settings file that a test rewrites.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::app::{Answer, PATIENT, TestApp};
+use crate::support::gate::{GateProcess, gate_command};
+use crate::support::listens;
 use crate::support::token::SECRET_KEY;
-use crate::support::{free_port, listens, wait_until};
 
 /// What became of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,7 @@ pub enum Reload {
 /// A running service.
 pub struct Service {
     pub app: TestApp,
-    port: u16,
-    process: Child,
+    process: GateProcess,
     home: TempDir,
 }
 
@@ -31,31 +30,23 @@ impl Service {
     /// holds `SECRET_KEY`.
     pub fn start(settings: &str, variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let port = free_port();
         std::fs::write(home.path().join("gate.toml"), settings).unwrap();
         std::fs::write(home.path().join("secret_key"), SECRET_KEY).unwrap();
-        let log = std::fs::File::create(home.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
+        let mut command = gate_command();
+        command
             .current_dir(home.path())
+            .env_remove("SECRET_KEY")
             .env("GATE_CONFIG", "gate.toml")
-            .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
             .env("GATE_HTTP_WORKERS", "2")
             .env("SECRET_KEY_FILE", "secret_key")
             .envs(PATIENT)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let service = Self {
-            app: TestApp::at(port),
-            port,
+            .envs(variables.iter().copied());
+        let process = GateProcess::start(&command, &home.path().join("log"), None);
+        Self {
+            app: TestApp::at(process.port),
             process,
             home,
-        };
-        wait_until(|| listens(port), || service.log());
-        service
+        }
     }
 
     /// A file in its directory.
@@ -96,9 +87,7 @@ impl Service {
 
     /// Sends a signal, by its option to `kill`.
     pub fn signal(&self, option: &str) {
-        let pid = self.process.id().to_string();
-        let sent = Command::new("kill").args([option, &pid]).status().unwrap();
-        assert!(sent.success());
+        self.process.signal(option.trim_start_matches('-'));
     }
 
     /// The bytes of its memory that are resident, without those of files.
@@ -119,14 +108,13 @@ impl Service {
 
     /// Whether it accepts connections.
     pub fn listens(&self) -> bool {
-        listens(self.port)
+        listens(self.process.port)
     }
 
     /// Whether it has ended, as it should.
     pub fn has_ended(&mut self) -> bool {
-        let status = self.process.try_wait().unwrap();
-        status.is_some_and(|status| {
-            assert!(status.success(), "{status}: {}", self.log());
+        self.process.status().is_some_and(|status| {
+            assert_eq!(status, 0, "{}", self.log());
             true
         })
     }
@@ -184,12 +172,5 @@ impl Service {
     /// The check of a request with this token.
     pub async fn login(&self, token: &str) -> Answer {
         self.app.check("/", &format!("ls_auth_token={token}")).await
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

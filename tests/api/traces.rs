@@ -1,14 +1,14 @@
 //! Traces of requests, as a collector receives them.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::app::TestApp;
 use crate::collector::{Collector, attribute};
-use crate::support::token::SECRET_KEY;
-use crate::support::{client, free_port, listens, wait_until};
+use crate::support::gate::{GateProcess, gate_command};
+use crate::support::{client, wait_until};
 use crate::world::{NO_CACHE, World};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -303,26 +303,16 @@ async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
 async fn the_end_of_the_service_waits_for_its_spans() {
     let world = World::new(&[]).await;
     let collector = Collector::start();
-    let port = free_port();
-    let mut service = Command::new(env!("CARGO_BIN_EXE_label-studio-gate"))
-        .env("GATE_HTTP_LISTEN", format!("127.0.0.1:{port}"))
-        .env("SECRET_KEY", SECRET_KEY)
+    let mut command = gate_command();
+    command
         .env("DATABASE_URL", world.database.gate_url())
-        .env("GATE_TRACES_ENDPOINT", collector.endpoint())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_until(|| listens(port), || "it did not start".to_owned());
+        .env("GATE_TRACES_ENDPOINT", collector.endpoint());
+    let service = GateProcess::start_into(&command, Stdio::null());
     let check = client()
-        .get(format!("http://127.0.0.1:{port}/auth/nginx"))
+        .get(format!("{}/auth/nginx", service.url()))
         .header("X-Original-URI", "/last");
     assert_eq!(check.send().await.unwrap().status(), 200);
-    let pid = service.id().to_string();
-    let kill = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(kill.unwrap().success());
-    let ended = tokio::task::spawn_blocking(move || service.wait().unwrap());
-    assert!(ended.await.unwrap().success());
+    assert_eq!(service.terminate(), 0);
     let spans = collector.spans();
     let path = |span: &Span| attribute(&span.attributes, "url.path");
     let paths: Vec<_> = spans.iter().filter_map(path).collect();

@@ -115,7 +115,11 @@ impl GateProcess {
 
     /// Tells it to reload its settings.
     pub fn hang_up(&self) {
-        self.server.signal("HUP");
+        self.signal("HUP");
+    }
+
+    pub fn signal(&self, signal: &str) {
+        self.server.signal(signal);
     }
 
     /// Its output so far.

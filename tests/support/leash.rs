@@ -1,27 +1,42 @@
 //! Child processes on a leash: none of them outlives the tests, even if the tests are killed.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, OnceLock};
 
-/// Runs the command and waits until its own standard input closes. That is a pipe held by the
-/// tests, so the kernel closes it when they end. Then it signals the command, waits a while, kills
-/// the rest of the process group, and removes the directory in `$REMOVE`.
+use super::wait_until;
+
+/// Runs the command. Writes its process ID to standard output, and its exit status when it ends. Waits
+/// until its own standard input closes. That is a pipe held by the tests, so the kernel closes it when
+/// they end. Then it signals the command, waits a while, removes the directory in `$REMOVE`, and kills
+/// the rest of the process group.
 const SCRIPT: &str = r#"
-"$@" </dev/null &
+exec 3<&0
+"$@" </dev/null >&2 3<&- &
 child=$!
+echo "$child"
 trap '' INT TERM
-cat >/dev/null
-kill -s "$SIGNAL" "$child" 2>/dev/null
-for _ in $(seq 100); do kill -0 "$child" 2>/dev/null || break; sleep 0.1; done
-[ -z "$REMOVE" ] || rm -rf -- "$REMOVE"
-kill -KILL -- -$$
+(
+    cat <&3 >/dev/null
+    kill -s "$SIGNAL" "$child" 2>/dev/null
+    for _ in $(seq 100); do kill -0 "$child" 2>/dev/null || break; sleep 0.1; done
+    [ -z "$REMOVE" ] || rm -rf -- "$REMOVE"
+    kill -KILL -- -$$
+) &
+wait "$child"
+echo $?
+wait
 "#;
 
 /// A running child. Dropping it ends the child.
 pub struct Leash {
     holder: Child,
     rope: Option<ChildStdin>,
+    pid: u32,
+    /// The exit status, once the child has ended by itself.
+    status: Arc<OnceLock<u32>>,
 }
 
 impl Leash {
@@ -29,6 +44,16 @@ impl Leash {
     pub fn start(command: &Command, signal: &str, log: &Path, remove: Option<&Path>) -> Self {
         let output = std::fs::File::options().create(true).append(true).open(log);
         let output = output.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+        Self::start_into(command, signal, output.into(), remove)
+    }
+
+    /// The same with another place for the output than a file.
+    pub fn start_into(
+        command: &Command,
+        signal: &str,
+        output: Stdio,
+        remove: Option<&Path>,
+    ) -> Self {
         let mut holder = Command::new("bash");
         holder
             .args(["-c", SCRIPT, "leash"])
@@ -40,7 +65,7 @@ impl Leash {
                 remove.map_or_else(Default::default, Path::as_os_str),
             )
             .stdin(Stdio::piped())
-            .stdout(output.try_clone().expect("a second handle"))
+            .stdout(Stdio::piped())
             .stderr(output)
             .process_group(0);
         if let Some(directory) = command.get_current_dir() {
@@ -54,21 +79,38 @@ impl Leash {
         }
         let mut holder = holder.spawn().expect("bash can be started");
         let rope = holder.stdin.take();
-        Self { holder, rope }
+        let told = BufReader::new(holder.stdout.take().expect("piped")).lines();
+        let mut numbers = told.map_while(|line| line.ok()?.parse::<u32>().ok());
+        let pid = numbers.next().expect("the child's process ID");
+        let status = Arc::new(OnceLock::new());
+        let ended = status.clone();
+        std::thread::spawn(move || numbers.next().map(|code| ended.set(code)));
+        Self {
+            holder,
+            rope,
+            pid,
+            status,
+        }
     }
 
-    /// The process ID of the child itself, which [`SCRIPT`] starts first. Ask before it can have
-    /// ended.
-    pub fn pid(&self) -> u32 {
-        let holder = self.holder.id();
-        let children = format!("/proc/{holder}/task/{holder}/children");
-        loop {
-            let listed = std::fs::read_to_string(&children).expect("the holder runs");
-            if let Some(first) = listed.split_whitespace().next() {
-                return first.parse().expect("a process ID");
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+    /// The exit status of the child if it has ended by itself; 128 and the signal if one killed it.
+    pub fn status(&self) -> Option<u32> {
+        self.status.get().copied()
+    }
+
+    /// Sends a signal that ends the child, and waits for its exit status.
+    pub fn end(&self, signal: &str) -> u32 {
+        self.signal(signal);
+        wait_until(
+            || self.status().is_some(),
+            || format!("it goes on after {signal}"),
+        );
+        self.status().expect("it has ended")
+    }
+
+    /// The process ID of the child itself.
+    pub const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends a signal to the child.

@@ -4,6 +4,7 @@
 
 pub mod cable;
 pub mod cluster;
+pub mod gate;
 pub mod leash;
 pub mod pgbouncer;
 pub mod replica;
