@@ -1,5 +1,5 @@
-//! Shared by both test targets: child processes that never outlive the tests, a private Postgres
-//! cluster, tokens. Neither target uses all of it.
+//! Shared by the test targets: child processes that never outlive the tests, a private Postgres
+//! cluster, tokens. No target uses all of it.
 #![allow(dead_code)]
 
 pub mod cable;
@@ -11,9 +11,10 @@ pub mod replica;
 pub mod stub;
 pub mod token;
 
-/// A free port of the loopback interface. Each run hands a port out only once, because a server may
-/// take many seconds until it listens, and another could take the port meanwhile. The range is
-/// below the ports that the kernel uses for outgoing connections.
+/// A free port of the loopback interface, for a server that cannot let the kernel choose one. Each run
+/// hands a port out only once, and no two runs have the same one at a time, because a server may take
+/// many seconds until it listens, and another could take the port meanwhile. The range is below the
+/// ports that the kernel uses for outgoing connections.
 pub fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     const PORTS: std::ops::Range<u16> = 12_000..32_000;
@@ -25,8 +26,22 @@ pub fn free_port() -> u16 {
     let ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed) % length);
     let mut ports = ports.map(|n| PORTS.start + n).take(PORTS.len());
     ports
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(|port| {
+            is_reserved(*port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()
+        })
         .expect("the loopback interface has free ports")
+}
+
+/// Whether no other run has this port; none gets it while this one lasts. An abstract socket stands for
+/// the reservation, because it ends with the process.
+fn is_reserved(port: u16) -> bool {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    let name = format!("label-studio-gate-test-port-{port}");
+    let address = SocketAddr::from_abstract_name(name).expect("a short name");
+    UnixListener::bind_addr(&address)
+        .map(std::mem::forget)
+        .is_ok()
 }
 
 /// Waits until `ready` is true, at most two minutes on a busy machine. Then it fails with the output
