@@ -161,7 +161,8 @@ pub fn nginx_proxies() -> impl Iterator<Item = (&'static Stack, &'static Nginx, 
 }
 
 impl Stack {
-    fn start(engine: Engine) -> Self {
+    /// One of its own, for a test that has to be alone with it.
+    pub fn start(engine: Engine) -> Self {
         let database = database();
         let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/label-studio");
         let label_studio = match engine {
