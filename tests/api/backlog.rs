@@ -1,4 +1,5 @@
-//! More connections in one moment than the service can take: the kernel keeps them for it.
+//! Connections that come faster than the service can take them, which the kernel keeps for it, and
+//! connections that are not used any more.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -29,4 +30,20 @@ fn five_hundred_connections_in_one_moment_are_kept_and_answered() {
         connection.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
+}
+
+/// The default is more than a minute.
+#[test]
+fn a_connection_on_which_nothing_follows_is_closed_after_a_configured_time() {
+    let mut command = gate_command();
+    command.env("GATE_HTTP_KEEP_ALIVE_SECONDS", "1");
+    let gate = GateProcess::start_into(&command, Stdio::null());
+    let mut connection = TcpStream::connect(("127.0.0.1", gate.port)).unwrap();
+    let limit = Some(Duration::from_secs(60));
+    connection.set_read_timeout(limit).unwrap();
+    let request = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -40,6 +40,7 @@ mod outages;
 mod overload;
 mod policy;
 mod pooler;
+mod private_keys;
 mod process;
 mod proxies;
 mod proxy_headers;

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::app::TestApp;
@@ -34,6 +35,12 @@ fn spans(collector: &Collector, names: &[&str]) -> Vec<Span> {
         || format!("no {names:?} in {:?}", collector.spans()),
     );
     find().unwrap()
+}
+
+/// The name of the service that sent these spans.
+fn service_name(request: &ExportTraceServiceRequest) -> String {
+    let resource = request.resource_spans[0].resource.as_ref().unwrap();
+    attribute(&resource.attributes, "service.name").unwrap()
 }
 
 /// The samples of a metric.
@@ -101,10 +108,7 @@ async fn a_check_and_its_statements_are_spans_of_the_proxys_trace() {
         .expect_header("X-Gate-Traceparent", Some(&handed_on))
         .expect_header("X-Gate-Tracestate", Some("vendor=1"));
 
-    let request = &collector.requests()[0];
-    let resource = request.resource_spans[0].resource.as_ref().unwrap();
-    let service = attribute(&resource.attributes, "service.name");
-    assert_eq!(service.as_deref(), Some("label-studio-gate"));
+    assert_eq!(service_name(&collector.requests()[0]), "label-studio-gate");
     let head = collector.heads()[0].to_ascii_lowercase();
     for line in [
         "post /v1/traces http/1.1\r\n",
@@ -138,7 +142,10 @@ async fn a_check_and_its_statements_are_spans_of_the_proxys_trace() {
 async fn sign_ins_token_requests_and_revocations_are_traced() {
     let world = World::new(&[]).await;
     let collector = Collector::start();
-    let app = world.gate(&[("GATE_TRACES_ENDPOINT", &collector.endpoint())]);
+    let app = world.gate(&[
+        ("GATE_TRACES_ENDPOINT", &collector.endpoint()),
+        ("GATE_TRACES_SERVICE_NAME", "the gate of the tests"),
+    ]);
     let path = format!("/sso/login?token={}", world.ann.token());
     app.get(&path).await.expect_status(303);
     let authorization = world.superuser.authorization();
@@ -156,6 +163,9 @@ async fn sign_ins_token_requests_and_revocations_are_traced() {
         let found = attribute(&span.attributes, "url.path");
         assert_eq!(found.as_deref(), Some(path));
         assert!(span.parent_span_id.is_empty(), "a trace of its own");
+    }
+    for request in collector.requests() {
+        assert_eq!(service_name(&request), "the gate of the tests");
     }
 }
 
