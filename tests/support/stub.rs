@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +35,23 @@ impl Reply {
     pub fn after(mut self, pause: Duration) -> Self {
         self.after = pause;
         self
+    }
+}
+
+/// Answers that a test holds back.
+#[derive(Clone, Default)]
+pub struct Hold(Arc<AtomicBool>);
+
+impl Hold {
+    /// Lets go of them.
+    pub fn release(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until they are let go.
+    pub fn wait(&self) {
+        let is_released = || self.0.load(Ordering::SeqCst);
+        super::wait_until(is_released, || "the answer is still held back".to_owned());
     }
 }
 
