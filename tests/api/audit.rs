@@ -14,6 +14,7 @@ use crate::doctor::examine;
 use crate::log_lines::Logged;
 use crate::schema::versions;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
+use crate::support::wait_until;
 use crate::world::{CREATE_USERS, ISSUER, World, issuer_token, migrate};
 
 pub const TABLE: (&str, &str) = ("GATE_AUDIT_TABLE", "true");
@@ -219,14 +220,16 @@ async fn who_did_what_is_in_the_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_wait_until_the_table_can_be_written() {
     let world = World::with_own_tables(&[]).await;
-    let gate = world.gate(&[TABLE]);
+    let logged = Logged::of(&world, &[TABLE]);
+    let gate = &logged.app;
     let lock = format!("REVOKE INSERT ON label_studio_gate.audit FROM {GATE_ROLE}");
     world.database.run(&lock).await;
     for _ in 0..3 {
-        let browser = Browser::of(&gate).with_token(&world.ann.token());
+        let browser = Browser::of(gate).with_token(&world.ann.token());
         browser.get("/").await.expect(200, "session_opened");
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let said = "the audit table cannot be written";
+    wait_until(|| logged.text().contains(said), || logged.text());
     assert_eq!(rows(&world.database).await.len(), 0);
     let unlock = format!("GRANT INSERT ON label_studio_gate.audit TO {GATE_ROLE}");
     world.database.run(&unlock).await;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 
 use crate::actors::{Browser, Caller};
 use crate::app::{Answer, TestApp};
@@ -10,7 +12,7 @@ use crate::metrics::Samples;
 use crate::support::cable::Cable;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
-use crate::world::{NO_CACHE, User, World};
+use crate::world::{NO_CACHE, User, World, eventually};
 
 async fn login(app: &TestApp, user: &User) -> Answer {
     let browser = Browser::of(app).with_token(&user.token());
@@ -71,28 +73,32 @@ async fn no_request_notices_that_the_server_ended_every_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_a_lock_is_limited_and_a_full_queue_answers_at_once() {
-    let mut world = World::new(&[
+    let world = World::new(&[
         ("GATE_DATABASE_POOL_SIZE", "1"),
         ("GATE_DATABASE_QUEUE", "1"),
-        ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "700"),
-        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "700"),
+        ("GATE_DATABASE_STATEMENT_TIMEOUT_MS", "6000"),
+        ("GATE_DATABASE_WAIT_TIMEOUT_MS", "6000"),
     ])
     .await;
     login(&world.app, &world.ann).await.expect_status(200);
-    let lock = world.database.owner.transaction().await.unwrap();
-    lock.batch_execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
-    let answers = join_all((0..12).map(|_| login(&world.app, &world.ann))).await;
-    for answer in &answers {
+    let lock = "BEGIN; LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE";
+    world.database.run(lock).await;
+    let (app, token) = (world.app.clone(), world.ann.token());
+    let first = tokio::spawn(async move { Browser::of(&app).with_token(&token).get("/").await });
+    eventually("it waits for the lock", async || world.stuck() > 0).await;
+    let others = (0..11).map(|_| login(&world.app, &world.ann));
+    let mut others: FuturesUnordered<_> = others.collect();
+    for _ in 0..8 {
+        let answer = others.next().await.unwrap();
+        answer.expect(503, "overloaded");
+    }
+    assert!(!first.is_finished(), "they have waited for the first");
+    let first = first.await.unwrap();
+    first.expect(503, "database_unavailable");
+    while let Some(answer) = others.next().await {
         answer.expect_status(503);
     }
-    let count = |reason: &str| answers.iter().filter(|it| it.reason() == reason).count();
-    assert!(
-        count("overloaded") >= 8 && count("database_unavailable") >= 1,
-        "{answers:?}"
-    );
-    lock.rollback().await.unwrap();
+    world.database.run("ROLLBACK").await;
     login(&world.app, &world.ann).await.expect_status(200);
 }
 
@@ -117,11 +123,10 @@ async fn no_request_notices_that_a_migration_made_every_prepared_statement_stale
         browser.get("/").await
     }));
     let unlock = async {
-        let begun = Instant::now();
-        while connections().await <= 4.0 {
-            assert!(begun.elapsed() < Duration::from_secs(20));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("others have prepared it too", async || {
+            connections().await > 4.0
+        })
+        .await;
         lock.rollback().await.unwrap();
     };
     let (answers, ()) = tokio::join!(logins, unlock);

@@ -11,7 +11,7 @@ use crate::app::{Answer, TestApp, settings};
 use crate::doctor::examine;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::users::login;
-use crate::world::{CREATE_USERS, ISSUER, World};
+use crate::world::{CREATE_USERS, ISSUER, World, eventually};
 
 /// A world with so many further users that Postgres uses an index where there is one.
 async fn crowd(users: u32, settings: &[(&str, &str)]) -> World {
@@ -38,9 +38,10 @@ async fn scans(world: &World, least: (i64, i64)) -> (i64, i64) {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = '{GATE_ROLE}'"
     );
     world.database.run(&end).await;
-    while CLUSTER.gate_connections(name, "true") > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the gate's connections end", async || {
+        CLUSTER.gate_connections(name, "true") == 0
+    })
+    .await;
     let number = async |query: &str| -> i64 {
         // A session of its own, because a session may keep the counters that it has read.
         CLUSTER.psql(name, &["-c", query]).trim().parse().unwrap()
@@ -159,14 +160,10 @@ async fn an_account_in_another_case_is_found_within_seconds() {
         .await
         .expect(403, "user_unknown");
     let user = world.user("New@corp.test").await;
-    let found = async {
-        while of_address(&world.app, asked).await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found)
-        .await
-        .unwrap();
+    eventually("the account is found", async || {
+        of_address(&world.app, asked).await.status == 200
+    })
+    .await;
     of_address(&world.app, asked).await.expect_user(&user);
     // What is remembered admits nobody: a second account in another case makes the address
     // ambiguous for the next request that is not answered from the cache of found users.
