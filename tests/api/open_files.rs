@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::gate::{GateProcess, with_settings};
+use crate::support::gate::{GateProcess, gate_command_of};
 use crate::world::World;
 
 /// A gate behind `ulimit`.
 fn limited_gate(world: &World, ulimit: &str) -> GateProcess {
     let script = format!("{ulimit} && exec \"$0\"");
-    let mut command = with_settings("bash");
+    let mut command = gate_command_of("bash");
     command
         .args(["-c", &script, env!("CARGO_BIN_EXE_label-studio-gate")])
         .env("GATE_HTTP_WORKERS", "1")

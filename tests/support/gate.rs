@@ -15,11 +15,11 @@ pub struct GateProcess {
 
 /// The gate's binary with Label Studio's key.
 pub fn gate_command() -> Command {
-    with_settings(env!("CARGO_BIN_EXE_label-studio-gate"))
+    gate_command_of(env!("CARGO_BIN_EXE_label-studio-gate"))
 }
 
-/// A program that becomes the gate, with Label Studio's key.
-pub fn with_settings(program: &str) -> Command {
+/// The same with a program that becomes the gate.
+pub fn gate_command_of(program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env("GATE_HTTP_LISTEN", "127.0.0.1:0")
@@ -75,13 +75,8 @@ fn listening_port(pid: u32) -> Option<u16> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let sockets: Vec<String> = files
         .flatten()
-        .filter_map(|file| {
-            std::fs::read_link(file.path())
-                .ok()?
-                .into_os_string()
-                .into_string()
-                .ok()
-        })
+        .filter_map(|file| std::fs::read_link(file.path()).ok())
+        .map(|target| target.display().to_string())
         .collect();
     let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
     table.lines().skip(1).find_map(|line| {
