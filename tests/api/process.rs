@@ -92,7 +92,7 @@ impl Service {
 
     /// The bytes of its memory that are resident, without those of files.
     pub fn memory(&self) -> usize {
-        let status = format!("/proc/{}/status", self.process.id());
+        let status = format!("/proc/{}/status", self.process.pid());
         let status = std::fs::read_to_string(status).unwrap();
         let anonymous = status
             .lines()
@@ -103,7 +103,8 @@ impl Service {
 
     /// A connection of its own.
     pub async fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+        let address = ("127.0.0.1", self.process.port);
+        TcpStream::connect(address).await.unwrap()
     }
 
     /// Whether it accepts connections.

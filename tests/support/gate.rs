@@ -54,6 +54,10 @@ impl GateProcess {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.leash.pid()
+    }
+
     pub fn signal(&self, signal: &str) {
         self.leash.signal(signal);
     }
