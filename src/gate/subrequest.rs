@@ -7,7 +7,6 @@
 use memchr::memchr;
 
 pub use super::cookies::CookieHeader;
-use super::verify::ApiCredential;
 
 /// The original request, as far as the decision needs it.
 pub struct Subrequest<'r> {
@@ -52,6 +51,28 @@ impl std::fmt::Debug for Asserted<'_> {
             Self::Unsigned(_) => f.write_str("Unsigned"),
             Self::Ambiguous => f.write_str("Ambiguous"),
         }
+    }
+}
+
+/// A credential for Label Studio's own API, not yet verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ApiCredential<'r> {
+    /// `Authorization: Token …` or `X-Api-Key`: a key of `authtoken_token`.
+    Key(&'r str),
+    /// `Authorization: Bearer …`: an access token or a personal access token.
+    Jwt(&'r str),
+    /// One of these headers in a form that Label Studio rejects too.
+    Unreadable,
+}
+
+/// Shows the kind but never the credential.
+impl std::fmt::Debug for ApiCredential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key",
+            Self::Jwt(_) => "Jwt",
+            Self::Unreadable => "Unreadable",
+        })
     }
 }
 

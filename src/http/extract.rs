@@ -10,8 +10,7 @@ use actix_web::http::header::{
 };
 
 use super::context::RequestContext;
-use crate::gate::subrequest::{CookieHeader, Provenance, Subrequest};
-use crate::gate::verify::ApiCredential;
+use crate::gate::subrequest::{ApiCredential, CookieHeader, Provenance, Subrequest};
 
 /// Prefix of the original path (`path_prefix` in Envoy's configuration).
 pub(super) const ENVOY_PREFIX: &str = "/auth/envoy";

@@ -8,8 +8,8 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use super::extract::{self, Proxy};
-use crate::gate::subrequest::{Asserted, Subrequest, UnsignedHeaders};
-use crate::gate::verify::{ApiCredential, Verifier};
+use crate::gate::subrequest::{ApiCredential, Asserted, Subrequest, UnsignedHeaders};
+use crate::gate::verify::Verifier;
 
 /// Where nginx's files put what is in the operator's headers, which have other names.
 static X_GATE_IDENTITY: HeaderName = HeaderName::from_static("x-gate-identity");

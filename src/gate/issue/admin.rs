@@ -5,7 +5,8 @@
 
 use super::{IssueError, TokenIssuer};
 use crate::gate::reason::CredentialError;
-use crate::gate::verify::{ApiCredential, TokenOwner, Unverified};
+use crate::gate::subrequest::ApiCredential;
+use crate::gate::verify::{TokenOwner, Unverified};
 use crate::gate::witness::{Steps, Witness};
 
 /// Evidence that an API caller is an active administrator.

@@ -23,7 +23,7 @@ use super::session::{Engine, SessionPolicy, SessionStores};
 use super::subrequest::CookieHeader;
 use super::user::UserRow;
 use super::verdict::Cookies;
-use super::verify::{ApiCredential, Native, REVOCATION};
+use super::verify::{Native, REVOCATION};
 use super::witness::Nobody;
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData, SessionEntries as _};

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::super::clock::unix_seconds_f64;
 use super::super::identity::user_id;
 use super::super::reason::{CredentialError, Outage};
+use super::super::subrequest::ApiCredential;
 use super::super::witness::{Shown, Steps};
 use super::claims::numeric_date;
 use super::compact::Compact;
@@ -61,28 +62,6 @@ pub struct JwtOwner {
     pub owner: TokenOwner,
     /// Whether the token is on the blacklist.
     pub revoked: bool,
-}
-
-/// The credential of an API caller.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ApiCredential<'r> {
-    /// `Authorization: Token …` or `X-Api-Key`: a key of `authtoken_token`.
-    Key(&'r str),
-    /// `Authorization: Bearer …`: an access token or a personal access token.
-    Jwt(&'r str),
-    /// One of these headers in a form that Label Studio rejects too.
-    Unreadable,
-}
-
-/// Shows the kind but never the credential.
-impl std::fmt::Debug for ApiCredential<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Key(_) => "Key",
-            Self::Jwt(_) => "Jwt",
-            Self::Unreadable => "Unreadable",
-        })
-    }
 }
 
 /// simplejwt's `token_type`.

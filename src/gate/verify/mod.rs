@@ -21,7 +21,7 @@ mod unsigned;
 
 use std::time::SystemTime;
 
-pub use self::api_token::{ApiAuthenticator, ApiCredential, ApiTokens, JwtOwner, TokenOwner};
+pub use self::api_token::{ApiAuthenticator, ApiTokens, JwtOwner, TokenOwner};
 pub use self::application_session::{ApplicationSession, ApplicationSessions, NoPerson, Person};
 pub use self::claims::{Expectation, RequiredClaim};
 pub use self::compact::Compact;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use crate::gate::issue::{Admin, IssueError};
+use crate::gate::subrequest::ApiCredential;
 use crate::gate::verdict::Whom;
-use crate::gate::verify::ApiCredential;
 use crate::http::context::RequestContext;
 use crate::http::event::Event;
 use crate::http::extract;
