@@ -44,7 +44,10 @@ pub struct Limits {
 
 /// An HTTP client with limits.
 pub struct HttpClient {
-    client: Client,
+    /// Keeps connections for a while, for requests that may be repeated.
+    kept: Client,
+    /// Opens a connection for each request.
+    fresh: Client,
     timeout: Duration,
     max_bytes: usize,
 }
@@ -82,22 +85,27 @@ impl HttpClient {
             .dangerous()
             .with_custom_certificate_verifier(trust::verifier(limits.ca_file.as_deref())?)
             .with_no_client_auth();
-        let client = Client::builder()
-            .use_preconfigured_tls(tls)
-            .user_agent(concat!("label-studio-gate/", env!("CARGO_PKG_VERSION")))
-            .timeout(limits.timeout)
-            .connect_timeout(limits.timeout)
-            .pool_idle_timeout(MAX_IDLE)
-            .redirect(match limits.redirects {
-                // The redirect itself is the answer, so that its target can be named.
-                0 => redirect::Policy::none(),
-                most => redirect::Policy::limited(most),
-            })
-            .https_only(!limits.allow_http)
-            .build()
-            .expect("a TLS configuration was given, and nothing else can fail");
+        let client = |pool_size| {
+            Client::builder()
+                // Copies share the sessions, so that a fresh connection resumes one (RFC 8446 §2.2).
+                .use_preconfigured_tls(tls.clone())
+                .user_agent(concat!("label-studio-gate/", env!("CARGO_PKG_VERSION")))
+                .timeout(limits.timeout)
+                .connect_timeout(limits.timeout)
+                .pool_idle_timeout(MAX_IDLE)
+                .pool_max_idle_per_host(pool_size)
+                .redirect(match limits.redirects {
+                    // The redirect itself is the answer, so that its target can be named.
+                    0 => redirect::Policy::none(),
+                    most => redirect::Policy::limited(most),
+                })
+                .https_only(!limits.allow_http)
+                .build()
+                .expect("a TLS configuration was given, and nothing else can fail")
+        };
         Ok(Self {
-            client,
+            kept: client(usize::MAX),
+            fresh: client(0),
             timeout: limits.timeout,
             max_bytes: limits.max_bytes,
         })
@@ -134,7 +142,7 @@ impl HttpClient {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Answer, NoAnswer> {
-        let request = self.client.post(url).headers(headers).body(body);
+        let request = self.fresh.post(url).headers(headers).body(body);
         self.receive(request).await
     }
 
@@ -145,7 +153,8 @@ impl HttpClient {
         url: Url,
         headers: HeaderMap,
     ) -> Result<Answer, NoAnswer> {
-        let request = self.client.request(method, url).headers(headers);
+        let client = self.client_for(&method);
+        let request = client.request(method, url).headers(headers);
         self.receive(request).await
     }
 
@@ -156,15 +165,24 @@ impl HttpClient {
         headers: HeaderMap,
         form: &[(String, String)],
     ) -> Result<Answer, NoAnswer> {
-        let request = self.client.post(url).headers(headers).form(form);
+        let request = self.fresh.post(url).headers(headers).form(form);
         self.receive(request).await
     }
 
     /// Sends a request that another library made, and reads the whole response.
     pub async fn forward(&self, request: http::Request<Vec<u8>>) -> Result<Answer, NoAnswer> {
         let request = reqwest::Request::try_from(request)?;
-        let request = RequestBuilder::from_parts(self.client.clone(), request);
-        self.receive(request).await
+        let client = self.client_for(request.method()).clone();
+        self.receive(RequestBuilder::from_parts(client, request))
+            .await
+    }
+
+    /// A request that is sent once must not meet a connection that the server is about to close.
+    fn client_for(&self, method: &Method) -> &Client {
+        match may_be_repeated(method) {
+            true => &self.kept,
+            false => &self.fresh,
+        }
     }
 
     async fn receive(&self, request: RequestBuilder) -> Result<Answer, NoAnswer> {
@@ -186,20 +204,28 @@ impl HttpClient {
         })
     }
 
-    /// Sends a request, up to the head of the response. If its connection ends before that, it is sent
-    /// once more: most likely the server closed an idle connection while the request was on its way (RFC
-    /// 9112 §9.5). That does no harm to the POST requests of this service either. A code that a token
-    /// request exchanged before its connection ended is refused the second time (RFC 6749 §4.1.2), and
-    /// was lost anyway.
+    /// Sends a request, up to the head of the response. If a kept connection ends before that, a GET
+    /// request is sent once more: most likely the server closed the idle connection while the request
+    /// was on its way (RFC 9112 §9.5). No other request is: a code whose exchange came to nothing may
+    /// have been used (`docs/decisions/0023-post-requests-are-sent-once.md`).
     async fn start(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
-        let (again, begun) = (request.try_clone(), Instant::now());
-        let sent = request.send().await;
-        match (sent, again) {
+        let (client, request) = request.build_split();
+        let request = request?;
+        let again = may_be_repeated(request.method()).then(|| request.try_clone());
+        let begun = Instant::now();
+        let sent = client.execute(request).await;
+        match (sent, again.flatten()) {
             (Err(error), Some(again)) if failure::connection_ended(&error) => {
                 let rest = self.timeout.saturating_sub(begun.elapsed());
+                let again = RequestBuilder::from_parts(client, again);
                 again.timeout(rest).send().await
             }
             (sent, _) => sent,
         }
     }
+}
+
+/// Whether a request with this method changes nothing on the server (RFC 9110 §9.2.1).
+fn may_be_repeated(method: &Method) -> bool {
+    method.is_safe()
 }

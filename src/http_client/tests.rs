@@ -78,41 +78,80 @@ async fn get(client: &HttpClient, url: &Url) -> Result<Answer, NoAnswer> {
     client.get(url.clone(), HeaderMap::new()).await
 }
 
-/// As a code is exchanged.
-async fn forward(client: &HttpClient, url: &Url) -> Result<Answer, NoAnswer> {
-    let request = http::Request::post(url.as_str()).body(b"code=x".to_vec());
-    client.forward(request.expect("a request")).await
+/// The ways to send a POST request.
+const POSTS: usize = 4;
+
+/// A POST request in one of these ways.
+async fn post(n: usize, client: &HttpClient, url: &Url) -> Result<Answer, NoAnswer> {
+    let (url, headers) = (url.clone(), HeaderMap::new());
+    match n {
+        // As a code is exchanged.
+        0 => {
+            let request = http::Request::post(url.as_str()).body(b"code=x".to_vec());
+            client.forward(request.expect("a request")).await
+        }
+        1 => client.post(url, headers, b"x".to_vec()).await,
+        2 => client.post_form(url, headers, &[]).await,
+        _ => client.send(Method::POST, url, headers).await,
+    }
 }
 
 #[tokio::test]
-async fn requests_survive_the_end_of_a_connection_that_was_kept_open() {
+async fn get_requests_survive_the_end_of_a_connection_that_was_kept_open() {
     let client = client();
     for end in [Closes, Resets] {
-        let connections = vec![vec![Answers, end], vec![Answers]];
-        let (url, served) = server(connections.clone()).await;
+        let (url, served) = server(vec![vec![Answers, end], vec![Answers]]).await;
         get(&client, &url).await.expect("an answer");
         get(&client, &url)
-            .await
-            .expect("an answer to the request that met the end");
-        served.await.expect("no panic").expect("two connections");
-
-        let (url, served) = server(connections).await;
-        forward(&client, &url).await.expect("an answer");
-        forward(&client, &url)
             .await
             .expect("an answer to the request that met the end");
         served.await.expect("no panic").expect("two connections");
     }
 }
 
+/// The third connection would answer, so nothing but the limit on the second keeps it.
 #[tokio::test]
-async fn a_request_that_no_connection_answers_is_sent_twice() {
+async fn a_get_request_that_no_connection_answers_is_sent_twice() {
     let (url, served) = server(vec![vec![Resets], vec![Closes], vec![Answers]]).await;
     let client = client();
     let refused = get(&client, &url).await;
     assert!(matches!(refused, Err(NoAnswer::Failed(_))));
     get(&client, &url).await.expect("an answer");
     served.await.expect("no panic").expect("three connections");
+}
+
+/// A POST request may have done its work before its connection ended.
+#[tokio::test]
+async fn a_post_request_is_sent_once() {
+    let client = client();
+    for end in [Closes, Resets] {
+        for n in 0..POSTS {
+            let (url, served) = server(vec![vec![end], vec![Answers]]).await;
+            let cut = post(n, &client, &url).await;
+            assert!(matches!(cut, Err(NoAnswer::Failed(_))), "{end:?} {n}");
+            // The connection that would have answered it again.
+            get(&client, &url).await.expect("an answer");
+            served.await.expect("no panic").expect("two connections");
+        }
+    }
+}
+
+/// So it never meets the end of a connection that the server was about to close.
+#[tokio::test]
+async fn a_post_request_has_a_connection_of_its_own() {
+    let client = client();
+    for n in 0..POSTS {
+        let connections = vec![vec![Answers, Answers], vec![Answers], vec![Answers]];
+        let (url, served) = server(connections).await;
+        for _ in 0..2 {
+            get(&client, &url).await.expect("an answer");
+        }
+        for _ in 0..2 {
+            let answer = post(n, &client, &url).await;
+            answer.expect("an answer on a connection of its own");
+        }
+        served.await.expect("no panic").expect("three connections");
+    }
 }
 
 #[tokio::test]

@@ -16,9 +16,19 @@ pub struct Reply {
     pub headers: String,
     pub body: Vec<u8>,
     pub after: Duration,
+    /// Whether the connection is closed instead.
+    pub hangs_up: bool,
 }
 
 impl Reply {
+    /// No response: the connection ends once the request was read.
+    pub fn hang_up() -> Self {
+        Self {
+            hangs_up: true,
+            ..Self::of(0, "")
+        }
+    }
+
     pub fn json(value: &serde_json::Value) -> Self {
         Self::of(200, value.to_string())
     }
@@ -29,6 +39,7 @@ impl Reply {
             headers: String::new(),
             body: body.into(),
             after: Duration::ZERO,
+            hangs_up: false,
         }
     }
 
@@ -135,6 +146,9 @@ fn serve(mut stream: TcpStream, answer: &Answer, asked: &AtomicUsize, heads: &Mu
     heads.lock().unwrap().push(head.clone());
     let reply = answer(&head);
     std::thread::sleep(reply.after);
+    if reply.hangs_up {
+        return;
+    }
     let start = format!(
         "HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n",
         reply.status,

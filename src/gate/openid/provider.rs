@@ -19,9 +19,8 @@ pub trait Provider: Send + Sync {
     /// Whether the provider names itself in every answer (RFC 9207 §3).
     async fn names_itself(&self) -> Result<bool, Outage>;
 
-    /// Exchanges a code. Sends it again only if the connection ends before an answer begins: most
-    /// likely the request never arrived. If it did, the provider refuses the code and may revoke what it
-    /// gave (RFC 6749 §4.1.2), which was lost with the connection.
+    /// Exchanges a code. Sends it once, whatever happens to the connection: a provider may revoke what
+    /// it gave for a code that comes twice (RFC 6749 §4.1.2).
     async fn redeem(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn>;
 
     /// The user's claims (OpenID Connect Core §5.3).

@@ -129,6 +129,12 @@ async fn token_responses_of_a_malicious_provider_prove_nothing() {
             "provider_unavailable",
         ),
         (
+            "connection cut",
+            Box::new(|_| Reply::hang_up()),
+            503,
+            "provider_unavailable",
+        ),
+        (
             "code used",
             Box::new(|_| Reply {
                 status: 400,
