@@ -40,5 +40,6 @@ CREATE TABLE IF NOT EXISTS label_studio_gate.audit (
     reason text,
     path text
 );
+ALTER TABLE label_studio_gate.audit ADD COLUMN IF NOT EXISTS provider text;
 CREATE INDEX IF NOT EXISTS audit_at ON label_studio_gate.audit (at);
 CREATE INDEX IF NOT EXISTS audit_user_id ON label_studio_gate.audit (user_id, at);

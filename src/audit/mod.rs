@@ -47,6 +47,8 @@ pub struct AuditEvent {
     pub reason: Option<&'static str>,
     /// The path that was asked for.
     pub path: Option<String>,
+    /// The OpenID provider that ended sessions, or in whose name somebody tried to: its issuer.
+    pub provider: Option<String>,
 }
 
 /// Where audit events are kept.

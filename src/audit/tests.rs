@@ -68,6 +68,7 @@ impl Trail {
                 caller_id: None,
                 reason: None,
                 path: None,
+                provider: None,
             });
         }
     }

@@ -6,8 +6,9 @@
 
 use super::Gate;
 use super::credential::{self, Credential};
-use super::openid::Ended;
+use super::openid::Logout;
 use super::reason::{Denied, Outage};
+use super::session::EndedSessions;
 use super::subrequest::Subrequest;
 use super::verdict::{Denial, Grant, Rejection};
 use super::verify::VerifiedClaims;
@@ -83,9 +84,11 @@ impl Gate {
         Ok(Visit::begin(self, subrequest, witness).await?)
     }
 
-    /// Ends the sessions that ended at an OpenID provider. Returns how many there were.
-    pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
-        self.sessions.end_at_provider(issuer, ended).await
+    /// Ends the sessions that ended at an OpenID provider. Returns how many there were of each user.
+    pub async fn end_at_provider(&self, logout: &Logout<'_>) -> Result<EndedSessions, Outage> {
+        let now = self.clock.now();
+        let (provider, ended) = (logout.provider, &logout.ended);
+        self.sessions.end_at_provider(provider, ended, now).await
     }
 
     /// Returns the token in the query of `uri`, and `uri` without it.

@@ -64,7 +64,8 @@ events! {
     SessionsEnded = "sessions ended",
     /// A call to the revocation route was refused, or could not end the user's sessions.
     RevocationRefused = "revocation refused",
-    /// An OpenID provider ended the sessions of one of its sessions, or of a user.
+    /// An OpenID provider ended the sessions of one of its sessions, or of a user: a line for each user
+    /// whose sessions ended, or one if there was none.
     ProviderLogout = "signed out by provider",
     /// A request to end sessions in the name of an OpenID provider was refused.
     ProviderLogoutRefused = "provider logout refused",

@@ -28,7 +28,8 @@ impl AuditTable for Postgres {
         let callers: Vec<Option<i32>> = column(events, |event| event.caller_id);
         let reasons: Vec<Option<&str>> = column(events, |event| event.reason);
         let paths: Vec<Option<&str>> = column(events, |event| event.path.as_deref());
-        let parameters: [&dyn Parameter; 11] = [
+        let providers: Vec<Option<&str>> = column(events, |event| event.provider.as_deref());
+        let parameters: [&dyn Parameter; 12] = [
             &ids,
             &times,
             &names,
@@ -40,6 +41,7 @@ impl AuditTable for Postgres {
             &callers,
             &reasons,
             &paths,
+            &providers,
         ];
         self.query(sql!("append_audit"), &parameters).await?;
         Ok(())

@@ -63,6 +63,11 @@ impl<'a> Browser<'a> {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
+    /// All of its cookies, by name.
+    pub fn cookies(&self) -> BTreeMap<String, String> {
+        self.cookies.lock().unwrap().clone()
+    }
+
     pub fn session(&self) -> Option<String> {
         self.cookie("sessionid")
     }
@@ -194,7 +199,7 @@ const TRIED: &str = "label-studio-gate-tries-a-made-up-session";
 
 impl HostApplication {
     pub const COOKIE: &str = "connect.sid";
-    const SECRET: &str = "verify-secret-of-the-tests";
+    pub const SECRET: &str = "verify-secret-of-the-tests";
 
     pub fn start() -> Self {
         Self(Stub::start(Self::knows))

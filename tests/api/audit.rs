@@ -33,6 +33,7 @@ fn event(id: u8, age: Duration) -> AuditEvent {
         caller_id: None,
         reason: Some("user_unknown"),
         path: Some("/projects".to_owned()),
+        provider: None,
     }
 }
 
@@ -42,7 +43,7 @@ async fn rows(database: &TestDatabase) -> Vec<Value> {
     serde_json::from_str(&database.text(query).await).unwrap()
 }
 
-async fn wait_for_rows(database: &TestDatabase, count: usize) -> Vec<Value> {
+pub async fn wait_for_rows(database: &TestDatabase, count: usize) -> Vec<Value> {
     for _ in 0..300 {
         let found = rows(database).await;
         if found.len() >= count {
@@ -146,7 +147,7 @@ async fn who_did_what_is_in_the_table() {
     let row = |event: &str, id: &str, fields: Value| {
         let mut row = json!({
             "event": event, "request_id": id, "peer": PEER, "method": null, "user_id": null, "identity": null,
-            "caller_id": null, "reason": null, "path": null,
+            "caller_id": null, "reason": null, "path": null, "provider": null,
         });
         let fields = fields.as_object().unwrap().clone();
         row.as_object_mut().unwrap().extend(fields);
@@ -214,6 +215,27 @@ async fn who_did_what_is_in_the_table() {
     ] {
         assert!(!dump.contains(secret.as_str()), "{secret} is in {dump}");
     }
+}
+
+/// The table of an earlier version is written as far as its columns go, until `migrate` adds the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_fewer_columns_is_written_until_migrate_adds_them() {
+    let world = World::with_own_tables(&[]).await;
+    let former = "ALTER TABLE label_studio_gate.audit DROP COLUMN provider";
+    world.database.run(former).await;
+    let gate = world.gate(&[TABLE]);
+    let login = async || {
+        let browser = Browser::of(&gate).with_token(&world.ann.token());
+        browser.get("/").await.expect(200, "session_opened");
+    };
+    login().await;
+    let before = wait_for_rows(&world.database, 1).await;
+    assert_eq!(before[0].get("provider"), None);
+    migrate(&world.database).await;
+    login().await;
+    let after = wait_for_rows(&world.database, 2).await;
+    assert_eq!(after[1].get("provider"), Some(&Value::Null));
+    assert_eq!(after[1]["user_id"], world.ann.id);
 }
 
 /// Nothing waits for the table: logins go on without it, and events are written once it is there.

@@ -57,7 +57,7 @@ impl Logged {
 
     /// The decisions about the request with this ID: without the time, the ID and the peer, which
     /// are the same in every line.
-    fn decisions(&self, id: &str) -> Vec<Value> {
+    pub fn decisions(&self, id: &str) -> Vec<Value> {
         let text = self.text();
         let whole_lines = text
             .split_inclusive('\n')
@@ -93,13 +93,13 @@ impl Logged {
 
     /// Fails unless these are the decisions about the request with this ID.
     #[track_caller]
-    fn expect(&self, id: &str, expected: &[Value]) {
+    pub fn expect(&self, id: &str, expected: &[Value]) {
         let complete = || self.decisions(id).len() >= expected.len();
         wait_until(complete, || format!("{id}: {}", self.text()));
         assert_eq!(self.decisions(id), expected, "{id}");
     }
 
-    fn browser<'a>(&'a self, id: &'a str) -> Browser<'a> {
+    pub fn browser<'a>(&'a self, id: &'a str) -> Browser<'a> {
         let browser = Browser::of(&self.app).with_header("X-Request-Id", id);
         browser.with_header("X-Real-IP", PEER)
     }
@@ -110,7 +110,7 @@ impl Logged {
     }
 }
 
-fn audit(level: &str, event: &str, fields: &Value) -> Value {
+pub fn audit(level: &str, event: &str, fields: &Value) -> Value {
     line(level, event, fields, "audit")
 }
 

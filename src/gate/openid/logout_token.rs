@@ -8,13 +8,61 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::outcome::NoSignIn;
 use crate::gate::clock::unix_seconds_f64;
-use crate::gate::reason::CredentialError;
+use crate::gate::reason::{CredentialError, Outage};
 
 /// The member of `events` that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// The most time from `iat` to arrival. Providers that follow a draft of the standard leave out `exp`.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// What a verified logout token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logout<'p> {
+    /// The provider's issuer.
+    pub provider: &'p str,
+    /// Whose session ended.
+    pub ended: Ended,
+    /// The user at the provider (`sub`), if the token names them.
+    pub subject: Option<String>,
+}
+
+/// Why a logout token ends nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogoutRefused<'p> {
+    /// The issuer that the token names, if it is a provider of the settings.
+    pub provider: Option<&'p str>,
+    /// Why.
+    pub why: NoSignIn,
+}
+
+impl<'p> LogoutRefused<'p> {
+    pub(super) const fn of(provider: &'p str, why: NoSignIn) -> Self {
+        Self {
+            provider: Some(provider),
+            why,
+        }
+    }
+}
+
+impl From<CredentialError> for LogoutRefused<'_> {
+    fn from(why: CredentialError) -> Self {
+        Self {
+            provider: None,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<Outage> for LogoutRefused<'_> {
+    fn from(outage: Outage) -> Self {
+        Self {
+            provider: None,
+            why: outage.into(),
+        }
+    }
+}
 
 /// Whose session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +73,10 @@ pub enum Ended {
     Subject(String),
 }
 
-impl Ended {
-    /// Reads the claims of a logout token. `typ` is the type in its header.
+impl<'p> Logout<'p> {
+    /// Reads the claims of a logout token of `provider`. `typ` is the type in its header.
     pub fn from_claims(
+        provider: &'p str,
         claims: &Map<String, Value>,
         typ: Option<&str>,
         now: SystemTime,
@@ -52,11 +101,17 @@ impl Ended {
             return Err(CredentialError::TokenExpired);
         }
         text(claims, "jti")?.ok_or(missing)?;
-        match (text(claims, "sid")?, text(claims, "sub")?) {
-            (Some(session), _) => Ok(Self::Session(session)),
-            (None, Some(subject)) => Ok(Self::Subject(subject)),
-            (None, None) => Err(missing),
-        }
+        let subject = text(claims, "sub")?;
+        let ended = match (text(claims, "sid")?, &subject) {
+            (Some(session), _) => Ended::Session(session),
+            (None, Some(subject)) => Ended::Subject(subject.clone()),
+            (None, None) => return Err(missing),
+        };
+        Ok(Self {
+            provider,
+            ended,
+            subject,
+        })
     }
 }
 
@@ -94,7 +149,8 @@ mod tests {
             };
         }
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-        Ended::from_claims(claims.as_object().expect("an object"), typ, now)
+        let claims = claims.as_object().expect("an object");
+        Logout::from_claims("https://op.test", claims, typ, now).map(|logout| logout.ended)
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use self::flow::{Display, Flow};
 pub use self::flow_cookies::FlowCookies;
 pub use self::handover::Waiting;
 pub use self::id_token::IdTokenExpectation;
-pub use self::logout_token::Ended;
+pub use self::logout_token::{Ended, Logout, LogoutRefused};
 pub use self::outcome::NoSignIn;
 pub use self::party::{RelyingParty, Statement};
 pub use self::provider::{AuthorizationRequest, EndSessionRequest, Provider, Tokens, Userinfo};
@@ -182,33 +182,34 @@ impl SignIn {
         })
     }
 
-    /// Verifies a logout token. Returns the issuer, and whose session ended there.
+    /// Verifies a logout token.
     pub async fn end(
         &self,
         logout_token: &str,
         now: SystemTime,
         witness: &dyn Witness,
-    ) -> Result<(&str, Ended), NoSignIn> {
+    ) -> Result<Logout<'_>, LogoutRefused<'_>> {
         let steps = Steps::new(witness, "logout token");
         let token = Compact::parse(logout_token)?;
-        let mut why = NoSignIn::from(CredentialError::TokenIssuerRefused);
+        let mut refused = LogoutRefused::from(CredentialError::TokenIssuerRefused);
         for party in &self.parties {
             let issuer = &party.issuer;
+            let provider = issuer.name().unwrap_or_default();
             let lifetime = logout_token::MAX_AGE;
             match issuer
                 .verify_with_lifetime(&token, lifetime, now, steps)
                 .await
             {
                 Ok(()) => {
-                    let ended = Ended::from_claims(token.claims(), token.typ(), now)?;
-                    return Ok((issuer.name().unwrap_or_default(), ended));
+                    let logout = Logout::from_claims(provider, token.claims(), token.typ(), now);
+                    return logout.map_err(|why| LogoutRefused::of(provider, why.into()));
                 }
                 // Of two clients at one provider, either may be meant.
                 Err(Unverified::Unrecognized(CredentialError::TokenIssuerRefused)) => {}
-                Err(next) => why = next.into(),
+                Err(next) => refused = LogoutRefused::of(provider, next.into()),
             }
         }
-        Err(why)
+        Err(refused)
     }
 
     /// Whether this browser has signed in repeatedly within seconds, and came back without a session

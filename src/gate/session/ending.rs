@@ -5,6 +5,7 @@
 //! tables exist. Label Studio still accepts such a cookie, unless all users must pass the gate
 //! (`policy.anonymous`).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::row::Session;
@@ -14,6 +15,9 @@ use crate::django::is_plausible_session_key;
 use crate::gate::clock::unix_seconds_f64;
 use crate::gate::openid::Ended;
 use crate::gate::reason::Outage;
+
+/// How many sessions of each user ended. Under `None` are those whose row had expired or names nobody.
+pub type EndedSessions = BTreeMap<Option<i32>, usize>;
 
 impl Sessions {
     /// Ends the session of this cookie.
@@ -58,11 +62,17 @@ impl Sessions {
         }))
     }
 
-    /// Deletes the rows of sessions that ended at an OpenID provider. Returns how many there were.
+    /// Deletes the rows of sessions that ended at an OpenID provider. Returns how many there were of
+    /// each user.
     ///
     /// The session's half is the beginning of the key, so the index finds it; the user's half is not,
     /// so every row is compared.
-    pub async fn end_at_provider(&self, issuer: &str, ended: &Ended) -> Result<usize, Outage> {
+    pub async fn end_at_provider(
+        &self,
+        issuer: &str,
+        ended: &Ended,
+        now: SystemTime,
+    ) -> Result<EndedSessions, Outage> {
         let place = match ended {
             Ended::Session(id) => ProviderPlace::Session(self.places.session_half(issuer, id)),
             Ended::Subject(subject) => {
@@ -70,10 +80,17 @@ impl Sessions {
             }
         };
         let keys = self.stores.current.keys_at_provider(&place).await?;
+        let mut sessions = EndedSessions::new();
+        for key in &keys {
+            let row = self.stores.current.load(key, now).await?;
+            let session = row.as_ref().and_then(|row| row.session(&self.codec).ok());
+            let user_id = session.and_then(|session| session.user_id());
+            *sessions.entry(user_id).or_default() += 1;
+        }
         if !keys.is_empty() {
             self.stores.recent.end(&keys).await?;
         }
-        Ok(keys.len())
+        Ok(sessions)
     }
 
     /// `Set-Cookie` that deletes the session cookie.

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
+pub use self::ending::EndedSessions;
 use self::key::Places;
 pub use self::mismatch::{Mismatch, Mismatches};
 pub use self::opening::Next;

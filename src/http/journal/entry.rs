@@ -29,6 +29,7 @@ pub(in crate::http) struct Entry<'a> {
     reason: Option<&'static str>,
     whom: Option<&'a Whom>,
     caller_id: Option<i32>,
+    provider: Option<&'a str>,
     path: Option<&'a str>,
     sessions: Option<usize>,
     tokens_revoked: Option<bool>,
@@ -42,6 +43,7 @@ impl<'a> Entry<'a> {
             reason: None,
             whom: None,
             caller_id: None,
+            provider: None,
             path: None,
             sessions: None,
             tokens_revoked: None,
@@ -86,6 +88,12 @@ impl<'a> Entry<'a> {
         self
     }
 
+    /// The issuer of the OpenID provider that sent the request, or in whose name it came.
+    pub(in crate::http) const fn by_provider(mut self, provider: Option<&'a str>) -> Self {
+        self.provider = provider;
+        self
+    }
+
     /// The original path, without the query.
     pub(in crate::http) const fn at(mut self, path: Option<&'a str>) -> Self {
         self.path = path;
@@ -96,6 +104,12 @@ impl<'a> Entry<'a> {
     pub(in crate::http) const fn ended(mut self, sessions: Option<usize>, tokens: bool) -> Self {
         self.sessions = sessions;
         self.tokens_revoked = Some(tokens);
+        self
+    }
+
+    /// How many rows a provider's logout ended.
+    pub(in crate::http) const fn ended_sessions(mut self, sessions: usize) -> Self {
+        self.sessions = Some(sessions);
         self
     }
 }
@@ -128,6 +142,7 @@ impl Entry<'_> {
             caller_id: self.caller_id,
             reason: self.reason,
             path: self.path.map(|path| cut_path(path).into_owned()),
+            provider: self.provider.map(str::to_owned),
         }
     }
 
@@ -138,6 +153,7 @@ impl Entry<'_> {
             reason,
             whom,
             caller_id,
+            provider,
             sessions,
             tokens_revoked,
             hint,
@@ -163,6 +179,7 @@ impl Entry<'_> {
                     caller_id,
                     reason,
                     path,
+                    provider,
                     sessions,
                     tokens_revoked,
                     hint,

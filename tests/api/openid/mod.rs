@@ -3,6 +3,7 @@
 mod flows;
 mod frames;
 mod limits;
+mod logged;
 mod malicious;
 mod providers;
 mod response_heads;

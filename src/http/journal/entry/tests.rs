@@ -23,7 +23,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("user_id", "Whom the event concerns: `htx_user.id`."),
     (
         "identity",
-        "The address or username that a verified credential, or an administrator's call, names, if no user has it.",
+        "The address or username that a verified credential, or an administrator's call, names, if no user has it. `signed out by provider`: the `sub` in the logout token, if no session was found.",
     ),
     (
         "caller_id",
@@ -38,8 +38,12 @@ const FIELDS: &[(&str, &str)] = &[
         "The path that was asked for, without its query, at most 200 characters.",
     ),
     (
+        "provider",
+        "`signed out by provider`, `provider logout refused`: the OpenID provider, by its issuer. Absent if the token names none of the settings.",
+    ),
+    (
         "sessions",
-        "`sessions ended`: how many rows were deleted. Absent with signed cookies.",
+        "`sessions ended`, `signed out by provider`: how many rows were deleted. Absent with signed cookies.",
     ),
     (
         "tokens_revoked",
@@ -95,6 +99,7 @@ fn the_log_fields_are_documented() {
     };
     let entry = entry.because("x").about(&whom).called_by(Some(1));
     let entry = entry.at(Some("/")).ended(Some(3), true);
+    let entry = entry.by_provider(Some("https://id.example.com"));
     let line = logged(Format::Json, || entry.log("12345678", peer()));
     let line: Value = serde_json::from_str(&line).expect("JSON");
     let found: Vec<&String> = line.as_object().expect("an object").keys().collect();
