@@ -187,12 +187,7 @@ fn every_name_in_the_reference_of_the_guide_works() {
         "email"
     );
     let rows: &[(&str, &str, Read, &str)] = &[
-        (
-            "JWT_SSO_ALGORITHM",
-            "HS512",
-            |s| s.external.issuers.len().to_string(),
-            "1",
-        ),
+        ("JWT_SSO_ALGORITHM", "HS512", algorithms, "[HS512]"),
         (
             "JWT_SSO_EMAIL_CLAIM",
             "user_email",
@@ -314,6 +309,21 @@ fn every_name_in_the_reference_of_the_guide_works() {
     // Users may be able to choose their usernames; only an operator knows whether they can.
     assert_eq!(defaults.mapping().username_claim, None);
     assert!(load(&[]).client_session.is_none() && load(&[]).external.issuers.is_empty());
+}
+
+/// The algorithms of the first issuer's secret.
+fn algorithms(settings: &Settings) -> String {
+    let IssuerKeys::Configured(keys) = &settings.external.issuers[0].keys else {
+        panic!("a secret")
+    };
+    let names = ["HS256", "HS384", "HS512"].map(|name| name.parse().expect("an algorithm"));
+    let is_allowed = |name: &jsonwebtoken::Algorithm| {
+        let mut keys = keys.clone();
+        keys.restrict(&[*name]);
+        !keys.is_empty()
+    };
+    let allowed = names.into_iter().filter(is_allowed);
+    format!("{:?}", allowed.collect::<Vec<jsonwebtoken::Algorithm>>())
 }
 
 fn client(settings: &Settings) -> &ClientSession {
