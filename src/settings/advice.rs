@@ -8,12 +8,13 @@ pub(super) mod variables;
 
 use std::fmt;
 
+use tracing::Level;
 use url::Url;
 
 use super::Settings;
 use super::types::Network;
 use crate::django::SameSite;
-use crate::gate::policy::registrable_domain;
+use crate::gate::policy::{Anonymous, PathRule, registrable_domain};
 
 /// A warning about settings that are valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(super) fn warnings(settings: &Settings) -> Vec<Warning> {
     warnings.extend(frames(settings));
     warnings.extend(cookies::warnings(settings));
     warnings.extend(untrusted_proxies(settings));
+    warnings.extend(unlogged_audit(settings));
+    warnings.extend(open_to_all(settings));
     warnings
 }
 
@@ -127,6 +130,39 @@ fn untrusted_proxies(settings: &Settings) -> Option<Warning> {
             "http.trusted_proxies names no other machine: the peer address of every request \
              through a proxy on another machine is the proxy's",
             "add the proxy's address",
+        )
+    })
+}
+
+/// Directives for modules alone switch off everything else, and the audit lines have a target of
+/// their own. Whoever names a level means it.
+fn unlogged_audit(settings: &Settings) -> Option<Warning> {
+    let level = &settings.log.level;
+    let mut directives = level.split(',');
+    let is_meant = directives.any(|it| !it.contains('=') || it.starts_with("audit="));
+    let is_logged = level.targets().would_enable("audit", &Level::INFO);
+    (!is_meant && !is_logged).then(|| {
+        Warning::new(
+            "log.level has no level for the lines of the audit trail: they are not logged",
+            "write info, before the directives, or audit=info",
+        )
+    })
+}
+
+/// An open path is never checked, so that one for all paths switches the gate off.
+fn open_to_all(settings: &Settings) -> Option<Warning> {
+    let policy = &settings.policy.gate;
+    let url = settings.label_studio.url.as_deref();
+    let published = url.map_or("", |url| url.path().trim_end_matches('/'));
+    let covers_all = |rule: &PathRule| match rule {
+        PathRule::Exactly(_) => false,
+        PathRule::Below(prefix) => prefix == "/" || prefix.trim_end_matches('/') == published,
+    };
+    let is_open = policy.open_paths.iter().any(covers_all);
+    (policy.anonymous == Anonymous::Require && is_open).then(|| {
+        Warning::new(
+            "policy.open_paths opens every path: policy.anonymous = \"require\" has no effect",
+            "name the paths that need no sign-in",
         )
     })
 }

@@ -3,6 +3,8 @@
 mod issuer;
 mod keys;
 
+use std::collections::BTreeSet;
+
 use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -101,6 +103,7 @@ impl External {
             let mut place = Place::new(input, "external".to_owned(), label_studio);
             issuers.extend(flat.check(&mut place));
         }
+        let mut names = BTreeSet::new();
         for (n, given) in section.issuers.iter().enumerate() {
             let prefix = format!("external.issuers[{n}]");
             let table: IssuerTable = input.read_table(&prefix, given, &declared::<IssuerTable>());
@@ -109,6 +112,10 @@ impl External {
                 name => format!("{prefix} ({name})"),
             };
             let mut place = Place::new(input, prefix, label_studio);
+            if !table.name.is_empty() && !names.insert(table.name.clone()) {
+                let why = format!("{:?} is the name of another issuer", table.name);
+                place.refuse("name", why);
+            }
             if !table.has_keys() {
                 place.refuse(
                     "secret",

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::input::Input;
 use super::types::{Address, Milliseconds, Network, Seconds};
 
 /// The service's own listeners and their limits.
@@ -42,6 +43,23 @@ pub struct Http {
     /// Time limit for receiving a request's body.
     #[schemars(range(min = 1, max = 300), extend("default" = 10))]
     pub body_timeout_seconds: Seconds,
+}
+
+impl Http {
+    /// Refuses two listeners that cannot both be bound.
+    pub(super) fn check(&self, input: &mut Input) {
+        let (listen, Some(internal)) = (&self.listen, &self.internal_listen) else {
+            return;
+        };
+        // The system chooses port 0.
+        let same_port = listen.port() == internal.port() && listen.port() != 0;
+        let is_any = listen.ip().is_unspecified() || internal.ip().is_unspecified();
+        let same_family = listen.is_ipv4() == internal.is_ipv4();
+        if same_port && (listen.ip() == internal.ip() || is_any && same_family) {
+            let why = "must be another address than http.listen, or have another port";
+            input.refuse("http.internal_listen", why);
+        }
+    }
 }
 
 /// A kind of proxy, by how it asks and how it is answered.

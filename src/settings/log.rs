@@ -11,7 +11,8 @@ pub struct Log {
     /// Format of a line.
     #[schemars(extend("x-restart" = true, "default" = "human"))]
     pub format: LogFormat,
-    /// A level, or directives as `info,label_studio_gate=debug`.
+    /// A level, or directives as `info,label_studio_gate=debug`. Directives without a level before
+    /// them switch off all other lines, also those of the audit trail.
     #[schemars(extend("default" = "info"))]
     pub level: LogFilter,
 }

@@ -227,6 +227,7 @@ impl Settings {
             label_studio,
             ..
         } = sections;
+        sections.http.check(input);
         session.check(input);
         label_studio.check(input);
         token.check(input, &session);

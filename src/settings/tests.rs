@@ -116,6 +116,77 @@ fn a_misspelled_log_level_is_refused() {
     }
 }
 
+/// Their target is `audit`, so a filter for modules alone drops them.
+#[test]
+fn a_filter_without_a_level_for_the_audit_lines_is_warned_about() {
+    const WARNING: &str = "log.level has no level for the lines of the audit trail: they are not logged: write info, \
+        before the directives, or audit=info";
+    for (level, warned) in [
+        ("label_studio_gate=debug", true),
+        ("label_studio_gate=debug,audit=off", false),
+        ("label_studio_gate=debug,audit=info", false),
+        ("info,label_studio_gate=debug", false),
+        ("label_studio_gate=debug,warn", false),
+        ("warn", false),
+        ("off", false),
+    ] {
+        let warnings = warnings(&[("GATE_LOG_LEVEL", level)]);
+        match warned {
+            true => assert_eq!(warnings, [WARNING], "{level}"),
+            false => assert_eq!(warnings, [""; 0], "{level}"),
+        }
+    }
+}
+
+#[test]
+fn an_open_path_that_covers_every_request_is_warned_about() {
+    let require = ("GATE_POLICY_ANONYMOUS", "require");
+    let below = ("LABEL_STUDIO_HOST", "https://example.com/label-studio");
+    for (path, more, warned) in [
+        ("/*", &[require][..], true),
+        ("/health,/*", &[require], true),
+        ("/label-studio/*", &[require, below], true),
+        ("/label-studio/*", &[require], false),
+        ("/static/*", &[require, below], false),
+        ("/", &[require], false),
+        ("/*", &[], false),
+    ] {
+        let all = [&[("GATE_POLICY_OPEN_PATHS", path)], more].concat();
+        let warnings = warnings(&all);
+        assert_eq!(warnings.len(), usize::from(warned), "{path}: {warnings:?}");
+        if let Some(warning) = warnings.first() {
+            assert!(
+                warning.starts_with("policy.open_paths opens every path"),
+                "{warning}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_address_cannot_have_two_listeners() {
+    for (listen, internal, accepted) in [
+        ("127.0.0.1:8090", "127.0.0.1:8090", false),
+        ("0.0.0.0:8090", "127.0.0.1:8090", false),
+        ("[::1]:8090", "[::]:8090", false),
+        ("127.0.0.1:8090", "127.0.0.1:8091", true),
+        ("127.0.0.1:8090", "10.0.0.7:8090", true),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+    ] {
+        let variables = [
+            ("GATE_HTTP_LISTEN", listen),
+            ("GATE_HTTP_INTERNAL_LISTEN", internal),
+        ];
+        if accepted {
+            load(&variables);
+            continue;
+        }
+        let told = errors(&variables);
+        let expected = "http.internal_listen: must be another address than http.listen";
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
 #[test]
 fn required_names_must_not_be_empty() {
     for name in [

@@ -226,9 +226,12 @@ fn owned(text: &str, accepted: bool) -> Option<String> {
     accepted.then(|| text.to_owned())
 }
 
+/// A list of URLs would be one with commas in its host.
 fn http_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then_some(url)
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b);
+    let is_one = url.host_str()?.bytes().all(plain);
+    (matches!(url.scheme(), "http" | "https") && is_one).then_some(url)
 }
 
 /// The origin in lower case. Its characters have no meaning of their own in a header or in HTML.

@@ -285,6 +285,11 @@ impl ProviderSettings {
 
     /// Where the discovery document is.
     fn document(&self, place: &mut Place<'_>) -> Option<Url> {
+        if self.issuer.ends_with(WELL_KNOWN) {
+            let why = format!("is the address of the discovery document: leave out {WELL_KNOWN}");
+            place.refuse("issuer", why);
+            return None;
+        }
         let text = format!("{}{WELL_KNOWN}", self.issuer.trim_end_matches('/'));
         let url = Url::parse(&text).ok().filter(Url::has_host);
         if url.as_ref().is_some_and(has_user) {

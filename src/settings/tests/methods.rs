@@ -194,6 +194,13 @@ fn unsafe_issuers_are_refused_with_the_reason() {
             "external.issuers[0].leeway_seconds: must be a whole number from 0 to 300, not \"301\"",
         ),
         (
+            &[(
+                "GATE_EXTERNAL_ISSUERS",
+                r#"[{"name": "a", "secret": "x"}, {"secret": "x"}, {"secret": "x"}, {"name": "a", "secret": "x"}]"#,
+            )],
+            "external.issuers[3] (a).name: \"a\" is the name of another issuer",
+        ),
+        (
             &[("GATE_EXTERNAL_ISSUERS", r#"["keycloak"]"#)],
             "external.issuers: must be a table",
         ),

@@ -63,3 +63,44 @@ fn a_user_is_no_part_of_an_issuers_name() {
     let named = [&issuer[..], &[("GATE_EXTERNAL_ISSUER", "https://op.test")]].concat();
     assert_eq!(load(&named).external.issuers.len(), 1);
 }
+
+#[test]
+fn a_list_of_urls_is_no_url() {
+    for variable in [
+        "LABEL_STUDIO_HOST",
+        "GATE_POLICY_SIGN_IN_URL",
+        "GATE_TRACES_ENDPOINT",
+    ] {
+        for list in ["https://a.test,https://b.test", "https://a.test,b.test"] {
+            let told = errors(&[(variable, list)]);
+            assert!(
+                told.contains("must be a URL that begins with http"),
+                "{told}"
+            );
+        }
+        for host in [
+            "https://a_b.test",
+            "https://xn--bcher-kva.example:8443",
+            "https://[::1]:1",
+            "http://10.0.0.7",
+        ] {
+            load(&[(variable, host)]);
+        }
+    }
+}
+
+/// `iss` would be compared with the address of the document.
+#[test]
+fn the_address_of_a_discovery_document_is_no_issuer() {
+    let told = errors(&[
+        ("GATE_LABEL_STUDIO_URL", "https://ls.example.com"),
+        (
+            "GATE_SIGN_IN_ISSUER",
+            "https://op.test/realms/a/.well-known/openid-configuration",
+        ),
+        ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+    ]);
+    let expected = "sign_in.issuer: is the address of the discovery document: leave out \
+        /.well-known/openid-configuration (set in GATE_SIGN_IN_ISSUER)";
+    assert!(told.contains(expected), "{told}");
+}
