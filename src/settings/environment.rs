@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use super::SettingError;
 use super::declaration::Setting;
+use super::errors::Guess;
 use super::input::{Input, Layer};
 
 /// Prefixes of the plugin's variables.
@@ -63,11 +64,41 @@ pub(super) fn read(environment: &Environment, input: &mut Input) {
     let others = |name: &str| name.starts_with("GATE_DEMO_") || name.starts_with("GATE_TEST_");
     for name in environment.names().filter(|name| name.starts_with("GATE_")) {
         if !others(name) && !known.contains(name) {
-            let nearest = nearest(name, known.iter().map(String::as_str));
-            let error = SettingError::unknown(name, "the environment", nearest);
-            input.errors.push(error);
+            let value = environment.variables.get(name).map_or("", String::as_str);
+            let meant = meant(name, value, &known);
+            input
+                .errors
+                .push(SettingError::unknown(name, "the environment", meant));
         }
     }
+}
+
+/// What was probably meant by an unknown variable of the gate.
+fn meant(name: &str, value: &str, known: &[String]) -> Option<Guess> {
+    if is_of_service(name, value) {
+        return Some(Guess::Service);
+    }
+    // A name of Label Studio or the plugin, with the gate's prefix.
+    let without_prefix = name.strip_prefix("GATE_").filter(|rest| {
+        let mut known = known.iter();
+        known.any(|known| known == rest)
+    });
+    let nearest = || nearest(name, known.iter().map(String::as_str));
+    without_prefix.or_else(nearest).map(Guess::from)
+}
+
+/// Whether Kubernetes sets such a variable for a Service (`SVC_SERVICE_HOST`, `SVC_SERVICE_PORT_NAME`,
+/// and Docker's `SVC_PORT_8090_TCP_ADDR`).
+fn is_of_service(name: &str, value: &str) -> bool {
+    let links = ["tcp://", "udp://", "sctp://"];
+    let is_of_port = name.split_once("_PORT_").is_some_and(|(_, port)| {
+        port.starts_with(|first: char| first.is_ascii_digit())
+            && ["TCP", "UDP", "SCTP"].iter().any(|it| port.contains(it))
+    });
+    is_of_port
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.ends_with("_PORT") && links.iter().any(|link| value.starts_with(link)))
 }
 
 /// A setting would silently have another value than the one that was meant for it.
@@ -110,7 +141,7 @@ pub(super) fn misspelled(environment: &BTreeMap<String, String>) -> Vec<String> 
         .filter(|name| is_plugins(name) && !known.contains(name))
         .map(|name| {
             let nearest = nearest(name, known.iter().map(String::as_str));
-            SettingError::unknown(name, "the environment", nearest).to_string()
+            SettingError::unknown(name, "the environment", nearest.map(Guess::from)).to_string()
         })
         .collect()
 }

@@ -19,9 +19,38 @@ impl SettingError {
     }
 
     /// No setting is called `name`.
-    pub(super) fn unknown(name: &str, origin: &str, nearest: Option<&str>) -> Self {
-        let guess = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    pub(super) fn unknown(name: &str, origin: &str, guess: Option<Guess>) -> Self {
+        let guess = guess.map_or_else(String::new, |guess| format!("; {guess}"));
         Self::new(name, format!("is not a setting (in {origin}){guess}"))
+    }
+}
+
+/// What an unknown name is about.
+pub(super) enum Guess {
+    /// This name.
+    Name(String),
+    /// The file with a secret, which the variable of this name with `_FILE` names.
+    FileIn(String),
+    /// A Service of Kubernetes whose name begins with `gate`. Pods get variables about each Service
+    /// of their namespace.
+    Service,
+}
+
+impl From<&str> for Guess {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl fmt::Display for Guess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "did you mean {name}?"),
+            Self::FileIn(variable) => write!(f, "name the file in the variable {variable}_FILE"),
+            Self::Service => f.write_str(
+                "Kubernetes sets it for a Service: set enableServiceLinks: false in the Pod",
+            ),
+        }
     }
 }
 

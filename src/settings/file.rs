@@ -5,7 +5,19 @@ use serde_json::{Map, Value};
 use super::SettingError;
 use super::declaration::Setting;
 use super::environment::nearest;
+use super::errors::Guess;
 use super::input::{Input, Layer};
+
+/// Beginnings of the parser's messages, in words that contain no part of the file.
+const KINDS: [(&str, &str); 7] = [
+    ("duplicate key", "a key or table is there twice"),
+    ("cannot extend value", "a key is a table elsewhere"),
+    ("key with no value", "a key has no value"),
+    ("string values must be quoted", "text needs quotation marks"),
+    ("missing opening quote", "a quotation mark is missing"),
+    ("invalid basic string", "a quotation mark is missing"),
+    ("unclosed", "a bracket is missing"),
+];
 
 /// Reads the text of a TOML file into `input`. The error says why the file as a whole cannot be
 /// used.
@@ -21,12 +33,23 @@ pub(super) fn parse(origin: &str, text: &str, input: &mut Input) -> Result<(), S
             .rsplit('\n')
             .next()
             .map_or(1, |l| l.chars().count() + 1);
-        failed(format!("is not TOML: see line {line}, column {column}"))
+        let kind = kind(error.message()).map(|kind| format!(" ({kind})"));
+        let kind = kind.unwrap_or_default();
+        failed(format!(
+            "is not TOML: see line {line}, column {column}{kind}"
+        ))
     })?;
     for (name, value) in table {
         give(&name, json(value), origin, input);
     }
     Ok(())
+}
+
+/// What kind of error it is; `None`: the position has to do.
+fn kind(message: &str) -> Option<&'static str> {
+    let mut kinds = KINDS.iter();
+    let (_, kind) = kinds.find(|(beginning, _)| message.starts_with(beginning))?;
+    Some(kind)
 }
 
 /// Adds a setting, or the settings of a section. An unknown name is an error, because it is usually
@@ -50,11 +73,25 @@ fn give(name: &str, value: Value, origin: &str, input: &mut Input) {
             input.errors.push(SettingError::new(name, why));
         }
         _ => {
-            let known = Setting::all().iter().map(|setting| setting.name.as_str());
-            let error = SettingError::unknown(name, origin, nearest(name, known));
-            input.errors.push(error);
+            input
+                .errors
+                .push(SettingError::unknown(name, origin, meant(name)));
         }
     }
+}
+
+/// What was probably meant by a name that no setting has.
+fn meant(name: &str) -> Option<Guess> {
+    // The setting itself would be a near guess, and take the path for the secret.
+    let with_file = Setting::all().iter().find(|setting| {
+        let file = name.strip_suffix("_file");
+        setting.secret && file == Some(setting.name.as_str())
+    });
+    if let Some(setting) = with_file {
+        return Some(Guess::FileIn(setting.variable()));
+    }
+    let known = Setting::all().iter().map(|setting| setting.name.as_str());
+    nearest(name, known).map(Guess::from)
 }
 
 /// Converts TOML to JSON. Dates, and numbers that JSON lacks, become text.

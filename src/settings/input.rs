@@ -109,6 +109,8 @@ impl Input {
         for name in table.keys() {
             if !settings.iter().any(|setting| setting.name == *name) {
                 let known = settings.iter().map(|setting| setting.name.as_str());
+                // The path in a file's setting must not become a secret.
+                let known = known.filter(|known| Some(*known) != name.strip_suffix("_file"));
                 let guess = nearest(name, known).map(|name| format!("; did you mean {name}?"));
                 let why = format!("is not a setting{}", guess.unwrap_or_default());
                 self.refuse(&format!("{prefix}.{name}"), why);

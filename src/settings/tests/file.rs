@@ -70,23 +70,32 @@ fn a_syntax_error_in_the_file_shows_its_position_but_no_text() {
     for (text, place) in [
         (
             "[label_studio]\nsecret_key = hunter2\n",
-            "line 2, column 14",
+            "line 2, column 14 (text needs quotation marks)",
         ),
         (
             "[label_studio]\nsecret_key = \"hunter2\n[log]\n",
-            "line 2, column",
+            "line 2, column 22 (a quotation mark is missing)",
         ),
         (
             "[log]\n\n[database]\npassword = 'a'\npassword = 'hunter2'\n",
-            "line 5, column 1",
+            "line 5, column 1 (a key or table is there twice)",
         ),
-        ("hunter2", "line 1, column"),
+        (
+            "[log]\nlevel = 'info'\n[log]\nformat = 'json'\n",
+            "line 3, column 2 (a key or table is there twice)",
+        ),
+        (
+            "[[external.issuers]]\nx = 1\n[external.issuers]\n",
+            "line 3, column 11 (a key or table is there twice)",
+        ),
+        ("[database]\nhosts = ['hunter2'\n", "(a bracket is missing)"),
+        ("[database\nname = 'hunter2'\n", "(a bracket is missing)"),
+        ("hunter2", "line 1, column 8 (a key has no value)"),
+        ("a = 0x\u{fc}hunter2\n", "line 1, column "),
     ] {
         let told = told(text);
-        assert!(
-            told.contains("is not TOML: see ") && told.contains(place),
-            "{told}"
-        );
+        let expected = told.contains("is not TOML: see line ") && told.contains(place);
+        assert!(expected, "{place}\nis not in\n{told}");
         assert!(!told.contains("hunter2"), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }

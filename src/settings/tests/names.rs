@@ -436,6 +436,34 @@ fn own_variables_override_aliases_and_aliases_override_the_file() {
 }
 
 #[test]
+fn a_variable_of_another_service_or_of_kubernetes_is_named_as_that() {
+    for (name, value, expected) in [
+        ("GATE_SECRET_KEY", "x", "; did you mean SECRET_KEY?"),
+        (
+            "GATE_SECRET_KEY_FILE",
+            "/x",
+            "; did you mean SECRET_KEY_FILE?",
+        ),
+        ("GATE_POSTGRE_HOST", "db", "; did you mean POSTGRE_HOST?"),
+        ("GATE_PORT", "tcp://10.0.0.1:8090", KUBERNETES),
+        ("GATE_PORT_8090_TCP", "tcp://10.0.0.1:8090", KUBERNETES),
+        ("GATE_PORT_8090_TCP_ADDR", "10.0.0.1", KUBERNETES),
+        ("GATE_PORT_8090_TCP_PROTO", "tcp", KUBERNETES),
+        ("GATE_SERVICE_HOST", "10.0.0.1", KUBERNETES),
+        ("GATE_SERVICE_PORT", "8090", KUBERNETES),
+        ("GATE_INTERNAL_SERVICE_PORT_HTTP", "8090", KUBERNETES),
+        ("GATE_PORT", "8090", ""),
+    ] {
+        let told = errors(&[(name, value)]);
+        let expected = format!("{name}: is not a setting (in the environment){expected}\n");
+        assert!(told.contains(&expected), "{expected} is not in {told}");
+    }
+}
+
+const KUBERNETES: &str =
+    "; Kubernetes sets it for a Service: set enableServiceLinks: false in the Pod";
+
+#[test]
 fn misspelled_variables_of_the_plugin_are_warned_about_with_a_suggestion() {
     let warnings = |name: &str| warnings(&[(name, "1")]);
     for (misspelled, meant) in [
