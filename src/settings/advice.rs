@@ -28,7 +28,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             cure: cure.into(),
@@ -62,13 +62,7 @@ impl fmt::Display for Warning {
 
 /// All warnings.
 pub(super) fn warnings(settings: &Settings) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = settings
-        .misspelled
-        .iter()
-        .cloned()
-        .map(Warning::from)
-        .collect();
-    warnings.extend(settings.without_effect.iter().cloned());
+    let mut warnings = settings.warnings.clone();
     warnings.extend(frames(settings));
     warnings.extend(cookies::warnings(settings));
     warnings.extend(untrusted_proxies(settings));

@@ -23,6 +23,8 @@ pub struct Setting {
     /// Whether its value is never shown (`x-secret`). Such a setting can come from a file that a
     /// variable ending in `_FILE` names.
     pub secret: bool,
+    /// Whether an empty file is a value of it (`x-empty-file`): there is no such secret.
+    pub(super) empty_file: bool,
     /// Whether a change takes effect only when the service is restarted (`x-restart`).
     pub restart: bool,
     /// Its value if it is not set.
@@ -85,6 +87,7 @@ fn collect(prefix: &str, section: &Value, settings: &mut Vec<Setting>) {
                 .collect(),
             empty_alias: schema["x-env-empty"] == true,
             secret: parts(schema).any(|part| part["x-secret"] == true),
+            empty_file: schema["x-empty-file"] == true,
             restart: schema["x-restart"] == true,
             default: match &schema["default"] {
                 Value::Null => unset(schema),

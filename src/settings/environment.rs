@@ -106,8 +106,7 @@ fn refuse_unreadable(environment: &Environment, input: &mut Input) {
     for setting in Setting::all() {
         for name in variables_of(setting) {
             if environment.unreadable.contains(&name) {
-                let why = format!("{name} is not UTF-8");
-                input.errors.push(SettingError::new(&setting.name, why));
+                input.fail(&setting.name, format!("{name} is not UTF-8"));
             }
         }
     }
@@ -189,12 +188,10 @@ fn look_up(
     let (true, Some(file)) = (setting.secret, file) else {
         return value;
     };
-    let read = input.read_file(file);
-    let mut refuse = |why| input.errors.push(SettingError::new(&setting.name, why));
+    let read = input.read_secret(file, setting.empty_file);
     if value.as_ref().is_some_and(|(text, _)| !text.is_empty()) {
-        refuse(format!(
-            "{variable} and {with_file} are both set: only one may be"
-        ));
+        let why = format!("{variable} and {with_file} are both set: only one may be");
+        input.errors.push(SettingError::new(&setting.name, why));
         return value;
     }
     match read {
@@ -204,8 +201,8 @@ fn look_up(
             let line = line.strip_suffix('\r').unwrap_or(line);
             Some((line.to_owned(), with_file))
         }
-        Err(error) => {
-            refuse(format!("{with_file}: cannot read {file}: {error}"));
+        Err(why) => {
+            input.fail(&setting.name, format!("{with_file}: {why}"));
             None
         }
     }

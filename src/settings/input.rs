@@ -1,8 +1,9 @@
 //! The values that were given, with their origins, and the errors found so far.
 
+mod secrets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
-use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use super::declaration::Setting;
 use super::differences::Fingerprint;
 use super::environment::nearest;
 use super::files::Files;
-use super::{SettingError, SettingErrors};
+use super::{SettingError, SettingErrors, Warning};
 use crate::http_client::shown;
 use crate::trust;
 
@@ -45,6 +46,8 @@ pub(super) struct Input {
     given: BTreeMap<String, Given>,
     unusable: BTreeSet<String>,
     pub(super) errors: SettingErrors,
+    /// Warnings about single values.
+    pub(super) warnings: Vec<Warning>,
     /// The files that were read, other than the settings file.
     pub(super) files: Files,
 }
@@ -60,11 +63,22 @@ impl Input {
         self.given.insert(name.to_owned(), given);
     }
 
+    /// Reports that the value of a setting could not be read. Nothing else is said about the setting.
+    pub(super) fn fail(&mut self, name: &str, why: String) {
+        self.errors.push(SettingError::new(name, why));
+        self.unusable.insert(name.to_owned());
+    }
+
+    /// Whether the value of a setting could not be read, which was reported.
+    pub(super) fn is_unusable(&self, name: &str) -> bool {
+        self.unusable.contains(name)
+    }
+
     /// Reports that the value of a setting cannot be used. `name` may lead into a table:
     /// `external.issuers[0].secret`.
     pub(super) fn refuse(&mut self, name: &str, why: impl Display) {
         // An unusable value was replaced by the default, and an error about it already reported.
-        if self.unusable.contains(name) {
+        if self.is_unusable(name) {
             return;
         }
         let setting = name.split('[').next().unwrap_or(name);
@@ -120,15 +134,8 @@ impl Input {
         for (name, misfit) in misfits {
             self.refuse(&format!("{prefix}.{name}"), misfit);
         }
+        self.refuse_paths_in_table(prefix, table, settings);
         read
-    }
-
-    /// Reads a file with a secret or a key.
-    pub(super) fn read_file(&mut self, file: &str) -> io::Result<String> {
-        let text = std::fs::read_to_string(file);
-        let contents = text.as_ref().ok().map(String::as_bytes);
-        self.files.record(Path::new(file), contents);
-        text
     }
 
     /// Refuses a file from which no trusted certificates can be read when a connection is set up.

@@ -21,7 +21,7 @@ pub struct LabelStudio {
     #[schemars(extend("x-env" = ["LABEL_STUDIO_HOST", "HEARTEX_HOST"]))]
     pub url: Option<PublicUrl>,
     /// Previous values of `SECRET_KEY`: tokens signed with them are still accepted.
-    #[schemars(extend("x-env" = ["SECRET_KEY_FALLBACKS"]))]
+    #[schemars(extend("x-env" = ["SECRET_KEY_FALLBACKS"], "x-empty-file" = true))]
     pub secret_key_fallbacks: Vec<Secret>,
 }
 

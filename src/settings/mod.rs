@@ -12,7 +12,9 @@
 //! The field's name is the setting's name, and its documentation is the documentation. Its type and
 //! attributes say what is accepted. `"default"` is the value if it is not set; without it, an
 //! `Option` is `None`, text is empty, and a list has no items. `"x-env"` lists further variables
-//! that set it, and `"x-restart"` says that a reload does not change it. The type [`Secret`](types::Secret) keeps it from being shown.
+//! that set it, and `"x-restart"` says that a reload does not change it. The type
+//! [`Secret`](types::Secret) keeps it from being shown, and `"x-empty-file"` says that an empty file
+//! means that there is no such secret.
 //!
 //! Everything else is derived from that: the variable `GATE_HTTP_KEEP_ALIVE_SECONDS`, error
 //! messages, `config/default.toml`, `config/schema.json` and `docs/settings.md`
@@ -162,8 +164,7 @@ pub struct Settings {
     in_force: String,
     fingerprint: Fingerprint,
     files: Files,
-    misspelled: Vec<String>,
-    without_effect: Vec<Warning>,
+    warnings: Vec<Warning>,
 }
 
 impl Settings {
@@ -188,15 +189,20 @@ impl Settings {
     pub fn of(source: &Source) -> Result<Self, SettingErrors> {
         let mut input = Input::default();
         source.give(&mut input)?;
-        let mut settings = Self::check(input.read(Setting::all()), &mut input);
+        let sections = input.read(Setting::all());
+        input.check_secrets();
+        let mut settings = Self::check(sections, &mut input);
         if !input.errors.is_empty() {
             return Err(input.errors);
         }
         settings.in_force = input.describe();
         settings.fingerprint = input.fingerprint();
         settings.files = input.files;
-        settings.misspelled = environment::misspelled(source.variables());
-        settings.without_effect = advice::variables::warnings(source.variables());
+        let misspelled = environment::misspelled(source.variables()).into_iter();
+        settings.warnings = misspelled.map(Warning::from).collect();
+        let ignored = advice::variables::warnings(source.variables());
+        settings.warnings.extend(ignored);
+        settings.warnings.extend(input.warnings);
         Ok(settings)
     }
 
@@ -258,8 +264,7 @@ impl Settings {
             in_force: String::new(),
             fingerprint: Fingerprint::default(),
             files: Files::default(),
-            misspelled: Vec::new(),
-            without_effect: Vec::new(),
+            warnings: Vec::new(),
         };
         if settings.uses_key_servers() {
             let file = settings.key_server.ca_file.as_deref();

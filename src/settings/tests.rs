@@ -7,6 +7,7 @@ mod file;
 mod methods;
 mod names;
 mod pages;
+mod secrets;
 mod sign_in;
 mod urls;
 

@@ -33,6 +33,7 @@ pub(super) struct IssuerSettings {
     #[schemars(extend("x-env" = ["JWT_SSO_SECRET"]))]
     pub(super) secret: OneOrMore<Secret>,
     /// The previous secret, accepted while the issuer changes to the new one.
+    #[schemars(extend("x-empty-file" = true))]
     pub(super) previous_secret: Secret,
     /// The issuer's public key in PEM form, or several.
     pub(super) public_key: OneOrMore<Secret>,

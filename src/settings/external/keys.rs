@@ -30,10 +30,12 @@ impl IssuerTable {
         shared.extend((!previous.is_empty()).then(|| previous.to_owned()));
         let listed = secrets(&settings.public_key);
         let mut public = texts(place, "public_key", listed, &self.public_key_file)?;
+        let mut field = "public_key";
         // PyJWT takes a public key where it takes a secret, and the plugin has one setting for
         // both.
-        if allowed.first().is_some_and(|one| !is_hmac(*one)) {
+        if allowed.first().is_some_and(|one| !is_hmac(*one)) && !shared.is_empty() {
             public.append(&mut shared);
+            field = "secret";
         }
         let sources = [
             !shared.is_empty(),
@@ -53,7 +55,7 @@ impl IssuerTable {
             return shared_keys(place, &shared, &allowed).map(IssuerKeys::Configured);
         }
         if !public.is_empty() {
-            return public_keys(place, &public, &allowed).map(IssuerKeys::Configured);
+            return public_keys(place, field, &public, &allowed).map(IssuerKeys::Configured);
         }
         settings.served(place, allowed).map(IssuerKeys::Served)
     }
@@ -169,10 +171,9 @@ fn texts<'t>(
     let listed = listed.filter(|text| !text.is_empty());
     let mut texts: Vec<String> = listed.map(str::to_owned).collect();
     for file in files.as_slice().iter().filter(|file| !file.is_empty()) {
-        match place.input.read_file(file) {
+        match place.input.read_secret(file, false) {
             Ok(text) => texts.push(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(error) => {
-                let why = format!("cannot read {file}: {error}");
+            Err(why) => {
                 place.refuse(&format!("{field}_file"), why);
                 return None;
             }
@@ -209,13 +210,20 @@ fn shared_keys(place: &mut Place<'_>, secrets: &[String], allowed: &[Algorithm])
     None
 }
 
-fn public_keys(place: &mut Place<'_>, texts: &[String], allowed: &[Algorithm]) -> Option<KeySet> {
+/// `field`: the setting that holds them.
+fn public_keys(
+    place: &mut Place<'_>,
+    field: &str,
+    texts: &[String],
+    allowed: &[Algorithm],
+) -> Option<KeySet> {
     let mut keys = KeySet::default();
     for text in texts {
         match KeySet::from_pem(text) {
             Ok(more) => keys.extend(more),
             Err(error) => {
-                place.refuse("public_key", error);
+                let why = mistaken(place, text).unwrap_or_else(|| error.to_string());
+                place.refuse(field, why);
                 return None;
             }
         }
@@ -228,4 +236,21 @@ fn public_keys(place: &mut Place<'_>, texts: &[String], allowed: &[Algorithm]) -
         return None;
     }
     Some(keys)
+}
+
+/// What is in the place of a public key, if it is something that is easily mistaken for one.
+fn mistaken(place: &Place<'_>, text: &str) -> Option<String> {
+    if text.contains("-----BEGIN CERTIFICATE") {
+        let why = "is a certificate, and the public key in it is needed: \
+            openssl x509 -pubkey -noout -in FILE";
+        return Some(why.to_owned());
+    }
+    let is_path = text.starts_with('/') && !text.contains('\n');
+    is_path.then(|| {
+        let file = match place.prefix.as_str() {
+            "external" => "the variable GATE_EXTERNAL_PUBLIC_KEY_FILE",
+            _ => "public_key_file",
+        };
+        format!("is a path, not a public key in PEM form: name the file in {file}")
+    })
 }

@@ -69,10 +69,9 @@ fn text(place: &mut Place<'_>, field: &str, given: &SecretString, file: &str) ->
     if file.is_empty() {
         return Some(given.expose_secret().to_owned());
     }
-    match place.input.read_file(file) {
+    match place.input.read_secret(file, false) {
         Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            let why = format!("cannot read {file}: {error}");
+        Err(why) => {
             place.refuse(&format!("{field}_file"), why);
             None
         }

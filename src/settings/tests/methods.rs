@@ -91,7 +91,7 @@ fn unsafe_issuers_are_refused_with_the_reason() {
         ),
         (
             &[("JWT_SSO_SECRET", SHARED), ("JWT_SSO_ALGORITHM", "RS256")],
-            "external.public_key: is not a public key in PEM form",
+            "external.secret: is not a public key in PEM form",
         ),
         (
             &[("JWT_SSO_SECRET", SHARED), ("JWT_SSO_ALGORITHM", "none")],
