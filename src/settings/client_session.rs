@@ -7,7 +7,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
-use super::input::Input;
+use super::declaration::declared;
+use super::input::{Input, Unread};
 use super::session::Session;
 use super::types::{CookieDomain, CookieName, CookiePath, HttpUrl, Seconds, Secret};
 use crate::gate::identity::{Admission, ClaimMapping};
@@ -97,14 +98,17 @@ impl ClientSession {
         input: &mut Input,
         session: &Session,
     ) -> Option<Self> {
-        let verify_url = (*section.verify_url?).clone();
+        let Some(verify_url) = section.verify_url else {
+            refuse_unread(input);
+            return None;
+        };
         section.settings.check(input, session);
         input.check_certificates(
             "client_session.ca_file",
             section.settings.ca_file.as_deref(),
         );
         Some(Self {
-            verify_url,
+            verify_url: (*verify_url).clone(),
             settings: section.settings,
         })
     }
@@ -137,6 +141,15 @@ impl ClientSession {
                 privileged: settings.allow_privileged,
             },
         }
+    }
+}
+
+/// Refuses settings of an API that is not there.
+fn refuse_unread(input: &mut Input) {
+    let url = "client_session.verify_url";
+    if !input.is_unusable(url) {
+        let settings = declared::<ClientSessionSettings>();
+        input.refuse_unread("client_session", &settings, Unread::Off(url));
     }
 }
 

@@ -73,6 +73,12 @@ impl SettingErrors {
         self.0.is_empty()
     }
 
+    /// Whether there are some in a section.
+    pub(super) fn are_in(&self, section: &str) -> bool {
+        let mut names = self.0.iter().map(|error| error.name.split_once('.'));
+        names.any(|name| name.is_some_and(|(first, _)| first == section))
+    }
+
     /// Those in the settings with these names.
     pub(super) fn in_any(mut self, names: &[&str]) -> Self {
         self.0.retain(|error| names.contains(&error.name.as_str()));

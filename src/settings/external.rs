@@ -14,7 +14,7 @@ use url::Url;
 pub(super) use self::issuer::RequiredClaims;
 use self::issuer::{IssuerSettings, IssuerTable};
 use super::declaration::declared;
-use super::input::Input;
+use super::input::{Input, Unread};
 use super::label_studio::LabelStudio;
 use crate::gate::identity::ClaimMapping;
 use crate::gate::verify::{Expectation, KeySet, LoadBalancer};
@@ -27,7 +27,8 @@ pub(super) struct ExternalSection {
     issuer: IssuerSettings,
     /// Further issuers: tables `[[external.issuers]]`, each with a `name` and the settings above.
     /// There, `secret` and `public_key` may be lists, and `secret_file` and `public_key_file` name
-    /// files. In the variable, the issuers are a JSON array.
+    /// files. The settings above are for the issuer that they name a key for; without one, they are
+    /// refused. In the variable, the issuers are a JSON array.
     #[schemars(with = "Vec<IssuerTable>", extend("x-secret" = true))]
     issuers: Vec<Map<String, Value>>,
 }
@@ -102,6 +103,8 @@ impl External {
         if flat.has_keys() {
             let mut place = Place::new(input, "external".to_owned(), label_studio);
             issuers.extend(flat.check(&mut place));
+        } else {
+            refuse_unread(input, !section.issuers.is_empty());
         }
         let mut names = BTreeSet::new();
         for (n, given) in section.issuers.iter().enumerate() {
@@ -125,6 +128,19 @@ impl External {
             issuers.extend(table.check(&mut place));
         }
         Self { issuers }
+    }
+}
+
+/// Refuses settings of one issuer that is not there.
+fn refuse_unread(input: &mut Input, has_tables: bool) {
+    let why = match has_tables {
+        true => Unread::Beside("external.issuers"),
+        false => Unread::Off("a key: secret, public_key, jwks_url or discovery"),
+    };
+    let keys = ["secret", "public_key", "jwks_url", "discovery", "issuers"];
+    let is_unusable = |key: &str| input.is_unusable(&format!("external.{key}"));
+    if !keys.into_iter().any(is_unusable) {
+        input.refuse_unread("external", &declared::<IssuerSettings>(), why);
     }
 }
 

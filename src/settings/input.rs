@@ -1,6 +1,7 @@
 //! The values that were given, with their origins, and the errors found so far.
 
 mod secrets;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
@@ -9,6 +10,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(super) use self::unread::Unread;
 use super::convert::{Misfit, as_text};
 use super::declaration::Setting;
 use super::differences::Fingerprint;

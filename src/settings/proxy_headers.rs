@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::input::Input;
+use super::declaration::declared;
+use super::input::{Input, Unread};
 use super::label_studio::SHORTEST_KEY;
 use super::token::Token;
 use super::types::{IdentityHeader, Secret};
@@ -33,7 +34,7 @@ pub struct ProxyHeadersRules {
     /// Groups whose users may sign in. Empty: all users may.
     pub allowed_groups: Vec<String>,
     /// What the proxy sends in `Gate-Proxy-Secret` with every request, and nobody else knows: 32
-    /// bytes or more. Required.
+    /// bytes or more. Required with a header, and refused without one.
     pub secret: Secret,
     /// Whether unknown users get an account; needs `sql/role.sql` with `create_users`.
     #[schemars(extend("default" = false))]
@@ -77,7 +78,7 @@ pub struct ProxyHeaders {
 }
 
 impl ProxyHeaders {
-    /// `None`: no header is named. A secret alone does nothing.
+    /// `None`: no header is named.
     pub(super) fn new(
         section: ProxyHeadersSection,
         input: &mut Input,
@@ -92,7 +93,8 @@ impl ProxyHeaders {
         let secret = rules.secret.expose_secret();
         let names = [&email, &username, &groups].into_iter().flatten();
         let names: Vec<_> = names.collect();
-        if names.is_empty() && rules.allowed_groups.is_empty() {
+        if names.is_empty() {
+            refuse_unread(input);
             return None;
         }
         if email.is_none() && username.is_none() {
@@ -127,5 +129,16 @@ impl ProxyHeaders {
             groups,
             rules,
         })
+    }
+}
+
+/// Refuses rules for headers that are not there.
+fn refuse_unread(input: &mut Input) {
+    let headers = ["email", "username", "groups"];
+    let is_unusable = |name: &str| input.is_unusable(&format!("proxy_headers.{name}"));
+    if !headers.into_iter().any(is_unusable) {
+        let settings = declared::<ProxyHeadersRules>();
+        let why = Unread::Off("a header: proxy_headers.email or proxy_headers.username");
+        input.refuse_unread("proxy_headers", &settings, why);
     }
 }

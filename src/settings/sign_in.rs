@@ -15,7 +15,7 @@ pub use self::client::ClientAuthentication;
 pub use self::provider::{OpenIdProvider, Prompt};
 use self::provider::{ProviderSettings, ProviderTable};
 use super::declaration::declared;
-use super::input::Input;
+use super::input::{Input, Layer, Unread};
 use super::label_studio::LabelStudio;
 use super::policy::Policies;
 use super::session::Session;
@@ -30,8 +30,8 @@ use crate::gate::session::Engine;
 pub(super) struct SignInSection {
     #[serde(flatten)]
     provider: ProviderSettings,
-    /// Several providers, instead of the settings above: tables `[[sign_in.providers]]`, each with a
-    /// `name` and these settings. Users choose on a page. The redirect URI ends in
+    /// Several providers, instead of the settings above, which are refused beside them: tables
+    /// `[[sign_in.providers]]`, each with a `name` and these settings. Users choose on a page. The redirect URI ends in
     /// `/sso/callback/<name>`. In the variable, the providers are a JSON array.
     #[schemars(with = "Vec<ProviderTable>", extend("x-secret" = true))]
     providers: Vec<Map<String, Value>>,
@@ -75,6 +75,9 @@ impl SignIn {
         policy: &Policies,
     ) -> Option<Self> {
         let is_flat = !section.provider.issuer.is_empty();
+        if !is_flat {
+            refuse_unread(input, !section.providers.is_empty());
+        }
         if !is_flat && section.providers.is_empty() {
             return None;
         }
@@ -142,6 +145,23 @@ impl SignIn {
     /// Whether browsers reach the gate over HTTPS, so that cookies can be `Secure`.
     pub fn is_secure(&self) -> bool {
         self.public_url.scheme() == "https"
+    }
+}
+
+/// Refuses settings of one provider that is not there.
+fn refuse_unread(input: &mut Input, has_tables: bool) {
+    let mut settings = declared::<ProviderSettings>();
+    let why = match has_tables {
+        true => Unread::Beside("sign_in.providers"),
+        false => Unread::Off("sign_in.issuer"),
+    };
+    if !has_tables && input.layer("sign_in.client_id") == Layer::Own {
+        // Compose files name the client whether or not there is a provider, as deploy/compose.yaml.
+        settings.retain(|setting| setting.name != "client_id");
+    }
+    let places = ["sign_in.issuer", "sign_in.providers"];
+    if !places.iter().any(|place| input.is_unusable(place)) {
+        input.refuse_unread("sign_in", &settings, why);
     }
 }
 

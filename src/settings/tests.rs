@@ -9,6 +9,7 @@ mod names;
 mod pages;
 mod secrets;
 mod sign_in;
+mod unread;
 mod urls;
 
 use std::io::Write as _;

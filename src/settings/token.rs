@@ -103,7 +103,9 @@ impl Token {
             return;
         };
         let mut issuers = external.issuers.iter();
-        if external.issuers.is_empty() {
+        if external.issuers.is_empty() && input.errors.are_in("external") {
+            // They say why there is none.
+        } else if external.issuers.is_empty() {
             let why = "needs an issuer in [external], whose keys verify the token";
             input.refuse("token.header", why);
         } else if header.is_authorization() && !issuers.any(|it| it.expectation.issuer.is_some()) {

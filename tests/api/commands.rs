@@ -176,6 +176,8 @@ fn the_warnings_of_check_config_are_logged_at_start_too() {
         ("LABEL_STUDIO_HOST", "https://ls.example.com"),
         ("SESSION_COOKIE_DOMAIN", "other.example.org"),
         ("JWT_SSO_COOKIE_NMAE", "ls_auth_token"),
+        ("JWT_SSO_ALGORITHM", "RS256"),
+        ("POSTGRE_PASSWORD", "'hunter2'"),
         ("GATE_HTTP_LISTEN", "0.0.0.0:0"),
         ("GATE_LOG_LEVEL", "info"),
     ];
@@ -184,10 +186,29 @@ fn the_warnings_of_check_config_are_logged_at_start_too() {
         .lines()
         .filter_map(|line| line.strip_prefix("warning: "));
     let warnings: Vec<&str> = warnings.collect();
-    assert_eq!(warnings.len(), 3, "{shown}");
+    assert_eq!(warnings.len(), 5, "{shown}");
     let log = started_with(&variables);
+    assert!(!format!("{shown}{log}").contains("hunter2"), "{shown}{log}");
     for warning in warnings {
         assert!(log.contains(warning), "{warning} is not in {log}");
+    }
+}
+
+/// The groups would keep nobody out.
+#[test]
+fn rules_that_hold_for_no_provider_are_wrong_settings() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("gate.toml");
+    let text = "[label_studio]\nurl = \"https://ls.example.com\"\n[sign_in]\ngroups_claim = \"groups\"\n\
+                allowed_groups = [\"annotators\"]\n[[sign_in.providers]]\nname = \"one\"\n\
+                issuer = \"https://op.example.com\"\nclient_id = \"gate\"\nclient_secret = \"x\"\n";
+    std::fs::write(&file, text).unwrap();
+    let output = gate(&["--config", file.to_str().unwrap(), "check-config"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    for field in ["groups_claim", "allowed_groups"] {
+        let expected = format!("sign_in.{field}: has no effect beside sign_in.providers");
+        assert!(said.contains(&expected), "{said}");
     }
 }
 

@@ -183,7 +183,25 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
             "sign_in.providers" => format!(
                 r#"[{{"name": "x", "issuer": "https://op.test", "client_id": "gate", "client_secret": "{SECRET}"}}]"#
             ),
+            "sign_in.private_key" => rcgen::KeyPair::generate().expect("a key").serialize_pem(),
             _ => format!("{SECRET}-of-the-file\r\n"),
+        };
+        let provider = [
+            ("GATE_SIGN_IN_ISSUER", "https://op.test"),
+            ("GATE_SIGN_IN_CLIENT_ID", "gate"),
+            ("GATE_SIGN_IN_PRIVATE_KEY_ALGORITHM", "ES256"),
+        ];
+        let issuer = format!("{SECRET}-of-the-issuer");
+        // Without these, nothing would read it.
+        let needed = match key.name.as_str() {
+            "external.previous_secret" => vec![("JWT_SSO_SECRET", issuer.as_str())],
+            "proxy_headers.secret" => vec![("GATE_PROXY_HEADERS_EMAIL", "Remote-Email")],
+            "client_session.verify_secret" => vec![
+                ("JWT_SSO_SESSION_VERIFY_URL", "https://app.test/"),
+                ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
+            ],
+            "sign_in.client_secret" | "sign_in.private_key" => provider.to_vec(),
+            _ => Vec::new(),
         };
         let file = written(&text);
         let path = file.path().to_str().expect("text");
@@ -196,6 +214,7 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
                     .filter(|_| key.name != "label_studio.secret_key")
                     .chain([("SECRET_KEY", ""), (named.as_str(), path)])
                     .chain([("GATE_LABEL_STUDIO_URL", "https://ls.example.com")])
+                    .chain(needed.clone())
                     .collect::<Vec<_>>(),
             );
             let line = format!("{} = set  # {named}\n", key.name);
