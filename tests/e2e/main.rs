@@ -13,6 +13,7 @@
 
 mod browser;
 mod chart;
+mod check_headers;
 #[allow(dead_code)]
 #[path = "../../fuzz/src/lib.rs"]
 mod checks;
