@@ -17,6 +17,7 @@ mod check_headers;
 #[allow(dead_code)]
 #[path = "../../fuzz/src/lib.rs"]
 mod checks;
+mod crafted;
 mod differential;
 mod django;
 mod doctor;
@@ -50,10 +51,12 @@ mod programs;
 mod provider_sign_in;
 mod proxies;
 mod proxy;
+mod raw;
 mod reload;
 mod renamed;
 mod request_ids;
 mod sdk;
+mod server_files;
 mod sign_in;
 mod stack;
 #[path = "../support/mod.rs"]
