@@ -166,3 +166,31 @@ async fn a_request_without_a_host_is_answered() {
     })
     .await;
 }
+
+/// nginx leaves a gate alone that answered what it cannot use. A visitor may bring that about, but
+/// only for the own request.
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_answers_of_both_gates_shut_nobody_out() {
+    let gate = || {
+        Stub::start(|head| {
+            let too_big = head.contains("/crafted").then(|| "x".repeat(100_000));
+            let too_big = too_big.map(|value| format!("X-Gate-Cookie: {value}\r\n"));
+            Reply {
+                headers: too_big.unwrap_or_default(),
+                ..Reply::of(200, "")
+            }
+        })
+    };
+    let gates = [gate(), gate()];
+    let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
+    for binary in binaries() {
+        let ports = gates.each_ref().map(|gate| gate.port);
+        let nginx = Nginx::start(&binary, &ports, studio.port);
+        for path in ["/crafted", "/crafted", "/crafted", "/x", "/y", "/z"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let answer = ask(&nginx.url, &request).await;
+            let expected = if path == "/crafted" { 503 } else { 200 };
+            assert_eq!(answer.status, expected, "{}: {path}", binary.display());
+        }
+    }
+}

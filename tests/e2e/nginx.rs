@@ -64,6 +64,19 @@ fn edited<'e>(port: u16, label_studio: u16, edits: &[(&'e str, &str)]) -> Vec<(&
     replaced
 }
 
+/// The lines for these gates, as `gate-http.conf` says.
+fn servers(gates: &[u16], limits: &str) -> String {
+    let of = |limits: &str| {
+        let lines = gates.iter();
+        let lines = lines.map(|gate| format!("server 127.0.0.1:{gate} {limits};"));
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    match gates {
+        [_] => of(limits),
+        _ => format!("{} {}", of(limits), of("backup max_fails=0")),
+    }
+}
+
 /// A running nginx.
 pub struct Nginx {
     pub url: String,
@@ -165,10 +178,7 @@ impl Nginx {
             std::fs::write(home.join(to).join(name), text).unwrap();
         };
         let limits = "max_fails=1 fail_timeout=3s";
-        let servers = gates
-            .iter()
-            .map(|gate| format!("server 127.0.0.1:{gate} {limits};"));
-        let servers = servers.collect::<Vec<_>>().join(" ");
+        let servers = servers(gates, limits);
         let off = r#"$gate_client_cookie_name { default ""; }"#;
         let name = client_cookie.unwrap_or(r#""""#);
         let client = format!("$gate_client_cookie_name {{ default {name}; }}");
