@@ -167,6 +167,15 @@ async fn a_request_without_a_host_is_answered() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_has_no_warning_about_the_files() {
+    each(1, 1, async |server| {
+        let said = server.errors();
+        assert!(!said.contains("[warn]"), "{}: {said}", server.which);
+    })
+    .await;
+}
+
 /// nginx leaves a gate alone that answered what it cannot use. A visitor may bring that about, but
 /// only for the own request.
 #[tokio::test(flavor = "multi_thread")]
