@@ -65,4 +65,5 @@ mod token_route;
 mod traces;
 mod unavailable;
 mod upgrades;
+mod uploads;
 mod usernames;

@@ -74,3 +74,23 @@ async fn label_studios_own_errors_pass_unchanged() {
     })
     .await;
 }
+
+/// The gate refused the request, and is gone before nginx asks for the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_without_its_page_is_503_too() {
+    let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
+    let gate = Stub::start(|head| match head.split(' ').nth(1) {
+        Some("/auth/nginx") => Reply::of(403, ""),
+        // More than nginx reads.
+        _ => Reply {
+            headers: format!("X-Long: {}\r\n", "x".repeat(100_000)),
+            ..Reply::of(200, "")
+        },
+    });
+    each(gate.port, studio.port, async |server| {
+        let browser = Browser::new(&server.nginx.url);
+        assert_retry_after(&browser.get(server.path).await);
+    })
+    .await;
+    assert_eq!(studio.asked(), 0);
+}
