@@ -16,6 +16,16 @@ location() {
     curl --silent --max-time 30 --cookie "$work/browser" --header 'Accept: text/html' --header 'Sec-Fetch-Site: same-origin' --output /dev/null --write-out '%{redirect_url}' "$1"
 }
 
+# The user of the realm is Label Studio's administrator.
+no_password_is_set_by_default() {
+    local said
+    if said=$(compose --profile keycloak run --rm --no-deps keycloak 2>&1); then
+        die "Keycloak starts without a password for its user"
+    fi
+    [[ $said == *"set KEYCLOAK_USER_PASSWORD"* ]] || die "without a password for its user, Keycloak says: $said"
+    say "ok    Keycloak does not start without a password for its user"
+}
+
 sign_in_as_the_comment_says() {
     local form
     [[ $(location "$PUBLIC_URL/user/login/") == "$PUBLIC_URL/sso/start"* ]] || die "Label Studio's login page does not lead to the provider"
@@ -23,7 +33,7 @@ sign_in_as_the_comment_says() {
     [[ $form == "200 $KEYCLOAK/realms/label-studio/"* ]] || die "the login page leads to $form: $(head -c 1000 "$work/page")"
     say "ok    Label Studio's login page leads to the provider's form"
     # The stand-in's form asks who it is, and then for consent.
-    form=$(browse --data "prompt=login&login=admin&password=admin" "${form#* }")
+    form=$(browse --data "prompt=login&login=admin&password=$KEYCLOAK_USER_PASSWORD" "${form#* }")
     equal "its user comes back to the page" "$(browse --data "prompt=consent" "${form#* }")" "200 $PUBLIC_URL/projects/"
     equal "and is Label Studio's administrator" "$(whoami "sessionid=$(awk '$6 == "sessionid" { print $7 }' "$work/browser")")" admin@example.com
 }
@@ -44,6 +54,9 @@ test_sign_in() {
     KEYCLOAK_PASSWORD=$(openssl rand -hex 16)
     export KEYCLOAK_PASSWORD
     start_engine
+    no_password_is_set_by_default
+    KEYCLOAK_USER_PASSWORD=$(openssl rand -hex 16)
+    export KEYCLOAK_USER_PASSWORD
     compose --profile keycloak up --detach --no-build >"$work/up.log" 2>&1 || die "compose up failed: $(tail -n 20 "$work/up.log")"
     eventually 60 "nginx answers" answers 303 "$PUBLIC_URL/user/login/"
     equal "Keycloak listens on loopback only" "$(podman port label-studio-gate-keycloak-1)" "8180/tcp -> 127.0.0.1:8180"

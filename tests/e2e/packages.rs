@@ -407,3 +407,18 @@ fn every_file_names_the_same_version() {
         assert!(text.contains(&line), "{file}: {line}");
     }
 }
+
+/// Its user is Label Studio's administrator.
+#[test]
+fn the_realm_for_keycloak_has_no_password_of_its_own() {
+    let realm = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/keycloak/realm.json");
+    let realm: serde_json::Value = serde_json::from_slice(&std::fs::read(realm).unwrap()).unwrap();
+    let users = realm["users"].as_array().unwrap();
+    assert!(!users.is_empty());
+    for user in users {
+        for credential in user["credentials"].as_array().unwrap() {
+            // Keycloak puts the environment variable in its place.
+            assert_eq!(credential["value"], "${KEYCLOAK_USER_PASSWORD}", "{user}");
+        }
+    }
+}
