@@ -116,6 +116,42 @@ async fn only_the_callback_of_a_name_reaches_the_gate() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callback_of_each_provider_is_the_gates() {
+    let provider = |name: &str| {
+        serde_json::json!({
+            "name": name, "issuer": format!("https://{name}.invalid"), "client_id": "gate",
+            "client_secret": "a-secret-of-the-provider",
+        })
+    };
+    let providers = serde_json::json!([provider("company"), provider("partner-2")]).to_string();
+    let settings = [
+        ("GATE_LABEL_STUDIO_URL", "https://label-studio.test"),
+        ("GATE_SIGN_IN_PROVIDERS", &providers),
+    ];
+    let database = database();
+    let engine = Engine::SignedCookies;
+    let gate = GateProcess::start_with(engine, CLUSTER.port(), &database, &settings);
+    let studio = Stub::start(|_| Reply::of(200, "Label Studio"));
+    each(gate.port, studio.port, async |server| {
+        let mut seen = Vec::new();
+        for name in ["company", "partner-2", "another"] {
+            let path = format!("{}/sso/callback/{name}?code=a&state=b", server.under());
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let answer = ask(&server.nginx.url, &request).await;
+            let reason = answer.header("X-Gate-Reason").unwrap_or("none").to_owned();
+            seen.push((answer.status, reason));
+        }
+        // No sign-in began in this browser.
+        let known = (401, "sign_in_unknown".to_owned());
+        let unknown = (404, "request_malformed".to_owned());
+        let expected = [known.clone(), known, unknown];
+        assert_eq!(seen, expected, "{}", server.which);
+    })
+    .await;
+    assert_eq!(studio.asked(), 0);
+}
+
 /// A path is decided about and passed on as the same path.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_feed_in_a_path_stays_one() {
