@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::label_studio::{LabelStudio, database, seeded};
 use crate::nginx::{Nginx, binaries};
-use crate::programs::{example, in_chromium, screenshot};
+use crate::programs::{Program, example, in_chromium, screenshot};
 use crate::stack::{Engine, GateProcess};
 use crate::support::cluster::CLUSTER;
 use crate::support::free_port;
@@ -45,6 +45,19 @@ struct Environment {
     session_arrives: bool,
 }
 
+/// An environment with one method: what is where.
+struct Setup<'s> {
+    method: u8,
+    /// nginx's port.
+    port: u16,
+    /// The public URLs.
+    application: &'s str,
+    label_studio: &'s str,
+    database: &'s str,
+    /// Label Studio's own port.
+    server: u16,
+}
+
 impl Environment {
     async fn works_by(&self, methods: &[u8]) {
         let port = free_port();
@@ -59,52 +72,53 @@ impl Environment {
         let rows = self.engine == Engine::Database;
         let server = LabelStudio::with_environment(&database, rows, &variables);
         make_project(server.port).await;
-        for method in methods {
-            self.works(
-                *method,
+        for &method in methods {
+            self.works(&Setup {
+                method,
                 port,
-                &application,
-                &label_studio,
-                &database,
-                server.port,
-            );
+                application: &application,
+                label_studio: &label_studio,
+                database: &database,
+                server: server.port,
+            });
         }
     }
 
-    fn works(
-        &self,
-        method: u8,
-        port: u16,
-        application: &str,
-        label_studio: &str,
-        database: &str,
-        server: u16,
-    ) {
-        let (domain, cookie) = self.cookie;
+    fn works(&self, setup: &Setup<'_>) {
         let gate_port = free_port();
-        let gate_url = format!("http://127.0.0.1:{gate_port}");
+        let express = self.start_application(setup, gate_port);
+        let _gate = self.start_gate(setup, gate_port, &express);
+        let nginx = self.start_nginx(setup, gate_port, express.port);
+        self.check_in_browser(setup, &nginx);
+    }
+
+    fn start_application(&self, setup: &Setup<'_>, gate: u16) -> Program {
+        let (domain, cookie) = self.cookie;
+        let gate_url = format!("http://127.0.0.1:{gate}");
         let mut variables = vec![
-            ("LABEL_STUDIO_URL", label_studio),
+            ("LABEL_STUDIO_URL", setup.label_studio),
             ("LABEL_STUDIO_API_URL", &gate_url),
             ("LABEL_STUDIO_API_TOKEN", seeded("GATE_DEMO_ADMIN_TOKEN")),
             ("JWT_SSO_SECRET", SHARED),
             ("JWT_SSO_SESSION_VERIFY_SECRET", VERIFY),
             ("COOKIE_NAME", cookie),
         ];
-        variables.push(match method {
+        variables.push(match setup.method {
             1 => ("METHOD", "1"),
             2 => ("METHOD", "2"),
             _ => ("METHOD", "3"),
         });
         variables.extend(domain.map(|domain| ("COOKIE_DOMAIN", domain)));
-        let express = example("express", &variables);
+        example("express", &variables)
+    }
 
-        let verify = format!("{}/api/auth/verify-session", express.url());
+    fn start_gate(&self, setup: &Setup<'_>, port: u16, application: &Program) -> GateProcess {
+        let verify = format!("{}/api/auth/verify-session", application.url());
         let mut settings = self.gate.to_vec();
         if !self.path.is_empty() {
-            settings.push(("LABEL_STUDIO_HOST", label_studio));
+            settings.push(("LABEL_STUDIO_HOST", setup.label_studio));
         }
-        match method {
+        match setup.method {
             1 => settings.extend([
                 ("JWT_SSO_SECRET", SHARED),
                 ("JWT_SSO_AUTO_CREATE_USERS", "true"),
@@ -113,22 +127,21 @@ impl Environment {
             _ => settings.extend([
                 ("JWT_SSO_SESSION_VERIFY_URL", verify.as_str()),
                 ("JWT_SSO_SESSION_VERIFY_SECRET", VERIFY),
-                ("JWT_SSO_SESSION_COOKIE_NAME", cookie),
+                ("JWT_SSO_SESSION_COOKIE_NAME", self.cookie.1),
             ]),
         }
-        let gate =
-            GateProcess::start_on(gate_port, self.engine, CLUSTER.port(), database, &settings);
-        let certificate = tempfile::tempdir().unwrap();
+        let postgres = CLUSTER.port();
+        GateProcess::start_on(port, self.engine, postgres, setup.database, &settings)
+    }
+
+    fn start_nginx(&self, setup: &Setup<'_>, gate: u16, application: u16) -> Nginx {
+        let port = setup.port;
+        let to = |port: u16| format!("server 127.0.0.1:{port};");
         let mut edits = vec![
-            (
-                "server 127.0.0.1:8081;",
-                format!("server 127.0.0.1:{server};"),
-            ),
-            (
-                "server 127.0.0.1:3000;",
-                format!("server 127.0.0.1:{};", express.port),
-            ),
+            ("server 127.0.0.1:8081;", to(setup.server)),
+            ("server 127.0.0.1:3000;", to(application)),
         ];
+        let certificate = tempfile::tempdir().unwrap();
         if self.scheme == "https" {
             let (pem, key) = self.certificate(certificate.path());
             edits.extend([
@@ -139,57 +152,62 @@ impl Environment {
         } else {
             edits.push(("listen 80;", format!("listen 127.0.0.1:{port};")));
         }
-        edits.extend(
-            self.edits
-                .iter()
-                .map(|(old, new)| (*old, (*new).to_owned())),
-        );
-        let client_cookie = (method == 3).then_some(cookie);
+        let own = self.edits.iter();
+        edits.extend(own.map(|(old, new)| (*old, (*new).to_owned())));
+        let client_cookie = (setup.method == 3).then_some(self.cookie.1);
         let binary = binaries().pop().unwrap();
         let file = format!("environments/{}", self.file);
-        let nginx = Nginx::serve(&binary, &[gate.port], port, client_cookie, &file, &edits);
+        // nginx has read the certificate when it listens.
+        Nginx::serve(&binary, &[gate], port, client_cookie, &file, &edits)
+    }
 
+    fn check_in_browser(&self, setup: &Setup<'_>, nginx: &Nginx) {
+        let method = setup.method;
         let kind = if self.third_party { "" } else { "-partitioned" };
-        let name = format!(
-            "{}{kind}-method-{method}",
-            self.file.trim_end_matches(".conf")
-        );
+        let file = self.file.trim_end_matches(".conf");
+        let name = format!("{file}{kind}-method-{method}");
         let shots = screenshot(&name).with_extension("");
         let arrives = method != 3 || self.session_arrives;
         let task = json!({
-            "application": application, "labelStudio": label_studio, "project": PROJECT, "shots": shots,
+            "application": setup.application, "labelStudio": setup.label_studio, "project": PROJECT, "shots": shots,
             "sentence": format!("A sentence to label {method}"),
             "thirdParty": self.third_party, "framed": self.framed && arrives,
             "signedCookies": self.engine == Engine::SignedCookies,
         });
-        let arguments = [task.to_string()];
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        if !arrives || !self.third_party {
-            let seen = tokio::task::block_in_place(|| in_chromium("glance.mjs", &arguments));
-            // When Chromium blocks third-party cookies, it denies the frame all storage, and Label
-            // Studio's pages stay blank without storage.
-            let (framed, storage) = match self.third_party {
-                true => (json!(null), "object"),
-                false => (json!("ann@example.com"), "SecurityError"),
-            };
-            let expected = json!({"framed": framed, "storage": storage, "link": null});
-            assert_eq!(seen, expected, "{name}");
-            return;
-        }
-        let seen = tokio::task::block_in_place(|| in_chromium("environment.mjs", &arguments));
-        let expected = if self.framed {
-            json!({
+        let task = task.to_string();
+        let only_a_glance = !arrives || !self.third_party;
+        let (program, expected) = if only_a_glance {
+            ("glance.mjs", self.glance())
+        } else {
+            ("environment.mjs", self.whole_visit())
+        };
+        let seen = tokio::task::block_in_place(|| in_chromium(program, &[&task]));
+        assert_eq!(seen, expected, "{name}: {}", nginx.read("error.log"));
+        let logged = nginx.read("access.log");
+        assert!(!logged.contains("eyJ"), "{name}: a token in the log");
+    }
+
+    /// What a browser shows that keeps Label Studio's session or its storage out of the frame.
+    fn glance(&self) -> Value {
+        // When Chromium blocks third-party cookies, it denies the frame all storage, and Label
+        // Studio's pages stay blank without storage.
+        let (framed, storage) = match self.third_party {
+            true => (json!(null), "object"),
+            false => (json!("ann@example.com"), "SecurityError"),
+        };
+        json!({"framed": framed, "storage": storage, "link": null})
+    }
+
+    fn whole_visit(&self) -> Value {
+        match self.framed {
+            true => json!({
                 "framed": "ann@example.com", "tokenInAddress": false, "saved": 201, "switched": "bob@example.com",
                 "popup": "ann@example.com", "link": "ann@example.com", "signedOut": null,
-            })
-        } else {
-            json!({"framed": null, "popup": "ann@example.com", "link": "ann@example.com", "signedOut": null})
-        };
-        assert_eq!(seen, expected, "{name}: {}", nginx.read("error.log"));
-        assert!(
-            !nginx.read("access.log").contains("eyJ"),
-            "{name}: a token in the log"
-        );
+            }),
+            false => json!({
+                "framed": null, "popup": "ann@example.com", "link": "ann@example.com", "signedOut": null,
+            }),
+        }
     }
 
     fn certificate(&self, home: &Path) -> (String, String) {
