@@ -60,4 +60,5 @@ mod traces;
 mod translations;
 mod unknown_addresses;
 mod users;
+mod versions;
 mod world;
