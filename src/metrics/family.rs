@@ -115,6 +115,10 @@ families! {
     ISSUER_KEYS_AGE = Gauge "issuer_keys_age_seconds" ["issuer"];
     /// Interval in which an issuer's keys are read again (`key_server.refresh_seconds`).
     ISSUER_KEYS_REFRESH = Gauge "issuer_keys_refresh_seconds" ["issuer"];
+    /// Time that an OpenID provider took for an answer. `request`: `discovery`, `pushed_authorization`,
+    /// `token`, `userinfo`; its keys are among the key servers'. `outcome`: `ok`, `refused` (an OAuth
+    /// error, as for a code that was used already), `failed` (no answer, or an unusable one).
+    PROVIDER_DURATION = Histogram "provider_request_duration_seconds" ["provider", "request", "outcome"];
     /// Time that the host application's API took for an answer. `outcome`: `user`, `nobody`,
     /// `unusable` (the answer violates the contract), `failed` (no answer, 408, 429, 5xx).
     CLIENT_API_DURATION = Histogram "client_api_request_duration_seconds" ["outcome"];

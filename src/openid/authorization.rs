@@ -5,10 +5,10 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
+use super::OpenIdProvider;
 use super::error::{ProviderError, refusal};
+use super::measures::Request;
 use super::metadata::Metadata;
-use super::{OpenIdProvider, WAITING};
-use crate::deadline::wait_for;
 use crate::gate::openid::{AuthorizationRequest, Display};
 use crate::gate::reason::Outage;
 
@@ -63,8 +63,9 @@ impl OpenIdProvider {
         if !metadata.require_pushed_authorization_requests {
             return Ok(url);
         }
-        let _permit = self.permit()?;
-        let pushed = wait_for(WAITING, self.push(&metadata, &url)).await?;
+        let pushed = self
+            .timed(Request::Push, self.push(&metadata, &url))
+            .await?;
         pushed.map_err(|error| self.outage("pushed authorization request", &error))
     }
 

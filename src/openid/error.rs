@@ -8,7 +8,7 @@ use crate::http_client::NoAnswer;
 /// Why a provider could not be used. The text is for the log: it quotes the provider, but no code,
 /// token or secret.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProviderError {
+pub enum ProviderError {
     /// The provider did not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),

@@ -2,18 +2,21 @@
 
 use std::pin::Pin;
 
-use oauth2::basic::{BasicErrorResponseType, BasicTokenType};
+use oauth2::basic::{BasicErrorResponse, BasicTokenType};
 use oauth2::{
     AsyncHttpClient, AuthorizationCode, HttpRequest, HttpResponse, PkceCodeVerifier,
     RequestTokenError, TokenResponse as _,
 };
 
 use super::error::ProviderError;
-use super::{OpenIdProvider, WAITING, authentication};
-use crate::deadline::wait_for;
+use super::measures::Request;
+use super::{OpenIdProvider, authentication};
 use crate::gate::openid::{Code, Flow, NoSignIn, Tokens};
 use crate::gate::reason::CredentialError;
 use crate::http_client::{HttpClient, NoAnswer};
+
+/// The provider's answer to a code that it doesn't accept (RFC 6749 §5.2).
+const INVALID_GRANT: &str = "invalid_grant";
 
 impl OpenIdProvider {
     pub(super) async fn exchange(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn> {
@@ -27,42 +30,47 @@ impl OpenIdProvider {
                 .add_extra_param("client_assertion_type", authentication::ASSERTION_TYPE)
                 .add_extra_param("client_assertion", assertion);
         }
-        let _permit = self.permit()?;
         let transport = Transport(&self.http);
-        let tokens = wait_for(WAITING, exchange.request_async(&transport)).await?;
-        let failed = |error| NoSignIn::from(self.outage("token request", &error));
+        let sent = async { exchange.request_async(&transport).await.map_err(failure) };
+        let failed = |error: &ProviderError| NoSignIn::from(self.outage("token request", error));
+        let tokens = self.timed(Request::Token, sent).await?;
         let tokens = tokens.map_err(|error| match error {
-            RequestTokenError::ServerResponse(refused) => {
-                let code = refused.error().to_string();
-                let description = refused.error_description().cloned();
-                match refused.error() {
-                    // The browser brought it, which is no fault of the provider's or of the gate's.
-                    BasicErrorResponseType::InvalidGrant => NoSignIn::Provider {
-                        reason: CredentialError::SignInCodeRefused,
-                        code,
-                        description,
-                    },
-                    _ => failed(ProviderError::Refused { code, description }),
+            // The browser brought it, which is no fault of the provider's or of the gate's.
+            ProviderError::Refused { code, description } if code == INVALID_GRANT => {
+                NoSignIn::Provider {
+                    reason: CredentialError::SignInCodeRefused,
+                    code,
+                    description,
                 }
             }
-            RequestTokenError::Request(error) => failed(error.into()),
-            RequestTokenError::Parse(error, _) => failed(ProviderError::Unusable {
-                what: "a token response",
-                source: error.into_inner(),
-            }),
-            RequestTokenError::Other(_) => failed(ProviderError::NotTokens("is empty")),
+            error => failed(&error),
         })?;
         if *tokens.token_type() != BasicTokenType::Bearer {
-            return Err(failed(ProviderError::NotTokens(
-                "is not for a bearer token",
-            )));
+            let error = ProviderError::NotTokens("is not for a bearer token");
+            return Err(failed(&error));
         }
         let id_token = tokens.extra_fields().id_token.clone();
         Ok(Tokens {
             id_token: id_token
-                .ok_or_else(|| failed(ProviderError::NotTokens("has no ID token")))?,
+                .ok_or_else(|| failed(&ProviderError::NotTokens("has no ID token")))?,
             access_token: tokens.access_token().secret().clone().into(),
         })
+    }
+}
+
+/// Why there are no tokens.
+fn failure(error: RequestTokenError<NoAnswer, BasicErrorResponse>) -> ProviderError {
+    match error {
+        RequestTokenError::ServerResponse(refused) => ProviderError::Refused {
+            code: refused.error().to_string(),
+            description: refused.error_description().cloned(),
+        },
+        RequestTokenError::Request(error) => error.into(),
+        RequestTokenError::Parse(error, _) => ProviderError::Unusable {
+            what: "a token response",
+            source: error.into_inner(),
+        },
+        RequestTokenError::Other(_) => ProviderError::NotTokens("is empty"),
     }
 }
 

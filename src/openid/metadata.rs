@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::error::ProviderError;
+use super::measures::{Measures, Request};
 use crate::http_client::HttpClient;
 
 /// How long metadata is used. Providers announce new endpoints long before they drop the old ones.
@@ -22,12 +23,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What the gate needs to know about a provider.
 #[derive(Debug, Deserialize)]
-pub(super) struct Metadata {
+pub struct Metadata {
     issuer: String,
-    pub(super) authorization_endpoint: Url,
+    /// Where browsers are sent to sign in.
+    pub authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Option<Url>,
-    pub(super) end_session_endpoint: Option<Url>,
+    /// Where browsers are sent to sign out.
+    pub end_session_endpoint: Option<Url>,
     pub(super) pushed_authorization_request_endpoint: Option<Url>,
     #[serde(default)]
     pub(super) require_pushed_authorization_requests: bool,
@@ -37,6 +40,30 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// Reads the document at `document`, which must name `issuer`.
+    pub fn parse(body: &[u8], document: &Url, issuer: &str) -> Result<Self, ProviderError> {
+        let metadata: Self =
+            serde_json::from_slice(body).map_err(|source| ProviderError::Unusable {
+                what: "a discovery document",
+                source,
+            })?;
+        if metadata.issuer != issuer {
+            return Err(ProviderError::WrongIssuer {
+                found: metadata.issuer,
+                expected: issuer.to_owned(),
+            });
+        }
+        // Browsers are sent to these, so that the HTTP client doesn't check them.
+        let is_safe = |url: &Url| url.scheme() == "https" || url.scheme() == document.scheme();
+        if !is_safe(&metadata.authorization_endpoint) {
+            return Err(ProviderError::Insecure("authorization_endpoint"));
+        }
+        if !metadata.end_session_endpoint.as_ref().is_none_or(is_safe) {
+            return Err(ProviderError::Insecure("end_session_endpoint"));
+        }
+        Ok(metadata)
+    }
+
     /// Whether the token endpoint takes this method. A provider that says nothing takes
     /// `client_secret_basic` (RFC 8414 §2).
     pub(super) fn takes(&self, method: &str) -> bool {
@@ -51,6 +78,7 @@ impl Metadata {
 pub(super) struct Discovery {
     document: Url,
     issuer: String,
+    measures: Arc<Measures>,
     snapshot: ArcSwapOption<Metadata>,
     last: tokio::sync::Mutex<Option<Attempt>>,
 }
@@ -70,10 +98,11 @@ impl Attempt {
 
 impl Discovery {
     /// Reads nothing yet. `issuer` is what the document must name, slash and all (RFC 8414 §3.3).
-    pub(super) fn new(document: Url, issuer: String) -> Self {
+    pub(super) fn new(document: Url, issuer: String, measures: Arc<Measures>) -> Self {
         Self {
             document,
             issuer,
+            measures,
             snapshot: ArcSwapOption::empty(),
             last: tokio::sync::Mutex::default(),
         }
@@ -105,7 +134,9 @@ impl Discovery {
     async fn renew(&self, http: &HttpClient) -> bool {
         let mut last = self.last.lock().await;
         if last.is_none_or(|attempt| !attempt.is_recent()) {
+            let begun = Instant::now();
             let read = self.read(http).await;
+            self.measures.observe(Request::Discovery, &read, begun);
             *last = Some(Attempt {
                 at: Instant::now(),
                 succeeded: read.is_ok(),
@@ -128,30 +159,6 @@ impl Discovery {
         if answer.status != StatusCode::OK {
             return Err(ProviderError::Status(answer.status));
         }
-        let metadata: Metadata =
-            serde_json::from_slice(&answer.body).map_err(|source| ProviderError::Unusable {
-                what: "a discovery document",
-                source,
-            })?;
-        if metadata.issuer != self.issuer {
-            return Err(ProviderError::WrongIssuer {
-                found: metadata.issuer,
-                expected: self.issuer.clone(),
-            });
-        }
-        self.check_pages(&metadata)?;
-        Ok(metadata)
-    }
-
-    /// Browsers are sent to these, so that the HTTP client doesn't check them.
-    fn check_pages(&self, metadata: &Metadata) -> Result<(), ProviderError> {
-        let is_safe = |url: &Url| url.scheme() == "https" || url.scheme() == self.document.scheme();
-        if !is_safe(&metadata.authorization_endpoint) {
-            return Err(ProviderError::Insecure("authorization_endpoint"));
-        }
-        if !metadata.end_session_endpoint.as_ref().is_none_or(is_safe) {
-            return Err(ProviderError::Insecure("end_session_endpoint"));
-        }
-        Ok(())
+        Metadata::parse(&answer.body, &self.document, &self.issuer)
     }
 }

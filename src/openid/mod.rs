@@ -9,6 +9,7 @@ mod authorization;
 mod client;
 mod error;
 mod exchange;
+mod measures;
 mod metadata;
 mod userinfo;
 
@@ -18,10 +19,15 @@ use async_trait::async_trait;
 use reqwest::Url;
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 pub use self::authentication::{ClientAuthentication, SigningKey};
-use self::error::ProviderError;
-use self::metadata::{Discovery, Metadata};
+pub use self::error::ProviderError;
+pub use self::measures::Named;
+use self::measures::{Measures, Request};
+use self::metadata::Discovery;
+pub use self::metadata::Metadata;
+pub use self::userinfo::read_userinfo;
 use crate::deadline::wait_for;
 use crate::gate::clock::Clock;
 use crate::gate::entropy::Entropy;
@@ -68,6 +74,7 @@ pub struct OpenIdProvider {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     permits: Semaphore,
+    measures: Arc<Measures>,
 }
 
 impl OpenIdProvider {
@@ -79,19 +86,38 @@ impl OpenIdProvider {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        let measures = Arc::new(Measures::default());
+        let issuer = registration.issuer.clone();
         Self {
-            discovery: Discovery::new(document, registration.issuer.clone()),
+            discovery: Discovery::new(document, issuer, measures.clone()),
             registration,
             http,
             clock,
             entropy,
             permits: Semaphore::new(MAX_REQUESTS),
+            measures,
         }
     }
 
     /// The right to send one request now.
     fn permit(&self) -> Result<SemaphorePermit<'_>, Outage> {
         self.permits.try_acquire().map_err(|_| Outage::Overloaded)
+    }
+
+    /// Sends a request, unless there are too many, and times it.
+    async fn timed<T>(
+        &self,
+        request: Request,
+        sent: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<Result<T, ProviderError>, Outage> {
+        let _permit = self.permit()?;
+        let begun = Instant::now();
+        let result = wait_for(WAITING, sent).await;
+        match &result {
+            Ok(result) => self.measures.observe(request, result, begun),
+            Err(_) => self.measures.observe_unanswered(request, begun),
+        }
+        result
     }
 
     /// What is known about the provider; asks it only if nothing is known yet.

@@ -5,8 +5,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use secrecy::SecretString;
 
 use super::error::{ProviderError, refusal};
-use super::{OpenIdProvider, WAITING, authentication};
-use crate::deadline::wait_for;
+use super::measures::Request;
+use super::{OpenIdProvider, authentication};
 use crate::gate::openid::Userinfo;
 use crate::gate::reason::Outage;
 
@@ -27,21 +27,10 @@ impl OpenIdProvider {
             if answer.status != StatusCode::OK {
                 return Err(refusal(answer.status, &answer.body));
             }
-            if is_jwt(&answer.headers) {
-                let token = String::from_utf8(answer.body);
-                return Ok(Userinfo::Signed(
-                    token.map_err(|_| ProviderError::NotText("the userinfo response"))?,
-                ));
-            }
-            let claims = serde_json::from_slice(&answer.body);
-            let claims = claims.map_err(|source| ProviderError::Unusable {
-                what: "a userinfo response",
-                source,
-            })?;
-            Ok(Userinfo::Plain(claims))
+            let content_type = answer.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            read_userinfo(content_type, answer.body)
         };
-        let _permit = self.permit()?;
-        let found = wait_for(WAITING, asked).await?;
+        let found = self.timed(Request::Userinfo, asked).await?;
         found.map_err(|error| {
             self.outage("userinfo request", &error);
             // The client is known: it has just exchanged a code.
@@ -50,10 +39,28 @@ impl OpenIdProvider {
     }
 }
 
+/// Reads the body of a successful response.
+pub fn read_userinfo(
+    content_type: Option<&[u8]>,
+    body: Vec<u8>,
+) -> Result<Userinfo, ProviderError> {
+    if is_jwt(content_type) {
+        let token = String::from_utf8(body);
+        return Ok(Userinfo::Signed(
+            token.map_err(|_| ProviderError::NotText("the userinfo response"))?,
+        ));
+    }
+    let claims = serde_json::from_slice(&body);
+    let claims = claims.map_err(|source| ProviderError::Unusable {
+        what: "a userinfo response",
+        source,
+    })?;
+    Ok(Userinfo::Plain(claims))
+}
+
 /// Whether the response is `application/jwt`, with or without parameters.
-fn is_jwt(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let essence = value.and_then(|value| value.split(|byte| *byte == b';').next());
+fn is_jwt(content_type: Option<&[u8]>) -> bool {
+    let essence = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
     essence.is_some_and(|essence| {
         essence
             .trim_ascii()

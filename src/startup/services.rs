@@ -11,7 +11,7 @@ use crate::gate::verify::KeySource as _;
 use crate::http_client::{HttpClient, Limits};
 use crate::keys::{self, KeyServer, Refresh};
 use crate::metrics::Source;
-use crate::openid::{ClientAuthentication, OpenIdProvider, Registration, SigningKey};
+use crate::openid::{self, ClientAuthentication, OpenIdProvider, Registration, SigningKey};
 use crate::settings::{self, IssuerKeys, KeyPlace, Settings};
 
 /// Adapters for every service that the settings name.
@@ -92,6 +92,12 @@ impl Services {
         for (issuer, place) in key_places(settings) {
             if let Some(server) = self.key_server(place) {
                 sources.push(Arc::new(keys::Named { issuer, server }));
+            }
+        }
+        for named in settings.sign_in.iter().flat_map(|it| &it.providers) {
+            if let Some(provider) = self.openid_provider(&named.name) {
+                let name = named.setting();
+                sources.push(Arc::new(openid::Named { name, provider }));
             }
         }
         if let Some(api) = &self.application_api {

@@ -128,7 +128,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "openid",
-        &["deadline", "gate", "http_client"],
+        &["deadline", "gate", "http_client", "metrics"],
         &[
             "arc_swap",
             "async_trait",

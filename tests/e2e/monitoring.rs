@@ -111,12 +111,13 @@ fn queries() -> Vec<(String, String)> {
     queries
 }
 
-/// The host application's API, an issuer's key server, and a gate that uses every method.
+/// The host application's API, an issuer's key server, an OpenID provider, and a gate that uses every
+/// method.
 struct Monitored {
     gate: GateProcess,
     user: i32,
     key: EncodingKey,
-    _services: [Stub; 2],
+    _services: [Stub; 3],
 }
 
 impl Monitored {
@@ -125,7 +126,9 @@ impl Monitored {
         let key = jws::private_key(&pair.serialize_pem(), Algorithm::ES256).unwrap();
         let mut jwk = token::jwk(&pair);
         jwk["kid"] = "one".into();
-        let keys = Stub::start(move |_| Reply::json(&json!({"keys": [jwk]})));
+        let published = json!({"keys": [jwk]});
+        let keys = Stub::start(move |_| Reply::json(&published));
+        let provider = provider(jwk);
         let email = seeded("GATE_DEMO_SECOND_EMAIL");
         let application = Stub::start(move |head| match head.contains("connect.sid=of-") {
             true => Reply::json(&json!({"email": email})),
@@ -141,6 +144,12 @@ impl Monitored {
                 ("GATE_EXTERNAL_ALLOW_HTTP", "true"),
                 ("GATE_EXTERNAL_AUDIENCE", "label-studio"),
                 ("GATE_KEY_SERVER_COOLDOWN_SECONDS", "1"),
+                ("GATE_LABEL_STUDIO_URL", "https://ls.example.com"),
+                ("GATE_SIGN_IN_ISSUER", &provider.url("")),
+                ("GATE_SIGN_IN_CLIENT_ID", "label-studio"),
+                ("GATE_SIGN_IN_CLIENT_SECRET", "secret-of-the-tests"),
+                ("GATE_SIGN_IN_ALLOW_HTTP", "true"),
+                ("GATE_SIGN_IN_STARTS_PER_MINUTE", "0"),
                 ("JWT_SSO_SESSION_VERIFY_URL", &application.url("/verify")),
                 (
                     "JWT_SSO_SESSION_VERIFY_SECRET",
@@ -156,7 +165,7 @@ impl Monitored {
             gate,
             user: user.trim().parse().unwrap(),
             key,
-            _services: [keys, application],
+            _services: [keys, application, provider],
         }
     }
 
@@ -189,6 +198,10 @@ impl Monitored {
         check(&format!("connect.sid=made-up-{n}")).await;
         let login = format!("/sso/login?token={}", native(self.user));
         client().get(url(&login)).send().await.unwrap();
+        let start = client()
+            .get(url("/sso/start"))
+            .header("Accept", "text/html");
+        assert_eq!(start.send().await.unwrap().url().path(), "/authorize");
         let admin = seeded("GATE_DEMO_ADMIN_TOKEN");
         for key in [admin, "0123456789012345678901234567890123456789"] {
             let email = seeded("GATE_DEMO_USER_EMAIL");
@@ -199,6 +212,21 @@ impl Monitored {
             issue.send().await.unwrap();
         }
     }
+}
+
+/// An OpenID provider that wants to be told of each sign-in first. Its metadata, keys and answers are
+/// in one document.
+fn provider(jwk: Value) -> Stub {
+    let provider = Stub::start(|_| Reply::of(500, ""));
+    let url = |path| provider.url(path);
+    let document = json!({
+        "issuer": url(""), "jwks_uri": url("/jwks"), "keys": [jwk],
+        "authorization_endpoint": url("/authorize"), "token_endpoint": url("/token"),
+        "pushed_authorization_request_endpoint": url("/push"), "require_pushed_authorization_requests": true,
+        "request_uri": "urn:pushed:1",
+    });
+    provider.now(move |_| Reply::json(&document));
+    provider
 }
 
 /// Prometheus, which scrapes a gate every second.

@@ -8,6 +8,7 @@ use crate::actors::{Browser, HostApplication};
 use crate::app::Answer;
 use crate::audit::{TABLE, wait_for_rows};
 use crate::log_lines::{Logged, audit};
+use crate::metrics::Samples;
 use crate::support::stub::Reply;
 use crate::support::token::{SECRET_KEY, now, with};
 use crate::support::wait_until;
@@ -151,6 +152,58 @@ async fn a_provider_that_cannot_be_verified_now_is_told_when_to_try_again() {
     assert!((1..=3).contains(&seconds.parse::<u64>().unwrap()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_to_a_provider_are_timed() {
+    let world = World::new(&[]).await;
+    let provider = Provider::with_metadata(&json!({"require_pushed_authorization_requests": true}));
+    provider.says(Reply::json(&json!({"sub": "ann-at-op"})));
+    let nickname = ("GATE_SIGN_IN_LAST_NAME_CLAIM", "nickname");
+    let app = provider.gate(&world, &[nickname]);
+    // What the address would have said is in the form.
+    let push = async |browser: &Browser<'_>| {
+        Flow::start(browser, "next=/").await;
+        let pushed = provider.asked("/push").pop().unwrap();
+        let (_, form) = pushed.split_once("\r\n\r\n").unwrap();
+        Flow {
+            location: format!("https://pushed.test/?{form}").parse().unwrap(),
+        }
+    };
+    let refused = Reply {
+        status: 400,
+        ..Reply::json(&json!({"error": "invalid_grant"}))
+    };
+    for (answer, status) in [
+        (None, 303),
+        (Some(refused), 401),
+        (Some(Reply::hang_up()), 503),
+        (Some(Reply::of(200, "<html>")), 503),
+    ] {
+        let browser = Browser::of(&app);
+        let flow = push(&browser).await;
+        let id_token = provider.signer.sign(&provider.claims(&flow.nonce()));
+        provider.answers(answer.unwrap_or_else(|| Reply::json(&super::tokens(&id_token))));
+        let callback = flow.callback(&provider, &json!({}));
+        let answer = browser.visit("GET", &callback, "").await;
+        answer.expect_status(status);
+    }
+    let timed = |request: &str, outcome: &str| {
+        format!(
+            "provider_request_duration_seconds_count{{provider=\"sign_in\",request=\"{request}\",outcome=\"{outcome}\"}}"
+        )
+    };
+    let samples = Samples::of(&app).await;
+    for (request, outcome, count) in [
+        ("discovery", "ok", 1.0),
+        ("pushed_authorization", "ok", 4.0),
+        ("token", "ok", 1.0),
+        ("token", "refused", 1.0),
+        ("token", "failed", 2.0),
+        ("userinfo", "ok", 1.0),
+    ] {
+        samples.expect(&[(&timed(request, outcome), count)]);
+    }
+}
+
 /// The parts of a secret count as well: a signature alone, or a payload.
 #[track_caller]
 fn assert_absent(log: &str, secrets: &[String]) {
@@ -227,7 +280,7 @@ async fn sign_in_through_a_window(gate: &Logged, provider: &Provider) -> Vec<Str
 /// What a flow keeps in the URL and in its cookie.
 fn secrets_of(flow: &Flow, browser: &Browser<'_>) -> Vec<String> {
     let mut secrets = vec![flow.parameter("state"), flow.nonce()];
-    secrets.extend(browser.cookies().into_iter().map(|(_, value)| value));
+    secrets.extend(browser.cookies().into_values());
     secrets
 }
 
@@ -289,6 +342,10 @@ async fn no_line_and_no_row_contains_a_secret_of_a_sign_in() {
             .await;
         wait_until(|| gate.text().contains("last-000"), || gate.text());
         let log = gate.text();
+        assert!(
+            log.contains("label_studio_gate::step"),
+            "every level is there"
+        );
         // The end of the service writes the rows that are left.
         drop(gate);
         let rows = wait_for_rows(&world.database, 4).await;
