@@ -207,11 +207,22 @@ text_types! {
 }
 
 impl LogFilter {
-    /// What it lets through.
+    /// What it lets through. Of the HTTP server, only if it is named: its lines have neither peer nor
+    /// ID, and anybody can cause any number of them.
     pub fn targets(&self) -> Targets {
-        self.0.parse().expect("the text was accepted")
+        let targets: Targets = self.0.parse().expect("the text was accepted");
+        let named = targets
+            .iter()
+            .any(|(name, _)| HTTP_SERVER.starts_with(name));
+        match named {
+            true => targets,
+            false => targets.with_target(HTTP_SERVER, LevelFilter::OFF),
+        }
     }
 }
+
+/// Target of what actix-http logs about a connection.
+const HTTP_SERVER: &str = "actix_http::h1::dispatcher";
 
 const AUTHORIZATION: &str = "authorization";
 

@@ -1,5 +1,7 @@
 //! The lines of the log, one per decision, as `docs/log.md` describes them.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -545,6 +547,30 @@ async fn no_line_and_no_row_contains_a_secret() {
         for part in parts.filter(|part| part.len() >= 9) {
             assert!(!log.contains(part), "{part} is in {log}");
         }
+    }
+}
+
+/// What is no HTTP has neither peer nor ID, and anybody can send any number of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_cannot_be_read_leave_no_line_unless_the_level_asks_for_them() {
+    let world = World::new(&[]).await;
+    for (level, lines) in [("info", 0), ("info,actix_http=error", 20)] {
+        let gate = Logged::of(&world, &[("GATE_LOG_LEVEL", level)]);
+        let address = gate.app.url.strip_prefix("http://").unwrap();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"G\x01T / HTTP/1.1\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+        gate.browser("later-00")
+            .visit("GET", "/sso/login", "")
+            .await;
+        let found = || gate.text().matches("stream error").count();
+        let is_told = || gate.text().contains("later-00") && found() >= lines;
+        wait_until(is_told, || gate.text());
+        assert_eq!(found(), lines, "{level}: {}", gate.text());
     }
 }
 
