@@ -63,10 +63,18 @@ impl IdentityHeaders {
                 }
                 _ => subrequest,
             },
-            Self::Token(header) => {
-                let header = by_nginx(proxy, &X_GATE_IDENTITY, header);
-                subrequest.asserting(token(headers, header))
+            Self::Token(_) | Self::Unsigned { .. } => {
+                subrequest.asserting(self.asserted(proxy, headers))
             }
+        }
+    }
+
+    /// What the headers that this kind of proxy sends assert. A token in `Authorization` is not among
+    /// them.
+    pub fn asserted<'r>(&self, proxy: Proxy, headers: &'r HeaderMap) -> Option<Asserted<'r>> {
+        match self {
+            Self::None | Self::Bearer => None,
+            Self::Token(header) => token(headers, by_nginx(proxy, &X_GATE_IDENTITY, header)),
             Self::Unsigned {
                 email,
                 username,
@@ -82,7 +90,7 @@ impl IdentityHeaders {
                     find(&X_GATE_IDENTITY_USERNAME, username),
                     find(&X_GATE_IDENTITY_GROUPS, groups),
                 );
-                subrequest.asserting(asserted.unwrap_or(Some(Asserted::Ambiguous)))
+                asserted.unwrap_or(Some(Asserted::Ambiguous))
             }
         }
     }

@@ -98,6 +98,20 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         "x = 1\n",
         "[external]\n",
         "mine",
+        "\0",
+        "\u{1}",
+        "state=",
+        "code=",
+        "error=",
+        "iss=",
+        "\"issuer\":\"https://op.test\"",
+        "\"iss\":\"https://op.test\"",
+        "\"aud\":\"gate\"",
+        "\"sub\":\"ann\"",
+        "\"signer\"",
+        "__Host-gate_flow_",
+        "Remote-Email: ann@example.com\n",
+        "X-Gate-Identity: a.b.c\n",
     ]);
     let piece = prop_oneof![
         8 => words.prop_map(|word| word.as_bytes().to_vec()),
@@ -124,6 +138,22 @@ proptest! {
         checks::jwt_compact(&data);
         checks::jwt_header(&data);
         checks::jwt_claims(&data);
+    }
+
+    #[test]
+    fn nothing_from_a_provider_or_a_browser_signs_in_by_chance(data in pieces()) {
+        checks::callback_query(&data);
+        checks::discovery_document(&data);
+        checks::userinfo(&data);
+        checks::logout_token(&data);
+        checks::flow_cookie(&data);
+        checks::handover(&data);
+    }
+
+    #[test]
+    fn no_header_of_a_proxy_has_two_readings(data in pieces()) {
+        checks::identity_headers(&data);
+        checks::load_balancer_header(&data);
     }
 
     #[test]

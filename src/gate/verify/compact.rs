@@ -35,7 +35,7 @@ impl<'t> Compact<'t> {
     }
 
     /// Parses a token that may be padded ([`Self::is_padded`]).
-    pub(super) fn parse_padded(token: &'t str) -> Result<Self, CredentialError> {
+    pub fn parse_padded(token: &'t str) -> Result<Self, CredentialError> {
         Self::read(token, token.contains('='))
     }
 
@@ -67,7 +67,7 @@ impl<'t> Compact<'t> {
     }
 
     /// The header, not yet verified.
-    pub(super) const fn header(&self) -> &Map<String, Value> {
+    pub const fn header(&self) -> &Map<String, Value> {
         &self.header
     }
 
