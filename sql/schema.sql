@@ -13,7 +13,10 @@ SELECT current_database()::text AS database,
        coalesce(has_column_privilege(to_regclass('htx_user')::oid, 'is_staff', 'UPDATE'), false) AS may_set_staff,
        own.tables > 0 AS has_some_own_tables,
        own.tables = 3 AS has_own_tables,
-       own.usable = 3 AS may_use_own_tables
+       own.usable = 3 AS may_use_own_tables,
+       -- If the role does not see htx_user, the schema where it is.
+       CASE WHEN to_regclass('htx_user') IS NULL THEN users.schema END AS hidden_in,
+       coalesce(users.may_use_schema, false) AS may_use_schema
   FROM (
            SELECT count(*) AS tables,
                   count(*) FILTER (
@@ -29,3 +32,15 @@ SELECT current_database()::text AS database,
               AND namespace.nspname = 'label_studio_gate'
             WHERE relation.relname IN ('used_token', 'revocation', 'ended_session')
        ) AS own
+  LEFT JOIN (
+           SELECT namespace.nspname::text AS schema,
+                  has_schema_privilege(namespace.oid, 'USAGE') AS may_use_schema
+             FROM pg_class AS relation
+             JOIN pg_namespace AS namespace
+               ON namespace.oid = relation.relnamespace
+            WHERE relation.relname = 'htx_user'
+              AND relation.relkind IN ('r', 'p')
+            ORDER BY may_use_schema DESC, schema
+            LIMIT 1
+       ) AS users
+    ON true

@@ -34,9 +34,20 @@ pub(crate) async fn migrate(settings: &Settings, role: Option<&str>) -> Result<S
     let backend = connect(settings)?;
     let failed = |_| "could not create the tables: see the log line above".to_owned();
     let deletes_audit_events = settings.audit.kept_days().is_some();
-    let migrated = backend.postgres.migrate(role, deletes_audit_events).await;
+    let postgres = &backend.postgres;
+    let migrated = postgres.migrate(role, deletes_audit_events).await;
     migrated.map_err(failed)?;
-    Ok("the gate's own tables exist".to_owned())
+    let roles = postgres.own_table_roles().await.map_err(failed)?;
+    Ok(match roles.as_slice() {
+        [] => "the gate's own tables exist; no other role may use them: unless the gate connects \
+               as their owner, every login fails until you run label-studio-gate migrate --role \
+               ROLE with the gate's role"
+            .to_owned(),
+        roles => format!(
+            "the gate's own tables exist; roles that may use them: {}",
+            roles.join(", ")
+        ),
+    })
 }
 
 /// `purge`: deletes expired sessions.
@@ -63,7 +74,16 @@ pub(crate) async fn issue_token(settings: &Settings, email: &str) -> Result<Stri
     match issuer.issue_as_operator(email, &Steps::default()).await {
         Ok(issued) => Ok(issued.token),
         Err(IssueError::User { reason, .. }) => Err(format!("{email}: {}", reason.explanation())),
-        Err(error) => Err(format!("could not issue a token: {error:?}")),
+        Err(IssueError::Outage(outage)) => Err(format!("could not issue a token: {outage}")),
+        Err(
+            IssueError::InvalidCredential
+            | IssueError::LegacyTokensDisabled { .. }
+            | IssueError::JwtTokensDisabled
+            | IssueError::NotAdmin { .. }
+            | IssueError::NotSuperuser { .. },
+        ) => Err(format!(
+            "{email}: only an administrator may ask for this token"
+        )),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{error, io};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
@@ -10,8 +11,43 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, InvalidMessage, OtherError, RootCertStore,
+    SignatureScheme,
 };
+
+/// The error of TLS among the causes of `error`. Adapters wrap it in I/O errors, one in another, and what
+/// an I/O error wraps is not its `source`.
+pub fn tls_error<'e>(error: &'e (dyn error::Error + 'static)) -> Option<&'e Error> {
+    let cause = |error: &'e (dyn error::Error + 'static)| {
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn error::Error + 'static)),
+            None => error.source(),
+        }
+    };
+    let mut causes = std::iter::successors(Some(error), |&error| cause(error));
+    causes.find_map(|cause| cause.downcast_ref())
+}
+
+/// What an error of TLS means, if its own words don't say it.
+pub fn meaning(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(why)) if is_of_authority(why) => {
+            Some("the certificate is a CA's, and not trusted by itself")
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some("the server speaks plain HTTP, or something else that is not TLS")
+        }
+        _ => None,
+    }
+}
+
+/// Whether webpki rejected a server's certificate because it is also a CA's.
+fn is_of_authority(why: &OtherError) -> bool {
+    why.to_string() == "CaUsedAsEndEntity"
+}
 
 /// Why there are no trusted certificates.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +112,7 @@ impl Trusted {
     /// usually are, and OpenSSL accepts it if it is trusted itself. Validity in time was checked
     /// before (`check_issuer_independent_properties` in `verify_cert.rs`), the name was not.
     fn is_named(&self, end_entity: &CertificateDer<'_>, why: &OtherError) -> bool {
-        why.to_string() == "CaUsedAsEndEntity" && self.named.iter().any(|named| named == end_entity)
+        is_of_authority(why) && self.named.iter().any(|named| named == end_entity)
     }
 }
 

@@ -69,6 +69,8 @@ checks! {
     PublicUrl = "public.url";
     /// The proxy asks the gate, and sends it the cookies and the original URI.
     PublicGate = "public.gate";
+    /// The proxy passes the gate's own routes on to it.
+    PublicRoutes = "public.routes";
     /// With `policy.anonymous = "require"`, the proxy asks about requests without a credential too.
     PublicAnonymous = "public.anonymous";
     /// Whether anybody can sign up to Label Studio.

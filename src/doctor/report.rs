@@ -83,6 +83,12 @@ impl Report {
         serde_json::to_string_pretty(&document).expect("texts can be written as JSON")
     }
 
+    /// Whether this check has failed.
+    pub(super) fn has_failed(&self, check: Check) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.check == check && finding.level == Level::Failure)
+    }
+
     pub(super) fn ok(&mut self, check: Check, what: impl Into<String>) {
         self.push(check, Level::Ok, what.into(), None);
     }

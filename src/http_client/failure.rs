@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::trust;
+
 /// Why there is no response. The text never contains the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
@@ -30,6 +32,7 @@ enum FailureKind {
     Unreachable,
     Slow,
     NotTrusted,
+    NotTls,
     Other,
 }
 
@@ -59,6 +62,11 @@ impl NoAnswer {
                     "if the certificate is your own, name the CA's certificate or the server's own \
                      in {ca_file}; its names must include the URL's host"
                 ),
+                FailureKind::NotTls => {
+                    "name the port on which the server speaks HTTPS, or write http:// if plain HTTP \
+                     is what you want and this setting allows it"
+                        .to_owned()
+                }
                 FailureKind::Other => "check the URL".to_owned(),
             },
             Self::Redirected(_) => "use the URL to which it redirects".to_owned(),
@@ -69,27 +77,20 @@ impl NoAnswer {
 
 impl Failure {
     fn of(error: &reqwest::Error, text: String) -> Self {
-        let kind = if is_about_a_certificate(error) {
-            FailureKind::NotTrusted
-        } else if error.is_timeout() {
-            FailureKind::Slow
-        } else if error.is_connect() {
-            FailureKind::Unreachable
-        } else {
-            FailureKind::Other
+        let tls = trust::tls_error(error);
+        let kind = match tls {
+            Some(rustls::Error::InvalidCertificate(_)) => FailureKind::NotTrusted,
+            Some(rustls::Error::InvalidMessage(_)) => FailureKind::NotTls,
+            _ if error.is_timeout() => FailureKind::Slow,
+            _ if error.is_connect() => FailureKind::Unreachable,
+            _ => FailureKind::Other,
+        };
+        let text = match tls.and_then(trust::meaning) {
+            Some(meaning) => format!("{text}: {meaning}"),
+            None => text,
         };
         Self { text, kind }
     }
-}
-
-/// Whether rustls rejected the server's certificate. Its error is inside an I/O error.
-fn is_about_a_certificate(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        let inner = cause.downcast_ref::<io::Error>();
-        let inner = inner.and_then(io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-    })
 }
 
 /// Whether an open connection ended before the response began.

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
-use super::failure::{Failure, chain, classify};
+use super::cure;
+use super::failure::{DatabaseFault, Failure, chain, classify};
 use super::hosts::Hosts;
 use super::lease::Lease;
 use super::link::Request;
@@ -23,7 +24,7 @@ use super::lock_waits::{LockWait, LockWaits, Turn};
 use super::measures::{Measures, StatementFailure};
 use super::mismatch;
 use super::parameter::Parameter;
-use super::queue::Queue;
+use super::queue::{Queue, no_connection};
 use super::statement::Statement;
 use super::tls::TlsError;
 use crate::deadline;
@@ -174,7 +175,9 @@ impl Connections {
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "statements failed");
+                let fault = fault(&error, cure::of(&error));
+                tracing::error!(error = %fault, cure = fault.cure, "statements failed");
+                self.measures.blame(fault);
                 // The transaction may be open.
                 lease.discard();
                 Err(Outage::DatabaseUnavailable)
@@ -183,9 +186,9 @@ impl Connections {
     }
 
     /// Opens a connection, unless one is open.
-    pub(super) async fn reach(&self) -> Result<(), String> {
+    pub(super) async fn reach(&self) -> Result<(), DatabaseFault> {
         let connection = self.pool.get().await;
-        connection.map(drop).map_err(|error| chain(&error))
+        connection.map(drop).map_err(|error| no_connection(&error))
     }
 
     /// Whether a statement has failed since the schema was read because the tables or the grants
@@ -241,7 +244,12 @@ impl Connections {
             call.failed("timeout");
             let failure = StatementFailure::Timeout;
             self.measures.count_statement_failure(failure);
-            tracing::warn!(statement, "Postgres does not answer");
+            let what = "Postgres does not answer";
+            tracing::warn!(statement, "{what}");
+            self.measures.blame(DatabaseFault {
+                what: what.to_owned(),
+                cure: None,
+            });
             lease.distrust();
             // The state of the connection is unknown, so it must not return to the pool.
             lease.discard();
@@ -252,17 +260,19 @@ impl Connections {
             Ok(rows) => return Ok((rows, took)),
             Err(error) => error,
         };
-        let cure = mismatch::cure(statement, &error);
-        if cure.is_some() {
+        let mismatch = mismatch::cure(statement, &error);
+        if mismatch.is_some() {
             self.doubtful.store(true, Ordering::Relaxed);
         }
+        let fault = fault(&error, mismatch.or_else(|| cure::of(&error)));
         tracing::warn!(
             statement,
             sqlstate = error.code().map_or("", SqlState::code),
-            error = %chain(&error),
-            cure,
+            error = %fault,
+            cure = fault.cure,
             "statement failed"
         );
+        self.measures.blame(fault);
         let failure = classify(&error);
         call.failed(failure.kind().name());
         self.measures.count_statement_failure(failure.kind());
@@ -289,6 +299,11 @@ impl Connections {
     fn forget_dead_connections(&self) {
         self.pool.retain(|link, _| link.is_usable());
     }
+}
+
+fn fault(error: &tokio_postgres::Error, cure: Option<&'static str>) -> DatabaseFault {
+    let what = chain(error);
+    DatabaseFault { what, cure }
 }
 
 impl Source for Connections {

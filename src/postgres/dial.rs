@@ -14,6 +14,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cure;
 use super::failure::{Unusable, chain, is_refused_by_pooler};
 use super::names::{UniqueNames, UniqueTls};
 use super::tls::{self, TlsError};
@@ -143,7 +144,10 @@ impl Dialer {
             (Address::Tcp { name, address }, Some(tls)) => {
                 let mut tls = tls.clone();
                 let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
-                let tls = UniqueTls(tls.map_err(|error| Unusable::refused(error.to_string()))?);
+                let tls =
+                    UniqueTls(tls.map_err(|error| {
+                        Unusable::refused(error.to_string(), Some(cure::REACH))
+                    })?);
                 let stream = self.tcp(address).await?;
                 let (client, connection) = config.connect_raw(stream, tls).await?;
                 Ok((client, drive(connection, end)))

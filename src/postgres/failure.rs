@@ -1,9 +1,11 @@
 //! How a statement or a connection failed, and what follows from it.
 
+use std::error::Error;
 use std::io;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
+use super::cure;
 use super::hosts::NoConnection;
 use super::measures::StatementFailure;
 
@@ -55,7 +57,8 @@ pub(super) fn classify(error: &tokio_postgres::Error) -> Failure {
         Some(&SqlState::INVALID_SQL_STATEMENT_NAME | &SqlState::DUPLICATE_PSTATEMENT) => {
             Failure::Pooled
         }
-        None if std::error::Error::source(error)
+        None if error
+            .source()
             .is_some_and(|source| source.is::<std::io::Error>()) =>
         {
             Failure::Disconnected
@@ -64,11 +67,22 @@ pub(super) fn classify(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
+/// What failed, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct DatabaseFault {
+    /// The error with its causes.
+    pub what: String,
+    /// What an operator does about it, if more is known than what the error says.
+    pub cure: Option<&'static str>,
+}
+
 /// Why a host gives no connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub(super) struct Unusable {
     why: String,
+    cure: Option<&'static str>,
     /// Whether its open connections are of no use either. A server that answers with an error is
     /// alive: too many connections or a changed password concern new connections only.
     pub(super) is_gone: bool,
@@ -76,23 +90,40 @@ pub(super) struct Unusable {
 
 impl Unusable {
     /// Nobody answers there, or the server is not the one to use.
-    pub(super) fn gone(why: impl Into<String>) -> Self {
-        let (why, is_gone) = (why.into(), true);
-        Self { why, is_gone }
+    pub(super) fn gone(why: impl Into<String>, cure: &'static str) -> Self {
+        Self {
+            why: why.into(),
+            cure: Some(cure),
+            is_gone: true,
+        }
     }
 
     /// Says nothing about the connections that are open.
-    pub(super) fn refused(why: impl Into<String>) -> Self {
-        let (why, is_gone) = (why.into(), false);
-        Self { why, is_gone }
+    pub(super) fn refused(why: impl Into<String>, cure: Option<&'static str>) -> Self {
+        Self {
+            why: why.into(),
+            cure,
+            is_gone: false,
+        }
     }
 
-    /// What several addresses or hosts said. They are gone if each of them is.
+    /// What several addresses or hosts said. They are gone if each of them is. What a server that
+    /// answers says is worth more than that another one does not.
     pub(super) fn all(each: &[Self]) -> Self {
         let whys: Vec<&str> = each.iter().map(|it| it.why.as_str()).collect();
+        let (gone, alive): (Vec<&Self>, Vec<&Self>) = each.iter().partition(|it| it.is_gone);
         Self {
             why: whys.join("; "),
+            cure: alive.iter().chain(&gone).find_map(|it| it.cure),
             is_gone: !each.is_empty() && each.iter().all(|it| it.is_gone),
+        }
+    }
+
+    /// As the reason why there is no connection at all.
+    pub(super) fn fault(self) -> DatabaseFault {
+        DatabaseFault {
+            what: self.why,
+            cure: self.cure,
         }
     }
 
@@ -107,6 +138,7 @@ impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Self {
         Self {
             why: error.to_string(),
+            cure: Some(cure::REACH),
             is_gone: is_unanswered(error.kind()),
         }
     }
@@ -114,10 +146,11 @@ impl From<io::Error> for Unusable {
 
 impl From<tokio_postgres::Error> for Unusable {
     fn from(error: tokio_postgres::Error) -> Self {
-        let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref());
+        let source = error.source().and_then(|it| it.downcast_ref());
         let is_unanswered = source.is_some_and(|it: &io::Error| is_unanswered(it.kind()));
         Self {
             why: chain(&error),
+            cure: cure::of(&error),
             is_gone: error.is_closed() || is_unanswered,
         }
     }
@@ -155,27 +188,33 @@ pub(super) fn is_refused_by_pooler(error: &tokio_postgres::Error) -> bool {
 
 /// An error with its causes. Of a Postgres error only the message, because its details may contain
 /// values of rows.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut causes = vec![];
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut causes: Vec<String> = vec![];
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(refusals) = error.downcast_ref::<NoConnection>() {
-            causes.push(refusals.to_string());
-            break;
-        }
-        let text = match error.downcast_ref::<tokio_postgres::error::DbError>() {
-            Some(answer) => answer.message().to_owned(),
-            None => error.to_string(),
-        };
-        // Some errors repeat the text of their cause, which follows anyway.
-        if let Some(text) = text.split(": ").next()
-            && !causes.iter().any(|cause: &String| cause == text)
-        {
-            causes.push(text.to_owned());
-        }
         next = error.source();
+        if let Some(refusals) = error.downcast_ref::<NoConnection>() {
+            // The pool's own words around it say nothing.
+            return refusals.to_string();
+        }
+        causes.push(match error.downcast_ref::<DbError>() {
+            Some(answer) => answer.message().to_owned(),
+            None => without_cause(error),
+        });
     }
+    causes.dedup();
     causes.join(": ")
+}
+
+/// The text of an error without that of its cause, which some errors repeat and which follows anyway.
+fn without_cause(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    let cause = error.source().map(ToString::to_string);
+    let own = cause.and_then(|cause| Some(text.strip_suffix(&cause)?.trim_end_matches(": ").len()));
+    match own {
+        Some(length) if length > 0 => text[..length].to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +233,34 @@ mod tests {
             (vec![], false),
         ] {
             assert_eq!(Unusable::all(&each).is_gone, is_gone, "{each:?}");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Layer {
+        #[error("cannot open: {0}")]
+        Repeating(#[source] Box<Self>),
+        #[error("TLS failed")]
+        Silent(#[source] Box<Self>),
+        #[error("invalid certificate: unknown issuer")]
+        Innermost,
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once_and_in_full() {
+        let innermost = || Box::new(Layer::Innermost);
+        for (error, text) in [
+            (Layer::Innermost, "invalid certificate: unknown issuer"),
+            (
+                Layer::Repeating(innermost()),
+                "cannot open: invalid certificate: unknown issuer",
+            ),
+            (
+                Layer::Silent(Box::new(Layer::Repeating(innermost()))),
+                "TLS failed: cannot open: invalid certificate: unknown issuer",
+            ),
+        ] {
+            assert_eq!(chain(&error), text);
         }
     }
 }

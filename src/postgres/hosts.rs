@@ -16,7 +16,7 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use tokio::sync::watch;
 
 use super::dial::Dialer;
-use super::failure::Unusable;
+use super::failure::{DatabaseFault, Unusable};
 use super::link::Link;
 use super::race::first_success;
 use super::statement::{code, sql};
@@ -74,8 +74,8 @@ const FIXED_OPTIONS: [(&str, &str); 3] = [
 
 /// Why there is no connection: what each host said.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct NoConnection(String);
+#[error(transparent)]
+pub(super) struct NoConnection(pub(super) DatabaseFault);
 
 impl Hosts {
     /// `answer_limit`: how long the answer to a statement is waited for.
@@ -189,7 +189,7 @@ impl Hosts {
             let order = (0..count).map(|n| (begun.host + n) % count);
             let attempts: Vec<_> = order.map(|host| self.clone().open(host)).collect();
             let opened = first_success(attempts).await;
-            let link = opened.map_err(|each| NoConnection(Unusable::all(&each).to_string()))?;
+            let link = opened.map_err(|each| NoConnection(Unusable::all(&each).fault()))?;
             let mut latest = self.latest();
             // A primary that stood still may answer when its replica has been promoted and is in use.
             if latest.host == link.host() || latest.opened == begun.opened {

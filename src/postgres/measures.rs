@@ -1,9 +1,11 @@
 //! What `/metrics` tells about the pool and the statements.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::Status;
 
+use super::failure::DatabaseFault;
 use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. Locks are a part of the statement
@@ -91,6 +93,8 @@ pub(super) struct Measures {
     wait: Histogram,
     pool_failures: [Counter; POOL_FAILURES.len()],
     shed: Counter,
+    /// For `doctor`, which asks one thing after another.
+    fault: Mutex<Option<DatabaseFault>>,
 }
 
 impl Default for Measures {
@@ -101,6 +105,7 @@ impl Default for Measures {
             wait: Histogram::default(),
             pool_failures: Default::default(),
             shed: Counter::default(),
+            fault: Mutex::default(),
         }
     }
 }
@@ -111,6 +116,20 @@ impl Measures {
         if let Ok(index) = STATEMENTS.binary_search(&name) {
             self.statements[index].observe(duration);
         }
+    }
+
+    /// Remembers why the latest request failed.
+    pub(super) fn blame(&self, fault: DatabaseFault) {
+        *self.fault() = Some(fault);
+    }
+
+    /// Why the latest request failed, once.
+    pub(super) fn take_fault(&self) -> Option<DatabaseFault> {
+        self.fault().take()
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Option<DatabaseFault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count_statement_failure(&self, failure: StatementFailure) {
@@ -170,7 +189,7 @@ mod tests {
         let mut names: Vec<String> = files
             .filter_map(|file| Some(file.strip_suffix(".sql")?.to_owned()))
             .collect();
-        // These are not prepared: scripts for psql, the three of `migrate`, those that prepare a
+        // These are not prepared: scripts for psql, those of `migrate`, those that prepare a
         // connection or a transaction, and locks that are taken in the same round trip as the
         // statement behind them.
         let others = [
@@ -179,6 +198,7 @@ mod tests {
             "gate_schema",
             "gate_grants",
             "gate_grants_retention",
+            "own_table_roles",
             "connected",
             "set_local",
             "lock_place",

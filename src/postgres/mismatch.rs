@@ -16,6 +16,10 @@ const OWN_TABLES: [&str; 4] = [
     "ended_session",
 ];
 
+/// What an operator does if the role may not use the gate's own tables, or if there are none.
+pub const MIGRATE: &str =
+    "run label-studio-gate migrate --role ROLE as a role that may create a schema";
+
 /// What to do about the failure of `statement`, if the tables or the grants are the cause.
 pub(super) fn cure(statement: &str, error: &tokio_postgres::Error) -> Option<&'static str> {
     let error = error.as_db_error()?;
@@ -35,7 +39,7 @@ fn cure_for(statement: &str, state: &SqlState, message: &str) -> Option<&'static
     }
     let is_own = OWN_TABLES.iter().any(|name| message.contains(name));
     Some(match (is_own, statement) {
-        (true, _) => "run label-studio-gate migrate --role ROLE as a role that may create a schema",
+        (true, _) => MIGRATE,
         (false, "renew_unusable_password") if may_not => {
             "run sql/role.sql with -v revoke=on as the owner of Label Studio's tables"
         }

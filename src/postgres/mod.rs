@@ -10,12 +10,13 @@
 //! `queue` decides who waits for a connection and for how long; `lease` has one until it has answered;
 //! `link` prepares and sends. Connections come from `hosts`, which finds the primary (`race`) with
 //! `dial`, `tls` and `names`. `schema` reads which tables there are, on which `statement` depends, and
-//! `mismatch` says what to do if that was not so.
+//! `mismatch` says what to do if that was not so, as `cure` does of other failures.
 
 mod accounts;
 mod audit;
 mod batch;
 mod connection;
+mod cure;
 mod dial;
 mod failure;
 mod folded;
@@ -47,8 +48,10 @@ use async_trait::async_trait;
 pub use self::accounts::{AccountsUnavailable, NewAccount};
 use self::batch::Batches;
 use self::connection::Connections;
+pub use self::failure::DatabaseFault;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
+pub use self::mismatch::MIGRATE;
 use self::parameter::Parameter;
 pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::{Schema, SchemaError};
@@ -116,8 +119,14 @@ impl Postgres {
 
     /// Opens a connection, unless one is open. The error says what Postgres or the network
     /// answered.
-    pub async fn reach(&self) -> Result<(), String> {
+    pub async fn reach(&self) -> Result<(), DatabaseFault> {
         self.0.connections.reach().await
+    }
+
+    /// Why the latest request to Postgres failed, once. It tells a command that asks one thing after
+    /// another what the log says.
+    pub fn take_fault(&self) -> Option<DatabaseFault> {
+        self.0.connections.measures().take_fault()
     }
 
     /// Creates the gate's own tables and grants `role` access to them. If audit events are not kept
@@ -139,6 +148,15 @@ impl Postgres {
         self.0.connections.run(&statements).await
     }
 
+    /// The roles besides their owner that may use the gate's own tables.
+    pub async fn own_table_roles(&self) -> Result<Vec<String>, Outage> {
+        let rows = self.query(sql!("own_table_roles"), &[]).await?;
+        let roles = rows.iter().map(|row| row.try_get("role"));
+        roles
+            .collect::<Result<_, _>>()
+            .map_err(|error| unexpected(&error))
+    }
+
     /// Whether a connection pooler is between the gate and Postgres, as the settings say or as a
     /// connection has shown.
     pub fn is_pooled(&self) -> bool {
@@ -158,7 +176,11 @@ impl Postgres {
 impl Readiness for Postgres {
     async fn ready(&self) -> Result<(), Outage> {
         self.server_time().await?;
-        self.schema().await.map(|_| ())
+        let schema = self.schema_that(|schema| !schema.locks_out()).await?;
+        match schema.locks_out() {
+            true => Err(Outage::DatabaseUnavailable),
+            false => Ok(()),
+        }
     }
 }
 

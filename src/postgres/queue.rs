@@ -16,8 +16,8 @@ use deadpool::managed::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::failure::chain;
-use super::hosts::Hosts;
+use super::failure::{DatabaseFault, chain};
+use super::hosts::{Hosts, NoConnection};
 use super::measures::{Measures, PoolFailure};
 use crate::deadline;
 use crate::gate::reason::Outage;
@@ -159,7 +159,10 @@ impl Queue {
             }
             Ok(Err(error)) => {
                 measures.count_pool_failure(PoolFailure::Unreachable);
-                tracing::warn!(error = %chain(&error), "cannot connect to Postgres");
+                let fault = no_connection(&error);
+                let cure = fault.cure;
+                tracing::warn!(error = %fault, cure, "cannot connect to Postgres");
+                measures.blame(fault);
                 Err(Outage::DatabaseUnavailable)
             }
         }
@@ -187,11 +190,27 @@ impl Queue {
         measures.count_pool_failure(PoolFailure::Timeout);
         let half_time = begun.midpoint(self.now());
         if self.answered.load(Ordering::Relaxed) < half_time {
-            tracing::warn!("Postgres answers on none of the connections");
+            let what = "Postgres answers on none of the connections";
+            tracing::warn!("{what}");
+            measures.blame(DatabaseFault {
+                what: what.to_owned(),
+                cure: None,
+            });
             Outage::DatabaseUnavailable
         } else {
             Outage::Overloaded
         }
+    }
+}
+
+/// Why the pool has no connection.
+pub(super) fn no_connection(error: &PoolError<NoConnection>) -> DatabaseFault {
+    match error {
+        PoolError::Backend(NoConnection(fault)) => fault.clone(),
+        error => DatabaseFault {
+            what: chain(error),
+            cure: None,
+        },
     }
 }
 

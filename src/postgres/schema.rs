@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
+use tokio_postgres::Row;
 
 use super::accounts::{AccountsUnavailable, NewAccount};
 use super::connection::Connections;
 use super::statement::{Statements, sql};
-use super::{Postgres, unexpected};
+use super::{MIGRATE, Postgres, unexpected};
 use crate::gate::reason::Outage;
 
 /// How old the cached schema may become.
@@ -62,6 +63,21 @@ pub enum SchemaError {
         /// Its name.
         database: String,
     },
+    /// Its tables are in a schema that the role does not look at.
+    #[error(
+        "Label Studio's tables are in the schema {schema:?}, which is not in the search_path of \
+         this role"
+    )]
+    NotInSearchPath {
+        /// The schema.
+        schema: String,
+    },
+    /// Its tables are in a schema that the role may not use.
+    #[error("the role may not use the schema {schema:?} with Label Studio's tables")]
+    SchemaClosed {
+        /// The schema.
+        schema: String,
+    },
     /// Label Studio 1.7 to 1.8.1 ignores `SECRET_KEY`.
     #[error(
         "Label Studio is older than 1.8.2: it signs its sessions with a constant in its source \
@@ -70,11 +86,27 @@ pub enum SchemaError {
     PublicSecretKey,
 }
 
+impl Schema {
+    /// Whether every login fails, because the role may not use the gate's own tables, where revocations
+    /// may be.
+    pub const fn locks_out(&self) -> bool {
+        self.has_own_tables && !self.may_use_own_tables
+    }
+}
+
 impl SchemaError {
     /// What to do about it.
-    pub const fn cure(&self) -> &'static str {
-        match self {
-            Self::Outage(_) => "run sql/role.sql as the owner of Label Studio's tables",
+    pub fn cure(&self) -> String {
+        let cure = match self {
+            Self::NotInSearchPath { schema } => {
+                return format!(
+                    "ALTER ROLE … SET search_path = \"{schema}\" as a superuser or the role itself, \
+                     or set it in database.url (?options=-c%20search_path%3D{schema})"
+                );
+            }
+            Self::Outage(_) | Self::SchemaClosed { .. } => {
+                "run sql/role.sql as the owner of Label Studio's tables"
+            }
             Self::NotLabelStudio { .. } => {
                 "set the name of Label Studio's database (database.url, POSTGRE_NAME), or let \
                  Label Studio migrate it"
@@ -83,7 +115,8 @@ impl SchemaError {
                 "upgrade Label Studio to 1.8.2 or later and let it migrate; give both services \
                  the same SECRET_KEY"
             }
-        }
+        };
+        cure.to_owned()
     }
 }
 
@@ -131,7 +164,7 @@ impl Known {
             Err(error) => {
                 // An outage says nothing about the tables, so what is known stays.
                 if !matches!(error, SchemaError::Outage(_)) {
-                    tracing::error!(cure = error.cure(), "{error}");
+                    tracing::error!(cure = error.cure().as_str(), "{error}");
                     self.schema.store(None);
                 }
                 return Err(error);
@@ -146,6 +179,12 @@ impl Known {
                 can_create_accounts = schema.accounts.is_ok(),
                 "read the schema"
             );
+            if schema.locks_out() {
+                tracing::error!(
+                    cure = MIGRATE,
+                    "the gate's own tables exist, and this role may not use them: every login fails"
+                );
+            }
         }
         Ok(schema)
     }
@@ -158,9 +197,10 @@ impl Postgres {
         let Some(schema) = known.schema.load_full() else {
             return self.read_schema().await.map_err(|error| match error {
                 SchemaError::Outage(outage) => outage,
-                SchemaError::NotLabelStudio { .. } | SchemaError::PublicSecretKey => {
-                    Outage::DatabaseUnavailable
-                }
+                SchemaError::NotLabelStudio { .. }
+                | SchemaError::NotInSearchPath { .. }
+                | SchemaError::SchemaClosed { .. }
+                | SchemaError::PublicSecretKey => Outage::DatabaseUnavailable,
             });
         };
         if connections.doubts_schema() && known.is_due(COOLDOWN) {
@@ -201,10 +241,7 @@ async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
             .map_err(|error| unexpected(&error))
     };
     if !column("is_label_studio")? {
-        let database = row
-            .try_get("database")
-            .map_err(|error| unexpected(&error))?;
-        return Err(SchemaError::NotLabelStudio { database });
+        return Err(not_found(row)?);
     }
     let migrations = Migrations::read(connections).await?;
     if !migrations.has_own_secret_key {
@@ -223,9 +260,24 @@ async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
         may_set_staff: column("may_set_staff")?,
         has_own_tables,
         may_use_own_tables: column("may_use_own_tables")?,
+        // Also if the role may not use them: a login fails rather than ignore a revocation.
         statements: Statements::new(has_own_tables),
         accounts: NewAccount::read(connections).await?,
         legacy_tokens_by_default: !has_jwt_tokens || !migrations.legacy_tokens_off,
+    })
+}
+
+/// Why there are no tables of Label Studio.
+fn not_found(row: &Row) -> Result<SchemaError, Outage> {
+    let unexpected = |error| unexpected(&error);
+    let schema: Option<String> = row.try_get("hidden_in").map_err(unexpected)?;
+    let may_use_schema = row.try_get("may_use_schema").map_err(unexpected)?;
+    Ok(match (schema, may_use_schema) {
+        (Some(schema), true) => SchemaError::NotInSearchPath { schema },
+        (Some(schema), false) => SchemaError::SchemaClosed { schema },
+        (None, _) => SchemaError::NotLabelStudio {
+            database: row.try_get("database").map_err(unexpected)?,
+        },
     })
 }
 

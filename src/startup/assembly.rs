@@ -20,6 +20,7 @@ use actix_web::http::header::HeaderName;
 
 use super::background::Background;
 use super::configuration::Configuration;
+use super::database;
 use super::error::{Rejected, WiringError};
 use super::services::Services;
 use super::traces;
@@ -123,6 +124,9 @@ impl Assembly {
     /// left are written first.
     pub(super) fn begin(&mut self, lasting: &Lasting) {
         self.refreshing = self.services.keep_fresh();
+        let needs_own_tables = self.settings.token.once().is_some();
+        let work = database::look_at(self.backend.postgres.clone(), needs_own_tables);
+        self.refreshing.push(Background::start(work));
         if let (None, Some(every)) = (&self.purge, self.settings.policy.purge_every) {
             let kept_days = self.settings.audit.kept_days();
             let work = purge(self.backend.postgres.clone(), every, kept_days);

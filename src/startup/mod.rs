@@ -7,6 +7,7 @@ mod assembly;
 mod background;
 mod configuration;
 mod cookies;
+mod database;
 mod error;
 mod memory;
 mod mismatches;

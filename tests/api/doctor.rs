@@ -33,7 +33,7 @@ fn about<'r>(report: &'r Report, check: &str) -> Vec<&'r Finding> {
 
 /// Fails unless some finding of this check has this level and these words, and a cure with those.
 #[track_caller]
-fn expect(report: &Report, check: &str, level: Level, what: &str, cure: &str) {
+pub fn expect(report: &Report, check: &str, level: Level, what: &str, cure: &str) {
     let found = about(report, check).into_iter().any(|finding| {
         finding.level == level
             && finding.what.contains(what)
@@ -66,7 +66,7 @@ async fn without_postgres_one_line_says_so() {
         "database.connection",
         Level::Failure,
         what,
-        "POSTGRE_HOST",
+        "POSTGRE_NAME",
     );
 }
 
@@ -177,6 +177,8 @@ async fn own_tables_that_the_role_may_not_use_are_named() {
         what,
         "migrate --role ROLE",
     );
+    // Whatever else fails, fails because of that.
+    assert_eq!(report.failures(), 1, "{report}");
 
     let once = [("GATE_TOKEN_USE", "once")];
     let report = over(&TestDatabase::new().await, &once).await;

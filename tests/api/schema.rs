@@ -5,9 +5,12 @@ use label_studio_gate::postgres::{Postgres, SchemaError};
 use serde_json::json;
 
 use crate::app::{TestApp, TestDatabase, settings};
-use crate::doctor::examine;
+use crate::commands::{gate_with, said};
+use crate::doctor::{examine, expect};
+use crate::process::Service;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
+use crate::support::wait_until;
 use crate::world::{CREATE_USERS, ISSUER, NO_CACHE, World, eventually, issuer_token, migrate};
 
 pub fn versions() -> Vec<String> {
@@ -153,16 +156,17 @@ async fn grants_and_own_tables_take_effect_without_a_restart() {
         let cookie = format!("ls_auth_token={}", token(email));
         world.app.check("/projects/", &cookie).await
     };
-    // The gate reads the schema, in which it may not create accounts.
+    let reason = async |email| login(email).await.reason().to_owned();
     world
         .database
         .run(&format!("REVOKE INSERT ON htx_user FROM {GATE_ROLE}"))
         .await;
-    login("new@example.com")
-        .await
-        .expect(403, "user_not_created");
+    // It may have read the schema before.
+    eventually("no account is created", async || {
+        reason("new@example.com").await == "user_not_created"
+    })
+    .await;
     CLUSTER.grant(&world.database.name);
-    let reason = async |email| login(email).await.reason().to_owned();
     eventually("accounts are created", async || {
         reason("new@example.com").await == "session_opened"
     })
@@ -220,10 +224,101 @@ async fn own_tables_without_grants_fail_logins() {
     let owner = settings(&CLUSTER.url("postgres", &world.database.name), &[]);
     let owner = Postgres::connect(&owner.database).unwrap();
     owner.migrate(None, false).await.unwrap();
+    let app = world.gate(&[]);
     let cookie = format!("ls_auth_token={}", world.ann.token());
-    let answer = world.app.check("/projects/", &cookie).await;
+    let answer = app.check("/projects/", &cookie).await;
     answer.expect(503, "database_unavailable");
+    let ready = async || app.get("/health/ready").await.status;
+    eventually("the gate is not ready", async || ready().await == 503).await;
     owner.migrate(Some(GATE_ROLE), false).await.unwrap();
-    let answer = world.app.check("/projects/", &cookie).await;
+    let answer = app.check("/projects/", &cookie).await;
     answer.expect(200, "session_opened");
+    eventually("the gate is ready", async || ready().await == 200).await;
+}
+
+/// What is wrong with the database is in the log before anybody comes, with its cure.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_looked_at_when_the_service_starts() {
+    let unusable = TestDatabase::new().await;
+    let owner = settings(&CLUSTER.url("postgres", &unusable.name), &[]);
+    let owner = Postgres::connect(&owner.database).unwrap();
+    owner.migrate(None, false).await.unwrap();
+    let without = TestDatabase::new().await;
+    let nowhere = CLUSTER.url(GATE_ROLE, "no_such_database");
+    for (url, told, cure) in [
+        (nowhere, "cannot connect to Postgres", "POSTGRE_NAME"),
+        (
+            unusable.gate_url(),
+            "this role may not use them",
+            "migrate --role",
+        ),
+        (
+            without.gate_url(),
+            "the gate's own tables do not exist",
+            "migrate --role",
+        ),
+    ] {
+        let service = Service::start("", &[("DATABASE_URL", &url), ("GATE_TOKEN_USE", "once")]);
+        let has_told = || {
+            let log = service.log();
+            let mut lines = log.lines();
+            lines.any(|line| line.contains(told) && line.contains(cure))
+        };
+        wait_until(has_told, || service.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_says_which_roles_may_use_the_tables() {
+    let database = TestDatabase::new().await;
+    let owner = CLUSTER.url("postgres", &database.name);
+    let migrated = |arguments: &[&str]| {
+        let arguments = [&["migrate"], arguments].concat();
+        said(&gate_with(&arguments, &[("DATABASE_URL", &owner)]))
+    };
+    let told = migrated(&[]);
+    assert!(
+        told.contains("no other role may use them") && told.contains("every login fails"),
+        "{told}"
+    );
+    assert!(told.contains("migrate --role ROLE"), "{told}");
+    let told = migrated(&["--role", GATE_ROLE]);
+    assert_eq!(
+        told,
+        format!("the gate's own tables exist; roles that may use them: {GATE_ROLE}\n")
+    );
+    // An upgrade of the tables takes nothing away.
+    assert_eq!(migrated(&[]), told);
+}
+
+/// Label Studio's tables may be in a schema that the role does not look at, or may not use.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_in_another_schema_are_found_and_named() {
+    let database = TestDatabase::new().await;
+    database
+        .run("ALTER SCHEMA public RENAME TO annotation; CREATE SCHEMA public")
+        .await;
+    let report = examine(&settings(&database.gate_url(), &[])).await;
+    expect(
+        &report,
+        "database.tables",
+        Level::Failure,
+        "Label Studio's tables are in the schema \"annotation\", which is not in the search_path",
+        "SET search_path",
+    );
+    database
+        .run(&format!(
+            "ALTER SCHEMA annotation RENAME TO other; ALTER SCHEMA public RENAME TO empty; ALTER SCHEMA other RENAME TO public;
+             REVOKE USAGE ON SCHEMA public FROM PUBLIC, {GATE_ROLE}"
+        ))
+        .await;
+    let report = examine(&settings(&database.gate_url(), &[])).await;
+    expect(
+        &report,
+        "database.tables",
+        Level::Failure,
+        "the role may not use the schema \"public\" with Label Studio's tables",
+        "run sql/role.sql",
+    );
+    assert_eq!(report.failures(), 1, "{report}");
 }

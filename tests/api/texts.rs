@@ -113,6 +113,8 @@ async fn what_users_are_told_for_each_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_names_of_the_metrics() {
     let world = World::new(&[]).await;
+    // Statements are measured once there has been one.
+    world.signed_in(&world.ann).await;
     let metrics = world.app.get("/metrics").await.body;
     let names: Vec<&str> = metrics
         .lines()

@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use super::super::{Check, Report};
+use super::fail;
 use crate::audit::AuditTable as _;
 use crate::postgres::Postgres;
 use crate::settings::Settings;
 
-const CURE: &str = "see the log line above; run label-studio-gate migrate --role ROLE again, with the settings of \
+const CURE: &str = "run label-studio-gate migrate --role ROLE again, with the settings of \
                     the service";
 
 /// Whether the role may append events, and delete old ones. Changes nothing.
@@ -18,12 +19,24 @@ pub(super) async fn check(report: &mut Report, settings: &Settings, backend: &Po
     }
     match backend.append(&[]).await {
         Ok(()) => report.ok(check, "the role may write the audit table"),
-        Err(_) => report.fail(check, "the role cannot write the audit table", CURE),
+        Err(_) => {
+            let (what, fault) = (
+                "the role cannot write the audit table",
+                backend.take_fault(),
+            );
+            fail(report, check, what, fault, CURE);
+        }
     }
     if settings.audit.kept_days().is_some() {
         match backend.purge_audit(SystemTime::UNIX_EPOCH).await {
             Ok(_) => report.ok(check, "the role may delete old audit events"),
-            Err(_) => report.fail(check, "the role cannot delete old audit events", CURE),
+            Err(_) => {
+                let (what, fault) = (
+                    "the role cannot delete old audit events",
+                    backend.take_fault(),
+                );
+                fail(report, check, what, fault, CURE);
+            }
         }
     }
 }

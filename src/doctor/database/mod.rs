@@ -12,14 +12,11 @@ use crate::django::{SessionCodec, SessionError};
 use crate::gate::identity::ClaimMapping;
 use crate::gate::policy::Anonymous;
 use crate::gate::session::Engine;
-use crate::postgres::{MAY_SET_STAFF, Postgres, Schema, SchemaError};
+use crate::postgres::{DatabaseFault, MAY_SET_STAFF, MIGRATE, Postgres, Schema, SchemaError};
 use crate::settings::Settings;
 
 /// Maximum clock difference. With a larger one, fresh tokens look expired or not yet valid.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
-
-const MIGRATE: &str =
-    "run label-studio-gate migrate --role ROLE as a role that may create a schema";
 
 /// Runs the checks. Without a connection, or in a database that is not Label Studio's, the others
 /// would only repeat the same failure.
@@ -33,7 +30,9 @@ pub(super) async fn check(
         report.fail(
             Check::DatabaseConnection,
             format!("Postgres does not answer: {why}"),
-            "check database.url, or POSTGRE_HOST, _PORT, _NAME, _USER and _PASSWORD",
+            why.cure.unwrap_or(
+                "check database.url, or POSTGRE_HOST, _PORT, _NAME, _USER and _PASSWORD",
+            ),
         );
         return;
     }
@@ -41,7 +40,7 @@ pub(super) async fn check(
     clock(report, backend, now).await;
     let schema = match backend.read_schema().await {
         Ok(schema) => schema,
-        Err(error) => return unusable(report, &error),
+        Err(error) => return unusable(report, backend, &error),
     };
     report.ok(Check::DatabaseTables, "Label Studio's tables exist");
     if !schema.has_jwt_tokens {
@@ -50,25 +49,50 @@ pub(super) async fn check(
             "Label Studio is older than 1.17: the token route accepts legacy API tokens only",
         );
     }
-    privileges::check(report, backend, settings.session.engine, now).await;
-    privileges::revocation(report, settings, backend, &schema).await;
     secret_key(report, settings, backend, now).await;
     own_tables(report, settings, &schema);
     accounts(report, settings, &schema);
     staff(report, settings, &schema);
+    pooler::check(report, settings, backend);
+    if schema.locks_out() {
+        // Most statements read the gate's own tables too, and would only repeat that failure.
+        report.note(
+            Check::DatabasePrivileges,
+            "did not check what else the role may do: first let it use the gate's own tables",
+        );
+        return;
+    }
+    privileges::check(report, backend, settings.session.engine, now).await;
+    privileges::revocation(report, settings, backend, &schema).await;
     audit::check(report, settings, backend).await;
     addresses::check(report, backend).await;
-    pooler::check(report, settings, backend);
+}
+
+/// A failure with what Postgres said last, and what to do about that; `otherwise` if nothing better is
+/// known.
+fn fail(
+    report: &mut Report,
+    check: Check,
+    what: &str,
+    fault: Option<DatabaseFault>,
+    otherwise: &str,
+) {
+    match fault {
+        Some(fault) => report.fail(
+            check,
+            format!("{what}: {fault}"),
+            fault.cure.unwrap_or(otherwise),
+        ),
+        None => report.fail(check, what, format!("see the log line above; {otherwise}")),
+    }
 }
 
 async fn clock(report: &mut Report, backend: &Postgres, now: SystemTime) {
     let Ok(server) = backend.server_time().await else {
-        report.fail(
-            Check::DatabaseClock,
-            "Postgres does not tell the time",
-            "see the log line above",
-        );
-        return;
+        let what = "Postgres does not tell the time";
+        let otherwise = "check what is between the gate and Postgres";
+        let fault = backend.take_fault();
+        return fail(report, Check::DatabaseClock, what, fault, otherwise);
     };
     let difference = server
         .duration_since(now)
@@ -87,14 +111,15 @@ async fn clock(report: &mut Report, backend: &Postgres, now: SystemTime) {
     }
 }
 
-fn unusable(report: &mut Report, error: &SchemaError) {
-    let what = match error {
+fn unusable(report: &mut Report, backend: &Postgres, error: &SchemaError) {
+    let (check, cure) = (Check::DatabaseTables, error.cure());
+    match error {
         SchemaError::Outage(_) => {
-            "Label Studio's tables cannot be read: see the log line above".to_owned()
+            let what = "Label Studio's tables cannot be read";
+            fail(report, check, what, backend.take_fault(), &cure);
         }
-        error => error.to_string(),
-    };
-    report.fail(Check::DatabaseTables, what, error.cure());
+        error => report.fail(check, error.to_string(), cure),
+    }
 }
 
 /// Whether Label Studio signs its sessions with the same `SECRET_KEY`, as far as rows tell.
@@ -136,9 +161,9 @@ async fn secret_key(report: &mut Report, settings: &Settings, backend: &Postgres
 fn own_tables(report: &mut Report, settings: &Settings, schema: &Schema) {
     let check = Check::DatabaseOwnTables;
     match (settings.token.once(), schema) {
-        (_, schema) if schema.has_own_tables && !schema.may_use_own_tables => report.fail(
+        (_, schema) if schema.locks_out() => report.fail(
             check,
-            "the gate's own tables exist, and the role may not use them",
+            "the gate's own tables exist, and the role may not use them: every login fails",
             MIGRATE,
         ),
         (_, schema) if schema.has_own_tables => report.ok(check, "the gate's own tables exist"),

@@ -4,13 +4,13 @@
 use std::time::SystemTime;
 
 use super::super::{Check, Report};
-use super::{MIGRATE, own_tables_suffice};
+use super::{fail, own_tables_suffice};
 use crate::gate::identity::Identity;
 use crate::gate::reason::Outage;
 use crate::gate::session::{Engine, LoginRecord, NewSession, SessionRow, SessionStore as _};
 use crate::gate::user::UserDirectory as _;
 use crate::gate::verify::ApiTokens as _;
-use crate::postgres::{Postgres, Schema};
+use crate::postgres::{DatabaseFault, MIGRATE, Postgres, Schema};
 use crate::settings::Settings;
 
 /// A primary key that no user and no organization has, so the statements run and find nothing.
@@ -19,8 +19,8 @@ const NOBODY: i32 = -1;
 /// A session key and username that does not exist.
 const NO_NAME: &str = "label-studio-gate-doctor";
 
-/// An action, and whether the role may perform it.
-type Outcome = (&'static str, Result<(), Outage>);
+/// An action, and whether the role may perform it, or what Postgres says.
+type Outcome = (&'static str, Result<(), Option<DatabaseFault>>);
 
 /// Checks every statement of a login and of the token route.
 pub(super) async fn check(
@@ -31,35 +31,36 @@ pub(super) async fn check(
 ) {
     let mut outcomes = user_statements(backend).await;
     outcomes.extend(session_statements(backend, now).await);
-    outcomes.push(("record a login", record_login(backend, engine, now).await));
+    let recorded = record_login(backend, engine, now).await;
+    outcomes.push(tried(backend, "record a login", recorded));
     outcomes.extend(token_statements(backend).await);
     for (action, outcome) in outcomes {
         match outcome {
             Ok(()) => report.ok(Check::DatabasePrivileges, format!("the role may {action}")),
-            Err(_) => report.fail(
-                Check::DatabasePrivileges,
-                format!("the role cannot {action}"),
-                "see the log line above; run sql/role.sql as the owner of Label Studio's tables",
-            ),
+            Err(fault) => {
+                let what = format!("the role cannot {action}");
+                let otherwise = "run sql/role.sql as the owner of Label Studio's tables";
+                fail(report, Check::DatabasePrivileges, &what, fault, otherwise);
+            }
         }
     }
 }
 
+fn tried<T>(backend: &Postgres, action: &'static str, result: Result<T, Outage>) -> Outcome {
+    let outcome = result.map(drop).map_err(|_| backend.take_fault());
+    (action, outcome)
+}
+
 async fn user_statements(backend: &Postgres) -> Vec<Outcome> {
-    let find = async |identity| backend.find(&identity).await.map(drop);
+    let find = async |action, identity| tried(backend, action, backend.find(&identity).await);
     vec![
-        ("look up a user", find(Identity::Id(NOBODY)).await),
-        (
-            "look up an email address",
-            find(Identity::Email(String::new())).await,
-        ),
-        (
-            "look up a username",
-            find(Identity::Username(NO_NAME.to_owned())).await,
-        ),
-        (
+        find("look up a user", Identity::Id(NOBODY)).await,
+        find("look up an email address", Identity::Email(String::new())).await,
+        find("look up a username", Identity::Username(NO_NAME.to_owned())).await,
+        tried(
+            backend,
             "look up a session policy",
-            backend.max_session_age(NOBODY).await.map(drop),
+            backend.max_session_age(NOBODY).await,
         ),
     ]
 }
@@ -67,13 +68,18 @@ async fn user_statements(backend: &Postgres) -> Vec<Outcome> {
 async fn session_statements(backend: &Postgres, now: SystemTime) -> Vec<Outcome> {
     let with_owner = backend.load_with_owner(NO_NAME, now, Some(NOBODY));
     vec![
-        ("read a session", backend.load(NO_NAME, now).await.map(drop)),
-        ("read a session and its user", with_owner.await.map(drop)),
-        (
+        tried(backend, "read a session", backend.load(NO_NAME, now).await),
+        tried(backend, "read a session and its user", with_owner.await),
+        tried(
+            backend,
             "read all sessions",
-            backend.page(NO_NAME, now).await.map(drop),
+            backend.page(NO_NAME, now).await,
         ),
-        ("end a session", backend.end(&[NO_NAME.to_owned()]).await),
+        tried(
+            backend,
+            "end a session",
+            backend.end(&[NO_NAME.to_owned()]).await,
+        ),
     ]
 }
 
@@ -109,13 +115,15 @@ async fn record_login(backend: &Postgres, engine: Engine, now: SystemTime) -> Re
 
 async fn token_statements(backend: &Postgres) -> Vec<Outcome> {
     vec![
-        (
+        tried(
+            backend,
             "look up an API token",
-            backend.owner_of_key(NO_NAME).await.map(drop),
+            backend.owner_of_key(NO_NAME).await,
         ),
-        (
+        tried(
+            backend,
             "look up a personal access token",
-            backend.owner_of_jwt(NOBODY, NO_NAME).await.map(drop),
+            backend.owner_of_jwt(NOBODY, NO_NAME).await,
         ),
     ]
 }

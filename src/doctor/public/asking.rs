@@ -4,11 +4,13 @@
 //! and without any effect. It is sent once in the cookie and once in the query: if only one of them
 //! arrives, the other is not sent or has another name.
 
+use reqwest::StatusCode;
+
 use super::visitor::{JSON, WHOAMI, cookies, reason};
 use super::{Anonymous, Answer, Check, Report, Trial, named};
 use crate::gate::identity::Identity;
 use crate::gate::issue::NO_USER;
-use crate::gate::reason::{Denied, Reason};
+use crate::gate::reason::{Denied, Outage, Reason};
 use crate::gate::user::UserDirectory as _;
 use crate::settings::Proxy;
 
@@ -24,6 +26,13 @@ const NO_COOKIE: &str = "the proxy must send the Cookie header to the gate; with
 
 const NO_URI: &str = "the proxy must send the original address with its query (X-Original-URI $request_uri); with \
      the short cut, the parameter in gate-http.conf must be token.parameter";
+
+/// What to do about a proxy that got the gate's answer and could not use it.
+pub(super) const BUFFERS: &str = "nginx: proxy_buffer_size 32k and proxy_buffers 4 32k in the location of the check, as in \
+     gate.conf; its error log says \"upstream sent too big header\". Other proxies: their own error log";
+
+const NO_HOST: &str = "nginx: proxy_set_header Host $http_host in the location of the check, as in gate.conf; other \
+     proxies: docs/proxies.md";
 
 const OTHER_SETTINGS: &str = "run doctor with the settings of the gate that this proxy asks: SECRET_KEY, token.cookie, \
      token.parameter and native.enabled";
@@ -42,8 +51,8 @@ pub(super) enum Asked {
 enum Echo {
     /// The gate read the token.
     Read,
-    /// The gate answered something else.
-    Other(Reason),
+    /// The gate answered something else, and the proxy with this status.
+    Other(Reason, StatusCode),
     /// The proxy answers 503 (nginx without the shipped files: 500): it did not get an answer.
     NoGate,
     /// No sign of the gate.
@@ -60,7 +69,7 @@ impl Echo {
         match (known, answer.status.as_u16()) {
             (None, 403) if anonymous.status.as_u16() != 403 => Self::Read,
             (Some(Reason::Denied(Denied::UserUnknown)), _) => Self::Read,
-            (Some(reason), _) => Self::Other(reason),
+            (Some(reason), _) => Self::Other(reason, answer.status),
             (None, 500 | 503) => Self::NoGate,
             (None, _) => Self::Silence,
         }
@@ -78,11 +87,32 @@ impl Trial<'_> {
         if let Some(reason) = reason(anonymous).and_then(Reason::from_code)
             && !matches!(reason, Reason::SignInRequired)
         {
-            return self.judge_other(report, reason);
+            return self.judge_other(report, reason, anonymous.status);
+        }
+        if self
+            .settings
+            .policy
+            .gate
+            .is_open(self.visitor.at(WHOAMI).path())
+        {
+            let what = format!(
+                "policy.open_paths covers {WHOAMI}: the gate checks no request for it, so nothing \
+                 shows whether the proxy asks"
+            );
+            let cure = "name only what nobody has to be signed in for in policy.open_paths";
+            report.warn(Check::PublicGate, what, cure);
+            return Asked::No;
+        }
+        if let Some(why) = self.why_tokens_tell_nothing(report).await {
+            let what = format!("{why}: did not try whether the proxy asks the gate");
+            report.note(Check::PublicGate, what);
+            return Asked::Unknown;
         }
         let (cookie, parameter) = self.send_nobody(anonymous).await;
         let asked = match (cookie, parameter) {
-            (Echo::Other(reason), _) | (_, Echo::Other(reason)) => self.judge_other(report, reason),
+            (Echo::Other(reason, status), _) | (_, Echo::Other(reason, status)) => {
+                self.judge_other(report, reason, status)
+            }
             (Echo::NoGate, _) | (_, Echo::NoGate) => {
                 let what = "the proxy gets no answer of the gate";
                 report.fail(Check::PublicGate, what, UNREACHABLE_GATE);
@@ -107,14 +137,53 @@ impl Trial<'_> {
             }
             (Echo::Silence, _) | (_, Echo::Unsent) => self.look_for_another_sign(report).await,
         };
+        if asked == Asked::Yes {
+            self.look_for_the_host(report).await;
+        }
         self.judge_anonymous(report, anonymous);
         asked
     }
 
+    /// Why the gate's answer to a token of doctor's would say nothing about the proxy.
+    async fn why_tokens_tell_nothing(&self, report: &Report) -> Option<&'static str> {
+        if !self.settings.native.enabled {
+            None
+        } else if report.has_failed(Check::DatabaseClock) {
+            Some("the gate would refuse doctor's tokens because of this machine's clock")
+        } else if self.find_nobody().await.is_err() {
+            Some("doctor cannot look up users, so it sends no token")
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is really no user with the primary key of nobody.
+    async fn find_nobody(&self) -> Result<bool, Outage> {
+        let found = self.postgres.find(&Identity::Id(NO_USER)).await?;
+        Ok(found.is_none())
+    }
+
+    /// A page of this origin makes a browser without Fetch Metadata send a POST. The gate compares its
+    /// origin with the `Host` that the proxy passes on.
+    async fn look_for_the_host(&self, report: &mut Report) {
+        let cookie = self.settings.token.cookie.as_deref();
+        let cookie = cookie.map_or_else(String::new, |name| format!("{name}=doctor"));
+        let origin = self.visitor.base().origin().ascii_serialization();
+        let answer = self.visitor.post(WHOAMI, &cookie, &origin, None).await;
+        let reason = answer.as_ref().ok().and_then(reason);
+        if reason == Some(Denied::CrossSiteRequest.code()) {
+            report.fail(
+                Check::PublicGate,
+                "the proxy does not pass the Host header on to the gate, which takes Label Studio's own \
+                 pages for those of another site (cross_site_request)",
+                NO_HOST,
+            );
+        }
+    }
+
     /// Sends the token of nobody in the cookie and in the query.
     async fn send_nobody(&mut self, anonymous: &Answer) -> (Echo, Echo) {
-        let nobody = self.postgres.find(&Identity::Id(NO_USER)).await;
-        if !self.settings.native.enabled || !matches!(nobody, Ok(None)) {
+        if !self.settings.native.enabled || self.find_nobody().await != Ok(true) {
             return (Echo::Unsent, Echo::Unsent);
         }
         let token = self.issuer.issue_for_nobody();
@@ -150,7 +219,7 @@ impl Trial<'_> {
         let foreign = "https://label-studio-gate-doctor.invalid";
         let answer = self
             .visitor
-            .post(WHOAMI, &cookie, foreign, "cross-site")
+            .post(WHOAMI, &cookie, foreign, Some("cross-site"))
             .await;
         let reason = answer.as_ref().ok().and_then(reason);
         match (reason, self.settings.native.enabled) {
@@ -182,7 +251,7 @@ impl Trial<'_> {
     }
 
     /// The gate gave another reason than the one for a user who does not exist.
-    fn judge_other(&self, report: &mut Report, reason: Reason) -> Asked {
+    fn judge_other(&self, report: &mut Report, reason: Reason, status: StatusCode) -> Asked {
         let code = reason.code();
         let (what, cure) = match reason {
             Reason::Denied(Denied::RequestMalformed) => (
@@ -204,6 +273,10 @@ impl Trial<'_> {
             Reason::Outage(outage) => (
                 format!("the gate behind this URL cannot decide: {outage} ({code})"),
                 "see the checks above, and that gate's log",
+            ),
+            Reason::Granted(_) if status.is_server_error() => (
+                format!("the gate accepts the request ({code}), and the proxy answers {status}"),
+                BUFFERS,
             ),
             Reason::Granted(_) | Reason::Denied(_) => (
                 format!(

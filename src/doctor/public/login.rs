@@ -174,7 +174,17 @@ impl Trial<'_> {
     async fn is_logged_in(&self, report: &mut Report, answer: &Answer, email: &str) -> bool {
         let check = Check::PublicLogin;
         if let Some(code) = reason(answer) {
-            let why = Reason::from_code(code).map_or("", Reason::explanation);
+            let known = Reason::from_code(code);
+            if matches!(known, Some(Reason::Granted(_))) && answer.status.is_server_error() {
+                let what = format!(
+                    "the gate logs the user in ({code}), and the proxy answers {}: the gate's answer \
+                     does not fit into the proxy's buffers",
+                    answer.status
+                );
+                report.fail(check, what, asking::BUFFERS);
+                return false;
+            }
+            let why = known.map_or("", Reason::explanation);
             report.fail(
                 check,
                 format!("the gate refuses the login ({code}): {why}"),
@@ -231,7 +241,7 @@ impl Trial<'_> {
         let origin = self.visitor.base().origin().ascii_serialization();
         let answer = self
             .visitor
-            .post("/sso/logout", session, &origin, "same-origin");
+            .post("/sso/logout", session, &origin, Some("same-origin"));
         let deleted = match answer.await {
             Ok(answer) => {
                 let name = &*self.settings.session.cookie_name;

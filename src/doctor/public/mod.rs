@@ -10,6 +10,7 @@ mod asking;
 mod label_studio;
 mod login;
 mod pages;
+mod routes;
 mod visitor;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ impl Trial<'_> {
             return;
         };
         let asked = self.find_out_who_is_asked(report, &anonymous).await;
+        self.look_for_routes(report).await;
         if asked == Asked::No {
             return;
         }
@@ -143,7 +145,7 @@ impl Trial<'_> {
         };
         self.remember(&answer);
         let Some(target) = answer.redirect_target(&self.visitor.at(WHOAMI)) else {
-            return self.judge_reach(report, answer);
+            return self.judge_reach(report, answer).await;
         };
         let Some(base) = target.path().strip_suffix(WHOAMI) else {
             report.fail(
@@ -163,11 +165,11 @@ impl Trial<'_> {
         self.visitor.move_to(moved);
         let answer = self.visitor.get(WHOAMI, JSON, "").await.ok()?;
         self.remember(&answer);
-        self.judge_reach(report, answer)
+        self.judge_reach(report, answer).await
     }
 
     /// Whether the answer is one of the gate or of Label Studio.
-    fn judge_reach(&self, report: &mut Report, answer: Answer) -> Option<Answer> {
+    async fn judge_reach(&self, report: &mut Report, answer: Answer) -> Option<Answer> {
         let (check, url, status) = (
             Check::PublicUrl,
             self.visitor.base(),
@@ -176,6 +178,12 @@ impl Trial<'_> {
         if reason(&answer).is_some() || matches!(status, 200 | 401 | 403) {
             report.ok(check, format!("{url} answers"));
             return Some(answer);
+        }
+        if self.is_gate_itself().await {
+            let what = format!("{url} is the gate itself, not the proxy in front of Label Studio");
+            let cure = "set label_studio.url (LABEL_STUDIO_HOST) or --url to the address that browsers use";
+            report.fail(check, what, cure);
+            return None;
         }
         let cure = match status {
             500 | 503 => asking::UNREACHABLE_GATE,
@@ -188,6 +196,12 @@ impl Trial<'_> {
             cure,
         );
         None
+    }
+
+    /// Whether the URL leads to the gate without a proxy: proxies do not pass its health on.
+    async fn is_gate_itself(&self) -> bool {
+        let answer = self.visitor.get("/health/live", JSON, "").await;
+        answer.is_ok_and(|answer| answer.body == br#"{"status":"live"}"#)
     }
 
     /// Notes the session cookies that an answer sets.

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SET_COOKIE,
+};
 use url::Url;
 
 use crate::http_client::{Answer, HttpClient, Limits, NoAnswer};
@@ -78,20 +80,25 @@ impl Visitor {
             .await
     }
 
-    /// POST without a body, as a page of this origin sends it.
+    /// POST without a body, as a page of this origin makes a browser send it, with Fetch Metadata or
+    /// without.
     pub(super) async fn post(
         &self,
         path: &str,
         cookies: &str,
         origin: &str,
-        fetch_site: &'static str,
+        fetch_site: Option<&'static str>,
     ) -> Result<Answer, NoAnswer> {
         let mut headers = HeaderMap::new();
+        // As browsers do. A proxy that speaks HTTP/1.0 to the gate could not pass it on without.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         if let Ok(origin) = HeaderValue::from_str(origin) {
             headers.insert(ORIGIN, origin);
         }
         let sec_fetch_site = HeaderName::from_static("sec-fetch-site");
-        headers.insert(sec_fetch_site, HeaderValue::from_static(fetch_site));
+        if let Some(fetch_site) = fetch_site {
+            headers.insert(sec_fetch_site, HeaderValue::from_static(fetch_site));
+        }
         self.send(Method::POST, path, JSON, cookies, headers).await
     }
 

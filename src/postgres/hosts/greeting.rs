@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Hosts;
+use crate::postgres::cure;
 use crate::postgres::dial::{Address, Refused};
 use crate::postgres::failure::Unusable;
 use crate::postgres::link::Link;
@@ -22,7 +23,7 @@ impl Hosts {
         let place = &self.0.hosts[host].place;
         let epoch = self.epoch(host);
         // A name service that fails says nothing about the host.
-        let unknown = |why: &str| Unusable::refused(why).at(place);
+        let unknown = |why: &str| Unusable::refused(why, Some(cure::REACH)).at(place);
         let addresses = timeout(self.0.limit, Address::of(place)).await;
         let addresses = addresses
             .map_err(|_| unknown(LATE))?
@@ -32,7 +33,7 @@ impl Hosts {
             let limit = self.0.limit;
             async move {
                 let greeted = timeout(limit, hosts.greet(host, epoch, &address)).await;
-                greeted.unwrap_or_else(|_| Err(Unusable::gone(LATE)))
+                greeted.unwrap_or_else(|_| Err(Unusable::gone(LATE, cure::REACH)))
             }
         });
         let attempts: Vec<_> = attempts.collect();
@@ -52,12 +53,15 @@ impl Hosts {
         };
         let (client, driver) = dialed.map_err(|refused| match refused {
             Refused::Otherwise(why) => why,
-            Refused::ByPooler => Unusable::refused(refused.to_string()),
+            Refused::ByPooler => Unusable::refused(refused.to_string(), None),
         })?;
         let link = Link::new(client, self.clone(), (host, epoch), driver);
         let answer = self.ask(link.client()).await?;
         if self.0.writable && !answer.is_writable {
-            return Err(Unusable::gone("is a standby, or does not allow writes"));
+            return Err(Unusable::gone(
+                "is a standby, or does not allow writes",
+                cure::PRIMARY,
+            ));
         }
         if !answer.has_options {
             self.meet_pooler("the server did not get the options of the start");
