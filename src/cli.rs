@@ -279,6 +279,7 @@ fn serve(
             // First, because SIGHUP would end the process.
             let hangups = Hangups::listen().map_err(ServiceError::Hangup)?;
             let application = Application::build(settings).await?;
+            let application = application.looking_at_database();
             let application = application.reloading(hangups, source, level);
             application.report_losses(losses);
             application.run_until_stopped().await

@@ -120,13 +120,17 @@ impl Assembly {
         read.map_err(Rejected::KeyServer)
     }
 
+    /// Starts to look at the database, until that works or a reload replaces it.
+    pub(super) fn look_at_database(&mut self) {
+        let needs_own_tables = self.settings.token.once().is_some();
+        let work = database::look_at(self.backend.postgres.clone(), needs_own_tables);
+        self.refreshing.push(Background::start(work));
+    }
+
     /// Starts the work in the background. It ends when this is dropped, and audit events that are
     /// left are written first.
     pub(super) fn begin(&mut self, lasting: &Lasting) {
         self.refreshing = self.services.keep_fresh();
-        let needs_own_tables = self.settings.token.once().is_some();
-        let work = database::look_at(self.backend.postgres.clone(), needs_own_tables);
-        self.refreshing.push(Background::start(work));
         if let (None, Some(every)) = (&self.purge, self.settings.policy.purge_every) {
             let kept_days = self.settings.audit.kept_days();
             let work = purge(self.backend.postgres.clone(), every, kept_days);

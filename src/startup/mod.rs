@@ -105,6 +105,15 @@ impl Application {
         })
     }
 
+    /// Has the log say what is wrong with the database before the first user comes.
+    #[must_use]
+    pub fn looking_at_database(mut self) -> Self {
+        if let Running::Fixed(assembly) = &mut self.running {
+            assembly.look_at_database();
+        }
+        self
+    }
+
     /// Reloads the settings from `source` on SIGHUP, and when a secret in a file changes.
     #[must_use]
     pub fn reloading(self, hangups: Hangups, source: Source, level: Level) -> Self {
