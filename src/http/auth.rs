@@ -58,12 +58,12 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let path = subrequest.as_ref().map(Subrequest::path);
     context.record(&Entry::of_verdict(&verdict).at(path));
     state.metrics.count_check(&verdict, begun.elapsed());
-    match verdict {
+    let response = match verdict {
         Ok(grant) => {
             let own = subrequest
                 .as_ref()
                 .map(|subrequest| subrequest.cookies().as_bytes());
-            respond::granted(proxy, context, &grant, own.unwrap_or_default())
+            respond::granted(proxy, &grant, own.unwrap_or_default())
         }
         Err(rejection) => {
             let response = match respond::passes_rejections(proxy) {
@@ -72,5 +72,6 @@ async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
             };
             respond::without_token(proxy, response, &rejection)
         }
-    }
+    };
+    respond::with_id(proxy, response, context)
 }

@@ -53,10 +53,14 @@ impl<'r> RequestContext<'r> {
     /// It identifies nothing but log lines, so it counts from any sender.
     pub(super) fn id(&self) -> &str {
         self.id.get_or_init(|| {
-            let given = extract::only(self.request.headers(), &X_REQUEST_ID);
-            let given = given.filter(|id| is_well_formed(id));
-            given.map_or_else(|| self.state.entropy.hex(), str::to_owned)
+            let given = self.given_id().map(str::to_owned);
+            given.unwrap_or_else(|| self.state.entropy.hex())
         })
+    }
+
+    /// The proxy's `X-Request-ID`, if it is well-formed.
+    pub(super) fn given_id(&self) -> Option<&str> {
+        extract::only(self.request.headers(), &X_REQUEST_ID).filter(|id| is_well_formed(id))
     }
 
     /// The address of the browser or caller.

@@ -27,12 +27,7 @@ pub(super) const X_GATE_METHOD: HeaderName = HeaderName::from_static("x-gate-met
 
 /// The answer to a granted request. `own` is the request's `Cookie` header, which some proxies drop
 /// if the answer has none.
-pub(super) fn granted(
-    proxy: Proxy,
-    context: &RequestContext<'_>,
-    grant: &Grant,
-    own: &[u8],
-) -> HttpResponse {
+pub(super) fn granted(proxy: Proxy, grant: &Grant, own: &[u8]) -> HttpResponse {
     let mut response = start(StatusCode::OK, grant.reason());
     if let Some(user) = grant.user() {
         response.insert_header((X_GATE_USER_ID, user.id()));
@@ -66,10 +61,6 @@ pub(super) fn granted(
                 append(&mut response, SET_COOKIE, Some(cookie));
             }
         }
-    }
-    // Traefik gives requests no ID, and copies the gate's onto the request.
-    if proxy == Proxy::Traefik {
-        response.insert_header((X_REQUEST_ID, context.id()));
     }
     let mut response = response.finish();
     // With auth-keepalive, ingress-nginx sends the check from Lua, which looks headers up by their
@@ -117,6 +108,21 @@ pub(super) fn without_token(
     };
     if let Some(Ok(deletion)) = rejection.token_deletion().map(HeaderValue::from_str) {
         response.headers_mut().append(name, deletion);
+    }
+    response
+}
+
+/// Adds the request's ID to `response`, if it is the gate's own. nginx's shipped files leave it to the gate to
+/// make one. Traefik gives requests none, and removes the request's if the answer has none.
+pub(super) fn with_id(
+    proxy: Proxy,
+    mut response: HttpResponse,
+    context: &RequestContext<'_>,
+) -> HttpResponse {
+    if (proxy == Proxy::Traefik || context.given_id().is_none())
+        && let Ok(id) = HeaderValue::from_str(context.id())
+    {
+        response.headers_mut().insert(X_REQUEST_ID, id);
     }
     response
 }

@@ -191,14 +191,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// Random bytes from the operating system.
+/// Random bytes of a cryptographically secure generator that the operating system seeds: no system call for
+/// the ID of each request.
 pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn sixteen(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
-        bytes
+        rand::random()
     }
 }
 

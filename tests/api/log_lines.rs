@@ -1,5 +1,6 @@
 //! The lines of the log, one per decision, as `docs/log.md` describes them.
 
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -492,6 +493,31 @@ async fn every_id_on_a_page_is_in_the_log() {
             let is_told = || gate.text().contains(&id);
             wait_until(is_told, || format!("{path}: {id}: {}", gate.text()));
         }
+    }
+}
+
+/// nginx leaves it to the gate to make an ID, and passes that on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_without_an_id_is_answered_with_the_one_in_the_log() {
+    let world = World::new(&[]).await;
+    let gate = Logged::of(&world, &[REQUIRE]);
+    let mut ids = HashSet::new();
+    for (cookie, status) in [
+        (format!("ls_auth_token={}", world.ann.token()), 200),
+        (String::new(), 401),
+    ] {
+        let own = [("X-Original-URI", "/projects"), ("Cookie", &cookie)];
+        let given = [own[0], own[1], ("X-Request-Id", "0123456789abcdef-given")];
+        let answer = gate.app.check_with(&given).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("X-Request-Id"), None);
+
+        let answer = gate.app.check_with(&own).await;
+        assert_eq!(answer.status, status);
+        let id = answer.header("X-Request-Id").unwrap().to_owned();
+        let is_told = || gate.text().contains(&id);
+        wait_until(is_told, || format!("{id}: {}", gate.text()));
+        assert!(ids.insert(id), "each request has its own");
     }
 }
 

@@ -72,12 +72,13 @@ def through_nginx(port, short_cut=False):
     home = HOME / f"files-{free_port()}"
     files = home / "label-studio-gate"
     files.mkdir(parents=True)
-    for name in ("gate.conf", "gate-browser.conf", "gate-check.conf", "gate-http.conf"):
-        text = (ROOT / "nginx" / name).read_text().replace("server 127.0.0.1:8090", f"server 127.0.0.1:{port}")
-        if short_cut:
-            text = text.replace('    # "" on;', '    "" on;')
-        (files / name).write_text(text.replace("include label-studio-gate/", f"include {files}/"))
-    return nginx(f"include {files}/gate-http.conf; server {{ listen 127.0.0.1:{{port}}; include {files}/gate.conf; location / {{ include {files}/gate-check.conf; empty_gif; }} }}").port
+    for file in (ROOT / "nginx").glob("gate*.conf"):
+        text = file.read_text().replace("server 127.0.0.1:8090", f"server 127.0.0.1:{port}")
+        (files / file.name).write_text(text.replace("include label-studio-gate/", f"include {files}/"))
+    short = f"include {files}/gate-short-cut.conf;" if short_cut else ""
+    return nginx(f"include {files}/gate-http.conf; server {{ listen 127.0.0.1:{{port}}; include {files}/gate.conf;"
+                 f" location / {{ {short} include {files}/gate-check.conf; empty_gif; }}"
+                 f" location @label_studio {{ include {files}/gate-proxy.conf; empty_gif; }} }}").port
 
 
 def asking(check):

@@ -301,7 +301,7 @@ async fn mistakes_in_nginx_files_are_named_with_their_line() {
             "each location that passes requests to Label Studio must include gate-check.conf",
         ),
         (
-            "gate-check.conf",
+            "gate-proxy.conf",
             "proxy_set_header Cookie            $label_studio_cookie;",
             "proxy_set_header Cookie $http_cookie;",
             "public.login",
@@ -427,7 +427,7 @@ async fn an_anonymous_request_that_reaches_label_studio_fails_where_everybody_mu
     let gate = GateProcess::start_with(stack.engine, CLUSTER.port(), &stack.database, &[REQUIRE]);
     let open = Nginx::start_changed(gate.port, stack.label_studio.port, &[SHORT_CUT], &[]);
     let report = visit(stack, &open.url, &[REQUIRE]);
-    report.expect_failure("public.anonymous", "does not take the short cut");
+    report.expect_failure("public.anonymous", "none includes gate-short-cut.conf");
 
     let (closed, _gate) = start_proxy(stack, &[REQUIRE]);
     let report = visit(stack, &closed.url, &[REQUIRE]);

@@ -44,8 +44,18 @@ pub fn command(binary: &Path, home: &Path, configuration: &str) -> Command {
 
 /// The edit that makes nginx pass requests without a credential on without asking the gate.
 pub const SHORT_CUT: (&str, &str) = (
-    "include label-studio-gate/gate-http.conf;",
-    "include label-studio-gate/gate-http-short-cut.conf;",
+    "    location / {
+        include label-studio-gate/gate-check.conf;
+",
+    "    location @label_studio {
+        include label-studio-gate/gate-proxy.conf;
+        proxy_pass http://label_studio;
+        proxy_request_buffering off;
+    }
+    location / {
+        include label-studio-gate/gate-short-cut.conf;
+        include label-studio-gate/gate-check.conf;
+",
 );
 
 /// The edits that make `label-studio.conf` serve this port and this Label Studio, and others.
@@ -197,17 +207,11 @@ impl Nginx {
             .chain([(upstream.as_str(), servers), (off, client)])
             .collect();
         copy("gate-http.conf", "label-studio-gate", &http);
-        // The line that gate-http.conf tells operators to uncomment.
-        let http = home.join("label-studio-gate/gate-http.conf");
-        let asking = std::fs::read_to_string(http).unwrap();
-        let off = r#"    # "" on;"#;
-        assert_eq!(asking.matches(off).count(), 1, "one place");
-        let short_cut = asking.replace(off, r#"    "" on;"#);
-        let short_cut_file = home.join("label-studio-gate/gate-http-short-cut.conf");
-        std::fs::write(short_cut_file, short_cut).unwrap();
         copy("gate.conf", "label-studio-gate", &[]);
         copy("gate-browser.conf", "label-studio-gate", &[]);
         copy("gate-check.conf", "label-studio-gate", &[]);
+        copy("gate-proxy.conf", "label-studio-gate", &[]);
+        copy("gate-short-cut.conf", "label-studio-gate", &[]);
         copy("sign-in.conf", "label-studio-gate", &[]);
         copy("sign-in-under-a-path.conf", "label-studio-gate", &[]);
         let log = (

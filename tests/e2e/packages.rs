@@ -200,7 +200,12 @@ fn composes_placeholders_exist_in_the_files() {
     // Only upstreams with a zone can resolve names again.
     let zones = http.matches("    zone label_studio_gate").count();
     assert_eq!(zones, http.matches("127.0.0.1:8090").count());
-    for file in ["gate.conf", "gate-check.conf", "gate-browser.conf"] {
+    for file in [
+        "gate.conf",
+        "gate-check.conf",
+        "gate-proxy.conf",
+        "gate-browser.conf",
+    ] {
         assert!(compose.contains(&format!("/gate/{file}")) && here("nginx").join(file).exists());
     }
 }

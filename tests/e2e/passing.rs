@@ -7,9 +7,12 @@ use crate::browser::Browser;
 use crate::label_studio::seeded;
 use crate::login::fresh;
 use crate::nginx::{Nginx, SHORT_CUT, binaries};
+use crate::raw::Connection;
 use crate::stack::{Engine, GateProcess, nginx_proxies, stacks};
 use crate::support::cluster::CLUSTER;
+use crate::support::stub::{Reply, Stub};
 use crate::support::token::native;
+use crate::support::{free_port, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn label_studios_invitation_link_works() {
@@ -175,6 +178,59 @@ async fn nginx_asks_about_every_request_unless_the_short_cut_is_on() {
             browser.get("/health?token=a.b.c").await;
             let asked = paths.len() - unasked + 1;
             assert_eq!(checks(&gate).await, asked, "one with a token");
+        }
+    }
+}
+
+/// Such a request leaves the location, and arrives as it was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_short_cut_changes_nothing_in_a_request() {
+    const TARGET: &str = "/api/projects/1%2F2//import?commit_to_project=false&x=%20";
+    let studio = Stub::start(|_| Reply::of(418, "Label Studio's own"));
+    let body = "x".repeat(300_000);
+    let length = format!("Content-Length: {}\r\n", body.len());
+    for binary in binaries() {
+        // No gate is there.
+        let nginx = Nginx::start_with(&binary, &[free_port()], studio.port, None, &[SHORT_CUT]);
+        for (method, headers, body) in [
+            ("GET", "", ""),
+            ("DELETE", "", ""),
+            ("PATCH", "Content-Length: 2\r\n", "{}"),
+            ("POST", &length, &body),
+            ("POST", &format!("{length}Expect: 100-continue\r\n"), &body),
+        ] {
+            let which = format!("{}: {method} {headers}", binary.display());
+            let mut connection = Connection::to(&nginx.url).await;
+            connection
+                .send(format!(
+                    "{method} {TARGET} HTTP/1.1\r\nHost: x:1\r\nX-Gate-User-Id: 1\r\nX-Request-ID: forged\r\n{headers}\r\n"
+                ))
+                .await;
+            if headers.contains("Expect") {
+                assert_eq!(connection.next().await.status, 100, "{which}");
+            }
+            connection.send(body).await;
+            let answer = connection.next().await;
+            assert_eq!(
+                (answer.status, &*answer.body),
+                (418, "Label Studio's own"),
+                "{which}"
+            );
+
+            let asked = studio.heads().pop().unwrap();
+            assert!(
+                asked.starts_with(&format!("{method} {TARGET} HTTP/1.1\r\nHost: x:1\r\n")),
+                "{which}: {asked}"
+            );
+            assert!(asked.ends_with(&format!("\r\n\r\n{body}")), "{which}");
+            assert!(!asked.to_ascii_lowercase().contains("x-gate-"), "{which}");
+            let id = asked
+                .lines()
+                .find_map(|line| line.strip_prefix("X-Request-ID: "));
+            let id = id.expect(&which);
+            assert_eq!(id.len(), 32, "{which}");
+            let is_logged = || nginx.read("access.log").contains(&format!("id=\"{id}\""));
+            wait_until(is_logged, || nginx.read("access.log"));
         }
     }
 }

@@ -51,7 +51,8 @@ impl Connection {
         }
     }
 
-    async fn next(&mut self) -> Answer {
+    /// Reads one answer, which may be an interim one.
+    pub async fn next(&mut self) -> Answer {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|end| end == b"\r\n\r\n") {
                 break end;

@@ -92,6 +92,7 @@ fn two_default_servers_are_an_error_and_one_with_a_name_is_not() {
                 "gate.conf",
                 "gate-browser.conf",
                 "gate-check.conf",
+                "gate-proxy.conf",
             ] {
                 std::fs::copy(nginx.join(file), gate.join(file)).unwrap();
             }

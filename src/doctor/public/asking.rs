@@ -302,8 +302,8 @@ impl Trial<'_> {
                 check,
                 "policy.anonymous is \"require\", and a request without a credential reaches Label Studio",
                 "let the proxy ask the gate about every request: each location that passes \
-                 requests to Label Studio includes gate-check.conf, and gate-http.conf does not \
-                 take the short cut",
+                 requests to Label Studio includes gate-check.conf, and none includes \
+                 gate-short-cut.conf",
             ),
             (Anonymous::Pass, _) => report.note(
                 check,

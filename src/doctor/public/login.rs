@@ -13,8 +13,8 @@ use crate::settings::Proxy;
 use crate::startup::{self, Services};
 
 const NOT_COPIED: &str = "nginx: auth_request_set $gate_cookie $upstream_http_x_gate_cookie and proxy_set_header Cookie \
-     $label_studio_cookie in the same location, as in gate-check.conf; a location with a \
-     proxy_set_header of its own inherits none";
+     $label_studio_cookie in the same location, as in gate-check.conf and gate-proxy.conf; a location with \
+     a proxy_set_header of its own inherits none";
 
 const NOT_SET: &str = "nginx: add_header Set-Cookie $gate_session_cookie always and $gate_set_cookie_2 always in the \
      same location, as in gate-check.conf; a location with an add_header of its own inherits none";
