@@ -124,6 +124,38 @@ async fn a_frozen_gate_delays_few_requests_and_fails_none() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_frozen_gates_hold_up_few_requests() {
+    let (database, studio) = (database(), studio());
+    for binary in binaries() {
+        let gates =
+            [(); 2].map(|()| GateProcess::start(Engine::Database, CLUSTER.port(), &database));
+        let ports = [&gates[0], &gates[1]].map(|gate| gate.port);
+        let nginx = Nginx::start(&binary, &ports, studio.port);
+        for gate in &gates {
+            gate.signal("STOP");
+        }
+        let ask = async |requests: usize| {
+            let before: usize = ports.map(|port| timeouts(&nginx, port)).iter().sum();
+            let browsers = (0..requests).map(|_| Browser::new(&nginx.url));
+            let answers = browsers.map(async |browser| browser.get("/").await.status());
+            let answers = join_all(answers).await;
+            assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
+            let after: usize = ports.map(|port| timeouts(&nginx, port)).iter().sum();
+            after - before
+        };
+        // nginx finds out about the two gates, and that asking them all the same is of no use.
+        ask(4).await;
+        ask(4).await;
+        let waited = ask(20).await;
+        // A few try whether a gate is back.
+        assert!(waited < 20, "{}: waited {waited} times", binary.display());
+        for gate in &gates {
+            gate.signal("CONT");
+        }
+    }
+}
+
 /// How often nginx has waited in vain for the answer of the gate on this port.
 fn timeouts(nginx: &Nginx, port: u16) -> usize {
     let log = nginx.read("error.log");

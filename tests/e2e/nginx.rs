@@ -83,7 +83,11 @@ fn servers(gates: &[u16], limits: &str) -> String {
     };
     match gates {
         [_] => of(limits),
-        _ => format!("{} {}", of(limits), of("backup max_fails=0")),
+        _ => format!(
+            "{} {}",
+            of(limits),
+            of("backup max_fails=3 fail_timeout=1s")
+        ),
     }
 }
 

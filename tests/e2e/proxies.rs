@@ -235,6 +235,18 @@ async fn a_header_of_another_kind_of_proxy_changes_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_to_a_long_address_fits_behind_every_proxy() {
+    let next = format!("/projects/?filter={}", "a".repeat(6_000));
+    for (stack, proxy, which) in each() {
+        let user = stack.user(&format!("proxy{}@example.test", fresh()));
+        let link = format!("/sso/login?token={}&next={next}", native(user));
+        let answer = Browser::new(&proxy.url).get(&link).await;
+        assert_eq!(answer.status(), 303, "{which}: {}", proxy.logs());
+        assert_eq!(answer.headers()["Location"], next, "{which}");
+    }
+}
+
 /// The status line for a path that no HTTP library would send.
 async fn raw(url: &str, path: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

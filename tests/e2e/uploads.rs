@@ -3,8 +3,10 @@
 
 use serde_json::Value;
 
+use crate::nginx::{Nginx, binaries};
 use crate::raw::{Answer, Connection};
 use crate::server_files::{Server, each};
+use crate::support::client;
 use crate::support::stub::{Reply, Stub};
 
 /// What nginx says when it stores a body.
@@ -75,6 +77,25 @@ async fn a_refused_upload_gets_the_refusal_at_once_and_is_not_stored() {
     })
     .await;
     assert_eq!(studio.asked(), 0);
+}
+
+/// A server of an operator may say it in the location.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_for_uploads_may_stand_in_the_location() {
+    let (gate, studio) = (gate(), Stub::start(|_| Reply::of(200, "Label Studio")));
+    let edits = [
+        ("client_max_body_size 300m;", ""),
+        (
+            "proxy_pass http://label_studio;",
+            "client_max_body_size 300m; proxy_pass http://label_studio;",
+        ),
+    ];
+    for binary in binaries() {
+        let nginx = Nginx::start_with(&binary, &[gate.port], studio.port, None, &edits);
+        let upload = client().post(format!("{}/api/import", nginx.url));
+        let answer = upload.body("x".repeat(2_000_000)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", nginx.read("error.log"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,12 +17,7 @@ pub(super) fn command(home: &Path, ports: &Ports<'_>, keepalive: bool, sign_in: 
         true => with_components("ingress-nginx", &["sign-in-required"]),
         false => shipped("kubernetes/overlays/ingress-nginx/ingress.yaml", &[]),
     };
-    let annotated = |name: &str| {
-        let key = format!("nginx.ingress.kubernetes.io/{name}: ");
-        let mut lines = manifest.lines();
-        let line = lines.find_map(|line| line.trim().strip_prefix(&key))?;
-        Some(line.trim_matches('"').to_owned())
-    };
+    let annotated = |name: &str| annotated(&manifest, name);
     let annotation =
         |name: &str| annotated(name).unwrap_or_else(|| panic!("the Ingress has {name}"));
     let url: reqwest::Url = annotation("auth-url").parse().unwrap();
@@ -148,9 +143,20 @@ pub(super) fn command(home: &Path, ports: &Ports<'_>, keepalive: bool, sign_in: 
     nginx::command(&binary, home, &text)
 }
 
+fn annotated(manifest: &str, name: &str) -> Option<String> {
+    let key = format!("nginx.ingress.kubernetes.io/{name}: ");
+    let mut lines = manifest.lines();
+    let line = lines.find_map(|line| line.trim().strip_prefix(&key))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
 /// `pathType: Exact` becomes `location =`, and the controller's `proxy_pass` has no path, so the
 /// request target is forwarded as it was spelled.
 fn own_routes(manifest: &str, gate: u16) -> String {
+    let mut documents = manifest.split("\n---\n");
+    let of_gate = documents.find(|document| document.contains("pathType: Exact"));
+    // The controller's default.
+    let buffer = annotated(of_gate.unwrap(), "proxy-buffer-size").unwrap_or("4k".to_owned());
     let lines = manifest
         .lines()
         .map(|line| line.trim().trim_start_matches("- "));
@@ -165,6 +171,8 @@ fn own_routes(manifest: &str, gate: u16) -> String {
                      proxy_set_header X-Real-IP $remote_addr;
                      proxy_set_header X-Forwarded-Host $http_host;
                      proxy_set_header X-Forwarded-Proto $scheme;
+                     proxy_buffer_size {buffer};
+                     proxy_buffers 4 {buffer};
                      proxy_pass http://127.0.0.1:{gate};
                  }}\n"
             );
