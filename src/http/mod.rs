@@ -50,10 +50,10 @@ pub use self::limiter::{Limiter, RateLimits};
 pub use self::peer_address::TrustedProxies;
 pub use self::refusal_log::RefusalLog;
 pub use self::sso::{OpenId, Pages, Redirects};
-pub use self::token::TokenRoute;
 use crate::audit::AuditTrail;
 use crate::deadline::decide_within;
 use crate::gate::entropy::Entropy;
+use crate::gate::issue::TokenIssuer;
 use crate::gate::reason::Outage;
 use crate::gate::{Gate, Readiness};
 use crate::metrics::{Metrics, Source};
@@ -66,8 +66,10 @@ const FORM_LIMIT: usize = 160 * 1024;
 pub struct State {
     /// Decides about requests.
     pub gate: Gate,
-    /// Issues tokens.
-    pub token: TokenRoute,
+    /// Authenticates administrators and issues tokens to them.
+    pub token_issuer: TokenIssuer,
+    /// Limits issued tokens, wrong credentials and sign-ins.
+    pub limiter: Limiter,
     /// Where users are sent.
     pub redirects: Redirects,
     /// Sign-in at OpenID providers; `None`: off.

@@ -31,9 +31,7 @@ use crate::gate::Readiness as _;
 use crate::gate::clock::Clock;
 use crate::gate::entropy::Entropy as _;
 use crate::gate::reason::Outage;
-use crate::http::{
-    self, IdentityHeaders, Limiter, RateLimits, RefusalLog, State, TokenRoute, TrustedProxies,
-};
+use crate::http::{self, IdentityHeaders, Limiter, RateLimits, RefusalLog, State, TrustedProxies};
 use crate::metrics::{Metrics, Source};
 use crate::postgres::Postgres;
 use crate::settings::Settings;
@@ -150,7 +148,8 @@ impl Assembly {
         let networks = settings.http.trusted_proxies.iter();
         State {
             gate: gate(settings, backend, &self.services, clock()),
-            token: TokenRoute::new(issuer(settings, backend, clock()), self.limiter.clone()),
+            token_issuer: issuer(settings, backend, clock()),
+            limiter: self.limiter.clone(),
             redirects: http::Redirects {
                 sign_in: settings.policy.sign_in.clone(),
                 return_parameter: settings.policy.return_parameter.clone(),

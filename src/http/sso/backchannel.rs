@@ -2,6 +2,8 @@
 //!
 //! In: a logout token. Out: 200, whether or not there was a session; or why the token proves nothing.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -107,7 +109,8 @@ fn not_ended(
 ) -> HttpResponse {
     let entry = Entry::new(Event::ProviderLogoutRefused).because(reason);
     context.record(&entry.by_provider(provider));
-    if let Err(wait) = context.state.token.count_failure(context.peer()) {
+    let limiter = &context.state.limiter;
+    if let Err(wait) = limiter.count_failure(context.peer(), Instant::now()) {
         let seconds = wait.as_secs() + 1;
         return HttpResponse::build(StatusCode::TOO_MANY_REQUESTS)
             .insert_header((RETRY_AFTER, seconds))

@@ -31,7 +31,7 @@ impl Call {
     ) -> Result<Admin, Answer> {
         let credential = credential(context)?;
         let state = context.state;
-        let caller = state.token.issuer.authenticate(credential, context);
+        let caller = state.token_issuer.authenticate(credential, context);
         match state.decided(caller).await {
             Ok(admin) => {
                 self.caller_id = Some(admin.user_id());
@@ -115,7 +115,7 @@ fn credential<'r>(context: &RequestContext<'r>) -> Result<ApiCredential<'r>, Ans
 
 /// The answer to a wrong credential: 401, or 429 after too many of them from one network.
 fn wrong_credential(context: &RequestContext<'_>) -> Answer {
-    let limiter = &context.state.token.limiter;
+    let limiter = &context.state.limiter;
     match limiter.count_failure(context.peer(), Instant::now()) {
         Ok(()) => Answer::InvalidApiToken,
         Err(wait) => Answer::TooMany(wait),

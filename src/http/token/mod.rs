@@ -7,7 +7,7 @@
 mod answer;
 mod call;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -16,41 +16,10 @@ pub(super) use self::call::Call;
 use super::Snapshot;
 use super::context::RequestContext;
 use super::event::Event;
-use super::limiter::Limiter;
-use super::peer_address::PeerAddress;
 use super::traced::Traced;
-use crate::gate::issue::TokenIssuer;
 
 /// Maximum size of a body. An email address has at most 254 bytes.
 const BODY_LIMIT: usize = 16 * 1024;
-
-/// The route's state.
-pub struct TokenRoute {
-    issuer: TokenIssuer,
-    limiter: Limiter,
-}
-
-impl TokenRoute {
-    /// Issues tokens with `issuer`, within the limits of `limiter`.
-    pub const fn new(issuer: TokenIssuer, limiter: Limiter) -> Self {
-        Self { issuer, limiter }
-    }
-
-    /// Counts a wrong credential on another route. The error says how long to wait.
-    pub(super) fn count_failure(&self, peer: PeerAddress) -> Result<(), Duration> {
-        self.limiter.count_failure(peer, Instant::now())
-    }
-
-    /// Counts a sign-in that begins. The error says how long to wait.
-    pub(super) fn count_start(&self, peer: PeerAddress) -> Result<(), Duration> {
-        self.limiter.count_start(peer, Instant::now())
-    }
-
-    /// Counts a browser that comes back from a provider. The error says how long to wait.
-    pub(super) fn count_return(&self, peer: PeerAddress) -> Result<(), Duration> {
-        self.limiter.count_return(peer, Instant::now())
-    }
-}
 
 /// `POST /api/sso/token`
 pub(super) async fn issue(
@@ -90,10 +59,9 @@ async fn answer(
 ) -> Result<Answer, Answer> {
     let state = context.state;
     let admin = call.admin(context).await?;
-    let limiter = &state.token.limiter;
-    limiter.may_issue(&admin).map_err(Answer::TooMany)?;
+    state.limiter.may_issue(&admin).map_err(Answer::TooMany)?;
     let email = call.email(body)?;
-    let issued = state.decided(state.token.issuer.issue(&admin, &email, context));
+    let issued = state.decided(state.token_issuer.issue(&admin, &email, context));
     match issued.await {
         Ok(issued) => {
             call.concerns(issued.user_id);

@@ -4,6 +4,7 @@
 //! a flow; or a page to choose a provider on; or, if it has a session already, the page it wants.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -168,7 +169,8 @@ async fn depart(
     notice: &Notice<'_>,
 ) -> HttpResponse {
     let state = context.state;
-    if let Err(wait) = state.token.count_start(context.peer()) {
+    let limiter = &state.limiter;
+    if let Err(wait) = limiter.count_start(context.peer(), Instant::now()) {
         return too_many(context, notice, wait);
     }
     let now = state.gate.clock.now();
