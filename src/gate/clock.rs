@@ -5,8 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How far other clocks may be ahead: an issuer's, which dates tokens, and Label Studio's, which
-/// dates its own sessions. Within it, what is dated after an event may be from before.
+/// How far other clocks may be ahead of this one or behind it: an issuer's, which dates tokens; Label
+/// Studio's, which dates its own sessions; another gate's, which dates sign-ins. What one of them
+/// dates at most this long after an event may have happened before it.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// The longest time for which an expired token may still be accepted (`leeway_seconds`).

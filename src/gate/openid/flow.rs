@@ -10,13 +10,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::gate::clock::unix_microseconds;
+use crate::gate::clock::{CLOCK_SKEW, unix_microseconds};
 use crate::gate::entropy::Entropy;
 
 /// How long a user may take at the provider.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
-/// Tolerance for the clocks of several gates.
-pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Most bytes of the path in a flow's cookie. A longer one is not kept; the sign-in then ends on the
 /// start page.
 const MAX_NEXT: usize = 700;
@@ -128,6 +126,7 @@ impl Flow {
         let now = unix_microseconds(Some(now));
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let is_old = now.saturating_sub(self.started) > micros(LIFETIME);
+        // Another gate may have started it.
         let is_early = self.started.saturating_sub(now) > micros(CLOCK_SKEW);
         !is_old && !is_early
     }

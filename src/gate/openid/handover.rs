@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::{CLOCK_SKEW, Display, Flow};
+use super::flow::{Display, Flow};
 use super::outcome::NoSignIn;
 use super::party::Statement;
 use super::{Arrival, RelyingParty, SignIn};
-use crate::gate::clock::unix_seconds;
+use crate::gate::clock::{CLOCK_SKEW, unix_seconds};
 use crate::gate::cookies::CookieHeader;
 use crate::gate::witness::Witness;
 

@@ -13,11 +13,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq as _;
 
-use crate::gate::clock::unix_seconds_f64;
+use crate::gate::clock::{CLOCK_SKEW, unix_seconds_f64};
 use crate::gate::reason::CredentialError;
-
-/// Tolerance for the provider's clock in `auth_time`.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// What the ID token of one flow must say.
 #[derive(Debug)]

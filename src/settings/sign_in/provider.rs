@@ -13,14 +13,13 @@ use super::super::mapping::MappingSettings;
 use super::super::types::{Seconds, Secret};
 use super::Place;
 use super::client::ClientAuthentication;
+use crate::gate::clock::CLOCK_SKEW;
 use crate::gate::identity::ClaimMapping;
 use crate::gate::verify::{Expectation, KeySet, RequiredClaim};
 use crate::http_client::{has_user, shown};
 
 /// OpenID Connect Discovery 1.0 §4.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
-/// Tolerance for the provider's clock.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// A provider in a table `[[sign_in.providers]]`.
 #[derive(Deserialize, JsonSchema)]
