@@ -1,5 +1,7 @@
 //! Randomness as a parameter, so that tests are deterministic.
 
+use std::time::Duration;
+
 /// A source of random bytes.
 pub trait Entropy: Send + Sync {
     /// Sixteen unpredictable bytes.
@@ -11,5 +13,11 @@ pub trait Entropy: Send + Sync {
             .into_uuid()
             .simple()
             .to_string()
+    }
+
+    /// `pause` and up to a quarter of it, so that gates that begin to wait at the same time do not ask
+    /// at the same time.
+    fn with_jitter(&self, pause: Duration) -> Duration {
+        pause + pause * u32::from(self.sixteen()[0]) / 1024
     }
 }

@@ -124,15 +124,14 @@ impl KeyServer {
         self.last_attempt().map_or(0, |attempt| attempt.failures)
     }
 
-    /// The time until the background task asks the server again. The jitter spreads gates that lost
-    /// it at the same time.
+    /// The time until the background task asks the server again.
     fn background_wait(&self) -> Duration {
         let Some(attempt) = self.last_attempt() else {
             return Duration::ZERO;
         };
         let pause = self.refresh.background_pause(attempt);
-        let jitter = pause * u32::from(self.entropy.sixteen()[0]) / 1024;
-        (attempt.at + pause + jitter).saturating_duration_since(Instant::now())
+        let due = attempt.at + self.entropy.with_jitter(pause);
+        due.saturating_duration_since(Instant::now())
     }
 
     fn last_attempt(&self) -> Option<Attempt> {

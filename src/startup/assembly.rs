@@ -229,11 +229,10 @@ fn rate_limits(settings: &Settings) -> RateLimits {
     }
 }
 
-/// Deletes expired rows periodically. The jitter spreads gates that started at the same time.
+/// Deletes expired rows periodically.
 async fn purge(backend: Postgres, every: Duration, kept_days: Option<u32>) {
     loop {
-        let jitter = u32::from(SystemEntropy.sixteen()[0]);
-        tokio::time::sleep(every + every * jitter / 1024).await;
+        tokio::time::sleep(SystemEntropy.with_jitter(every)).await;
         match backend.purge().await {
             Ok(Some(sessions)) => tracing::info!(sessions, "deleted expired sessions"),
             Ok(None) => tracing::debug!("another gate is deleting expired sessions"),
