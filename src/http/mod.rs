@@ -153,13 +153,13 @@ pub fn service(
         .app_data(current);
     let app = match surface {
         Surface::Public => app,
-        Surface::Everything | Surface::Internal => {
-            app.configure(checks_of(proxies)).configure(health::routes)
-        }
+        Surface::Everything | Surface::Internal => app
+            .configure(check_routes(proxies))
+            .configure(health::routes),
     };
     let app = match surface {
         Surface::Internal => app,
-        Surface::Everything | Surface::Public => app.configure(public),
+        Surface::Everything | Surface::Public => app.configure(public_routes),
     };
     Front {
         checks,
@@ -178,9 +178,10 @@ const fn check_path(proxy: Proxy) -> &'static str {
     }
 }
 
-/// The check routes for `proxies`, for the checks that `front` leaves to the app. Other kinds of proxy
-/// have no route.
-fn checks_of(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
+/// Adds the routes of checks for `proxies`, and of the pages that nginx shows after a check. `front`
+/// answers most checks itself; those with a body, or not from a trusted proxy, come here. A kind of proxy
+/// that is not in `proxies` has no route.
+fn check_routes(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         for proxy in proxies {
             config.service(web::resource(check_path(*proxy)).route(auth::check(*proxy)));
@@ -195,8 +196,8 @@ fn checks_of(proxies: &[Proxy]) -> impl FnOnce(&mut web::ServiceConfig) {
     }
 }
 
-/// The routes that proxies forward from browsers and callers.
-fn public(config: &mut web::ServiceConfig) {
+/// Adds the routes that proxies forward from browsers and callers.
+fn public_routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/sso/login")
