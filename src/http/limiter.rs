@@ -5,6 +5,9 @@
 //! credential must never be blocked by wrong ones from the same network. A sign-in is counted before
 //! anything is known about it, because checking it takes a request to the provider, and those are limited:
 //! beyond the limit, every sign-in from that network is refused.
+//!
+//! Whoever exceeds a limit learns after how many whole seconds to try again: `Retry-After` (RFC 9110
+//! §10.2.3).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -70,47 +73,50 @@ impl Limiter {
         }
     }
 
-    /// Whether the administrator may issue a token now. The error says how long to wait.
-    pub(super) fn may_issue(&self, admin: &Admin) -> Result<(), Duration> {
+    /// Whether the administrator may issue a token now; otherwise, the seconds to wait.
+    pub(super) fn may_issue(&self, admin: &Admin) -> Result<(), u64> {
         let Some(issues) = &self.issues else {
             return Ok(());
         };
-        issues
-            .check_key(&admin.user_id())
-            .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+        let checked = issues.check_key(&admin.user_id());
+        checked.map_err(|until| whole_seconds(until.wait_time_from(DefaultClock::default().now())))
     }
 
-    /// Counts a wrong credential. The error says how long to wait, because the limit is exceeded.
-    pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), Duration> {
+    /// Counts a wrong credential. Beyond the limit, the seconds to wait.
+    pub(super) fn count_failure(&self, caller: PeerAddress, now: Instant) -> Result<(), u64> {
         count(&self.failures, self.limits.failures_per_minute, caller, now)
     }
 
-    /// Counts a sign-in that begins. The error says how long to wait, because the limit is exceeded.
-    pub(super) fn count_start(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
+    /// Counts a sign-in that begins. Beyond the limit, the seconds to wait.
+    pub(super) fn count_start(&self, peer: PeerAddress, now: Instant) -> Result<(), u64> {
         count(&self.starts, self.limits.starts_per_minute, peer, now)
     }
 
-    /// Counts a browser that comes back from a provider. The error says how long to wait, because the
-    /// limit is exceeded.
-    pub(super) fn count_return(&self, peer: PeerAddress, now: Instant) -> Result<(), Duration> {
+    /// Counts a browser that comes back from a provider. Beyond the limit, the seconds to wait.
+    pub(super) fn count_return(&self, peer: PeerAddress, now: Instant) -> Result<(), u64> {
         count(&self.returns, self.limits.starts_per_minute, peer, now)
     }
 }
 
 fn count(
     counts: &PerNetwork,
-    most: Option<NonZeroU32>,
+    limit: Option<NonZeroU32>,
     peer: PeerAddress,
     now: Instant,
-) -> Result<(), Duration> {
-    let Some(most) = most.map(NonZeroU32::get) else {
+) -> Result<(), u64> {
+    let Some(limit) = limit.map(NonZeroU32::get) else {
         return Ok(());
     };
     let count = counts.count(peer.network(), now);
-    match count.events {
-        events if events <= most => Ok(()),
-        _ => Err(count.left),
+    match count.events <= limit {
+        true => Ok(()),
+        false => Err(whole_seconds(count.left)),
     }
+}
+
+/// More than `wait`, because whoever returns too early is refused once more.
+const fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + 1
 }
 
 #[cfg(test)]
@@ -131,7 +137,7 @@ mod tests {
     #[test]
     fn nobody_uses_up_the_sign_ins_of_others() {
         let (limiter, now) = (limiter(), Instant::now());
-        type Count = fn(&Limiter, PeerAddress, Instant) -> Result<(), Duration>;
+        type Count = fn(&Limiter, PeerAddress, Instant) -> Result<(), u64>;
         let counts: [Count; 2] = [Limiter::count_start, Limiter::count_return];
         for count in counts {
             let counts = |address: &str| count(&limiter, PeerAddress::for_tests(address), now);
@@ -144,5 +150,21 @@ mod tests {
                 assert_eq!(counts(other), Ok(()), "{other}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_told_is_not_refused_again() {
+        let (limiter, start) = (limiter(), Instant::now());
+        let peer = PeerAddress::for_tests("192.0.2.1");
+        let count = |milliseconds| {
+            let now = start + Duration::from_millis(milliseconds);
+            limiter.count_failure(peer, now)
+        };
+        for _ in 0..3 {
+            assert_eq!(count(0), Ok(()));
+        }
+        let seconds = count(58_100).expect_err("the fourth in this minute");
+        assert_eq!(seconds, 2);
+        assert_eq!(count(58_100 + 1000 * seconds), Ok(()));
     }
 }

@@ -40,7 +40,7 @@ async fn answer(
         }
         Err(answer) => {
             context.record(&call.entry_of_answer(&answer, Event::RevocationRefused));
-            answer.respond()
+            answer.respond(context.state)
         }
     }
 }

@@ -24,7 +24,8 @@ const X_GATE_TRACESTATE: HeaderName = HeaderName::from_static("x-gate-tracestate
 pub(super) enum Traced {
     /// `/auth/{proxy}`
     Check(Proxy),
-    /// `/sso/login`, and a page with a token in its URL.
+    /// `/sso/login`, `/sso/start`, `/sso/callback`, `/sso/backchannel-logout`, and a page with a token in
+    /// its URL.
     SignIn,
     /// `POST /api/sso/token`
     Token,

@@ -1,5 +1,7 @@
 //! `POST /api/sso/token`, answer for answer.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
@@ -7,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::actors::Caller;
+use crate::app::TestApp;
 use crate::support::token::{SECRET_KEY, now, sign, with};
 use crate::world::{NO_CACHE, World};
 
@@ -252,6 +255,21 @@ async fn a_caller_over_the_rate_limit_is_told_when_to_retry() {
     last.expect_json(429, &json!({"error": "Too many requests"}));
     let retry_after: u64 = last.header("Retry-After").unwrap().parse().unwrap();
     assert!(retry_after >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_met_one_outage_do_not_return_in_one_second() {
+    let app = TestApp::start("postgres://gate@127.0.0.1:1/nowhere", &[]);
+    let caller = Caller::of(&app).with_authorization("Token x");
+    let mut waits = HashSet::new();
+    for _ in 0..30 {
+        let answer = caller.issue("ann@example.com").await;
+        answer.expect_status(503);
+        let seconds: u8 = answer.header("Retry-After").unwrap().parse().unwrap();
+        assert!((1..=3).contains(&seconds), "{seconds}");
+        waits.insert(seconds);
+    }
+    assert!(waits.len() > 1, "{waits:?}");
 }
 
 /// Many applications may call from one address: a NAT, a load balancer.

@@ -1,16 +1,17 @@
 //! `POST /sso/backchannel-logout`: an OpenID provider says that a session ended.
 //!
-//! In: a logout token. Out: 200, whether or not there was a session; or why the token proves nothing.
+//! In: a logout token. Out: 200, whether or not there was a session; 400 and the reason if the token
+//! proves nothing; 503 if the gate can't verify it now or can't end the sessions. Afterwards, with 200,
+//! no gate accepts the sessions that the token names.
 
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::openid::PROVIDER_LIMIT;
+use super::openid::{OpenId, PROVIDER_LIMIT};
 use crate::deadline::decide_within;
 use crate::gate::openid::{Logout, LogoutRefused, NoSignIn};
 use crate::gate::reason::Denied;
@@ -31,12 +32,12 @@ pub(in crate::http) struct LogoutForm {
 /// `POST /sso/backchannel-logout`: OpenID Connect Back-Channel Logout 1.0 §2.5.
 pub(in crate::http) async fn backchannel_logout(
     request: HttpRequest,
-    logout: Result<web::Form<LogoutForm>, actix_web::Error>,
+    form: Result<web::Form<LogoutForm>, actix_web::Error>,
     state: Snapshot,
 ) -> HttpResponse {
     let mut response = to_the_end(async move {
         let context = RequestContext::new(request.head(), &state);
-        let answer = async || told(&context, logout.ok()).await;
+        let answer = async || answer(&context, form.ok()).await;
         Traced::SignIn.answer(&context, answer).await
     })
     .await;
@@ -45,43 +46,50 @@ pub(in crate::http) async fn backchannel_logout(
     response
 }
 
-async fn told(context: &RequestContext<'_>, logout: Option<web::Form<LogoutForm>>) -> HttpResponse {
+async fn answer(context: &RequestContext<'_>, form: Option<web::Form<LogoutForm>>) -> HttpResponse {
     let state = context.state;
     let openid = state.sign_in.as_ref();
     let Some(openid) = openid.filter(|openid| openid.backchannel_logout) else {
         return HttpResponse::NotFound().json(json!({"error": "Not found"}));
     };
-    let Some(logout) = logout else {
-        return not_ended(context, Denied::RequestMalformed.code(), None);
+    let Some(form) = form else {
+        return refuse(context, Denied::RequestMalformed.code(), None);
     };
-    let now = state.gate.clock.now();
-    let ended = async {
-        let verified = openid.sign_in.end(&logout.logout_token, now, context);
-        let logout = decide_within(PROVIDER_LIMIT, verified).await?;
-        let sessions = state.gate.end_at_provider(&logout).await?;
-        Ok((logout, sessions))
-    };
-    let refused: LogoutRefused<'_> = match ended.await {
+    match end_sessions(context, openid, &form.logout_token).await {
         Ok((logout, sessions)) => {
             record_ended(context, &logout, &sessions);
-            return HttpResponse::Ok().finish();
+            HttpResponse::Ok().finish()
         }
-        Err(refused) => refused,
-    };
-    match refused.why {
-        NoSignIn::Outage(outage) => {
-            context.record(&Entry::of_outage(outage).by_provider(refused.provider));
-            HttpResponse::ServiceUnavailable()
-                .insert_header((RETRY_AFTER, state.retry_after()))
-                .json(json!({"error": "temporarily_unavailable"}))
-        }
-        NoSignIn::Refused(why) | NoSignIn::Provider { reason: why, .. } => {
-            not_ended(context, why.code(), refused.provider)
-        }
+        Err(LogoutRefused { provider, why }) => match why {
+            NoSignIn::Outage(outage) => {
+                context.record(&Entry::of_outage(outage).by_provider(provider));
+                HttpResponse::ServiceUnavailable()
+                    .insert_header((RETRY_AFTER, state.retry_after()))
+                    .json(json!({"error": "temporarily_unavailable"}))
+            }
+            NoSignIn::Refused(reason) | NoSignIn::Provider { reason, .. } => {
+                refuse(context, reason.code(), provider)
+            }
+        },
     }
 }
 
-/// One entry for each user whose sessions ended. If there was none, one for whom the token names.
+/// Verifies the logout token within the time limit for providers, and ends the sessions that it names
+/// without one: each has to be ended, however many there are.
+async fn end_sessions<'s>(
+    context: &RequestContext<'s>,
+    openid: &'s OpenId,
+    logout_token: &str,
+) -> Result<(Logout<'s>, EndedSessions), LogoutRefused<'s>> {
+    let gate = &context.state.gate;
+    let verified = openid.sign_in.end(logout_token, gate.clock.now(), context);
+    let logout = decide_within(PROVIDER_LIMIT, verified).await?;
+    let sessions = gate.end_at_provider(&logout).await?;
+    Ok((logout, sessions))
+}
+
+/// One entry for each user whose sessions ended; if there was none, one for the user that the token
+/// names.
 fn record_ended(context: &RequestContext<'_>, logout: &Logout<'_>, sessions: &EndedSessions) {
     let nobody = EndedSessions::from([(None, 0)]);
     let sessions = if sessions.is_empty() {
@@ -102,7 +110,7 @@ fn record_ended(context: &RequestContext<'_>, logout: &Logout<'_>, sessions: &En
 }
 
 /// A logout token that proves nothing: 400, or 429 after too many of them from one network.
-fn not_ended(
+fn refuse(
     context: &RequestContext<'_>,
     reason: &'static str,
     provider: Option<&str>,
@@ -110,12 +118,11 @@ fn not_ended(
     let entry = Entry::new(Event::ProviderLogoutRefused).because(reason);
     context.record(&entry.by_provider(provider));
     let limiter = &context.state.limiter;
-    if let Err(wait) = limiter.count_failure(context.peer(), Instant::now()) {
-        let seconds = wait.as_secs() + 1;
-        return HttpResponse::build(StatusCode::TOO_MANY_REQUESTS)
+    match limiter.count_failure(context.peer(), Instant::now()) {
+        Ok(()) => HttpResponse::BadRequest()
+            .json(json!({"error": "invalid_request", "error_description": reason})),
+        Err(seconds) => HttpResponse::TooManyRequests()
             .insert_header((RETRY_AFTER, seconds))
-            .json(json!({"error": "too_many_requests"}));
+            .json(json!({"error": "too_many_requests"})),
     }
-    HttpResponse::BadRequest()
-        .json(json!({"error": "invalid_request", "error_description": reason}))
 }

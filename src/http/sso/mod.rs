@@ -1,4 +1,5 @@
-//! `/sso/…`: signing in with a token, signing out, and the pages that users see.
+//! `/sso/…`: signing in with a token (`sign_in`) or at an OpenID provider (`openid`), signing out, also by
+//! a provider (`backchannel`), and the pages that users see (`show`).
 //!
 //! In: a request that a proxy forwards to the gate. Out: a complete answer to the browser: a
 //! redirect with cookies, a page, or JSON for scripts. The check, in contrast, answers the proxy.

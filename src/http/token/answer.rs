@@ -1,8 +1,6 @@
 //! The answers of the token route: the plugin's answers, word for word, and four of the gate's own
 //! (`docs/decisions/0004-token-route-answers.md`).
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,10 +8,14 @@ use serde_json::{Value, json};
 
 use crate::gate::issue::IssueError;
 use crate::gate::reason::{Declined, Denied, Outage};
+use crate::http::State;
 
 /// An answer of the token route.
 pub(in crate::http) enum Answer {
-    Token { token: String, expires_in: u64 },
+    Token {
+        token: String,
+        expires_in: u64,
+    },
     InvalidJson,
     EmailRequired,
     AuthenticationRequired,
@@ -22,8 +24,12 @@ pub(in crate::http) enum Answer {
     JwtTokensDisabled,
     NotAdmin,
     NotSuperuser,
-    NoSuchUser { reason: Denied, email: String },
-    TooMany(Duration),
+    NoSuchUser {
+        reason: Denied,
+        email: String,
+    },
+    /// After so many seconds, another call may succeed.
+    TooMany(u64),
     Unavailable(Outage),
 }
 
@@ -112,16 +118,16 @@ impl Answer {
         }
     }
 
-    pub(in crate::http) fn respond(self) -> HttpResponse {
+    pub(in crate::http) fn respond(self, state: &State) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         response.insert_header(("Cache-Control", "no-store"));
         match &self {
-            Self::TooMany(wait) => {
-                response.insert_header((RETRY_AFTER, wait.as_secs().max(1)));
+            Self::TooMany(seconds) => {
+                response.insert_header((RETRY_AFTER, *seconds));
             }
             Self::Unavailable(reason) => {
                 response.insert_header(("X-Gate-Reason", reason.code()));
-                response.insert_header((RETRY_AFTER, 1));
+                response.insert_header((RETRY_AFTER, state.retry_after()));
             }
             _ if self.status() == StatusCode::UNAUTHORIZED => {
                 response.insert_header((WWW_AUTHENTICATE, "Token, Bearer"));

@@ -118,6 +118,6 @@ fn wrong_credential(context: &RequestContext<'_>) -> Answer {
     let limiter = &context.state.limiter;
     match limiter.count_failure(context.peer(), Instant::now()) {
         Ok(()) => Answer::InvalidApiToken,
-        Err(wait) => Answer::TooMany(wait),
+        Err(seconds) => Answer::TooMany(seconds),
     }
 }

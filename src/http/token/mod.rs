@@ -49,7 +49,7 @@ async fn issued(
         _ => Event::TokenRefused,
     };
     context.record(&call.entry_of_answer(&answer, event));
-    answer.respond()
+    answer.respond(context.state)
 }
 
 async fn answer(

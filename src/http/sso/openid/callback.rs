@@ -74,9 +74,9 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
         return way_back.conclude(None, unknown, begun).await;
     };
     // Anybody can present a flow with any number of codes, and each costs a request to the provider.
-    if let Err(wait) = state.limiter.count_return(context.peer(), begun) {
+    if let Err(seconds) = state.limiter.count_return(context.peer(), begun) {
         let notice = Notice::new(context).about(local_path(&flow.next));
-        return too_many(context, &notice, wait);
+        return too_many(context, &notice, seconds);
     }
     let sign_in = way_back.sign_in;
     let finished = sign_in.finish(party, &callback, &flow, way_back.now, context);

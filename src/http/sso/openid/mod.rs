@@ -56,12 +56,12 @@ async fn has_session(context: &RequestContext<'_>, subrequest: &Subrequest<'_>) 
 }
 
 /// Too many sign-ins came from this network: 429 (RFC 6585 §4).
-fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, wait: Duration) -> HttpResponse {
+fn too_many(context: &RequestContext<'_>, notice: &Notice<'_>, seconds: u64) -> HttpResponse {
     let reason = Denied::TooManySignIns;
     context.record(&Entry::new(Event::Refused).because(reason.code()));
     let mut response = notice.because(reason);
-    let seconds = HeaderValue::from(wait.as_secs() + 1);
-    response.headers_mut().insert(RETRY_AFTER, seconds);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -170,8 +170,8 @@ async fn depart(
 ) -> HttpResponse {
     let state = context.state;
     let limiter = &state.limiter;
-    if let Err(wait) = limiter.count_start(context.peer(), Instant::now()) {
-        return too_many(context, notice, wait);
+    if let Err(seconds) = limiter.count_start(context.peer(), Instant::now()) {
+        return too_many(context, notice, seconds);
     }
     let now = state.gate.clock.now();
     let departure = openid.sign_in.start(party, start, cookies, now);
