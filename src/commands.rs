@@ -12,7 +12,7 @@ use crate::gate::Inspected;
 use crate::gate::clock::Clock as _;
 use crate::gate::credential::Credential;
 use crate::gate::issue::IssueError;
-use crate::gate::witness::{Change, Witness};
+use crate::gate::observer::{Change, Observer};
 use crate::settings::Settings;
 use crate::startup::{self, Backend, Services, SystemClock};
 
@@ -131,7 +131,7 @@ pub(crate) async fn inspect(
 #[derive(Default)]
 struct Steps(RefCell<Vec<String>>);
 
-impl Witness for Steps {
+impl Observer for Steps {
     fn wants_steps(&self) -> bool {
         true
     }

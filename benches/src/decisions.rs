@@ -7,12 +7,12 @@ use std::time::Duration;
 use label_studio_gate::django::SessionCodec;
 use label_studio_gate::gate::Gate;
 use label_studio_gate::gate::credential::CredentialSources;
+use label_studio_gate::gate::observer::NoObserver;
 use label_studio_gate::gate::policy::{Anonymous, Policy};
 use label_studio_gate::gate::session::{Engine, SessionPolicy, SessionStores, Sessions};
 use label_studio_gate::gate::subrequest::{CookieHeader, Subrequest};
 use label_studio_gate::gate::user::Users;
 use label_studio_gate::gate::verify::{ApiAuthenticator, Native, Verifier};
-use label_studio_gate::gate::witness::Nobody;
 
 use crate::memory::{Counter, Memory};
 use crate::{
@@ -61,7 +61,7 @@ fn decide(engine: Engine, anonymous: Anonymous, cookies: String, reason: &'stati
         let header = CookieHeader::new(std::iter::once(black_box(cookies.as_bytes())));
         let uri = black_box("/projects/12/data?tab=3&task=456");
         let subrequest = Subrequest::new(uri, header, None).expect("a path");
-        let grant = at_once(gate.decide(&subrequest, &Nobody)).expect("granted");
+        let grant = at_once(gate.decide(&subrequest, &NoObserver)).expect("granted");
         assert_eq!(grant.reason().code(), reason);
         drop(black_box(grant));
     })

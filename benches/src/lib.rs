@@ -18,10 +18,10 @@ use label_studio_gate::django::{
 use label_studio_gate::gate::credential::{Credential, CredentialSources};
 use label_studio_gate::gate::identity::ClaimMapping;
 use label_studio_gate::gate::jws;
+use label_studio_gate::gate::observer::NoObserver;
 use label_studio_gate::gate::session::StoredData;
 use label_studio_gate::gate::subrequest::{CookieHeader, Subrequest};
 use label_studio_gate::gate::verify::{Expectation, Issuer, KeySet, Keys, Native, Verifier};
-use label_studio_gate::gate::witness::Nobody;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -163,7 +163,7 @@ fn read_uri() -> Run {
 fn verify_with(verifier: Verifier, token: String) -> Run {
     Box::new(move || {
         let credential = Credential::Token(black_box(token.as_str()).into());
-        let verified = at_once(verifier.verify(&credential, now(), &Nobody));
+        let verified = at_once(verifier.verify(&credential, now(), &NoObserver));
         black_box(verified.expect("a good token"));
     })
 }

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use label_studio_gate::gate::identity::ClaimMapping;
 use label_studio_gate::gate::jws;
+use label_studio_gate::gate::observer::Steps;
 use label_studio_gate::gate::subrequest::Asserted;
 use label_studio_gate::gate::verify::{Compact, Expectation, Issuer, KeySet, Keys, LoadBalancer};
-use label_studio_gate::gate::witness::Steps;
 use label_studio_gate::http::{IdentityHeaders, Proxy};
 use serde_json::{Map, Value};
 

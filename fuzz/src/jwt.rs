@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use label_studio_gate::gate::identity::{Claimant, Identity};
 use label_studio_gate::gate::jws;
+use label_studio_gate::gate::observer::Steps;
 use label_studio_gate::gate::verify::{AUDIENCE, Compact, ISSUER, Native, VerifiedClaims};
-use label_studio_gate::gate::witness::Steps;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

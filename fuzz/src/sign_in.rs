@@ -13,13 +13,13 @@ use label_studio_gate::gate::cookies::CookieHeader;
 use label_studio_gate::gate::entropy::Entropy;
 use label_studio_gate::gate::identity::ClaimMapping;
 use label_studio_gate::gate::jws;
+use label_studio_gate::gate::observer::NoObserver;
 use label_studio_gate::gate::openid::{
     Arrival, AuthorizationRequest, Callback, Code, Display, EndSessionRequest, Ended, Flow,
     FlowCookies, NoSignIn, Outcome, Provider, RelyingParty, SignIn, Tokens, Userinfo,
 };
 use label_studio_gate::gate::reason::Outage;
 use label_studio_gate::gate::verify::{Expectation, Issuer, KeySet, Keys};
-use label_studio_gate::gate::witness::Nobody;
 use label_studio_gate::openid::{Metadata, read_userinfo};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -240,7 +240,8 @@ pub fn userinfo(data: &[u8]) {
     let query = format!("code=c&state={}&iss={ISSUER}", flow.state);
     let callback = Callback::parse(&query).expect("an answer");
     let party = sign_in.party(None).expect("the only one");
-    let Ok(Arrival { claims, .. }) = ready(sign_in.finish(party, &callback, &flow, now(), &Nobody))
+    let Ok(Arrival { claims, .. }) =
+        ready(sign_in.finish(party, &callback, &flow, now(), &NoObserver))
     else {
         return;
     };
@@ -285,7 +286,7 @@ pub fn logout_token(data: &[u8]) {
         body: Vec::new(),
     });
     let token = signed(&header, claims);
-    let Ok(logout) = ready(sign_in.end(&token, now(), &Nobody)) else {
+    let Ok(logout) = ready(sign_in.end(&token, now(), &NoObserver)) else {
         return;
     };
     assert_ne!(typ, Some("at+jwt"));
@@ -391,7 +392,7 @@ pub fn handover(data: &[u8]) {
     let callback = Callback::parse(&query).expect("an answer");
     let party = sign_in.party(None).expect("the only one");
     let arrival =
-        ready(sign_in.finish(party, &callback, &popup, now(), &Nobody)).expect("a sign-in");
+        ready(sign_in.finish(party, &callback, &popup, now(), &NoObserver)).expect("a sign-in");
     let genuine = sign_in.hand_over(&arrival, now()).expect("it is a popup");
     let text = match kind % 2 {
         0 => data.to_vec(),
@@ -404,7 +405,7 @@ pub fn handover(data: &[u8]) {
     let set = cookies.set(&frame, now(), &Fixed);
     let take_over = |cookie: &str, at| {
         let header = CookieHeader::new(std::iter::once(cookie.as_bytes()));
-        ready(sign_in.take_over(text, &header, at, &Nobody)).is_ok()
+        ready(sign_in.take_over(text, &header, at, &NoObserver)).is_ok()
     };
     let cookie = set.split(';').next().expect("there is one part");
     assert_eq!(

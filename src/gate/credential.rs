@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::observer::Steps;
 use super::subrequest::{Asserted, Subrequest, UnsignedHeaders};
-use super::witness::Steps;
 
 /// Where requests carry credentials.
 #[derive(Debug, Clone)]

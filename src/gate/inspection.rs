@@ -6,10 +6,10 @@
 use super::Gate;
 use super::credential::Credential;
 use super::identity::{Claimant, NoClaimant};
+use super::observer::{Cut, Observer, Steps};
 use super::reason::{CredentialError, Denied, Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted};
 use super::verify::{Method, Unverified};
-use super::witness::{Cut, Steps, Witness};
 
 /// What a token would do.
 #[derive(Debug)]
@@ -31,15 +31,15 @@ pub enum Inspected {
 }
 
 impl Gate {
-    /// Tells what a token would do, and `witness` how that is found out: which methods and keys are
+    /// Tells what a token would do, and `observer` how that is found out: which methods and keys are
     /// tried, what they expect and what the token holds.
     pub async fn inspect(
         &self,
         token: &Credential<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Inspected, Outage> {
         let now = self.clock.now();
-        let claims = match self.verifier.verify(token, now, witness).await {
+        let claims = match self.verifier.verify(token, now, observer).await {
             Ok(claims) => claims,
             Err(Unverified::Unrecognized(why) | Unverified::Refused(why)) => {
                 return Ok(Inspected::Refused(why.into()));
@@ -54,7 +54,7 @@ impl Gate {
             }
         };
         let method = claims.method();
-        let (identity, steps) = (claimant.identity.to_string(), Steps::new(witness, "user"));
+        let (identity, steps) = (claimant.identity.to_string(), Steps::new(observer, "user"));
         steps.note(format_args!("the claims name {}", Cut(&identity)));
         Ok(
             match ActiveUser::find(&self.users, &claimant, Freshness::Current).await {

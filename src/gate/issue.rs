@@ -17,10 +17,10 @@ use super::clock::{Clock, unix_microseconds, unix_seconds};
 use super::entropy::Entropy;
 use super::identity::{Claimant, Identity};
 use super::jws;
+use super::observer::Observer;
 use super::reason::{Denied, Outage};
 use super::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use super::verify::{AUDIENCE, ApiAuthenticator, ISSUER, REVOCATION};
-use super::witness::Witness;
 
 /// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +135,9 @@ impl TokenIssuer {
         &self,
         by: &Admin,
         email: &str,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Issued, IssueError> {
-        let user = self.user(email, witness).await?;
+        let user = self.user(email, observer).await?;
         if !by.may_act_on(user.is_superuser()) {
             return Err(IssueError::NotSuperuser { user_id: user.id() });
         }
@@ -149,9 +149,9 @@ impl TokenIssuer {
     pub async fn issue_as_operator(
         &self,
         email: &str,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Issued, IssueError> {
-        let user = self.user(email, witness).await?;
+        let user = self.user(email, observer).await?;
         Ok(self.sign(&user, self.clock.now()))
     }
 
@@ -178,14 +178,14 @@ impl TokenIssuer {
         self.encode(nobody, TRIAL_LIFETIME, self.clock.now())
     }
 
-    async fn user(&self, email: &str, witness: &dyn Witness) -> Result<ActiveUser, IssueError> {
+    async fn user(&self, email: &str, observer: &dyn Observer) -> Result<ActiveUser, IssueError> {
         let mut claimant = Claimant::of(Identity::Email(email.to_owned()));
         claimant.admission.create = self.policy.create_users;
         match self.find(&claimant).await {
             Err(NotAdmitted::Refused {
                 reason: Denied::UserUnknown,
                 ..
-            }) => Ok(Box::pin(ActiveUser::create(&self.users, &claimant, witness)).await?),
+            }) => Ok(Box::pin(ActiveUser::create(&self.users, &claimant, observer)).await?),
             found => Ok(found?),
         }
     }

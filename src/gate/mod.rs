@@ -17,6 +17,7 @@ pub mod identity;
 mod inspection;
 pub mod issue;
 pub mod jws;
+pub mod observer;
 pub mod openid;
 pub mod policy;
 pub mod reason;
@@ -30,7 +31,6 @@ pub mod user;
 pub mod verdict;
 pub mod verify;
 mod visit;
-pub mod witness;
 
 use std::sync::Arc;
 
@@ -41,6 +41,7 @@ use self::credential::CredentialSources;
 use self::entropy::Entropy;
 use self::identity::{Claimant, Identity};
 pub use self::inspection::Inspected;
+use self::observer::{Observer, Steps};
 use self::policy::{Anonymous, Policy};
 use self::reason::{Denied, Granted, Outage};
 pub use self::revocation::{Ended, RevokeError, Revoked};
@@ -51,7 +52,6 @@ use self::user::{ActiveUser, Freshness, NotAdmitted, Users};
 use self::verdict::{Grant, Rejection};
 use self::verify::{ApiAuthenticator, Verifier};
 use self::visit::Visit;
-use self::witness::{Steps, Witness};
 use crate::django::CookieAttributes;
 
 /// Whether the gate's dependencies are available.
@@ -95,7 +95,7 @@ impl Gate {
     pub async fn decide(
         &self,
         subrequest: &Subrequest<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Grant, Rejection> {
         if self.policy.refuses_renaming(subrequest) {
             return Err(Rejection::of_request(Denied::UsernameProtected));
@@ -105,11 +105,11 @@ impl Gate {
         }
         // On the heap: most requests have none, and don't pay for its size.
         if let Some(credential) = subrequest.api_credential()
-            && let Some(grant) = Box::pin(self.api_call(subrequest, credential, witness)).await?
+            && let Some(grant) = Box::pin(self.api_call(subrequest, credential, observer)).await?
         {
             return Ok(grant);
         }
-        let visit = Visit::begin(self, subrequest, witness).await?;
+        let visit = Visit::begin(self, subrequest, observer).await?;
         visit.refuse_ambiguous()?;
         visit.refuse_cross_site()?;
         let verdict = visit.log_in_with(visit.credentials()).await;
@@ -128,15 +128,15 @@ impl Gate {
         &self,
         subrequest: &Subrequest<'_>,
         credential: ApiCredential<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Option<Grant>, Rejection> {
         if self.policy.anonymous == Anonymous::Pass {
             return Ok(Some(Grant::untouched(Granted::ApiCredential)));
         }
-        let Some(caller) = self.api_caller(credential, witness).await? else {
+        let Some(caller) = self.api_caller(credential, observer).await? else {
             return Ok(None);
         };
-        let visit = Visit::begin(self, subrequest, witness).await?;
+        let visit = Visit::begin(self, subrequest, observer).await?;
         visit.refuse_cross_site()?;
         let cookies = visit.cookies_of_api_call().await?;
         visit.end_at_logout().await?;
@@ -148,9 +148,9 @@ impl Gate {
     async fn api_caller(
         &self,
         credential: ApiCredential<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Option<ActiveUser>, Outage> {
-        let steps = Steps::new(witness, "API credential");
+        let steps = Steps::new(observer, "API credential");
         let Some(id) = self
             .api
             .api_user(credential, self.clock.now(), steps)

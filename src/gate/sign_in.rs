@@ -6,6 +6,7 @@
 
 use super::Gate;
 use super::credential::{self, Credential};
+use super::observer::Observer;
 use super::openid::Logout;
 use super::reason::{Denied, Outage};
 use super::session::EndedSessions;
@@ -13,7 +14,6 @@ use super::subrequest::Subrequest;
 use super::verdict::{Denial, Grant, Rejection};
 use super::verify::VerifiedClaims;
 use super::visit::Visit;
-use super::witness::Witness;
 
 /// A session that its user has ended.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ impl Gate {
         &self,
         token: &str,
         subrequest: &Subrequest<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Grant, Rejection> {
-        let visit = self.begin_sign_in(subrequest, witness).await?;
+        let visit = self.begin_sign_in(subrequest, observer).await?;
         visit
             .log_in_with(vec![Credential::Token(token.into())])
             .await
@@ -64,9 +64,9 @@ impl Gate {
         &self,
         claims: &VerifiedClaims,
         subrequest: &Subrequest<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Grant, Rejection> {
-        let visit = self.begin_sign_in(subrequest, witness).await?;
+        let visit = self.begin_sign_in(subrequest, observer).await?;
         visit.log_in_as(claims).await
     }
 
@@ -75,13 +75,13 @@ impl Gate {
     async fn begin_sign_in<'v>(
         &'v self,
         subrequest: &'v Subrequest<'v>,
-        witness: &'v dyn Witness,
+        observer: &'v dyn Observer,
     ) -> Result<Visit<'v>, Rejection> {
         if !self.policy.may_sign_in(subrequest) {
             let denial = Denial::of_request(Denied::CrossSiteRequest, None);
             return Err(Rejection::Denial(denial));
         }
-        Ok(Visit::begin(self, subrequest, witness).await?)
+        Ok(Visit::begin(self, subrequest, observer).await?)
     }
 
     /// Ends the sessions that ended at an OpenID provider. Returns how many there were of each user.
@@ -101,12 +101,12 @@ impl Gate {
     pub async fn sign_out(
         &self,
         subrequest: &Subrequest<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Option<SignedOut>, Outage> {
         if !self.policy.may_sign_out(subrequest) {
             return Ok(None);
         }
-        let visit = Visit::begin(self, subrequest, witness).await?;
+        let visit = Visit::begin(self, subrequest, observer).await?;
         visit.sign_out().await.map(Some)
     }
 
@@ -114,9 +114,9 @@ impl Gate {
     pub async fn has_living_session(
         &self,
         subrequest: &Subrequest<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<bool, Outage> {
-        let visit = Visit::begin(self, subrequest, witness).await?;
+        let visit = Visit::begin(self, subrequest, observer).await?;
         Ok(visit.signed_in_user().await?.is_some())
     }
 }

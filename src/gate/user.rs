@@ -20,9 +20,9 @@ pub use self::directory::{
 use super::clock::{CLOCK_SKEW, unix_microseconds, unix_seconds_f64};
 use super::groups::Staff;
 use super::identity::{Claimant, Identity, Profile};
+use super::observer::{Change, Observer};
 use super::reason::{Denied, Outage};
 use super::verify::VerifiedClaims;
-use super::witness::{Change, Witness};
 
 /// Why there is no [`ActiveUser`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl ActiveUser {
     pub async fn create(
         users: &Users,
         claimant: &Claimant,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Self, NotAdmitted> {
         let Some(email) = claimant.creatable() else {
             return Err(Refusal::Unknown.into());
@@ -110,7 +110,7 @@ impl ActiveUser {
                     user_id: None,
                 });
             }
-            Created::Now { user_id } => witness.changed(Change::AccountCreated { user_id }),
+            Created::Now { user_id } => observer.changed(Change::AccountCreated { user_id }),
             Created::Before => {}
         }
         // Several users may have this address in different cases. Then none was created, and the
@@ -130,7 +130,7 @@ impl ActiveUser {
         self,
         users: &Users,
         claimant: &Claimant,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Option<Self>, NotAdmitted> {
         if let Some(names) = self.new_names(claimant) {
             // A failure never blocks the sign-in.
@@ -141,7 +141,7 @@ impl ActiveUser {
         }
         match self.new_rights(claimant) {
             None => Ok(Some(self)),
-            Some(staff) => self.with_rights(staff, users, claimant, witness).await,
+            Some(staff) => self.with_rights(staff, users, claimant, observer).await,
         }
     }
 
@@ -175,12 +175,12 @@ impl ActiveUser {
         staff: Staff,
         users: &Users,
         claimant: &Claimant,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Option<Self>, NotAdmitted> {
         let user_id = self.0.id;
         let row = match users.recent.set_staff(&self.0, staff).await? {
             StaffChange::Now(row) => {
-                witness.changed(match staff.is_staff {
+                observer.changed(match staff.is_staff {
                     true => Change::StaffGranted { user_id },
                     false => Change::StaffWithdrawn { user_id },
                 });

@@ -17,13 +17,13 @@ pub struct Grant {
     reason: Reason,
     user: Option<ActiveUser>,
     logged_in_by: Option<Method>,
-    whom: Whom,
+    principal: Principal,
     cookies: Cookies,
 }
 
-/// Whom a decision concerns, as far as the gate knows.
+/// The user whom a decision concerns, as far as the gate knows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Whom {
+pub struct Principal {
     /// The method that verified a credential.
     pub method: Option<Method>,
     /// Primary key in `htx_user`.
@@ -32,7 +32,7 @@ pub struct Whom {
     pub identity: Option<String>,
 }
 
-impl Whom {
+impl Principal {
     /// A known user.
     pub fn user(user_id: i32) -> Self {
         Self {
@@ -67,24 +67,28 @@ impl std::fmt::Debug for Cookies {
 impl Grant {
     /// The request passes unchanged.
     pub(super) fn untouched(reason: Granted) -> Self {
-        Self::without_login(reason, Whom::default(), Cookies::default())
+        Self::without_login(reason, Principal::default(), Cookies::default())
     }
 
     /// The request passes without a login. If it carried a token, the token is removed.
-    pub(super) fn without_login(reason: impl Into<Reason>, whom: Whom, cookies: Cookies) -> Self {
+    pub(super) fn without_login(
+        reason: impl Into<Reason>,
+        principal: Principal,
+        cookies: Cookies,
+    ) -> Self {
         Self {
             reason: reason.into(),
             user: None,
             logged_in_by: None,
-            whom,
+            principal,
             cookies,
         }
     }
 
     /// The request passes as `user`, by a credential of Label Studio's own: a session or an API token.
     pub(super) fn recognized(reason: Granted, user: ActiveUser, cookies: Cookies) -> Self {
-        let whom = Whom::user(user.id());
-        Self::without_login(reason, whom, cookies).of(Some(user))
+        let principal = Principal::user(user.id());
+        Self::without_login(reason, principal, cookies).of(Some(user))
     }
 
     /// The same grant for a request that Label Studio takes for this user's.
@@ -103,9 +107,9 @@ impl Grant {
             reason: reason.into(),
             user: Some(user.clone()),
             logged_in_by: Some(method),
-            whom: Whom {
+            principal: Principal {
                 method: Some(method),
-                ..Whom::user(user.id())
+                ..Principal::user(user.id())
             },
             cookies,
         }
@@ -127,9 +131,9 @@ impl Grant {
         self.logged_in_by
     }
 
-    /// Whom the decision concerns.
-    pub const fn whom(&self) -> &Whom {
-        &self.whom
+    /// The user whom the decision concerns.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// The cookies to send.
@@ -169,11 +173,11 @@ impl Rejection {
         }
     }
 
-    /// Whom the decision concerns; `None` for an outage.
-    pub const fn whom(&self) -> Option<&Whom> {
+    /// The user whom the decision concerns; `None` for an outage.
+    pub const fn principal(&self) -> Option<&Principal> {
         match self {
-            Self::Denial(denial) => Some(&denial.whom),
-            Self::SignInRequired(required) => Some(&required.whom),
+            Self::Denial(denial) => Some(&denial.principal),
+            Self::SignInRequired(required) => Some(&required.principal),
             Self::Outage(_) => None,
         }
     }
@@ -201,7 +205,7 @@ impl From<Outage> for Rejection {
 #[derive(Debug)]
 pub struct Denial {
     reason: Denied,
-    whom: Whom,
+    principal: Principal,
     token_deletion: Option<String>,
 }
 
@@ -209,24 +213,24 @@ impl Denial {
     /// Refused because of its user.
     pub(super) const fn of_user(
         reason: Denied,
-        whom: Whom,
+        principal: Principal,
         token_deletion: Option<String>,
     ) -> Self {
         Self {
             reason,
-            whom,
+            principal,
             token_deletion,
         }
     }
 
     /// Refused for every user.
     pub(super) const fn of_request(reason: Denied, token_deletion: Option<String>) -> Self {
-        let whom = Whom {
+        let principal = Principal {
             method: None,
             user_id: None,
             identity: None,
         };
-        Self::of_user(reason, whom, token_deletion)
+        Self::of_user(reason, principal, token_deletion)
     }
 
     /// The reason.
@@ -239,21 +243,21 @@ impl Denial {
 #[derive(Debug)]
 pub struct SignInRequired {
     refused: Option<CredentialError>,
-    whom: Whom,
+    principal: Principal,
     token_deletion: Option<String>,
 }
 
 impl SignInRequired {
     /// `refused` is the reason why the request's credential is unacceptable; `None` if it carries
-    /// none. `whom` is whom that credential names.
+    /// none. `principal` is whom that credential names.
     pub(super) const fn new(
         refused: Option<CredentialError>,
-        whom: Whom,
+        principal: Principal,
         token_deletion: Option<String>,
     ) -> Self {
         Self {
             refused,
-            whom,
+            principal,
             token_deletion,
         }
     }

@@ -16,18 +16,18 @@ use std::time::SystemTime;
 use self::cookies::OwnCookies;
 use super::Gate;
 use super::credential::Credential;
+use super::observer::{Observer, Steps};
 use super::policy::Anonymous;
 use super::reason::{CredentialError, Denied, Granted, Outage};
 use super::subrequest::Subrequest;
-use super::verdict::{Denial, Grant, Rejection, SignInRequired, Whom};
+use super::verdict::{Denial, Grant, Principal, Rejection, SignInRequired};
 use super::verify::{Unverified, VerifiedClaims};
-use super::witness::{Steps, Witness};
 
 /// One request.
 pub(super) struct Visit<'v> {
     gate: &'v Gate,
     subrequest: &'v Subrequest<'v>,
-    witness: &'v dyn Witness,
+    observer: &'v dyn Observer,
     cookies: OwnCookies<'v>,
     peer_digest: OnceLock<[u8; 32]>,
     now: SystemTime,
@@ -66,14 +66,14 @@ impl<'v> Visit<'v> {
     pub(super) async fn begin(
         gate: &'v Gate,
         subrequest: &'v Subrequest<'v>,
-        witness: &'v dyn Witness,
+        observer: &'v dyn Observer,
     ) -> Result<Self, Outage> {
         let now = gate.clock.now();
         let cookies = OwnCookies::of(subrequest, gate, now).await?;
         Ok(Self {
             gate,
             subrequest,
-            witness,
+            observer,
             cookies,
             peer_digest: OnceLock::new(),
             now,
@@ -101,7 +101,7 @@ impl<'v> Visit<'v> {
 
     /// Stage 2: the request's credentials, in the order in which they are tried.
     pub(super) fn credentials(&self) -> Vec<Credential<'v>> {
-        let steps = Steps::new(self.witness, "request");
+        let steps = Steps::new(self.observer, "request");
         Credential::note_sources(self.subrequest, &self.gate.sources, steps);
         let token = self.cookies.token.value;
         let applications = self.cookies.applications.iter().copied();
@@ -124,15 +124,15 @@ impl<'v> Visit<'v> {
     async fn try_in_turn(&self, credentials: Vec<Credential<'_>>) -> Result<Grant, Rejection> {
         let mut first_failure = None;
         for credential in credentials {
-            let mut whom = Whom::default();
-            let outcome = self.log_in(&credential, &mut whom).await;
+            let mut principal = Principal::default();
+            let outcome = self.log_in(&credential, &mut principal).await;
             match outcome {
                 Ok(grant) => return Ok(grant),
                 Err(NoLogin::Denied(Denied::UserPrivileged)) if credential.is_asserted() => {
-                    return self.spare_staff(whom).await;
+                    return self.spare_staff(principal).await;
                 }
                 Err(NoLogin::Denied(reason)) => {
-                    let denial = Denial::of_user(reason, whom, self.token_deletion());
+                    let denial = Denial::of_user(reason, principal, self.token_deletion());
                     return Err(Rejection::Denial(denial));
                 }
                 Err(NoLogin::Outage(outage)) => return Err(outage.into()),
@@ -144,37 +144,41 @@ impl<'v> Visit<'v> {
                 Err(NoLogin::Unverified(
                     Unverified::Unrecognized(why) | Unverified::Refused(why),
                 )) => {
-                    first_failure = first_failure.or(Some((why, whom)));
+                    first_failure = first_failure.or(Some((why, principal)));
                 }
             }
         }
         self.proceed(first_failure).await
     }
 
-    /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `whom` is filled
+    /// Stages 3 to 7 for one credential: claims, claimant, user, session, verdict. `principal` is filled
     /// in as far as the stages get.
-    async fn log_in(&self, credential: &Credential<'_>, whom: &mut Whom) -> Result<Grant, NoLogin> {
+    async fn log_in(
+        &self,
+        credential: &Credential<'_>,
+        principal: &mut Principal,
+    ) -> Result<Grant, NoLogin> {
         if credential.is_asserted()
             && let Some(grant) = self.recognize(credential).await?
         {
             return Ok(grant);
         }
         let verifier = &self.gate.verifier;
-        let claims = verifier.verify(credential, self.now, self.witness).await?;
-        self.admit(&claims, whom).await
+        let claims = verifier.verify(credential, self.now, self.observer).await?;
+        self.admit(&claims, principal).await
     }
 
     /// Stages 4 to 7 for claims that were verified elsewhere: on the way back from an OpenID
     /// provider.
     pub(super) async fn log_in_as(&self, claims: &VerifiedClaims) -> Result<Grant, Rejection> {
-        let mut whom = Whom::default();
-        let rejection = match self.admit(claims, &mut whom).await {
+        let mut principal = Principal::default();
+        let rejection = match self.admit(claims, &mut principal).await {
             Ok(grant) => return Ok(grant),
             Err(NoLogin::Denied(reason)) => {
-                Rejection::Denial(Denial::of_user(reason, whom, self.token_deletion()))
+                Rejection::Denial(Denial::of_user(reason, principal, self.token_deletion()))
             }
             Err(NoLogin::Unverified(Unverified::Unrecognized(why) | Unverified::Refused(why))) => {
-                self.require_sign_in(Some((why, whom)))
+                self.require_sign_in(Some((why, principal)))
             }
             Err(NoLogin::Unverified(Unverified::Outage(outage)) | NoLogin::Outage(outage)) => {
                 outage.into()
@@ -185,7 +189,10 @@ impl<'v> Visit<'v> {
 
     /// The verdict when no credential is acceptable: the request passes without it if the policy
     /// allows unauthenticated requests or the session is valid.
-    async fn proceed(&self, refused: Option<(CredentialError, Whom)>) -> Result<Grant, Rejection> {
+    async fn proceed(
+        &self,
+        refused: Option<(CredentialError, Principal)>,
+    ) -> Result<Grant, Rejection> {
         let user = match self.gate.policy.anonymous {
             Anonymous::Pass if refused.is_none() && !self.cookies.ambiguous => {
                 return Ok(Grant::untouched(Granted::NoToken));
@@ -198,16 +205,18 @@ impl<'v> Visit<'v> {
         };
         let cookies = self.cookies_without_token();
         Ok(match (refused, user) {
-            (Some((why, whom)), user) => Grant::without_login(why, whom, cookies).of(user),
+            (Some((why, principal)), user) => {
+                Grant::without_login(why, principal, cookies).of(user)
+            }
             (None, Some(user)) => Grant::recognized(Granted::SessionValid, user, cookies),
-            (None, None) => Grant::without_login(Granted::NoToken, Whom::default(), cookies),
+            (None, None) => Grant::without_login(Granted::NoToken, Principal::default(), cookies),
         })
     }
 
-    fn require_sign_in(&self, refused: Option<(CredentialError, Whom)>) -> Rejection {
-        let (why, whom) = refused.unzip();
+    fn require_sign_in(&self, refused: Option<(CredentialError, Principal)>) -> Rejection {
+        let (why, principal) = refused.unzip();
         let deletion = self.token_deletion();
-        let required = SignInRequired::new(why, whom.unwrap_or_default(), deletion);
+        let required = SignInRequired::new(why, principal.unwrap_or_default(), deletion);
         Rejection::SignInRequired(required)
     }
 

@@ -12,8 +12,8 @@ use tracing::Level;
 pub(super) use self::entry::Entry;
 use super::context::RequestContext;
 use super::event::{Event, STEP};
-use crate::gate::verdict::Whom;
-use crate::gate::witness::{Change, Witness};
+use crate::gate::observer::{Change, Observer};
+use crate::gate::verdict::Principal;
 
 impl RequestContext<'_> {
     /// Writes an entry to the log and to the audit trail, if they want it. Both are limited: a peer
@@ -37,7 +37,7 @@ impl RequestContext<'_> {
 }
 
 /// The gate's steps go to the log, its changes to the audit trail.
-impl Witness for RequestContext<'_> {
+impl Observer for RequestContext<'_> {
     fn wants_steps(&self) -> bool {
         tracing::enabled!(target: STEP, Level::DEBUG)
     }
@@ -59,6 +59,6 @@ impl Witness for RequestContext<'_> {
             Change::StaffWithdrawn { .. } => self.state.metrics.count_staff_change(false),
             Change::AccountCreated { .. } | Change::SignedOut { .. } => {}
         }
-        self.record(&Entry::new(event).about(&Whom::user(user_id)));
+        self.record(&Entry::new(event).about(&Principal::user(user_id)));
     }
 }

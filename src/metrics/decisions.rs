@@ -32,11 +32,11 @@ impl Default for Decisions {
 
 impl Decisions {
     pub(super) fn count(&self, verdict: &Result<Grant, Rejection>) {
-        let (reason, whom) = match verdict {
-            Ok(grant) => (grant.reason(), Some(grant.whom())),
-            Err(rejection) => (rejection.reason(), rejection.whom()),
+        let (reason, principal) = match verdict {
+            Ok(grant) => (grant.reason(), Some(grant.principal())),
+            Err(rejection) => (rejection.reason(), rejection.principal()),
         };
-        let method = whom.and_then(|whom| whom.method);
+        let method = principal.and_then(|principal| principal.method);
         if let Some(methods) = self.0.get(reason.index()) {
             methods[method_index(method)].increment();
         }

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::visitor::{JSON, WHOAMI, cookies, reason};
 use super::{Answer, Check, Report, SetCookie, SystemClock, Trial, asking, named};
 use crate::gate::issue::IssueError;
+use crate::gate::observer::NoObserver;
 use crate::gate::reason::Reason;
 use crate::gate::subrequest::{CookieHeader, Subrequest};
 use crate::gate::verify::Native;
-use crate::gate::witness::Nobody;
 use crate::settings::Proxy;
 use crate::startup::{self, Services};
 
@@ -151,7 +151,7 @@ impl Trial<'_> {
         ));
         let cookies = CookieHeader::new(std::iter::empty());
         let subrequest = Subrequest::new("/", cookies, None)?;
-        let grant = gate.sign_in(token, &subrequest, &Nobody).await.ok()?;
+        let grant = gate.sign_in(token, &subrequest, &NoObserver).await.ok()?;
         SetCookie::parse(grant.cookies().session.as_deref()?)
     }
 

@@ -4,10 +4,10 @@
 //! active administrator of Label Studio.
 
 use super::{IssueError, TokenIssuer};
+use crate::gate::observer::{Observer, Steps};
 use crate::gate::reason::CredentialError;
 use crate::gate::subrequest::ApiCredential;
 use crate::gate::verify::{TokenOwner, Unverified};
-use crate::gate::witness::{Steps, Witness};
 
 /// Evidence that an API caller is an active administrator.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ impl TokenIssuer {
     pub async fn authenticate(
         &self,
         credential: ApiCredential<'_>,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Admin, IssueError> {
-        let steps = Steps::new(witness, "API token");
+        let steps = Steps::new(observer, "API token");
         let owner = match credential {
             ApiCredential::Key(key) => self.owner_of_key(key).await?,
             ApiCredential::Jwt(token) => self.owner_of_jwt(token, steps).await?,

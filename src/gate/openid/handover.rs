@@ -17,7 +17,7 @@ use super::party::Statement;
 use super::{Arrival, RelyingParty, SignIn};
 use crate::gate::clock::{CLOCK_SKEW, unix_seconds};
 use crate::gate::cookies::CookieHeader;
-use crate::gate::witness::Witness;
+use crate::gate::observer::Observer;
 
 /// How long the frame may take to bring it.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -71,7 +71,7 @@ impl SignIn {
         text: &str,
         cookies: &CookieHeader<'_>,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Arrival, NoSignIn> {
         let handover: Option<Handover> = self.cookies.seal().open(PURPOSE, text);
         let handover = handover.filter(|handover| {
@@ -86,7 +86,7 @@ impl SignIn {
         let party = party.ok_or_else(NoSignIn::unknown)?;
         let (statement, nonce) = (handover.statement, &handover.nonce);
         // Of another provider, the signature is unknown.
-        let claims = party.verify_again(&statement, nonce, now, witness).await?;
+        let claims = party.verify_again(&statement, nonce, now, observer).await?;
         Ok(Arrival {
             claims,
             flow,

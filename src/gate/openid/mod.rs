@@ -31,10 +31,10 @@ pub use self::party::{RelyingParty, Statement};
 pub use self::provider::{AuthorizationRequest, EndSessionRequest, Provider, Tokens, Userinfo};
 use super::cookies::CookieHeader;
 use super::entropy::Entropy;
+use super::observer::{Observer, Steps};
 use super::reason::{CredentialError, Outage};
 use super::sign_in::AtProvider;
 use super::verify::{Compact, Unverified, VerifiedClaims};
-use super::witness::{Steps, Witness};
 
 /// This many sign-ins of one browser, with less than [`flow_cookies::PAUSE`] between them, are a loop.
 const MAX_ATTEMPTS: u32 = 5;
@@ -169,12 +169,12 @@ impl SignIn {
         callback: &Callback,
         flow: &Flow,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Arrival, NoSignIn> {
         if flow.provider != party.name {
             return Err(NoSignIn::unknown());
         }
-        let (claims, statement) = party.arrive(callback, flow, now, witness).await?;
+        let (claims, statement) = party.arrive(callback, flow, now, observer).await?;
         Ok(Arrival {
             claims,
             flow: flow.clone(),
@@ -187,9 +187,9 @@ impl SignIn {
         &self,
         logout_token: &str,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<Logout<'_>, LogoutRefused<'_>> {
-        let steps = Steps::new(witness, "logout token");
+        let steps = Steps::new(observer, "logout token");
         let token = Compact::parse(logout_token)?;
         let mut refused = LogoutRefused::from(CredentialError::TokenIssuerRefused);
         for party in &self.parties {

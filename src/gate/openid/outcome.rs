@@ -3,7 +3,7 @@
 //! In: what a provider, a browser or a check said. Out: a [`NoSignIn`], and from it the verdict.
 
 use crate::gate::reason::{CredentialError, Outage};
-use crate::gate::verdict::{Rejection, SignInRequired, Whom};
+use crate::gate::verdict::{Principal, Rejection, SignInRequired};
 use crate::gate::verify::Unverified;
 
 /// The reason why nobody is signed in.
@@ -34,7 +34,7 @@ impl NoSignIn {
     pub fn rejection(&self) -> Rejection {
         match self {
             Self::Refused(reason) | Self::Provider { reason, .. } => {
-                let required = SignInRequired::new(Some(*reason), Whom::default(), None);
+                let required = SignInRequired::new(Some(*reason), Principal::default(), None);
                 Rejection::SignInRequired(required)
             }
             Self::Outage(outage) => (*outage).into(),

@@ -16,9 +16,9 @@ use super::flow::Flow;
 use super::id_token::IdTokenExpectation;
 use super::outcome::NoSignIn;
 use super::provider::{Provider, Tokens, Userinfo};
+use crate::gate::observer::{Observer, Steps};
 use crate::gate::reason::CredentialError;
 use crate::gate::verify::{Compact, Issuer, ProviderSession, RequiredClaim, VerifiedClaims};
-use crate::gate::witness::{Steps, Witness};
 
 /// The gate as a client of one provider.
 pub struct RelyingParty {
@@ -70,7 +70,7 @@ impl RelyingParty {
         callback: &Callback,
         flow: &Flow,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<(VerifiedClaims, Statement), NoSignIn> {
         self.check_sender(callback).await?;
         let code = match &callback.outcome {
@@ -83,7 +83,7 @@ impl RelyingParty {
                 });
             }
         };
-        let steps = Steps::new(witness, "sign-in");
+        let steps = Steps::new(observer, "sign-in");
         let tokens = self.provider.redeem(code, flow).await?;
         let access_token = Some(tokens.access_token.expose_secret());
         let claims = self
@@ -107,9 +107,9 @@ impl RelyingParty {
         statement: &Statement,
         nonce: &str,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<VerifiedClaims, NoSignIn> {
-        let steps = Steps::new(witness, "sign-in");
+        let steps = Steps::new(observer, "sign-in");
         let id_token = &statement.id_token;
         let claims = self
             .verify_id_token(id_token, None, nonce, now, steps)

@@ -52,7 +52,7 @@ async fn label_studio_tokens_are_judged_like_simplejwt() {
         );
         let token = case["jwt"].as_str().expect("text");
         let outcome = issuer
-            .authenticate(ApiCredential::Jwt(token), &Nobody)
+            .authenticate(ApiCredential::Jwt(token), &NoObserver)
             .await;
         let simplejwt = case["result"]["ok"] == true;
         let expected = simplejwt != DIFFERENCES.iter().any(|(other, _)| *other == name);

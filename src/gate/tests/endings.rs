@@ -194,7 +194,7 @@ impl History {
         let cookies = CookieHeader::new(std::iter::once(header.as_bytes()));
         let subrequest = Subrequest::new("/", cookies, None).expect("readable");
         let subrequest = subrequest.sent_by("POST", &subrequest::Unstated);
-        let outcome = self.world.gate.sign_out(&subrequest, &Nobody).await;
+        let outcome = self.world.gate.sign_out(&subrequest, &NoObserver).await;
         outcome.expect("no outage");
         self.end(|issued| issued.value == value);
     }

@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 
 use self::memory::{Memory, Stored};
 use super::issue::{IssueError, IssuePolicy, TokenIssuer};
+use super::observer::NoObserver;
 use super::reason::{CredentialError, Denied, Granted};
 use super::session::{Engine, SessionPolicy, SessionStores};
 use super::subrequest::CookieHeader;
 use super::user::UserRow;
 use super::verdict::Cookies;
 use super::verify::{Native, REVOCATION};
-use super::witness::Nobody;
 use super::*;
 use crate::django::{AuthHasher, SameSite, SessionCodec, SessionData, SessionEntries as _};
 
@@ -178,7 +178,7 @@ impl World {
     async fn ask(&self, uri: &str, cookies: &str) -> Result<Grant, Rejection> {
         let cookies = CookieHeader::new(std::iter::once(cookies.as_bytes()));
         let subrequest = Subrequest::new(uri, cookies, None).expect("a readable request");
-        self.gate.decide(&subrequest, &Nobody).await
+        self.gate.decide(&subrequest, &NoObserver).await
     }
 
     /// A session row as Label Studio writes it.

@@ -69,7 +69,7 @@ proptest! {
         };
         let subrequest = subrequest.sent_by(&method, &Unstated);
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let verdict = runtime.expect("a runtime").block_on(world.gate.decide(&subrequest, &Nobody));
+        let verdict = runtime.expect("a runtime").block_on(world.gate.decide(&subrequest, &NoObserver));
         if let Ok(grant) = verdict {
             // Open paths pass. Anything else needs proof, which no input here contains.
             let open = grant.reason() == Reason::Granted(Granted::OpenPath)

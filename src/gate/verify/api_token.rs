@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use super::super::clock::unix_seconds_f64;
 use super::super::identity::user_id;
+use super::super::observer::{Shown, Steps};
 use super::super::reason::{CredentialError, Outage};
 use super::super::subrequest::ApiCredential;
-use super::super::witness::{Shown, Steps};
 use super::claims::numeric_date;
 use super::compact::Compact;
 use super::keys::VerificationKey;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::super::identity::ClaimMapping;
+use super::super::observer::Steps;
 use super::super::reason::{CredentialError, Outage};
-use super::super::witness::Steps;
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 /// A user, as described by the host application.

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::super::clock::{CLOCK_SKEW, unix_seconds_f64};
+use super::super::observer::{Cut, Each, OneOf, Shown, Steps};
 use super::super::reason::CredentialError;
-use super::super::witness::{Cut, Each, OneOf, Shown, Steps};
 
 /// 9999-12-31T23:59:59Z, the last time that RFC 3339 and Python's `datetime` can represent.
 const LAST_MOMENT: f64 = 253_402_300_799.0;

@@ -9,8 +9,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::super::jws;
+use super::super::observer::{Shown, Steps};
 use super::super::reason::CredentialError;
-use super::super::witness::{Shown, Steps};
 use super::keys::VerificationKey;
 use super::{Unverified, strict_json};
 

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use super::claims::{RequiredClaim, claim};
 use super::native::REVOCATION;
 use crate::gate::identity::ClaimMapping;
+use crate::gate::observer::Steps;
 use crate::gate::reason::CredentialError;
-use crate::gate::witness::Steps;
 
 /// The sign-in method that verified a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

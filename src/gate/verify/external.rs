@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::super::identity::ClaimMapping;
+use super::super::observer::{Cut, Steps};
 use super::super::reason::CredentialError;
-use super::super::witness::{Cut, Steps};
 use super::claims::{Expectation, numeric_date};
 use super::compact::Compact;
 use super::keys::{Candidates, KeySet, KeySource};

@@ -12,8 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::super::observer::Cut;
 use super::super::reason::Outage;
-use super::super::witness::Cut;
 use super::public_key;
 
 const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];

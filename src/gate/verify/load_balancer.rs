@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::super::observer::{Cut, Shown, Steps};
 use super::super::reason::CredentialError;
-use super::super::witness::{Cut, Shown, Steps};
 use super::claims::numeric_date;
 use super::compact::Compact;
 

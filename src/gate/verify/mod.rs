@@ -32,8 +32,8 @@ pub use self::load_balancer::LoadBalancer;
 pub use self::native::{AUDIENCE, ISSUER, Native, REVOCATION};
 pub use self::unsigned::UnsignedProxy;
 use super::credential::Credential;
+use super::observer::{Observer, Steps};
 use super::reason::{CredentialError, Outage};
-use super::witness::{Steps, Witness};
 
 /// Why a credential proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +88,9 @@ impl Verifier {
         &self,
         credential: &Credential<'_>,
         now: SystemTime,
-        witness: &dyn Witness,
+        observer: &dyn Observer,
     ) -> Result<VerifiedClaims, Unverified> {
-        let steps = Steps::new(witness, "credential");
+        let steps = Steps::new(observer, "credential");
         let unknown = |why| Err(Unverified::Unrecognized(why));
         match credential {
             Credential::Token(token) => self.verify_token(token, now, steps).await,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 
-use super::super::witness::Steps;
+use super::super::observer::Steps;
 use super::claims::Expectation;
 use super::compact::Compact;
 use super::keys::VerificationKey;

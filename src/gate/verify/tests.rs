@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::gate::identity::{Claimant, Identity, NoClaimant};
 use crate::gate::jws;
-use crate::gate::witness::Nobody;
+use crate::gate::observer::NoObserver;
 
 mod external;
 
@@ -44,7 +44,7 @@ fn verify(token: &str) -> Result<Identity, CredentialError> {
 /// The identity that the credential names, or the reason why it is refused.
 fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity, CredentialError> {
     let verified =
-        futures_util::FutureExt::now_or_never(verifier.verify(credential, now(), &Nobody));
+        futures_util::FutureExt::now_or_never(verifier.verify(credential, now(), &NoObserver));
     let claims = verified
         .expect("no key server is asked")
         .map_err(|why| match why {

@@ -15,9 +15,9 @@ use subtle::ConstantTimeEq as _;
 use super::super::clock::unix_seconds_f64;
 use super::super::groups::GroupRules;
 use super::super::identity::{Admission, ClaimMapping};
+use super::super::observer::Steps;
 use super::super::reason::CredentialError;
 use super::super::subrequest::UnsignedHeaders;
-use super::super::witness::Steps;
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
 const EMAIL: &str = "email";

@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::{NoLogin, Visit};
 use crate::gate::identity::{Claimant, NoClaimant};
+use crate::gate::observer::{Cut, Steps};
 use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
 use crate::gate::session::Next;
 use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
-use crate::gate::verdict::{Grant, Whom};
+use crate::gate::verdict::{Grant, Principal};
 use crate::gate::verify::VerifiedClaims;
-use crate::gate::witness::{Cut, Steps};
 
 /// A login with these claims.
 struct Login<'c> {
@@ -29,14 +29,14 @@ impl Visit<'_> {
     pub(super) async fn admit(
         &self,
         claims: &VerifiedClaims,
-        whom: &mut Whom,
+        principal: &mut Principal,
     ) -> Result<Grant, NoLogin> {
-        whom.method = Some(claims.method());
+        principal.method = Some(claims.method());
         let claimant = match Claimant::from_claims(claims) {
             Ok(claimant) => claimant,
             Err(NoClaimant::Unverified(why)) => return Err(why.into()),
             Err(NoClaimant::Refused { reason, identity }) => {
-                whom.identity = Some(identity.to_string());
+                principal.identity = Some(identity.to_string());
                 return Err(NoLogin::Denied(reason));
             }
         };
@@ -46,7 +46,7 @@ impl Visit<'_> {
             is_usable: OnceLock::new(),
         };
         for freshness in self.freshness(claims) {
-            if let Some(grant) = self.log_in_once(&login, freshness, whom).await? {
+            if let Some(grant) = self.log_in_once(&login, freshness, principal).await? {
                 return Ok(grant);
             }
             // The user's row changed since it was read. Re-read it and try again.
@@ -79,15 +79,15 @@ impl Visit<'_> {
         &self,
         login: &Login<'_>,
         freshness: Freshness,
-        whom: &mut Whom,
+        principal: &mut Principal,
     ) -> Result<Option<Grant>, NoLogin> {
-        let user = self.find_user(login, freshness, whom).await?;
+        let user = self.find_user(login, freshness, principal).await?;
         let (sessions, presented) = (&self.gate.sessions, self.cookies.label_studio);
         let next = sessions.examine(&user, presented, login.claims, freshness, self.now);
         let (replaces, reason) = match next.await? {
             Next::Keep => {
                 let user = match user.is_outdated(&login.claimant) && self.is_usable(login).await? {
-                    true => self.update(user, login, whom).await?,
+                    true => self.update(user, login, principal).await?,
                     false => Some(user),
                 };
                 return Ok(user.map(|user| self.keep(&user, login)));
@@ -95,7 +95,7 @@ impl Visit<'_> {
             Next::Open { replaces, reason } => (replaces, reason),
         };
         self.use_token(login).await?;
-        let Some(user) = self.update(user, login, whom).await? else {
+        let Some(user) = self.update(user, login, principal).await? else {
             return Ok(None);
         };
         let opened = sessions.open(&user, replaces, login.claims, self.now);
@@ -110,7 +110,7 @@ impl Visit<'_> {
         &self,
         login: &Login<'_>,
         freshness: Freshness,
-        whom: &mut Whom,
+        principal: &mut Principal,
     ) -> Result<ActiveUser, NoLogin> {
         let (users, claimant) = (&self.gate.users, &login.claimant);
         let found = match ActiveUser::find(users, claimant, freshness).await {
@@ -119,13 +119,13 @@ impl Visit<'_> {
                 ..
             }) if claimant.creatable().is_some() => {
                 self.use_token(login).await?;
-                Box::pin(ActiveUser::create(users, claimant, self.witness)).await
+                Box::pin(ActiveUser::create(users, claimant, self.observer)).await
             }
             found => found,
         };
-        let user = found.map_err(|why| self.not_admitted(why, login, whom))?;
-        whom.user_id = Some(user.id());
-        let steps = Steps::new(self.witness, "user");
+        let user = found.map_err(|why| self.not_admitted(why, login, principal))?;
+        principal.user_id = Some(user.id());
+        let steps = Steps::new(self.observer, "user");
         steps.note(format_args!("the claims name user {}", user.id()));
         match user.has_revoked(login.claims) {
             true => Err(CredentialError::TokenRevoked.into()),
@@ -138,24 +138,29 @@ impl Visit<'_> {
         &self,
         user: ActiveUser,
         login: &Login<'_>,
-        whom: &mut Whom,
+        principal: &mut Principal,
     ) -> Result<Option<ActiveUser>, NoLogin> {
         if !user.is_outdated(&login.claimant) {
             return Ok(Some(user));
         }
         let users = &self.gate.users;
-        let updated = Box::pin(user.updated(users, &login.claimant, self.witness)).await;
-        updated.map_err(|why| self.not_admitted(why, login, whom))
+        let updated = Box::pin(user.updated(users, &login.claimant, self.observer)).await;
+        updated.map_err(|why| self.not_admitted(why, login, principal))
     }
 
-    fn not_admitted(&self, why: NotAdmitted, login: &Login<'_>, whom: &mut Whom) -> NoLogin {
+    fn not_admitted(
+        &self,
+        why: NotAdmitted,
+        login: &Login<'_>,
+        principal: &mut Principal,
+    ) -> NoLogin {
         match why {
             NotAdmitted::Refused { reason, user_id } => {
                 let identity = login.claimant.identity.to_string();
-                let (code, steps) = (reason.code(), Steps::new(self.witness, "user"));
+                let (code, steps) = (reason.code(), Steps::new(self.observer, "user"));
                 steps.note(format_args!("the claims name {}: {code}", Cut(&identity)));
-                whom.identity = Some(identity).filter(|_| user_id.is_none());
-                whom.user_id = user_id;
+                principal.identity = Some(identity).filter(|_| user_id.is_none());
+                principal.user_id = user_id;
                 NoLogin::Denied(reason)
             }
             NotAdmitted::Outage(outage) => outage.into(),

@@ -7,7 +7,7 @@ use super::Visit;
 use crate::gate::credential::Credential;
 use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
 use crate::gate::subrequest::Asserted;
-use crate::gate::verdict::{Denial, Grant, Rejection, Whom};
+use crate::gate::verdict::{Denial, Grant, Principal, Rejection};
 use crate::gate::verify::Method;
 
 impl Visit<'_> {
@@ -56,7 +56,7 @@ impl Visit<'_> {
     /// The proxy names them in every request, so a refusal would keep administrators away from Label
     /// Studio's own form too. But nobody may act as anyone but the person whom the proxy names: if
     /// the session is somebody else's, the request is refused, and no other token is tried.
-    pub(super) async fn spare_staff(&self, named: Whom) -> Result<Grant, Rejection> {
+    pub(super) async fn spare_staff(&self, named: Principal) -> Result<Grant, Rejection> {
         match self.signed_in_user().await? {
             Some(user) if Some(user.id()) != named.user_id => {
                 let (reason, deletion) = (Denied::UserPrivileged, self.token_deletion());

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::Visit;
 use crate::gate::identity::{Claimant, Identity};
+use crate::gate::observer::Steps;
 use crate::gate::reason::Outage;
 use crate::gate::session::Session;
 use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
-use crate::gate::witness::Steps;
 
 impl Visit<'_> {
     /// The user whom Label Studio would recognize by the request's session cookie.
@@ -24,7 +24,7 @@ impl Visit<'_> {
         &self,
     ) -> Result<Option<(Arc<Session>, ActiveUser)>, Outage> {
         let (sessions, now) = (&self.gate.sessions, self.now);
-        let steps = Steps::new(self.witness, "session");
+        let steps = Steps::new(self.observer, "session");
         let Some(value) = self.cookies.label_studio else {
             steps.note(format_args!("no cookie {}", sessions.cookie_name()));
             return Ok(None);

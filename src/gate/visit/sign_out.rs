@@ -6,10 +6,10 @@
 use super::Visit;
 use crate::django::{SessionData, SessionEntries as _};
 use crate::gate::identity::{Claimant, Identity};
+use crate::gate::observer::Change;
 use crate::gate::reason::Outage;
 use crate::gate::sign_in::{AtProvider, SignedOut};
 use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
-use crate::gate::witness::Change;
 
 impl Visit<'_> {
     /// Ends the session if the request is Label Studio's own "Log out". Label Studio deletes its row
@@ -80,7 +80,7 @@ impl Visit<'_> {
 
     fn note_sign_out(&self, owner: Option<i32>) {
         if let Some(user_id) = owner {
-            self.witness.changed(Change::SignedOut { user_id });
+            self.observer.changed(Change::SignedOut { user_id });
         }
     }
 }

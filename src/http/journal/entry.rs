@@ -12,10 +12,10 @@ use std::time::SystemTime;
 use tracing::Level;
 
 use crate::audit::AuditEvent;
+use crate::gate::observer::plain;
 use crate::gate::reason::{Denied, Outage};
-use crate::gate::verdict::{Grant, Rejection, Whom};
+use crate::gate::verdict::{Grant, Principal, Rejection};
 use crate::gate::verify::Method;
-use crate::gate::witness::plain;
 use crate::http::event::{AUDIT, DECISION, Event};
 use crate::http::peer_address::PeerAddress;
 
@@ -27,7 +27,7 @@ const MAX_PATH: usize = 200;
 pub(in crate::http) struct Entry<'a> {
     pub(super) event: Event,
     reason: Option<&'static str>,
-    whom: Option<&'a Whom>,
+    principal: Option<&'a Principal>,
     caller_id: Option<i32>,
     provider: Option<&'a str>,
     path: Option<&'a str>,
@@ -41,7 +41,7 @@ impl<'a> Entry<'a> {
         Self {
             event,
             reason: None,
-            whom: None,
+            principal: None,
             caller_id: None,
             provider: None,
             path: None,
@@ -53,15 +53,15 @@ impl<'a> Entry<'a> {
 
     /// The entry of a verdict.
     pub(in crate::http) fn of_verdict(verdict: &'a Result<Grant, Rejection>) -> Self {
-        let (reason, whom) = match verdict {
-            Ok(grant) => (grant.reason(), Some(grant.whom())),
-            Err(rejection) => (rejection.reason(), rejection.whom()),
+        let (reason, principal) = match verdict {
+            Ok(grant) => (grant.reason(), Some(grant.principal())),
+            Err(rejection) => (rejection.reason(), rejection.principal()),
         };
         let is_malformed = reason == Denied::RequestMalformed.into();
         let hint = "the proxy did not send the original URI in its header";
         Self {
             reason: Some(reason.code()),
-            whom,
+            principal,
             hint: is_malformed.then_some(hint),
             ..Self::new(Event::of_verdict(reason))
         }
@@ -77,8 +77,8 @@ impl<'a> Entry<'a> {
         self
     }
 
-    pub(in crate::http) const fn about(mut self, whom: &'a Whom) -> Self {
-        self.whom = Some(whom);
+    pub(in crate::http) const fn about(mut self, principal: &'a Principal) -> Self {
+        self.principal = Some(principal);
         self
     }
 
@@ -117,7 +117,9 @@ impl<'a> Entry<'a> {
 impl Entry<'_> {
     /// Whom it concerns if no user is known, escaped and shortened.
     fn identity(&self) -> Option<String> {
-        let identity = self.whom.and_then(|whom| whom.identity.as_deref());
+        let identity = self
+            .principal
+            .and_then(|principal| principal.identity.as_deref());
         identity.map(plain)
     }
 
@@ -129,15 +131,17 @@ impl Entry<'_> {
         request_id: &str,
         peer: PeerAddress,
     ) -> AuditEvent {
-        let whom = self.whom;
+        let principal = self.principal;
         AuditEvent {
             id,
             at,
             event: self.event.name(),
             request_id: request_id.to_owned(),
             peer: peer.ip(),
-            method: whom.and_then(|whom| whom.method).map(Method::as_str),
-            user_id: whom.and_then(|whom| whom.user_id),
+            method: principal
+                .and_then(|principal| principal.method)
+                .map(Method::as_str),
+            user_id: principal.and_then(|principal| principal.user_id),
             identity: self.identity(),
             caller_id: self.caller_id,
             reason: self.reason,
@@ -151,7 +155,7 @@ impl Entry<'_> {
         let Self {
             event,
             reason,
-            whom,
+            principal,
             caller_id,
             provider,
             sessions,
@@ -159,8 +163,10 @@ impl Entry<'_> {
             hint,
             ..
         } = *self;
-        let method = whom.and_then(|whom| whom.method).map(Method::as_str);
-        let user_id = whom.and_then(|whom| whom.user_id);
+        let method = principal
+            .and_then(|principal| principal.method)
+            .map(Method::as_str);
+        let user_id = principal.and_then(|principal| principal.user_id);
         let identity = self.identity();
         let identity = identity.as_deref();
         let path = self.path.map(cut_path);

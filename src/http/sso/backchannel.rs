@@ -16,7 +16,7 @@ use crate::deadline::decide_within;
 use crate::gate::openid::{Logout, LogoutRefused, NoSignIn};
 use crate::gate::reason::Denied;
 use crate::gate::session::EndedSessions;
-use crate::gate::verdict::Whom;
+use crate::gate::verdict::Principal;
 use crate::http::context::RequestContext;
 use crate::http::event::Event;
 use crate::http::journal::Entry;
@@ -98,12 +98,12 @@ fn record_ended(context: &RequestContext<'_>, logout: &Logout<'_>, sessions: &En
         sessions
     };
     for (user_id, count) in sessions {
-        let whom = Whom {
+        let principal = Principal {
             user_id: *user_id,
             identity: logout.subject.clone().filter(|_| user_id.is_none()),
-            ..Whom::default()
+            ..Principal::default()
         };
-        let entry = Entry::new(Event::ProviderLogout).about(&whom);
+        let entry = Entry::new(Event::ProviderLogout).about(&principal);
         let entry = entry.by_provider(Some(logout.provider));
         context.record(&entry.ended_sessions(*count));
     }

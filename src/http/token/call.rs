@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use crate::gate::issue::{Admin, IssueError};
 use crate::gate::subrequest::ApiCredential;
-use crate::gate::verdict::Whom;
+use crate::gate::verdict::Principal;
 use crate::http::context::RequestContext;
 use crate::http::event::Event;
 use crate::http::extract;
@@ -20,7 +20,7 @@ pub(in crate::http) struct Call {
     /// The owner of the API token: primary key in `htx_user`.
     caller_id: Option<i32>,
     /// The user in the body.
-    pub(in crate::http) whom: Whom,
+    pub(in crate::http) principal: Principal,
 }
 
 impl Call {
@@ -55,7 +55,7 @@ impl Call {
         match object.get("email") {
             // Postgres does not accept NUL in text.
             Some(Value::String(email)) if !email.is_empty() && !email.contains('\0') => {
-                self.whom.identity = Some(email.clone());
+                self.principal.identity = Some(email.clone());
                 Ok(email.clone())
             }
             _ => Err(Answer::EmailRequired),
@@ -64,7 +64,7 @@ impl Call {
 
     /// The user in the body has this primary key.
     pub(in crate::http) fn concerns(&mut self, user_id: i32) {
-        self.whom = Whom::user(user_id);
+        self.principal = Principal::user(user_id);
     }
 
     /// The answer to a call that failed with this error.
@@ -89,7 +89,7 @@ impl Call {
     /// The journal's entry about this call.
     pub(in crate::http) fn entry(&self, event: Event) -> Entry<'_> {
         Entry::new(event)
-            .about(&self.whom)
+            .about(&self.principal)
             .called_by(self.caller_id)
     }
 

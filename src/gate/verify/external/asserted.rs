@@ -14,8 +14,8 @@ use super::super::compact::Compact;
 use super::super::{Fingerprint, Unverified, VerifiedClaims, Verifier};
 use super::{Issuer, text};
 use crate::gate::credential::Credential;
+use crate::gate::observer::Steps;
 use crate::gate::reason::CredentialError;
-use crate::gate::witness::Steps;
 
 impl Issuer {
     /// Verifies a token that a proxy in front asserts with every request.

@@ -88,7 +88,7 @@ fn the_log_fields_are_documented() {
     }
     crate::documents::compare_part("docs/log.md", "fields", &table);
 
-    let whom = Whom {
+    let principal = Principal {
         method: Some(Method::External),
         user_id: Some(7),
         identity: Some("ann@example.com".to_owned()),
@@ -97,7 +97,7 @@ fn the_log_fields_are_documented() {
         hint: Some("x"),
         ..Entry::new(Event::Refused)
     };
-    let entry = entry.because("x").about(&whom).called_by(Some(1));
+    let entry = entry.because("x").about(&principal).called_by(Some(1));
     let entry = entry.at(Some("/")).ended(Some(3), true);
     let entry = entry.by_provider(Some("https://id.example.com"));
     let line = logged(Format::Json, || entry.log("12345678", peer()));
@@ -109,16 +109,16 @@ fn the_log_fields_are_documented() {
 
 #[test]
 fn text_from_outside_stays_on_its_line() {
-    let whom = Whom {
+    let principal = Principal {
         identity: Some(format!(
             "a\n2026 INFO audit: logged in\u{1b}[31m{}",
             "x".repeat(500)
         )),
-        ..Whom::default()
+        ..Principal::default()
     };
     let path = format!("/{}", "p".repeat(500));
     for format in [Format::Human, Format::Json] {
-        let entry = Entry::new(Event::Refused).about(&whom).at(Some(&path));
+        let entry = Entry::new(Event::Refused).about(&principal).at(Some(&path));
         let lines = logged(format, || entry.log("12345678", peer()));
         assert_eq!(lines.lines().count(), 1, "{lines}");
         assert!(!lines.contains('\u{1b}'), "{lines}");

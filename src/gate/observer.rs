@@ -1,6 +1,6 @@
 //! Observes how a verdict is reached.
 //!
-//! In: the steps of the stages, and what they change. Out: nothing; a witness can't influence a
+//! In: the steps of the stages, and what they change. Out: nothing; an observer can't influence a
 //! decision. The HTTP adapter writes steps to the log and changes to the audit trail; `inspect`
 //! prints the steps.
 //!
@@ -15,7 +15,7 @@ use serde_json::Value;
 const MAX_SHOWN: usize = 100;
 
 /// Observes what happens while the gate decides about one request.
-pub trait Witness {
+pub trait Observer {
     /// Whether [`step`](Self::step) does something. Nothing is formatted otherwise.
     fn wants_steps(&self) -> bool;
 
@@ -51,10 +51,10 @@ pub enum Change {
     },
 }
 
-/// A witness that ignores everything.
-pub struct Nobody;
+/// An observer that ignores everything.
+pub struct NoObserver;
 
-impl Witness for Nobody {
+impl Observer for NoObserver {
     fn wants_steps(&self) -> bool {
         false
     }
@@ -64,39 +64,39 @@ impl Witness for Nobody {
     fn changed(&self, _: Change) {}
 }
 
-/// A witness, labeled with the stage or method (`by`) that reports to it.
+/// An observer, labeled with the stage or method (`by`) that reports to it.
 #[derive(Clone, Copy)]
-pub struct Steps<'w> {
-    witness: &'w dyn Witness,
-    by: &'w str,
+pub struct Steps<'o> {
+    observer: &'o dyn Observer,
+    by: &'o str,
 }
 
-impl<'w> Steps<'w> {
+impl<'o> Steps<'o> {
     /// Steps of `by`.
-    pub const fn new(witness: &'w dyn Witness, by: &'w str) -> Self {
-        Self { witness, by }
+    pub const fn new(observer: &'o dyn Observer, by: &'o str) -> Self {
+        Self { observer, by }
     }
 
     /// Steps that nobody listens to.
     pub const fn unheard() -> Self {
-        Self::new(&Nobody, "")
+        Self::new(&NoObserver, "")
     }
 
     /// The steps of something that this stage uses.
-    pub const fn by(self, by: &'w str) -> Self {
+    pub const fn by(self, by: &'o str) -> Self {
         Self { by, ..self }
     }
 
     /// Whether anybody listens.
     pub fn are_wanted(self) -> bool {
-        self.witness.wants_steps()
+        self.observer.wants_steps()
     }
 
     /// Reports a step.
     pub fn note(self, step: fmt::Arguments<'_>) {
-        if self.witness.wants_steps() {
+        if self.observer.wants_steps() {
             let by = self.by;
-            self.witness.step(format_args!("{by}: {step}"));
+            self.observer.step(format_args!("{by}: {step}"));
         }
     }
 }
