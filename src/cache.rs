@@ -28,9 +28,9 @@ struct Entry<V> {
     read_at: Instant,
 }
 
-/// The state of a cache before a value for it is read.
+/// How often something had been invalidated before a value was read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Before(u64);
+pub(crate) struct Generation(u64);
 
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// An empty cache for up to `capacity` entries, each for the time `keep` after its insertion.
@@ -57,13 +57,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 
     /// Call this before reading a value for [`insert`](Self::insert).
-    pub(crate) fn before_reading(&self) -> Before {
-        Before(self.invalidations.load(Ordering::SeqCst))
+    pub(crate) fn before_reading(&self) -> Generation {
+        Generation(self.invalidations.load(Ordering::SeqCst))
     }
 
     /// Keeps what was read after `before`, unless something was invalidated meanwhile: the value may
     /// be from before that.
-    pub(crate) fn insert(&self, key: K, value: V, before: Before) {
+    pub(crate) fn insert(&self, key: K, value: V, before: Generation) {
         let Some(entries) = &self.entries else {
             return;
         };

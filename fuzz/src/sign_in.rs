@@ -15,7 +15,7 @@ use label_studio_gate::gate::identity::ClaimMapping;
 use label_studio_gate::gate::jws;
 use label_studio_gate::gate::observer::NoObserver;
 use label_studio_gate::gate::openid::{
-    Arrival, AuthorizationRequest, Callback, Code, Display, EndSessionRequest, Ended, Flow,
+    AuthorizationRequest, Callback, Code, CompletedFlow, Display, EndSessionRequest, Ended, Flow,
     FlowCookies, NoSignIn, Outcome, Provider, RelyingParty, SignIn, Tokens, Userinfo,
 };
 use label_studio_gate::gate::reason::Outage;
@@ -240,7 +240,7 @@ pub fn userinfo(data: &[u8]) {
     let query = format!("code=c&state={}&iss={ISSUER}", flow.state);
     let callback = Callback::parse(&query).expect("an answer");
     let party = sign_in.party(None).expect("the only one");
-    let Ok(Arrival { claims, .. }) =
+    let Ok(CompletedFlow { claims, .. }) =
         ready(sign_in.finish(party, &callback, &flow, now(), &NoObserver))
     else {
         return;
@@ -391,9 +391,9 @@ pub fn handover(data: &[u8]) {
     let query = format!("code=c&state={}&iss={ISSUER}", popup.state);
     let callback = Callback::parse(&query).expect("an answer");
     let party = sign_in.party(None).expect("the only one");
-    let arrival =
+    let completed =
         ready(sign_in.finish(party, &callback, &popup, now(), &NoObserver)).expect("a sign-in");
-    let genuine = sign_in.hand_over(&arrival, now()).expect("it is a popup");
+    let genuine = sign_in.hand_over(&completed, now()).expect("it is a popup");
     let text = match kind % 2 {
         0 => data.to_vec(),
         _ => edited(&genuine, data),

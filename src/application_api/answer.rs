@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gate::verify::{NoPerson, Person};
+use crate::gate::verify::{SessionRefusal, UserClaims};
 
 /// The meaning of an answer.
 ///
@@ -11,9 +11,9 @@ use crate::gate::verify::{NoPerson, Person};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// A user is signed in; these are the claims.
-    Somebody(Person),
+    Somebody(UserClaims),
     /// The API does not know the session, or refuses the cookie or the gate: 4xx (RFC 9110 §15.5).
-    Nobody(NoPerson),
+    Nobody(SessionRefusal),
     /// The answer violates the contract, such as a redirect or a body that is not a JSON object.
     Unusable(String),
     /// The API cannot answer: 408, 429, 5xx.
@@ -26,11 +26,11 @@ impl Verdict {
         match status {
             200 => serde_json::from_slice(body).map_or_else(
                 |_| Self::Unusable("the response is not a JSON object".to_owned()),
-                |person| Self::Somebody(Arc::new(person)),
+                |claims| Self::Somebody(Arc::new(claims)),
             ),
             408 | 429 | 500.. => Self::Failed(format!("the response status is {status}")),
-            403 => Self::Nobody(NoPerson::Forbidden),
-            400..500 => Self::Nobody(NoPerson::Unknown),
+            403 => Self::Nobody(SessionRefusal::Forbidden),
+            400..500 => Self::Nobody(SessionRefusal::Unknown),
             _ => Self::Unusable(format!("the response status is {status}")),
         }
     }
@@ -47,8 +47,8 @@ mod tests {
             let expected = match status {
                 200 => matches!(verdict, Verdict::Somebody(_)),
                 408 | 429 => matches!(verdict, Verdict::Failed(_)),
-                403 => verdict == Verdict::Nobody(NoPerson::Forbidden),
-                400..=499 => verdict == Verdict::Nobody(NoPerson::Unknown),
+                403 => verdict == Verdict::Nobody(SessionRefusal::Forbidden),
+                400..=499 => verdict == Verdict::Nobody(SessionRefusal::Unknown),
                 500..=999 => matches!(verdict, Verdict::Failed(_)),
                 _ => matches!(verdict, Verdict::Unusable(_)),
             };

@@ -12,8 +12,8 @@
 
 mod answer;
 mod breaker;
-mod doubt;
 mod measures;
+mod secret_monitor;
 mod trial;
 
 use std::sync::Arc;
@@ -29,13 +29,13 @@ use tracing::Instrument as _;
 
 pub use self::answer::Verdict;
 use self::breaker::{Breaker, Permit};
-use self::doubt::Doubt;
 use self::measures::Measures;
+use self::secret_monitor::SecretMonitor;
 pub use self::trial::{SecretTrial, Trial};
-use crate::cache::{Before, Cache};
+use crate::cache::{Cache, Generation};
 use crate::deadline;
 use crate::gate::reason::Outage;
-use crate::gate::verify::{ApplicationSessions, NoPerson, Person};
+use crate::gate::verify::{ApplicationSessions, SessionRefusal, UserClaims};
 use crate::http_client::{Answer, HttpClient, NoAnswer};
 use crate::metrics::family::CLIENT_API_BREAKER;
 use crate::metrics::{Page, Source};
@@ -53,7 +53,7 @@ const REFUSAL_TTL: Duration = Duration::from_secs(5);
 const MAX_REQUESTS: usize = 64;
 
 /// Maximum number of cached sessions.
-const MAX_PEOPLE: usize = 100_000;
+const MAX_USERS: usize = 100_000;
 
 /// Maximum number of cached refusals. They have a cache of their own because anybody can make up
 /// cookies.
@@ -74,11 +74,11 @@ struct Api {
     secret: HeaderValue,
     cookie_name: String,
     http: HttpClient,
-    people: Cache<Key, Person>,
-    refusals: Cache<Key, NoPerson>,
-    under_way: SingleFlight<Key, Result<Person, Nameless>>,
+    users: Cache<Key, UserClaims>,
+    refusals: Cache<Key, SessionRefusal>,
+    under_way: SingleFlight<Key, Result<UserClaims, NoUser>>,
     breaker: Breaker,
-    doubt: Doubt,
+    secret_monitor: SecretMonitor,
     permits: Semaphore,
     measures: Measures,
 }
@@ -90,8 +90,8 @@ pub struct InvalidSecret(#[from] InvalidHeaderValue);
 
 /// Why there is no user.
 #[derive(Clone, Copy)]
-enum Nameless {
-    Nobody(NoPerson),
+enum NoUser {
+    Refused(SessionRefusal),
     Outage(Outage),
 }
 
@@ -112,11 +112,11 @@ impl ApplicationApi {
             secret,
             cookie_name,
             http,
-            people: Cache::new("application_sessions", MAX_PEOPLE, ttl),
+            users: Cache::new("application_sessions", MAX_USERS, ttl),
             refusals: Cache::new("application_refusals", MAX_REFUSALS, REFUSAL_TTL.min(ttl)),
             under_way: SingleFlight::default(),
             breaker: Breaker::default(),
-            doubt: Doubt::default(),
+            secret_monitor: SecretMonitor::default(),
             permits: Semaphore::new(MAX_REQUESTS),
             measures: Measures::default(),
         })))
@@ -125,29 +125,29 @@ impl ApplicationApi {
 
 impl Api {
     /// The user with this cookie, from the API or from an answer that came meanwhile.
-    async fn person(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
+    async fn user_claims(self: &Arc<Self>, key: Key, cookie: &str) -> Result<UserClaims, NoUser> {
         let ask = async {
-            match self.people.peek(&key) {
-                Some(person) => Ok(person),
+            match self.users.peek(&key) {
+                Some(claims) => Ok(claims),
                 None => self.ask(key, cookie).await,
             }
         };
         self.under_way.run(key, ask).await
     }
 
-    async fn ask(self: &Arc<Self>, key: Key, cookie: &str) -> Result<Person, Nameless> {
+    async fn ask(self: &Arc<Self>, key: Key, cookie: &str) -> Result<UserClaims, NoUser> {
         let Some(header) = self.cookie_header(cookie) else {
-            return Err(Nameless::Nobody(NoPerson::Unknown));
+            return Err(NoUser::Refused(SessionRefusal::Unknown));
         };
         let permit = self.permits.try_acquire();
         let _permit = permit.map_err(|_| {
             self.measures.shed.increment();
-            Nameless::Outage(Outage::Overloaded)
+            NoUser::Outage(Outage::Overloaded)
         })?;
         let Some(request) = self.breaker.permit() else {
-            return Err(Nameless::Outage(Outage::ApplicationApiUnavailable));
+            return Err(NoUser::Outage(Outage::ApplicationApiUnavailable));
         };
-        let (begun, before) = (Instant::now(), self.people.before_reading());
+        let (begun, before) = (Instant::now(), self.users.before_reading());
         let verdict = match self.request(header, self.secret.clone()).await {
             Ok(answer) => self.judge(&answer),
             Err(why @ NoAnswer::Failed(_)) => Verdict::Failed(why.to_string()),
@@ -189,21 +189,21 @@ impl Api {
         key: Key,
         request: Permit<'_>,
         verdict: Verdict,
-        before: Before,
-    ) -> Result<Person, Nameless> {
+        before: Generation,
+    ) -> Result<UserClaims, NoUser> {
         let why = match verdict {
-            Verdict::Somebody(person) => {
+            Verdict::Somebody(claims) => {
                 request.succeeded();
-                self.doubt.dispel();
-                self.people.insert(key, person.clone(), before);
-                return Ok(person);
+                self.secret_monitor.user_was_named();
+                self.users.insert(key, claims.clone(), before);
+                return Ok(claims);
             }
             Verdict::Nobody(why) => {
                 request.succeeded();
                 let before = self.refusals.before_reading();
                 self.refusals.insert(key, why, before);
-                doubt::look_into(self);
-                return Err(Nameless::Nobody(why));
+                secret_monitor::check_secret(self);
+                return Err(NoUser::Refused(why));
             }
             Verdict::Unusable(why) => {
                 request.succeeded();
@@ -215,40 +215,43 @@ impl Api {
             }
         };
         tracing::warn!(why, "the host application's API gave no usable answer");
-        Err(Nameless::Outage(Outage::ApplicationApiUnavailable))
+        Err(NoUser::Outage(Outage::ApplicationApiUnavailable))
     }
 }
 
 #[async_trait]
 impl ApplicationSessions for ApplicationApi {
-    async fn person(&self, cookie: &str) -> Result<Result<Person, NoPerson>, Outage> {
+    async fn user_claims(
+        &self,
+        cookie: &str,
+    ) -> Result<Result<UserClaims, SessionRefusal>, Outage> {
         let api = &self.0;
         if api.cookie_name.len() + cookie.len() > MAX_COOKIE {
-            return Ok(Err(NoPerson::Unknown));
+            return Ok(Err(SessionRefusal::Unknown));
         }
         let key = digest(cookie);
         if let Some(why) = api.refusals.get(&key) {
             return Ok(Err(why));
         }
-        if let Some(person) = api.people.get(&key) {
-            return Ok(Ok(person));
+        if let Some(claims) = api.users.get(&key) {
+            return Ok(Ok(claims));
         }
         let (api, cookie) = (api.clone(), cookie.to_owned());
-        let asked = async move { api.person(key, &cookie).await };
+        let asked = async move { api.user_claims(key, &cookie).await };
         let asked = tokio::spawn(traces::carried(asked).in_current_span());
         let outage = Outage::ApplicationApiUnavailable;
         // Without an answer in time, the caller can fall back to the session in Label Studio.
         match deadline::wait_with_alternative(outage, asked).await? {
-            Ok(Ok(person)) => Ok(Ok(person)),
-            Ok(Err(Nameless::Nobody(why))) => Ok(Err(why)),
-            Ok(Err(Nameless::Outage(outage))) => Err(outage),
+            Ok(Ok(claims)) => Ok(Ok(claims)),
+            Ok(Err(NoUser::Refused(why))) => Ok(Err(why)),
+            Ok(Err(NoUser::Outage(outage))) => Err(outage),
             Err(_) => Err(outage),
         }
     }
 
     async fn forget(&self, cookie: &str) {
         let key = digest(cookie);
-        self.0.people.invalidate(&key);
+        self.0.users.invalidate(&key);
         self.0.refusals.invalidate(&key);
         self.0.under_way.forget(&key);
     }
@@ -258,7 +261,7 @@ impl Source for ApplicationApi {
     fn report(&self, page: &mut Page) {
         let api = &self.0;
         api.measures.report(page);
-        api.people.report(page);
+        api.users.report(page);
         api.refusals.report(page);
         page.state(&CLIENT_API_BREAKER, &Breaker::STATES, api.breaker.state());
     }
@@ -292,38 +295,42 @@ mod tests {
     #[tokio::test]
     async fn made_up_cookies_do_not_evict_cached_users() {
         let api = api();
-        let before = api.0.people.before_reading();
+        let before = api.0.users.before_reading();
         api.0
-            .people
-            .insert(digest("of-ann"), Person::default(), before);
+            .users
+            .insert(digest("of-ann"), UserClaims::default(), before);
         for n in 0..3 * MAX_REFUSALS {
             let key = digest(&n.to_string());
             let before = api.0.refusals.before_reading();
-            api.0.refusals.insert(key, NoPerson::Unknown, before);
+            api.0.refusals.insert(key, SessionRefusal::Unknown, before);
         }
         assert!(api.0.refusals.len() <= MAX_REFUSALS);
-        assert_eq!(api.person("of-ann").await, Ok(Ok(Person::default())));
         assert_eq!(
-            api.person("of-bob").await,
+            api.user_claims("of-ann").await,
+            Ok(Ok(UserClaims::default()))
+        );
+        assert_eq!(
+            api.user_claims("of-bob").await,
             Err(Outage::ApplicationApiUnavailable)
         );
         api.forget("of-ann").await;
         assert_eq!(
-            api.person("of-ann").await,
+            api.user_claims("of-ann").await,
             Err(Outage::ApplicationApiUnavailable)
         );
     }
 
     #[tokio::test]
     async fn cookies_too_long_for_a_browser_name_nobody() {
-        const NOBODY: Result<Result<Person, NoPerson>, Outage> = Ok(Err(NoPerson::Unknown));
+        const NOBODY: Result<Result<UserClaims, SessionRefusal>, Outage> =
+            Ok(Err(SessionRefusal::Unknown));
         let api = api();
         let longest = "x".repeat(MAX_COOKIE - "sid".len());
         assert_eq!(
-            api.person(&longest).await,
+            api.user_claims(&longest).await,
             Err(Outage::ApplicationApiUnavailable)
         );
-        assert_eq!(api.person(&format!("{longest}x")).await, NOBODY);
-        assert_eq!(api.person("line\nfeed").await, NOBODY);
+        assert_eq!(api.user_claims(&format!("{longest}x")).await, NOBODY);
+        assert_eq!(api.user_claims("line\nfeed").await, NOBODY);
     }
 }

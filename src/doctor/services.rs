@@ -2,7 +2,7 @@
 
 use super::{Check, Report};
 use crate::application_api::{SecretTrial, Trial, Verdict};
-use crate::gate::verify::NoPerson;
+use crate::gate::verify::SessionRefusal;
 use crate::settings::{IssuerKeys, KeyPlace, Settings};
 use crate::startup;
 
@@ -124,7 +124,7 @@ fn judge(report: &mut Report, trial: &Trial) {
                 "the host application's API accepts a made-up session",
                 "make the endpoint at client_session.verify_url check the cookie",
             );
-            secret(report, trial.secret, NoPerson::Unknown);
+            secret(report, trial.secret, SessionRefusal::Unknown);
         }
         Verdict::Unusable(why) | Verdict::Failed(why) => report.fail(
             check,
@@ -138,7 +138,7 @@ fn judge(report: &mut Report, trial: &Trial) {
 /// An API that refuses a wrong secret as it refuses a made-up session hides which of the two it is,
 /// unless it answers 403, which says so (docs/methods.md) but is also what some frameworks answer to
 /// whoever is not signed in.
-fn secret(report: &mut Report, secret: SecretTrial, why: NoPerson) {
+fn secret(report: &mut Report, secret: SecretTrial, why: SessionRefusal) {
     let check = Check::ApplicationSecret;
     match secret {
         SecretTrial::Right => report.ok(
@@ -161,11 +161,11 @@ fn secret(report: &mut Report, secret: SecretTrial, why: NoPerson) {
         SecretTrial::Unknown => report.warn(
             check,
             match why {
-                NoPerson::Forbidden => {
+                SessionRefusal::Forbidden => {
                     "the host application's API answers 403 to client_session.verify_secret, as it \
                      does to a wrong secret: it is probably wrong, and then nobody is logged in"
                 }
-                NoPerson::Unknown => {
+                SessionRefusal::Unknown => {
                     "the host application's API answers a wrong secret as it answers \
                      client_session.verify_secret, which may be wrong too; or the API doesn't check it"
                 }

@@ -1,6 +1,6 @@
 //! Adapter: Label Studio's Postgres database.
 //!
-//! [`Postgres`] implements the gate's ports for users, sessions and API tokens; [`Recent`] adds a
+//! [`Postgres`] implements the gate's ports for users, sessions and API tokens; [`CachedPostgres`] adds a
 //! short-lived cache. This is the only module that uses SQL, and every statement is a file in
 //! `sql/`.
 //!
@@ -15,6 +15,7 @@
 mod accounts;
 mod audit;
 mod batch;
+mod cached;
 mod connection;
 mod cure;
 mod dial;
@@ -32,7 +33,6 @@ mod parameter;
 mod purge;
 mod queue;
 mod race;
-mod recent;
 mod schema;
 mod sessions;
 mod statement;
@@ -47,13 +47,13 @@ use async_trait::async_trait;
 
 pub use self::accounts::{AccountsUnavailable, NewAccount};
 use self::batch::Batches;
+pub use self::cached::{CachedPostgres, OwnerOf};
 use self::connection::Connections;
 pub use self::failure::DatabaseFault;
 pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
 pub use self::mismatch::MIGRATE;
 use self::parameter::Parameter;
-pub use self::recent::{OwnerOf, Recent};
 pub use self::schema::{Schema, SchemaError};
 pub use self::sessions::LoadedSession;
 use self::statement::{Statement, sql};

@@ -37,9 +37,9 @@ use crate::postgres::Postgres;
 use crate::settings::Settings;
 use crate::traces::Traces;
 
-/// What lives as long as the process.
+/// What lives as long as the process, whatever is reloaded.
 #[derive(Clone)]
-pub(super) struct Lasting {
+pub(super) struct ProcessState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     refusals: Arc<RefusalLog>,
@@ -57,7 +57,7 @@ pub(super) struct Assembly {
     refreshing: Vec<Background>,
 }
 
-impl Lasting {
+impl ProcessState {
     pub(super) fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         Self {
             clock,
@@ -69,12 +69,12 @@ impl Lasting {
 
 impl Assembly {
     /// Everything new. Call [`Self::begin`] next.
-    pub(super) fn new(settings: Settings, lasting: &Lasting) -> Result<Self, WiringError> {
+    pub(super) fn new(settings: Settings, process: &ProcessState) -> Result<Self, WiringError> {
         Ok(Self {
             backend: Backend::connect(&settings)?,
             services: Services::connect(&settings)?,
             limiter: Limiter::new(rate_limits(&settings)),
-            traces: traces(&settings, lasting)?,
+            traces: traces(&settings, process)?,
             audit: None,
             purge: None,
             refreshing: Vec::new(),
@@ -84,14 +84,18 @@ impl Assembly {
 
     /// What new settings need, with as much of `self` as they allow. `self` keeps running. Nothing is
     /// asked, and no task is started, until [`Self::try_out`] and [`Self::begin`].
-    pub(super) fn renew(&self, settings: Settings, lasting: &Lasting) -> Result<Self, WiringError> {
+    pub(super) fn renew(
+        &self,
+        settings: Settings,
+        process: &ProcessState,
+    ) -> Result<Self, WiringError> {
         let backend = self.backend.renew(&self.settings, &settings)?;
         let same_audit =
             settings.agrees(&self.settings, "audit") && settings.agrees(&self.settings, "database");
         let same_purge = settings.agrees(&self.settings, "purge") && same_audit;
         let traces = match settings.agrees(&self.settings, "traces") {
             true => self.traces.clone(),
-            false => traces(&settings, lasting)?,
+            false => traces(&settings, process)?,
         };
         Ok(Self {
             backend,
@@ -127,7 +131,7 @@ impl Assembly {
 
     /// Starts the work in the background. It ends when this is dropped, and audit events that are
     /// left are written first.
-    pub(super) fn begin(&mut self, lasting: &Lasting) {
+    pub(super) fn begin(&mut self, process: &ProcessState) {
         self.refreshing = self.services.keep_fresh();
         if let (None, Some(every)) = (&self.purge, self.settings.policy.purge_every) {
             let kept_days = self.settings.audit.kept_days();
@@ -136,15 +140,15 @@ impl Assembly {
         }
         if self.audit.is_none() && self.settings.audit.table {
             let table = Arc::new(self.backend.postgres.clone());
-            let trail = AuditTrail::start(table, lasting.metrics.clone());
+            let trail = AuditTrail::start(table, process.metrics.clone());
             self.audit = Some(Arc::new(trail));
         }
     }
 
     /// The state for the routes.
-    pub(super) fn state(&self, lasting: &Lasting) -> State {
+    pub(super) fn state(&self, process: &ProcessState) -> State {
         let (settings, backend) = (&self.settings, &self.backend);
-        let clock = || lasting.clock.clone();
+        let clock = || process.clock.clone();
         let networks = settings.http.trusted_proxies.iter();
         State {
             gate: gate(settings, backend, &self.services, clock()),
@@ -160,14 +164,14 @@ impl Assembly {
             pages: pages(settings),
             trusted_proxies: TrustedProxies::new(networks.map(|network| **network).collect()),
             identity_headers: identity_headers(settings),
-            refusals: lasting.refusals.clone(),
+            refusals: process.refusals.clone(),
             decision_timeout: *settings.http.decision_timeout_ms,
             body_timeout: *settings.http.body_timeout_seconds,
             entropy: Arc::new(SystemEntropy),
             audit: self.audit.clone(),
             backend: Arc::new(backend.postgres.clone()),
             traces: self.traces.clone(),
-            metrics: lasting.metrics.clone(),
+            metrics: process.metrics.clone(),
             sources: self.sources(),
         }
     }
@@ -212,9 +216,9 @@ fn pages(settings: &Settings) -> http::Pages {
 }
 
 /// Where spans are sent, if they are.
-fn traces(settings: &Settings, lasting: &Lasting) -> Result<Option<Arc<Traces>>, WiringError> {
+fn traces(settings: &Settings, process: &ProcessState) -> Result<Option<Arc<Traces>>, WiringError> {
     let traces = settings.traces.as_ref();
-    let traces = traces.map(|settings| traces::traces(settings, lasting.metrics.clone()));
+    let traces = traces.map(|settings| traces::traces(settings, process.metrics.clone()));
     Ok(traces.transpose()?.map(Arc::new))
 }
 

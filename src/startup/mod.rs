@@ -28,7 +28,7 @@ use actix_web::dev::Server;
 use actix_web::web;
 
 pub(crate) use self::assembly::purge_audit;
-use self::assembly::{Assembly, Lasting};
+use self::assembly::{Assembly, ProcessState};
 use self::background::Background;
 pub use self::error::{ListenError, ServiceError, WiringError};
 pub use self::reload::Hangups;
@@ -51,7 +51,7 @@ pub struct Application {
     stopping: Option<Stopping>,
     port: u16,
     internal_port: Option<u16>,
-    lasting: Lasting,
+    process: ProcessState,
     current: web::Data<Current>,
     running: Running,
 }
@@ -82,10 +82,10 @@ impl Application {
         let stopping = listeners.held().then(Stopping::listen).transpose();
         let stopping = stopping.map_err(ServiceError::Termination)?;
         let metrics = Arc::new(Metrics::new(unix_seconds_f64(clock.now())));
-        let lasting = Lasting::new(clock, metrics);
-        let mut assembly = Assembly::new(settings, &lasting)?;
-        assembly.begin(&lasting);
-        let current = web::Data::new(Current::new(assembly.state(&lasting)));
+        let process = ProcessState::new(clock, metrics);
+        let mut assembly = Assembly::new(settings, &process)?;
+        assembly.begin(&process);
+        let current = web::Data::new(Current::new(assembly.state(&process)));
         let settings = &assembly.settings;
         tracing::info!(
             %address,
@@ -99,7 +99,7 @@ impl Application {
             stopping,
             port: address.port(),
             internal_port: internal.map(|address| address.port()),
-            lasting,
+            process,
             current,
             running: Running::Fixed(Box::new(assembly)),
         })
@@ -124,7 +124,7 @@ impl Application {
                     source,
                     started: assembly.settings.fingerprint().clone(),
                     assembly: *assembly,
-                    lasting: self.lasting.clone(),
+                    process: self.process.clone(),
                     current: self.current.clone(),
                     level,
                 };
@@ -136,7 +136,7 @@ impl Application {
 
     /// Counts the log lines that are lost, for as long as the service runs.
     pub fn report_losses(&self, losses: Losses) {
-        actix_web::rt::spawn(losses.report(self.lasting.metrics.clone()));
+        actix_web::rt::spawn(losses.report(self.process.metrics.clone()));
     }
 
     /// The port of the public listener, for settings that ask for port 0.

@@ -10,7 +10,7 @@ use std::io;
 use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::assembly::{Assembly, Lasting};
+use super::assembly::{Assembly, ProcessState};
 use super::error::Rejected;
 use super::systemd;
 use super::watch::Watch;
@@ -43,7 +43,7 @@ pub(super) struct Reloader {
     /// The settings with which the process started.
     pub(super) started: Fingerprint,
     pub(super) assembly: Assembly,
-    pub(super) lasting: Lasting,
+    pub(super) process: ProcessState,
     pub(super) current: web::Data<Current>,
     pub(super) level: Level,
 }
@@ -73,7 +73,7 @@ impl Reloader {
     }
 
     async fn reload(&mut self, trigger: ReloadTrigger) -> Result<(), Rejected> {
-        let metrics = self.lasting.metrics.clone();
+        let metrics = self.process.metrics.clone();
         match self.attempt(trigger).await {
             Ok((source, assembly)) => {
                 let running = self.assembly.settings.fingerprint();
@@ -82,7 +82,7 @@ impl Reloader {
                 self.put_in_force(source, assembly);
                 tracing::info!(trigger = trigger.as_str(), changed, "reloaded the settings");
                 self.warn();
-                metrics.count_reload(trigger, unix_seconds_f64(self.lasting.clock.now()));
+                metrics.count_reload(trigger, unix_seconds_f64(self.process.clock.now()));
                 Ok(())
             }
             Err(rejected) => {
@@ -104,7 +104,7 @@ impl Reloader {
             ReloadTrigger::Files => self.source.clone(),
         };
         let settings = Settings::of(&source)?;
-        let assembly = self.assembly.renew(settings, &self.lasting)?;
+        let assembly = self.assembly.renew(settings, &self.process)?;
         assembly.try_out(&self.assembly).await?;
         Ok((source, assembly))
     }
@@ -112,8 +112,8 @@ impl Reloader {
     /// The previous tasks end here; the previous pool and caches, with the last request that uses
     /// them.
     fn put_in_force(&mut self, source: Source, mut assembly: Assembly) {
-        assembly.begin(&self.lasting);
-        self.current.replace(assembly.state(&self.lasting));
+        assembly.begin(&self.process);
+        self.current.replace(assembly.state(&self.process));
         self.level.set(assembly.settings.log.level.targets());
         self.source = source;
         self.assembly = assembly;

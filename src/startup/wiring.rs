@@ -25,13 +25,13 @@ use crate::gate::verify::{
     UnsignedProxy, Verifier,
 };
 use crate::http::OpenId;
-use crate::postgres::{Postgres, Recent};
+use crate::postgres::{CachedPostgres, Postgres};
 use crate::settings::{self, IssuerKeys, Settings};
 
 /// Postgres, directly and behind a cache of a few seconds.
 pub(crate) struct Backend {
     pub(crate) postgres: Postgres,
-    pub(super) recent: Arc<Recent>,
+    pub(super) recent: Arc<CachedPostgres>,
 }
 
 impl Backend {
@@ -79,10 +79,10 @@ impl Backend {
 }
 
 /// A cache in front of `postgres`.
-fn recent(settings: &Settings, postgres: &Postgres) -> Arc<Recent> {
+fn recent(settings: &Settings, postgres: &Postgres) -> Arc<CachedPostgres> {
     let codec = SessionCodec::new(&settings.label_studio.secret_key);
     let owner_of = move |data: &StoredData| data.session(&codec).ok()?.user_id();
-    let recent = Recent::new(postgres.clone(), &settings.database, Box::new(owner_of));
+    let recent = CachedPostgres::new(postgres.clone(), &settings.database, Box::new(owner_of));
     Arc::new(recent)
 }
 
@@ -164,7 +164,7 @@ fn api_authenticator(settings: &Settings, tokens: Arc<dyn ApiTokens>) -> ApiAuth
 /// API tokens for the token route. Personal access tokens are valid for 200 years, so their
 /// revocation takes effect at once: they are never read from the cache.
 struct IssuersTokens {
-    recent: Arc<Recent>,
+    recent: Arc<CachedPostgres>,
     current: Postgres,
 }
 

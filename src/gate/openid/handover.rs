@@ -2,8 +2,8 @@
 //!
 //! In a cross-site frame, browsers partition cookies, and providers show no form. So
 //! the user signs in in a popup. Its page hands the provider's statement to the frame, and the frame
-//! posts it to the gate. In: an [`Arrival`] in a popup. Out: text for the frame, and later the provider's
-//! statement again. Afterwards, the frame that brings it is the one that opened the popup, in the same
+//! posts it to the gate. In: a [`CompletedFlow`] in a popup. Out: text for the frame, and later the
+//! provider's statement again. Afterwards, the frame that brings it is the one that opened the popup, in the same
 //! browser: it has the cookie of a flow of its own, whose digest the popup was started with. That cookie is
 //! deleted on use, so the text works once, within a minute.
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::flow::{Display, Flow};
 use super::outcome::NoSignIn;
 use super::party::Statement;
-use super::{Arrival, RelyingParty, SignIn};
+use super::{CompletedFlow, RelyingParty, SignIn};
 use crate::gate::clock::{CLOCK_SKEW, unix_seconds};
 use crate::gate::cookies::CookieHeader;
 use crate::gate::observer::Observer;
@@ -54,11 +54,11 @@ impl SignIn {
     }
 
     /// What a popup hands to the frame that opened it; `None` if it isn't a popup.
-    pub fn hand_over(&self, arrival: &Arrival, now: SystemTime) -> Option<String> {
+    pub fn hand_over(&self, completed: &CompletedFlow, now: SystemTime) -> Option<String> {
         let handover = Handover {
-            frame: arrival.flow.frame.clone()?,
-            nonce: arrival.flow.nonce.clone(),
-            statement: arrival.statement.clone(),
+            frame: completed.flow.frame.clone()?,
+            nonce: completed.flow.nonce.clone(),
+            statement: completed.statement.clone(),
             at: u64::try_from(unix_seconds(now)).unwrap_or(0),
         };
         let seal = self.cookies.seal();
@@ -72,7 +72,7 @@ impl SignIn {
         cookies: &CookieHeader<'_>,
         now: SystemTime,
         observer: &dyn Observer,
-    ) -> Result<Arrival, NoSignIn> {
+    ) -> Result<CompletedFlow, NoSignIn> {
         let handover: Option<Handover> = self.cookies.seal().open(PURPOSE, text);
         let handover = handover.filter(|handover| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(handover.at);
@@ -87,7 +87,7 @@ impl SignIn {
         let (statement, nonce) = (handover.statement, &handover.nonce);
         // Of another provider, the signature is unknown.
         let claims = party.verify_again(&statement, nonce, now, observer).await?;
-        Ok(Arrival {
+        Ok(CompletedFlow {
             claims,
             flow,
             statement,

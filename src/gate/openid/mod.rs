@@ -61,21 +61,21 @@ pub struct StartRequest<'r> {
     pub login_hint: Option<&'r str>,
 }
 
-/// A browser on its way to the provider.
+/// The redirect that sends a browser to the provider.
 #[derive(Debug)]
-pub struct Departure {
-    /// Where to send it.
+pub struct AuthorizationRedirect {
+    /// The provider's page.
     pub location: url::Url,
     /// `Set-Cookie` values: the flow, and the deletion of flows that ended without an answer.
     pub cookies: Vec<String>,
 }
 
-/// A browser that came back.
+/// A flow that ended with a signed-in user.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct CompletedFlow {
     /// What the provider says about the user.
     pub claims: VerifiedClaims,
-    /// The flow that has ended.
+    /// The flow.
     pub flow: Flow,
     /// What the provider stated, as it came.
     pub statement: Statement,
@@ -127,7 +127,7 @@ impl SignIn {
         start: &StartRequest<'_>,
         cookies: &CookieHeader<'_>,
         now: SystemTime,
-    ) -> Result<Departure, Outage> {
+    ) -> Result<AuthorizationRedirect, Outage> {
         let display = match start.is_framed {
             true => Display::Frame,
             false => Display::Page,
@@ -145,7 +145,7 @@ impl SignIn {
         let location = party.provider.authorization_url(&request).await?;
         let mut set = self.cookies.make_room(cookies, now);
         set.push(self.cookies.set(&flow, now, &*self.entropy));
-        Ok(Departure {
+        Ok(AuthorizationRedirect {
             location,
             cookies: set,
         })
@@ -170,12 +170,12 @@ impl SignIn {
         flow: &Flow,
         now: SystemTime,
         observer: &dyn Observer,
-    ) -> Result<Arrival, NoSignIn> {
+    ) -> Result<CompletedFlow, NoSignIn> {
         if flow.provider != party.name {
             return Err(NoSignIn::unknown());
         }
-        let (claims, statement) = party.arrive(callback, flow, now, observer).await?;
-        Ok(Arrival {
+        let (claims, statement) = party.verify_callback(callback, flow, now, observer).await?;
+        Ok(CompletedFlow {
             claims,
             flow: flow.clone(),
             statement,

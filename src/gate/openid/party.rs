@@ -65,7 +65,7 @@ impl std::fmt::Debug for Statement {
 impl RelyingParty {
     /// The checks of the callback, in the order of their cost: what needs no request comes first,
     /// and the code is sent only to the provider that the answer comes from.
-    pub(super) async fn arrive(
+    pub(super) async fn verify_callback(
         &self,
         callback: &Callback,
         flow: &Flow,

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 pub use self::ending::EndedSessions;
 use self::key::Places;
 pub use self::mismatch::{Mismatch, Mismatches};
-pub use self::opening::Next;
+pub use self::opening::SessionAction;
 pub use self::row::{Session, StoredData};
 use self::signed::SignedCookies;
 pub use self::store::{

@@ -19,7 +19,7 @@ use crate::gate::user::{ActiveUser, Freshness};
 use crate::gate::verify::{Fingerprint, Method, VerifiedClaims};
 
 /// What a login does about the session.
-pub enum Next<'a> {
+pub enum SessionAction<'a> {
     /// The request's session is valid, belongs to this user and stays.
     Keep,
     /// A new one is opened.
@@ -41,7 +41,7 @@ impl Sessions {
         claims: &VerifiedClaims,
         freshness: Freshness,
         now: SystemTime,
-    ) -> Result<Next<'a>, Outage> {
+    ) -> Result<SessionAction<'a>, Outage> {
         let replaces = presented.filter(|value| !value.is_empty());
         let session = match replaces {
             Some(value) => self.read(value, now, freshness).await?,
@@ -58,11 +58,11 @@ impl Sessions {
                     && (claims.method() != Method::Proxy
                         || self.was_opened_with(&session, claims.fingerprint(), user, now)) =>
             {
-                return Ok(Next::Keep);
+                return Ok(SessionAction::Keep);
             }
             Some(_) | None => Granted::SessionOpened,
         };
-        Ok(Next::Open { replaces, reason })
+        Ok(SessionAction::Open { replaces, reason })
     }
 
     /// Opens a session for `user`. `None` if the user's row changed since it was read.

@@ -13,12 +13,12 @@ use super::super::observer::Steps;
 use super::super::reason::{CredentialError, Outage};
 use super::{Fingerprint, Method, Subject, Unverified, VerifiedClaims};
 
-/// A user, as described by the host application.
-pub type Person = Arc<Map<String, Value>>;
+/// What the host application says about a user.
+pub type UserClaims = Arc<Map<String, Value>>;
 
 /// Why the host application names no user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoPerson {
+pub enum SessionRefusal {
     /// It doesn't know the session, or nobody is signed in.
     Unknown,
     /// It answers 403: because of the gate's secret, or to anyone who isn't signed in.
@@ -29,7 +29,8 @@ pub enum NoPerson {
 #[async_trait]
 pub trait ApplicationSessions: Send + Sync {
     /// The user whose session `cookie` is.
-    async fn person(&self, cookie: &str) -> Result<Result<Person, NoPerson>, Outage>;
+    async fn user_claims(&self, cookie: &str)
+    -> Result<Result<UserClaims, SessionRefusal>, Outage>;
 
     /// Drops the cached answer, because the user has signed out.
     async fn forget(&self, cookie: &str);
@@ -62,14 +63,14 @@ impl ApplicationSession {
         steps: Steps<'_>,
     ) -> Result<VerifiedClaims, Unverified> {
         let steps = steps.by("session: host application");
-        let person = self.sessions.person(cookie).await;
-        let person = person.map_err(Unverified::Outage)?.map_err(|nobody| {
-            let (why, said) = match nobody {
-                NoPerson::Unknown => (
+        let claims = self.sessions.user_claims(cookie).await;
+        let claims = claims.map_err(Unverified::Outage)?.map_err(|refusal| {
+            let (why, said) = match refusal {
+                SessionRefusal::Unknown => (
                     CredentialError::ApplicationSessionUnknown,
                     "it does not know the session",
                 ),
-                NoPerson::Forbidden => (
+                SessionRefusal::Forbidden => (
                     CredentialError::ApplicationSessionForbidden,
                     "it answers 403: it refuses client_session.verify_secret, or the session",
                 ),
@@ -79,7 +80,7 @@ impl ApplicationSession {
         })?;
         steps.note(format_args!("it knows the session"));
         Ok(VerifiedClaims::new(
-            Arc::unwrap_or_clone(person),
+            Arc::unwrap_or_clone(claims),
             Subject::Person(self.rules.clone()),
             Method::Session,
             Fingerprint::of("session", cookie),

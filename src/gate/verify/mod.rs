@@ -22,7 +22,9 @@ mod unsigned;
 use std::time::SystemTime;
 
 pub use self::api_token::{ApiAuthenticator, ApiTokens, JwtOwner, TokenOwner};
-pub use self::application_session::{ApplicationSession, ApplicationSessions, NoPerson, Person};
+pub use self::application_session::{
+    ApplicationSession, ApplicationSessions, SessionRefusal, UserClaims,
+};
 pub use self::claims::{Expectation, RequiredClaim};
 pub use self::compact::Compact;
 pub use self::evidence::{Fingerprint, Method, ProviderSession, Subject, VerifiedClaims};

@@ -11,7 +11,7 @@ use super::{NoLogin, Visit};
 use crate::gate::identity::{Claimant, NoClaimant};
 use crate::gate::observer::{Cut, Steps};
 use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
-use crate::gate::session::Next;
+use crate::gate::session::SessionAction;
 use crate::gate::user::{ActiveUser, Freshness, NotAdmitted};
 use crate::gate::verdict::{Grant, Principal};
 use crate::gate::verify::VerifiedClaims;
@@ -85,14 +85,14 @@ impl Visit<'_> {
         let (sessions, presented) = (&self.gate.sessions, self.cookies.label_studio);
         let next = sessions.examine(&user, presented, login.claims, freshness, self.now);
         let (replaces, reason) = match next.await? {
-            Next::Keep => {
+            SessionAction::Keep => {
                 let user = match user.is_outdated(&login.claimant) && self.is_usable(login).await? {
                     true => self.update(user, login, principal).await?,
                     false => Some(user),
                 };
                 return Ok(user.map(|user| self.keep(&user, login)));
             }
-            Next::Open { replaces, reason } => (replaces, reason),
+            SessionAction::Open { replaces, reason } => (replaces, reason),
         };
         self.use_token(login).await?;
         let Some(user) = self.update(user, login, principal).await? else {

@@ -16,7 +16,7 @@ use super::super::{append_cookie, see_other};
 use super::{PROVIDER_LIMIT, has_session, not_offered, too_many};
 use crate::deadline::decide_within;
 use crate::gate::observer::plain;
-use crate::gate::openid::{Arrival, Callback, Display, Flow, NoSignIn, RelyingParty, SignIn};
+use crate::gate::openid::{Callback, CompletedFlow, Display, Flow, NoSignIn, RelyingParty, SignIn};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{CredentialError, Denied, Reason};
 use crate::gate::subrequest::Subrequest;
@@ -29,7 +29,7 @@ use crate::http::{Snapshot, extract};
 
 /// `GET /sso/callback`, for the only provider.
 pub(in crate::http) async fn callback(request: HttpRequest, state: Snapshot) -> HttpResponse {
-    came_back(&request, &state, "").await
+    traced(&request, &state, "").await
 }
 
 /// `GET /sso/callback/{provider}`
@@ -38,10 +38,10 @@ pub(in crate::http) async fn named_callback(
     provider: web::Path<String>,
     state: Snapshot,
 ) -> HttpResponse {
-    came_back(&request, &state, &provider).await
+    traced(&request, &state, &provider).await
 }
 
-async fn came_back(request: &HttpRequest, state: &Snapshot, provider: &str) -> HttpResponse {
+async fn traced(request: &HttpRequest, state: &Snapshot, provider: &str) -> HttpResponse {
     let context = RequestContext::new(request.head(), state);
     let answer = async || Box::pin(answered(&context, provider)).await;
     Traced::SignIn.answer(&context, answer).await
@@ -58,34 +58,34 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
         return Notice::new(context).because(Denied::RequestMalformed);
     };
     let begun = Instant::now();
-    let way_back = WayBack {
+    let handler = CallbackHandler {
         context,
         sign_in: &openid.sign_in,
         party: Some(party),
         subrequest: &subrequest,
         now: state.gate.clock.now(),
     };
-    let Some((callback, flow)) = way_back.flow() else {
+    let Some((callback, flow)) = handler.flow() else {
         // A reloaded or repeated answer of the provider: the flow has ended, and the user is signed in.
         if has_session(context, &subrequest).await {
             return see_other("/");
         }
         let unknown = Err(NoSignIn::unknown());
-        return way_back.conclude(None, unknown, begun).await;
+        return handler.conclude(None, unknown, begun).await;
     };
     // Anybody can present a flow with any number of codes, and each costs a request to the provider.
     if let Err(seconds) = state.limiter.count_return(context.peer(), begun) {
         let notice = Notice::new(context).about(local_path(&flow.next));
         return too_many(context, &notice, seconds);
     }
-    let sign_in = way_back.sign_in;
-    let finished = sign_in.finish(party, &callback, &flow, way_back.now, context);
-    let arrival = decide_within(PROVIDER_LIMIT, finished).await;
-    way_back.conclude(Some(flow), arrival, begun).await
+    let sign_in = handler.sign_in;
+    let finished = sign_in.finish(party, &callback, &flow, handler.now, context);
+    let completed = decide_within(PROVIDER_LIMIT, finished).await;
+    handler.conclude(Some(flow), completed, begun).await
 }
 
-/// A browser that comes back from a provider.
-pub(super) struct WayBack<'b> {
+/// Answers a browser that comes back from a provider.
+pub(super) struct CallbackHandler<'b> {
     pub(super) context: &'b RequestContext<'b>,
     pub(super) sign_in: &'b SignIn,
     /// The provider whose redirect URI was called.
@@ -94,7 +94,7 @@ pub(super) struct WayBack<'b> {
     pub(super) now: SystemTime,
 }
 
-impl WayBack<'_> {
+impl CallbackHandler<'_> {
     /// The provider's answer, and the flow of this browser that it belongs to.
     fn flow(&self) -> Option<(Callback, Flow)> {
         let query = self.context.request.uri.query().unwrap_or_default();
@@ -104,19 +104,20 @@ impl WayBack<'_> {
         Some((callback, flow))
     }
 
-    /// Signs the user in, if the provider says who it is, and answers the browser. `flow` is the one
+    /// Signs the user in, if the provider says who it is, and answers the browser. `ended` is the flow
     /// that has ended, if it is known.
     pub(super) async fn conclude(
         &self,
-        flow: Option<Flow>,
-        arrival: Result<Arrival, NoSignIn>,
+        ended: Option<Flow>,
+        completed: Result<CompletedFlow, NoSignIn>,
         begun: Instant,
     ) -> HttpResponse {
         let state = self.context.state;
-        let arrived = arrival.as_ref().ok();
-        let handover = arrived.and_then(|arrival| self.sign_in.hand_over(arrival, self.now));
-        let flow = arrived.map(|arrival| arrival.flow.clone()).or(flow);
-        let verdict = self.verdict(arrival.map(|arrival| arrival.claims)).await;
+        let (handover, flow) = match &completed {
+            Ok(it) => (self.sign_in.hand_over(it, self.now), Some(it.flow.clone())),
+            Err(_) => (None, ended),
+        };
+        let verdict = self.verdict(completed.map(|it| it.claims)).await;
         let next = flow.as_ref().map_or("/", |flow| local_path(&flow.next));
         let path = next.split('?').next();
         self.context.record(&Entry::of_verdict(&verdict).at(path));
@@ -180,7 +181,7 @@ impl WayBack<'_> {
                 if flow.display == Display::Frame
                     && reason == Reason::CredentialError(CredentialError::SignInInteraction) =>
             {
-                self.let_wait(party, notice, reason, next)
+                self.offer_popup(party, notice, reason, next)
             }
             _ => self.explain(rejection, notice, next),
         };
@@ -207,7 +208,7 @@ impl WayBack<'_> {
 
     /// The provider has to ask the user something, which it can't do in a frame: a button opens a popup,
     /// and the frame waits for it.
-    fn let_wait(
+    fn offer_popup(
         &self,
         party: &RelyingParty,
         notice: Notice<'_>,

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 
 use super::super::show::Notice;
 use super::PROVIDER_LIMIT;
-use super::callback::WayBack;
+use super::callback::CallbackHandler;
 use crate::deadline::decide_within;
 use crate::gate::openid::NoSignIn;
 use crate::gate::reason::Denied;
@@ -24,15 +24,15 @@ pub(in crate::http::sso) async fn take_over(
         return Notice::new(context).because(Denied::RequestMalformed);
     };
     let begun = Instant::now();
-    let way_back = WayBack {
+    let handler = CallbackHandler {
         context,
         sign_in: &openid.sign_in,
         party: None,
         subrequest: &subrequest,
         now: state.gate.clock.now(),
     };
-    let (cookies, now) = (subrequest.cookies(), way_back.now);
+    let (cookies, now) = (subrequest.cookies(), handler.now);
     let taken = openid.sign_in.take_over(handover, cookies, now, context);
     let taken: Result<_, NoSignIn> = decide_within(PROVIDER_LIMIT, taken).await;
-    way_back.conclude(None, taken, begun).await
+    handler.conclude(None, taken, begun).await
 }

@@ -157,10 +157,10 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
         login_hint,
     };
     let cookies = subrequest.cookies();
-    depart(context, openid, party, &start, cookies, &notice).await
+    redirect_to_provider(context, openid, party, &start, cookies, &notice).await
 }
 
-async fn depart(
+async fn redirect_to_provider(
     context: &RequestContext<'_>,
     openid: &OpenId,
     party: &RelyingParty,
@@ -174,11 +174,11 @@ async fn depart(
         return too_many(context, notice, seconds);
     }
     let now = state.gate.clock.now();
-    let departure = openid.sign_in.start(party, start, cookies, now);
-    match decide_within(PROVIDER_LIMIT, departure).await {
-        Ok(departure) => {
-            let mut response = see_other(departure.location.as_str());
-            for cookie in &departure.cookies {
+    let redirect = openid.sign_in.start(party, start, cookies, now);
+    match decide_within(PROVIDER_LIMIT, redirect).await {
+        Ok(redirect) => {
+            let mut response = see_other(redirect.location.as_str());
+            for cookie in &redirect.cookies {
                 append_cookie(&mut response, cookie);
             }
             response

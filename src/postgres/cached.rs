@@ -33,7 +33,7 @@ const OWNER_TTL: Duration = Duration::from_secs(3600);
 pub type OwnerOf = Box<dyn Fn(&StoredData) -> Option<i32> + Send + Sync>;
 
 /// Postgres with a cache of a few seconds.
-pub struct Recent {
+pub struct CachedPostgres {
     postgres: Postgres,
     owner_of: OwnerOf,
     users: Cache<Identity, Arc<UserRow>>,
@@ -47,7 +47,7 @@ pub struct Recent {
     jwt_owners: Cache<[u8; 32], JwtOwner>,
 }
 
-impl Recent {
+impl CachedPostgres {
     /// A cache in front of `postgres`. It is disabled if `database.cache_seconds` is zero.
     pub fn new(postgres: Postgres, settings: &Database, owner_of: OwnerOf) -> Self {
         let capacity = settings.limits.cached_rows();
@@ -70,7 +70,7 @@ impl Recent {
     }
 }
 
-impl Source for Recent {
+impl Source for CachedPostgres {
     fn report(&self, page: &mut Page) {
         let caches: [&dyn Source; 6] = [
             &self.users,
@@ -87,7 +87,7 @@ impl Source for Recent {
 }
 
 #[async_trait]
-impl UserDirectory for Recent {
+impl UserDirectory for CachedPostgres {
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<UserRow>>, Outage> {
         if let Some(row) = self.users.get(identity) {
             return Ok(Some(row));
@@ -135,7 +135,7 @@ impl UserDirectory for Recent {
 }
 
 #[async_trait]
-impl SessionStore for Recent {
+impl SessionStore for CachedPostgres {
     async fn load(&self, key: &str, now: SystemTime) -> Result<Option<Arc<StoredData>>, Outage> {
         let digest = digest(key);
         if let Some(data) = self.sessions.get(&digest) {
@@ -210,7 +210,7 @@ impl SessionStore for Recent {
 }
 
 #[async_trait]
-impl ApiTokens for Recent {
+impl ApiTokens for CachedPostgres {
     async fn owner_of_key(&self, key: &str) -> Result<Option<TokenOwner>, Outage> {
         let digest = digest(key);
         if let Some(owner) = self.key_owners.get(&digest) {

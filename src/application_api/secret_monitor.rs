@@ -14,10 +14,11 @@ use super::{Api, Verdict};
 /// The time between two trials, and between the last named user and a trial.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// What is known about the secret.
+/// Decides when the secret is tried, and what that shows.
 #[derive(Default)]
-pub(super) struct Doubt(Mutex<Known>);
+pub(super) struct SecretMonitor(Mutex<Known>);
 
+/// What is known about the secret.
 #[derive(Default)]
 struct Known {
     /// When a user was named, or a trial began.
@@ -37,16 +38,16 @@ enum Finding {
     MayBeWrong,
 }
 
-impl Doubt {
+impl SecretMonitor {
     /// Records that the API has named a user, so that the secret is right.
-    pub(super) fn dispel(&self) {
+    pub(super) fn user_was_named(&self) {
         let mut known = self.lock();
         known.named_a_user = true;
         known.settled = Some(Instant::now());
     }
 
     /// Records a refusal. Returns whether it is reason for a trial, which then begins.
-    fn arises(&self) -> bool {
+    fn begins_trial(&self) -> bool {
         let mut known = self.lock();
         let arises = known.settled.is_none_or(|at| at.elapsed() >= PAUSE);
         if arises {
@@ -77,8 +78,8 @@ impl Doubt {
 }
 
 /// Called after a refusal: tries the API in the background if there is reason to.
-pub(super) fn look_into(api: &Arc<Api>) {
-    if !api.doubt.arises() {
+pub(super) fn check_secret(api: &Arc<Api>) {
+    if !api.secret_monitor.begins_trial() {
         return;
     }
     let api = api.clone();
@@ -90,7 +91,7 @@ pub(super) fn look_into(api: &Arc<Api>) {
         if !matches!(trial.verdict, Verdict::Nobody(_)) {
             return;
         }
-        match api.doubt.judge(trial.secret) {
+        match api.secret_monitor.judge(trial.secret) {
             None => {}
             Some(Finding::NoLongerAccepted) => tracing::error!(
                 "the host application's API no longer accepts client_session.verify_secret: it \
@@ -110,30 +111,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn trials_are_rare_and_none_follows_a_named_user() {
-        let doubt = Doubt::default();
-        assert!(doubt.arises());
+        let monitor = SecretMonitor::default();
+        assert!(monitor.begins_trial());
         tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
-        assert!(!doubt.arises());
+        assert!(!monitor.begins_trial());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(doubt.arises());
+        assert!(monitor.begins_trial());
         tokio::time::advance(PAUSE).await;
-        doubt.dispel();
-        assert!(!doubt.arises());
+        monitor.user_was_named();
+        assert!(!monitor.begins_trial());
         tokio::time::advance(PAUSE).await;
-        assert!(doubt.arises());
+        assert!(monitor.begins_trial());
     }
 
     #[test]
     fn a_trial_is_read_in_the_light_of_what_was_seen_before() {
         use SecretTrial::{Right, Unanswered, Unchecked, Unknown};
-        let fresh = Doubt::default();
+        let fresh = SecretMonitor::default();
         assert_eq!(fresh.judge(Unknown), Some(Finding::MayBeWrong));
         assert_eq!(fresh.judge(Unchecked), None);
         assert_eq!(fresh.judge(Unanswered), None);
         assert_eq!(fresh.judge(Right), None);
         assert_eq!(fresh.judge(Unknown), Some(Finding::NoLongerAccepted));
 
-        let indistinct = Doubt(Mutex::new(Known {
+        let indistinct = SecretMonitor(Mutex::new(Known {
             named_a_user: true,
             ..Known::default()
         }));
