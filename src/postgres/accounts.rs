@@ -7,9 +7,10 @@
 #[cfg(test)]
 mod tests;
 
+use super::Postgres;
 use super::connection::Connections;
+use super::row::{column, only_row};
 use super::statement::{Statement, sql};
-use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::user::{Created, NewUser};
 
@@ -113,20 +114,16 @@ impl NewAccount {
         connections: &Connections,
     ) -> Result<Result<Self, AccountsUnavailable>, Outage> {
         let rows = connections.query(sql!("columns"), &[]).await?;
-        let column = |row: &tokio_postgres::Row| {
+        let columns = rows.iter().map(|row| {
             Ok(Column {
-                relation: row.try_get("relation")?,
-                name: row.try_get("name")?,
-                may_be_left_out: row.try_get("may_be_left_out")?,
-                may_be_written: row.try_get("may_be_written")?,
-                may_be_filled: row.try_get("may_be_filled")?,
+                relation: column(row, "relation")?,
+                name: column(row, "name")?,
+                may_be_left_out: column(row, "may_be_left_out")?,
+                may_be_written: column(row, "may_be_written")?,
+                may_be_filled: column(row, "may_be_filled")?,
             })
-        };
-        let columns: Vec<Column> = rows
-            .iter()
-            .map(column)
-            .collect::<Result<_, _>>()
-            .map_err(|error| unexpected(&error))?;
+        });
+        let columns: Vec<Column> = columns.collect::<Result<_, Outage>>()?;
         Ok(Self::for_columns(&columns))
     }
 
@@ -156,7 +153,7 @@ impl NewAccount {
 }
 
 impl Postgres {
-    pub(super) async fn create_account(&self, person: &NewUser) -> Result<Created, Outage> {
+    pub(super) async fn create_account(&self, user: &NewUser) -> Result<Created, Outage> {
         let schema = self.schema_that(|schema| schema.accounts.is_ok()).await?;
         let account = match &schema.accounts {
             Ok(account) => account,
@@ -172,22 +169,21 @@ impl Postgres {
         // The statement looks for the address in any case.
         let _turn = self.0.folded_lookup.turn().await?;
         // Label Studio's sign-up uses the local part of the address.
-        let username = match person.profile.username.as_str() {
-            "" => person.email.split('@').next().unwrap_or_default(),
+        let username = match user.profile.username.as_str() {
+            "" => user.email.split('@').next().unwrap_or_default(),
             name => name,
         };
-        let (first, last) = (&person.profile.first_name, &person.profile.last_name);
+        let (first, last) = (&user.profile.first_name, &user.profile.last_name);
         let rows = self
             .query(
                 statement,
-                &[&person.email, &username, first, last, &person.organization],
+                &[&user.email, &username, first, last, &user.organization],
             )
             .await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        let has_organization: bool =
-            (row.try_get("has_organization")).map_err(|error| unexpected(&error))?;
+        let row = only_row(&rows)?;
+        let has_organization: bool = column(row, "has_organization")?;
         if !has_organization {
-            match person.organization {
+            match user.organization {
                 None => tracing::error!(
                     "cannot create an account: Label Studio has no organization yet; sign up to \
                      Label Studio once to create it"
@@ -199,7 +195,7 @@ impl Postgres {
             }
             return Ok(Created::NotPossible);
         }
-        let created = row.try_get("created").map_err(|error| unexpected(&error))?;
+        let created = column(row, "created")?;
         Ok(match created {
             Some(user_id) => Created::Now { user_id },
             None => Created::Before,

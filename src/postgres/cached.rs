@@ -100,8 +100,8 @@ impl UserDirectory for CachedPostgres {
         Ok(found)
     }
 
-    async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
-        self.postgres.create(person).await
+    async fn create(&self, user: &NewUser) -> Result<Created, Outage> {
+        self.postgres.create(user).await
     }
 
     async fn rename(

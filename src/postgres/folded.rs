@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::Postgres;
+use super::row::{column, only_row};
 use super::statement::sql;
-use super::{Postgres, unexpected};
 use crate::cache::Cache;
 use crate::deadline;
 use crate::gate::reason::Outage;
@@ -111,7 +112,7 @@ impl Postgres {
     /// Looks up an address that no user has.
     pub async fn address_lookup(&self) -> Result<AddressLookup, Outage> {
         let rows = self.query(sql!("users_and_index"), &[]).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
+        let row = only_row(&rows)?;
         let schema = self.schema().await?;
         let statement = schema.statements.user_by_folded_email.statement();
         // The first time, the statement is prepared.
@@ -120,10 +121,8 @@ impl Postgres {
         let start = Instant::now();
         self.query(statement, &[&""]).await?;
         Ok(AddressLookup {
-            users: row.try_get("users").map_err(|error| unexpected(&error))?,
-            has_index: row
-                .try_get("has_index")
-                .map_err(|error| unexpected(&error))?,
+            users: column(row, "users")?,
+            has_index: column(row, "has_index")?,
             duration: start.elapsed(),
         })
     }

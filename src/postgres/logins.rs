@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
+use super::Postgres;
 use super::batch::{Batches, Shared};
 use super::link::Request;
 use super::lock_waits::LockWait;
 use super::parameter::Parameter;
+use super::row::{column, only_row};
 use super::sessions::{behind, place};
 use super::statement::sql;
-use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{LoginRecord, Recorded, SessionMark, SessionRow, StoredSession};
 
@@ -54,8 +55,8 @@ impl Postgres {
             }),
         };
         let (rows, _) = self.0.connections.answer(request).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        with_row(row).map_err(|error| unexpected(&error))
+        let row = only_row(&rows)?;
+        with_row(row)
     }
 
     pub(super) async fn record_cookie_login(
@@ -97,8 +98,8 @@ impl Postgres {
             lock_wait: Some(LockWait::LeftOver(login.user_id)),
         };
         let (rows, _) = self.0.connections.answer(request).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        with_cookie(row).map_err(|error| unexpected(&error))
+        let row = only_row(&rows)?;
+        with_cookie(row)
     }
 }
 
@@ -270,12 +271,12 @@ impl Shared for CookieLogin {
 fn answers(
     rows: &[Row],
     count: usize,
-    recorded: fn(&Row) -> Result<Recorded, tokio_postgres::Error>,
+    recorded: fn(&Row) -> Result<Recorded, Outage>,
 ) -> Result<Vec<Option<Recorded>>, Outage> {
     let mut answers = vec![None; count];
     for row in rows {
-        let is_done: bool = row.try_get("is_done").map_err(|it| unexpected(&it))?;
-        let recorded = recorded(row).map_err(|error| unexpected(&error))?;
+        let is_done: bool = column(row, "is_done")?;
+        let recorded = recorded(row)?;
         let answer = answers.get_mut(place(row)?);
         *answer.ok_or(Outage::DatabaseUnavailable)? = is_done.then_some(recorded);
     }
@@ -283,21 +284,21 @@ fn answers(
 }
 
 /// What became of a login whose session is a row.
-fn with_row(row: &Row) -> Result<Recorded, tokio_postgres::Error> {
-    if !row.try_get::<_, bool>("unchanged")? {
+fn with_row(row: &Row) -> Result<Recorded, Outage> {
+    if !column::<bool>(row, "unchanged")? {
         return Ok(Recorded::UserChanged);
     }
-    Ok(match (row.try_get("met_key")?, row.try_get("met_data")?) {
+    Ok(match (column(row, "met_key")?, column(row, "met_data")?) {
         (Some(key), Some(data)) => Recorded::Met(StoredSession { key, data }),
         _ => Recorded::Opened { ended_at: None },
     })
 }
 
 /// What became of a login whose session is the cookie.
-fn with_cookie(row: &Row) -> Result<Recorded, tokio_postgres::Error> {
-    if !row.try_get::<_, bool>("unchanged")? {
+fn with_cookie(row: &Row) -> Result<Recorded, Outage> {
+    if !column::<bool>(row, "unchanged")? {
         return Ok(Recorded::UserChanged);
     }
-    let ended_at = row.try_get("ended_at")?;
+    let ended_at = column(row, "ended_at")?;
     Ok(Recorded::Opened { ended_at })
 }

@@ -4,13 +4,19 @@
 //! short-lived cache. This is the only module that uses SQL, and every statement is a file in
 //! `sql/`.
 //!
-//! What a statement goes through: `users`, `sessions`, `logins`, `tokens`, `accounts` and `audit`
-//! implement the ports with it; `batch` lets requests that come at the same time share it;
-//! `connection` sends it, and again after a failure that is not its own (`failure`);
-//! `queue` decides who waits for a connection and for how long; `lease` has one until it has answered;
-//! `link` prepares and sends. Connections come from `hosts`, which finds the primary (`race`) with
-//! `dial`, `tls` and `names`. `schema` reads which tables there are, on which `statement` depends, and
-//! `mismatch` says what to do if that was not so, as `cure` does of other failures.
+//! The way of a statement, from the outside in:
+//!
+//! - `users`, `sessions`, `logins`, `tokens`, `accounts` and `audit` implement the ports with it, and read
+//!   its rows with `row`;
+//! - `batch` lets requests that arrive at the same time share it;
+//! - `connection` sends it, and once more after a failure that is not its own (`failure`);
+//! - `queue` decides who waits for a connection and for how long;
+//! - `lease` holds a connection until it has answered;
+//! - `link` is the connection: it prepares and sends.
+//!
+//! Connections come from `hosts`, which finds the primary (`race`) with `dial`, `tls` and `names`.
+//! `schema` reads which tables there are; some statements (`statement`) depend on that. If the tables or
+//! grants are not as expected, `mismatch` says what to do about it, and `cure` about other failures.
 
 mod accounts;
 mod audit;
@@ -33,6 +39,7 @@ mod parameter;
 mod purge;
 mod queue;
 mod race;
+mod row;
 mod schema;
 mod sessions;
 mod statement;
@@ -54,6 +61,7 @@ pub use self::folded::AddressLookup;
 use self::folded::FoldedLookup;
 pub use self::mismatch::MIGRATE;
 use self::parameter::Parameter;
+use self::row::{column, columns, only_row};
 pub use self::schema::{Schema, SchemaError};
 pub use self::sessions::LoadedSession;
 use self::statement::{Statement, sql};
@@ -113,8 +121,8 @@ impl Postgres {
     pub async fn server_time(&self) -> Result<SystemTime, Outage> {
         let statement = sql!("server_time");
         let rows = self.0.connections.query(statement, &[]).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        row.try_get("now").map_err(|_| Outage::DatabaseUnavailable)
+        let row = only_row(&rows)?;
+        column(row, "now")
     }
 
     /// Opens a connection, unless one is open. The error says what Postgres or the network
@@ -151,10 +159,7 @@ impl Postgres {
     /// The roles besides their owner that may use the gate's own tables.
     pub async fn own_table_roles(&self) -> Result<Vec<String>, Outage> {
         let rows = self.query(sql!("own_table_roles"), &[]).await?;
-        let roles = rows.iter().map(|row| row.try_get("role"));
-        roles
-            .collect::<Result<_, _>>()
-            .map_err(|error| unexpected(&error))
+        columns(&rows, "role")
     }
 
     /// Whether a connection pooler is between the gate and Postgres, as the settings say or as a
@@ -195,11 +200,4 @@ impl Source for Postgres {
         self.0.session_policies.report(page);
         self.0.folded_lookup.report(page);
     }
-}
-
-/// Reports a column of an unexpected type: the statement does not match the code, or the schema has
-/// changed.
-fn unexpected(error: &tokio_postgres::Error) -> Outage {
-    tracing::error!(%error, "unexpected row");
-    Outage::DatabaseUnavailable
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Postgres;
+use super::row::{column, only_row};
 use super::statement::sql;
-use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 
 /// Pause between two batches, so that other statements are not held up.
@@ -16,8 +17,8 @@ impl Postgres {
         let mut deleted = 0;
         loop {
             let rows = self.query(sql!("purge_sessions"), &[]).await?;
-            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-            let batch: Option<i64> = row.try_get("deleted").map_err(|error| unexpected(&error))?;
+            let row = only_row(&rows)?;
+            let batch: Option<i64> = column(row, "deleted")?;
             match batch {
                 None => return Ok(None),
                 Some(0) => break,
@@ -34,9 +35,9 @@ impl Postgres {
     async fn purge_tokens(&self) -> Result<(), Outage> {
         loop {
             let rows = self.query(sql!("purge_tokens"), &[]).await?;
-            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-            let may_be_more = row.try_get("may_be_more");
-            if !may_be_more.map_err(|error| unexpected(&error))? {
+            let row = only_row(&rows)?;
+            let may_be_more: bool = column(row, "may_be_more")?;
+            if !may_be_more {
                 return Ok(());
             }
             tokio::time::sleep(PAUSE).await;

@@ -19,8 +19,9 @@ use tokio_postgres::Row;
 
 use super::accounts::{AccountsUnavailable, NewAccount};
 use super::connection::Connections;
+use super::row::{column, only_row};
 use super::statement::{Statements, sql};
-use super::{MIGRATE, Postgres, unexpected};
+use super::{MIGRATE, Postgres};
 use crate::gate::reason::Outage;
 
 /// How old the cached schema may become.
@@ -235,11 +236,8 @@ impl Postgres {
 
 async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
     let rows = connections.query(sql!("schema"), &[]).await?;
-    let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-    let column = |name| {
-        row.try_get::<_, bool>(name)
-            .map_err(|error| unexpected(&error))
-    };
+    let row = only_row(&rows)?;
+    let column = |name| column::<bool>(row, name);
     if !column("is_label_studio")? {
         return Err(not_found(row)?);
     }
@@ -269,14 +267,13 @@ async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
 
 /// Why there are no tables of Label Studio.
 fn not_found(row: &Row) -> Result<SchemaError, Outage> {
-    let unexpected = |error| unexpected(&error);
-    let schema: Option<String> = row.try_get("hidden_in").map_err(unexpected)?;
-    let may_use_schema = row.try_get("may_use_schema").map_err(unexpected)?;
+    let schema: Option<String> = column(row, "hidden_in")?;
+    let may_use_schema: bool = column(row, "may_use_schema")?;
     Ok(match (schema, may_use_schema) {
         (Some(schema), true) => SchemaError::NotInSearchPath { schema },
         (Some(schema), false) => SchemaError::SchemaClosed { schema },
         (None, _) => SchemaError::NotLabelStudio {
-            database: row.try_get("database").map_err(unexpected)?,
+            database: column(row, "database")?,
         },
     })
 }
@@ -290,11 +287,10 @@ struct Migrations {
 impl Migrations {
     async fn read(connections: &Connections) -> Result<Self, Outage> {
         let rows = connections.query(sql!("migrations"), &[]).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        let column = |name| row.try_get(name).map_err(|error| unexpected(&error));
+        let row = only_row(&rows)?;
         Ok(Self {
-            legacy_tokens_off: column("legacy_tokens_off")?,
-            has_own_secret_key: column("has_own_secret_key")?,
+            legacy_tokens_off: column(row, "legacy_tokens_off")?,
+            has_own_secret_key: column(row, "has_own_secret_key")?,
         })
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
+use super::Postgres;
 use super::batch::{Batches, Shared};
 use super::parameter::Parameter;
+use super::row::{column, columns, only_row};
 use super::statement::sql;
-use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::session::{
     LoginRecord, NewSession, ProviderPlace, Recorded, SessionEnd, SessionMark, SessionStore,
@@ -17,7 +18,7 @@ use crate::gate::session::{
 };
 use crate::gate::user::UserRow;
 
-/// How often it is looked whether logins are still under way.
+/// How often to check whether logins are still under way.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Postgres {
@@ -25,10 +26,7 @@ impl Postgres {
     pub async fn recent_sessions(&self, now: SystemTime) -> Result<Vec<String>, Outage> {
         let statement = sql!("recent_sessions");
         let rows = self.query(statement, &[&now]).await?;
-        rows.iter()
-            .map(|row| row.try_get("session_data"))
-            .collect::<Result<_, _>>()
-            .map_err(|error| unexpected(&error))
+        columns(&rows, "session_data")
     }
 
     /// Reads the session `key`, and the user `owner` if one is named, in one round trip.
@@ -78,7 +76,7 @@ impl Shared for Load {
         let mut answers: Vec<Self::Answer> = vec![None; requests.len()];
         for row in &rows {
             let answer = answers.get_mut(place(row)?);
-            let id: Option<i32> = row.try_get("id").map_err(|error| unexpected(&error))?;
+            let id: Option<i32> = column(row, "id")?;
             let owner = match id {
                 Some(_) => Some(Arc::new(postgres.user(row).await?)),
                 None => None,
@@ -98,9 +96,9 @@ impl Postgres {
             let rows = self
                 .query(sql!("keys_of_provider_user"), &parameters)
                 .await?;
-            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-            let found: Vec<String> = row.try_get("found").map_err(|error| unexpected(&error))?;
-            let last: Option<String> = row.try_get("last").map_err(|error| unexpected(&error))?;
+            let row = only_row(&rows)?;
+            let found: Vec<String> = column(row, "found")?;
+            let last: Option<String> = column(row, "last")?;
             keys.extend(found);
             match last {
                 Some(last) => after = last,
@@ -117,15 +115,13 @@ pub(super) fn behind(place: &str) -> String {
 
 /// The place of the request that a row answers: its number, which counts from 1.
 pub(super) fn place(row: &Row) -> Result<usize, Outage> {
-    let number: i32 = row.try_get("n").map_err(|error| unexpected(&error))?;
+    let number: i32 = column(row, "n")?;
     let place = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
     place.ok_or(Outage::DatabaseUnavailable)
 }
 
 fn data(row: &Row) -> Result<Arc<StoredData>, Outage> {
-    let data: &str = row
-        .try_get("session_data")
-        .map_err(|error| unexpected(&error))?;
+    let data: &str = column(row, "session_data")?;
     Ok(Arc::new(StoredData::new(data)))
 }
 
@@ -141,16 +137,14 @@ impl SessionStore for Postgres {
         let until = Instant::now() + self.0.longest_login;
         loop {
             let rows = self.query(sql!("earlier_logins"), &[&before]).await?;
-            let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-            let is_under_way: bool = row
-                .try_get("is_under_way")
-                .map_err(|error| unexpected(&error))?;
+            let row = only_row(&rows)?;
+            let is_under_way: bool = column(row, "is_under_way")?;
             // A transaction that takes longer is not a login.
             if !is_under_way || Instant::now() > until {
                 return Ok(());
             }
             if before.is_none() {
-                before = row.try_get("now").map_err(|error| unexpected(&error))?;
+                before = column(row, "now")?;
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -160,16 +154,13 @@ impl SessionStore for Postgres {
         let rows = self
             .query(sql!("page_of_sessions"), &[&after, &now])
             .await?;
-        let session = |row: &Row| {
+        let sessions = rows.iter().map(|row| {
             Ok(StoredSession {
-                key: row.try_get("session_key")?,
-                data: row.try_get("session_data")?,
+                key: column(row, "session_key")?,
+                data: column(row, "session_data")?,
             })
-        };
-        rows.iter()
-            .map(session)
-            .collect::<Result<_, _>>()
-            .map_err(|error| unexpected(&error))
+        });
+        sessions.collect()
     }
 
     async fn end(&self, keys: &[String]) -> Result<(), Outage> {
@@ -184,10 +175,7 @@ impl SessionStore for Postgres {
         };
         let statement = sql!("keys_of_provider_session");
         let rows = self.query(statement, &[prefix, &behind(prefix)]).await?;
-        rows.iter()
-            .map(|row| row.try_get("session_key"))
-            .collect::<Result<_, _>>()
-            .map_err(|error| unexpected(&error))
+        columns(&rows, "session_key")
     }
 
     async fn use_token(&self, token: &TokenUse<'_>) -> Result<bool, Outage> {
@@ -197,8 +185,8 @@ impl SessionStore for Postgres {
         let rows = self
             .query(statement, &[&fingerprint, &peer, &seconds, &token.expires])
             .await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        row.try_get("accepted").map_err(|error| unexpected(&error))
+        let row = only_row(&rows)?;
+        column(row, "accepted")
     }
 
     async fn record(&self, login: &LoginRecord<'_>) -> Result<Recorded, Outage> {
@@ -222,9 +210,7 @@ impl SessionStore for Postgres {
             return Ok(None);
         }
         let rows = self.query(sql!("ended_at"), &[&mark.as_slice()]).await?;
-        rows.first()
-            .map(|row| row.try_get("ended_at"))
-            .transpose()
-            .map_err(|error| unexpected(&error))
+        let ended_at = rows.first().map(|row| column(row, "ended_at"));
+        ended_at.transpose()
     }
 }

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use subtle::ConstantTimeEq as _;
 use tokio_postgres::Row;
 
+use super::Postgres;
+use super::row::column;
 use super::statement::sql;
-use super::{Postgres, unexpected};
 use crate::gate::reason::Outage;
 use crate::gate::verify::{ApiTokens, JwtOwner, TokenOwner};
 
@@ -39,9 +40,9 @@ impl ApiTokens for Postgres {
             .await?;
         let mut found = None;
         for row in &rows {
-            let candidate: &str = row.try_get("key").map_err(|error| unexpected(&error))?;
+            let candidate: &str = column(row, "key")?;
             if bool::from(candidate.as_bytes().ct_eq(key.as_bytes())) {
-                found = Some(owner(row).map_err(|error| unexpected(&error))?);
+                found = Some(owner(row)?);
             }
         }
         Ok(found)
@@ -61,21 +62,20 @@ impl ApiTokens for Postgres {
             .map(|row| {
                 Ok(JwtOwner {
                     owner: owner(row)?,
-                    revoked: row.try_get("revoked")?,
+                    revoked: column(row, "revoked")?,
                 })
             })
             .transpose()
-            .map_err(|error| unexpected(&error))
     }
 }
 
-fn owner(row: &Row) -> Result<TokenOwner, tokio_postgres::Error> {
+fn owner(row: &Row) -> Result<TokenOwner, Outage> {
     Ok(TokenOwner {
-        user_id: row.try_get("id")?,
-        is_active: row.try_get("is_active")?,
-        is_admin: row.try_get("is_admin")?,
-        is_superuser: row.try_get("is_superuser")?,
-        legacy_tokens_enabled: row.try_get("legacy_tokens_enabled")?,
-        jwt_tokens_enabled: row.try_get("jwt_tokens_enabled")?,
+        user_id: column(row, "id")?,
+        is_active: column(row, "is_active")?,
+        is_admin: column(row, "is_admin")?,
+        is_superuser: column(row, "is_superuser")?,
+        legacy_tokens_enabled: column(row, "legacy_tokens_enabled")?,
+        jwt_tokens_enabled: column(row, "jwt_tokens_enabled")?,
     })
 }

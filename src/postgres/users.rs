@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 
 pub(super) use self::look_up::{ByEmail, ById};
+use super::Postgres;
 use super::parameter::Parameter;
+use super::row::{column, only_row};
 use super::statement::{Statements, sql};
-use super::{Postgres, unexpected};
 use crate::gate::groups::Staff;
 use crate::gate::identity::{Identity, Profile};
 use crate::gate::reason::Outage;
@@ -41,8 +42,8 @@ impl UserDirectory for Postgres {
         self.first(&rows).await
     }
 
-    async fn create(&self, person: &NewUser) -> Result<Created, Outage> {
-        self.create_account(person).await
+    async fn create(&self, user: &NewUser) -> Result<Created, Outage> {
+        self.create_account(user).await
     }
 
     async fn rename(
@@ -74,14 +75,10 @@ impl UserDirectory for Postgres {
         let Some(row) = rows.first() else {
             return Ok(StaffChange::UserChanged);
         };
-        let column = |name| {
-            row.try_get::<_, bool>(name)
-                .map_err(|error| unexpected(&error))
-        };
-        let row = Arc::new(user.as_staff(is_staff));
-        Ok(match (column("possible")?, column("changed")?) {
-            (true, true) => StaffChange::Now(row),
-            (true, false) => StaffChange::Before(row),
+        let user = Arc::new(user.as_staff(is_staff));
+        Ok(match (column(row, "possible")?, column(row, "changed")?) {
+            (true, true) => StaffChange::Now(user),
+            (true, false) => StaffChange::Before(user),
             (false, _) => StaffChange::NotPossible,
         })
     }
@@ -98,9 +95,8 @@ impl UserDirectory for Postgres {
             return Ok(None);
         }
         let rows = self.query(sql!("revoke"), &[&user_id]).await?;
-        let row = rows.first().ok_or(Outage::DatabaseUnavailable)?;
-        let revoked_at = row.try_get("revoked_at");
-        revoked_at.map(Some).map_err(|error| unexpected(&error))
+        let row = only_row(&rows)?;
+        column(row, "revoked_at").map(Some)
     }
 }
 
@@ -147,7 +143,7 @@ impl Postgres {
 
     /// The user in `row`, with the maximum session age of their organization.
     pub(super) async fn user(&self, row: &Row) -> Result<UserRow, Outage> {
-        let mut user = user(row).map_err(|error| unexpected(&error))?;
+        let mut user = user(row)?;
         if let Some(organization) = user.active_organization_id {
             user.max_session_age = self.max_session_age(organization).await?;
         }
@@ -166,11 +162,9 @@ impl Postgres {
         let before = self.0.session_policies.before_reading();
         let statement = sql!("session_policy");
         let rows = self.query(statement, &[&organization]).await?;
-        let minutes = rows
-            .first()
-            .map(|row| row.try_get::<_, i32>("max_session_age"))
-            .transpose()
-            .map_err(|error| unexpected(&error))?;
+        let minutes = rows.first();
+        let minutes = minutes.map(|row| column::<i32>(row, "max_session_age"));
+        let minutes = minutes.transpose()?;
         let age = minutes.map_or(DEFAULT_POLICY, |minutes| {
             Duration::from_secs(60 * u64::from(minutes.unsigned_abs()))
         });
@@ -179,19 +173,19 @@ impl Postgres {
     }
 }
 
-fn user(row: &Row) -> Result<UserRow, tokio_postgres::Error> {
+fn user(row: &Row) -> Result<UserRow, Outage> {
     Ok(UserRow {
-        id: row.try_get("id")?,
-        email: row.try_get("email")?,
-        password: row.try_get("password")?,
-        is_active: row.try_get("is_active")?,
-        is_privileged: row.try_get("is_privileged")?,
-        is_superuser: row.try_get("is_superuser")?,
-        first_name: row.try_get("first_name")?,
-        last_name: row.try_get("last_name")?,
-        active_organization_id: row.try_get("active_organization_id")?,
-        removed_from_organization: row.try_get("removed")?,
+        id: column(row, "id")?,
+        email: column(row, "email")?,
+        password: column(row, "password")?,
+        is_active: column(row, "is_active")?,
+        is_privileged: column(row, "is_privileged")?,
+        is_superuser: column(row, "is_superuser")?,
+        first_name: column(row, "first_name")?,
+        last_name: column(row, "last_name")?,
+        active_organization_id: column(row, "active_organization_id")?,
+        removed_from_organization: column(row, "removed")?,
         max_session_age: None,
-        revoked_at: row.try_get("revoked_at")?,
+        revoked_at: column(row, "revoked_at")?,
     })
 }
