@@ -50,6 +50,15 @@ fn public_key() -> String {
     rcgen::KeyPair::generate().expect("a key").public_key_pem()
 }
 
+/// What the errors in a settings file say.
+fn told(text: &str) -> String {
+    let file = written(text);
+    match Settings::load(Some(file.path()), &environment(&[])) {
+        Ok(settings) => panic!("accepted: {}", settings.describe()),
+        Err(errors) => errors.to_string(),
+    }
+}
+
 fn written(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(text.as_bytes()).expect("written");

@@ -150,14 +150,7 @@ fn secret(entropy: &dyn Entropy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed;
-
-    impl Entropy for Fixed {
-        fn sixteen(&self) -> [u8; 16] {
-            [7; 16]
-        }
-    }
+    use crate::gate::entropy::Fixed;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)

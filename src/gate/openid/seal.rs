@@ -78,14 +78,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    struct Fixed;
-
-    impl Entropy for Fixed {
-        fn sixteen(&self) -> [u8; 16] {
-            [7; 16]
-        }
-    }
+    use crate::gate::entropy::Fixed;
 
     #[test]
     fn text_is_bound_to_its_purpose_and_key() {

@@ -32,7 +32,7 @@ use super::journal::Entry;
 use super::respond::X_GATE_REASON;
 use super::{Snapshot, extract};
 use crate::gate::reason::{Denied, Granted, Reason};
-use crate::gate::verdict::Rejection;
+use crate::gate::verdict::{Grant, Rejection};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
@@ -174,6 +174,15 @@ fn see_other(location: &str) -> HttpResponse {
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .finish()
+}
+
+/// Sets the cookies of a login.
+fn append_cookies(response: &mut HttpResponse, grant: &Grant) {
+    let cookies = grant.cookies();
+    let cookies = [&cookies.session, &cookies.token_deletion];
+    for cookie in cookies.into_iter().flatten() {
+        append_cookie(response, cookie);
+    }
 }
 
 fn append_cookie(response: &mut HttpResponse, cookie: &str) {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::openid::take_over;
 use super::page::Page;
 use super::show::Notice;
-use super::{append_cookie, see_other};
+use super::{append_cookies, see_other};
 use crate::gate::policy::local_path;
 use crate::gate::reason::{Denied, Granted};
 use crate::gate::subrequest::Subrequest;
@@ -116,10 +116,6 @@ async fn granted(
         true => see_other(next),
         false => notice.because(grant.reason()),
     };
-    let cookies = grant.cookies();
-    let cookies = [&cookies.session, &cookies.token_deletion];
-    for cookie in cookies.into_iter().flatten() {
-        append_cookie(&mut response, cookie);
-    }
+    append_cookies(&mut response, grant);
     response
 }

@@ -4,14 +4,6 @@ use secrecy::ExposeSecret as _;
 
 use super::*;
 
-fn told(text: &str) -> String {
-    let file = written(text);
-    match Settings::load(Some(file.path()), &environment(&[])) {
-        Ok(settings) => panic!("accepted: {}", settings.describe()),
-        Err(errors) => errors.to_string(),
-    }
-}
-
 #[test]
 fn unknown_names_in_the_file_are_errors() {
     let file = written("[session]\ncookie_nmae = \"x\"\n[surprise]\na = 1\n");

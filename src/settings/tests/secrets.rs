@@ -4,14 +4,6 @@ use super::*;
 
 const SHARED: &str = "a-secret-of-the-tests-that-two-services-share";
 
-fn told(text: &str) -> String {
-    let file = written(text);
-    match Settings::load(Some(file.path()), &environment(&[])) {
-        Ok(settings) => panic!("accepted: {}", settings.describe()),
-        Err(errors) => errors.to_string(),
-    }
-}
-
 /// Its method would be switched off, or a client be without its secret.
 #[test]
 fn an_empty_file_is_an_error_except_where_none_is_a_value() {

@@ -12,7 +12,7 @@ use super::super::html::Popup;
 use super::super::language::Language;
 use super::super::page::Page;
 use super::super::show::{Notice, own_path, start_url};
-use super::super::{append_cookie, see_other};
+use super::super::{append_cookie, append_cookies, see_other};
 use super::{PROVIDER_LIMIT, has_session, not_offered, too_many};
 use crate::deadline::decide_within;
 use crate::gate::observer::plain;
@@ -165,11 +165,7 @@ impl CallbackHandler<'_> {
             }
             None => see_other(next),
         };
-        let cookies = grant.cookies();
-        let cookies = [&cookies.session, &cookies.token_deletion];
-        for cookie in cookies.into_iter().flatten() {
-            append_cookie(&mut response, cookie);
-        }
+        append_cookies(&mut response, grant);
         response
     }
 
