@@ -91,7 +91,7 @@ impl Grant {
         Self::without_login(reason, principal, cookies).of(Some(user))
     }
 
-    /// The same grant for a request that Label Studio takes for this user's.
+    /// The same grant, for a request that Label Studio attributes to this user.
     pub(super) fn of(self, user: Option<ActiveUser>) -> Self {
         Self { user, ..self }
     }
@@ -120,8 +120,8 @@ impl Grant {
         self.reason
     }
 
-    /// The user whose request this is to Label Studio, if the gate knows. Not the user of a credential
-    /// that was refused.
+    /// The user to whom Label Studio attributes the request, if the gate knows. Not the user of a
+    /// credential that was refused.
     pub const fn user(&self) -> Option<&ActiveUser> {
         self.user.as_ref()
     }

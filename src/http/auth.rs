@@ -18,28 +18,28 @@ use crate::gate::reason::Denied;
 use crate::gate::subrequest::Subrequest;
 use crate::gate::verdict::Rejection;
 
-/// Longest `Cookie` header in bytes. The answer holds it once more, with a session cookie, which it also
-/// sets, and nginx reads all of that into `proxy_buffer_size` (32 kB in the shipped files). An answer that is
-/// longer counts as a failure of the gate, and nginx then asks no gate for a while.
+/// Longest `Cookie` header in bytes. The answer repeats it with a session cookie and sets that cookie as
+/// well, and nginx reads all of this into `proxy_buffer_size` (32 kB in the shipped files). A longer answer
+/// counts as a failure of the gate, which nginx then leaves alone for `fail_timeout`.
 const MAX_COOKIES: usize = 20 * 1024;
 
 /// The check for a kind of proxy. It accepts any method, because some proxies forward the original
 /// one.
 pub(super) fn check(proxy: Proxy) -> Route {
     web::to(move |request: HttpRequest, state: Snapshot| async move {
-        answered(proxy, request.head(), &state).await
+        answer(proxy, request.head(), &state).await
     })
 }
 
-/// The answer to a check.
-pub(super) async fn answered(proxy: Proxy, request: &RequestHead, state: &State) -> HttpResponse {
+/// Answers a check.
+pub(super) async fn answer(proxy: Proxy, request: &RequestHead, state: &State) -> HttpResponse {
     let context = RequestContext::of_check(proxy, request, state);
     Traced::Check(proxy)
-        .answer(&context, async || answer(proxy, &context).await)
+        .answer(&context, async || decide(proxy, &context).await)
         .await
 }
 
-async fn answer(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
+async fn decide(proxy: Proxy, context: &RequestContext<'_>) -> HttpResponse {
     let begun = Instant::now();
     let (request, state) = (context.request, context.state);
     let subrequest = extract::subrequest(proxy, context);

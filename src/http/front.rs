@@ -63,7 +63,7 @@ where
     fn call(&self, mut request: Request) -> Answer {
         if let Some((proxy, state)) = self.checks.find(&mut request) {
             return Box::pin(async move {
-                let response = auth::answered(proxy, request.head(), &state).await;
+                let response = auth::answer(proxy, request.head(), &state).await;
                 Ok(response.into())
             });
         }

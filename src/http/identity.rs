@@ -11,12 +11,12 @@ use super::extract::{self, Proxy};
 use crate::gate::subrequest::{ApiCredential, Asserted, Subrequest, UnsignedHeaders};
 use crate::gate::verify::Verifier;
 
-/// Where nginx's files put what is in the operator's headers, which have other names.
+/// The names under which the shipped nginx files pass on the operator's headers, whatever those are called.
 static X_GATE_IDENTITY: HeaderName = HeaderName::from_static("x-gate-identity");
 static X_GATE_IDENTITY_EMAIL: HeaderName = HeaderName::from_static("x-gate-identity-email");
 static X_GATE_IDENTITY_USERNAME: HeaderName = HeaderName::from_static("x-gate-identity-username");
 static X_GATE_IDENTITY_GROUPS: HeaderName = HeaderName::from_static("x-gate-identity-groups");
-/// What only the proxy in front knows.
+/// The secret that only the proxy in front knows.
 static GATE_PROXY_SECRET: HeaderName = HeaderName::from_static("gate-proxy-secret");
 
 /// Where a proxy in front says who the user is.
@@ -74,14 +74,14 @@ impl IdentityHeaders {
     pub fn asserted<'r>(&self, proxy: Proxy, headers: &'r HeaderMap) -> Option<Asserted<'r>> {
         match self {
             Self::None | Self::Bearer => None,
-            Self::Token(header) => token(headers, by_nginx(proxy, &X_GATE_IDENTITY, header)),
+            Self::Token(header) => token(headers, sent_as(proxy, &X_GATE_IDENTITY, header)),
             Self::Unsigned {
                 email,
                 username,
                 groups,
             } => {
                 let find = |fixed, header: &Option<HeaderName>| match header {
-                    Some(header) => only(headers, by_nginx(proxy, fixed, header)),
+                    Some(header) => only(headers, sent_as(proxy, fixed, header)),
                     None => Ok(None),
                 };
                 let asserted = unsigned(
@@ -97,7 +97,7 @@ impl IdentityHeaders {
 }
 
 /// The header's name as this kind of proxy sends it.
-const fn by_nginx<'h>(
+const fn sent_as<'h>(
     proxy: Proxy,
     fixed: &'static HeaderName,
     header: &'h HeaderName,

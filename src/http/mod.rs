@@ -4,8 +4,8 @@
 //! proxy's terms. `token` issues tokens, `revoke` ends sessions, `sso` answers browsers directly,
 //! and `health` serves health checks and metrics.
 //!
-//! `front` hands checks to `auth`. Before its route, any other request passes `slow_peers`, which
-//! receives the body within a time limit, and `request_target`, which rejects ambiguous paths.
+//! `front` hands checks to `auth`. Any other request first passes `slow_peers`, which receives the body
+//! within a time limit, and `request_target`, which rejects ambiguous paths.
 
 mod auth;
 mod context;
@@ -253,8 +253,8 @@ fn public_routes(config: &mut web::ServiceConfig) {
         );
 }
 
-/// Runs `work` to its end even if the caller disconnects: reading all sessions may take longer than
-/// callers wait, and all of them must be ended and the journal must say so.
+/// Runs `work` to its end even if the caller disconnects: ending all sessions of a user may take longer
+/// than callers wait, but none may be left, and the journal must say so.
 async fn to_the_end(work: impl Future<Output = HttpResponse> + 'static) -> HttpResponse {
     // On this worker, because requests belong to its thread.
     let answered = actix_web::rt::spawn(work.in_current_span()).await;

@@ -45,7 +45,7 @@ pub(super) fn is_envoys(path: &str) -> bool {
 }
 
 /// Whether these are segments of plain characters, none of them empty except the last, and none a dot segment
-/// (RFC 3986 §5.2.4). In one pass, because every check is looked at.
+/// (RFC 3986 §5.2.4).
 fn is_plain(segments: &str) -> bool {
     let (mut length, mut dots) = (0, 0);
     let is_step = |length, dots| length == dots && matches!(dots, 1 | 2);

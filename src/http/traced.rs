@@ -12,12 +12,12 @@ use super::respond;
 use crate::traces::{Answered, RequestSpan, TraceHeaders, Traces};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Longest `tracestate` in bytes that is handed on (W3C Trace Context §3.3.1.5: at least 512).
-const MAX_TRACESTATE: usize = 1024;
-
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const X_GATE_TRACEPARENT: HeaderName = HeaderName::from_static("x-gate-traceparent");
 const X_GATE_TRACESTATE: HeaderName = HeaderName::from_static("x-gate-tracestate");
+
+/// Longest `tracestate` in bytes that is passed on (W3C Trace Context §3.3.1.5: at least 512).
+const MAX_TRACESTATE: usize = 1024;
 
 /// A route that is traced; its name is the span's.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ impl Traced {
         }
         let mut response = span.around(answer).await;
         let headers = span.end(&answered(&response));
-        self.hand_on(&mut response, &headers);
+        self.pass_on(&mut response, &headers);
         response
     }
 
@@ -98,7 +98,7 @@ impl Traced {
 
     /// Adds the headers for Label Studio to the answer of a check that lets the request pass. Proxies
     /// pass other answers on to the browser.
-    fn hand_on(self, response: &mut HttpResponse, headers: &TraceHeaders) {
+    fn pass_on(self, response: &mut HttpResponse, headers: &TraceHeaders) {
         let Self::Check(proxy) = self else { return };
         if !response.status().is_success() {
             return;

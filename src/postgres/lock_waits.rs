@@ -48,7 +48,7 @@ impl LockWaits {
         }
     }
 
-    /// Waits for a turn, as long as its caller likes.
+    /// Waits for a turn. The caller limits the wait.
     pub(super) async fn turn(&self, wait: LockWait) -> Turn {
         let (user, share) = match wait {
             LockWait::LeftOver(user) => (user, &self.left_over),

@@ -24,7 +24,8 @@ use crate::gate::reason::Outage;
 use crate::settings::DatabaseLimits;
 
 tokio::task_local! {
-    /// Requests that have their places have this done. Whether one of them has begun before.
+    /// Set while the statement of a batch is sent, whose requests have places in the queue already: whether
+    /// one of them continues a decision.
     static ON_BEHALF: bool;
 }
 

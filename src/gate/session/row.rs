@@ -119,8 +119,8 @@ impl StoredData {
         session.as_ref().map_err(|error| *error)
     }
 
-    /// The session with all of its entries. Only of data that no check has read: a store without a
-    /// cache has it.
+    /// The session with all of its entries. Load it from a store without a cache: once a check has read
+    /// the data, only the [`Session`] is left.
     pub fn whole(&self, codec: &SessionCodec) -> Result<SessionData, SessionError> {
         codec.decode_row(&self.data())
     }

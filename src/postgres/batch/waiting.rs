@@ -17,11 +17,11 @@ use crate::metrics::{Page, Sizes, Source, family};
 
 /// How many statements of a kind are under way at most, as long as requests share them. The second
 /// begins when more wait than fit into one: what is spread over two is shared by fewer.
-const ABREAST: usize = 2;
+const MAX_UNDER_WAY: usize = 2;
 
 /// How many requests share a statement at first, and at most.
-const FIRST_ROOM: usize = 4;
-const MOST_ROOM: usize = 64;
+const INITIAL_ROOM: usize = 4;
+const MAX_ROOM: usize = 64;
 
 /// A statement that takes longer than this carried too much. Well below the time limit of
 /// statements, which would fail all of a batch.
@@ -76,7 +76,7 @@ impl<R: Shared> Default for Batches<R> {
                 waiting: VecDeque::new(),
                 next: 0,
                 under_way: 0,
-                room: FIRST_ROOM,
+                room: INITIAL_ROOM,
             }),
             sizes: Sizes::default(),
         }
@@ -88,7 +88,7 @@ impl<R: Shared> State<R> {
     fn begins_another(&mut self) -> bool {
         let begins = match self.under_way {
             0 => !self.waiting.is_empty(),
-            under_way => under_way < ABREAST && self.waiting.len() > self.room,
+            under_way => under_way < MAX_UNDER_WAY && self.waiting.len() > self.room,
         };
         self.under_way += usize::from(begins);
         begins
@@ -149,7 +149,7 @@ impl<R: Shared> Batches<R> {
         self.sizes.observe(count);
         let mut state = self.state();
         if took < SLOW && count >= state.room {
-            state.room = (state.room * 2).min(MOST_ROOM);
+            state.room = (state.room * 2).min(MAX_ROOM);
         } else if took >= SLOW && count > FEW {
             state.room /= 2;
         }

@@ -74,15 +74,19 @@ fn slow_statements_are_shared_by_fewer_unless_they_carried_few() {
         batches.learn(count, took);
         batches.state().room
     };
-    assert_eq!(learn(FIRST_ROOM - 1, SLOW / 2), FIRST_ROOM, "it had room");
+    assert_eq!(
+        learn(INITIAL_ROOM - 1, SLOW / 2),
+        INITIAL_ROOM,
+        "it had room"
+    );
     for _ in 0..20 {
-        learn(MOST_ROOM, SLOW / 2);
+        learn(MAX_ROOM, SLOW / 2);
     }
-    assert_eq!(learn(FEW, SLOW), MOST_ROOM, "the disk is slow");
-    assert_eq!(learn(MOST_ROOM, SLOW), MOST_ROOM / 2);
-    assert_eq!(learn(MOST_ROOM / 2, SLOW), FEW);
+    assert_eq!(learn(FEW, SLOW), MAX_ROOM, "the disk is slow");
+    assert_eq!(learn(MAX_ROOM, SLOW), MAX_ROOM / 2);
+    assert_eq!(learn(MAX_ROOM / 2, SLOW), FEW);
     assert_eq!(learn(FEW, SLOW), FEW);
-    assert_eq!(learn(FEW, SLOW / 2), MOST_ROOM / 2);
+    assert_eq!(learn(FEW, SLOW / 2), MAX_ROOM / 2);
 }
 
 #[test]
