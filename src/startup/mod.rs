@@ -56,11 +56,11 @@ pub struct Application {
     running: Running,
 }
 
-/// What was built from the settings, and what replaces it on a reload.
+/// What was built from the settings, and who holds it.
 enum Running {
-    /// Nobody.
+    /// The application itself, until it ends.
     Fixed(Box<Assembly>),
-    /// A task that reloads the settings.
+    /// A task that replaces it on a reload.
     Reloading(Background),
 }
 
