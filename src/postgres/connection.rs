@@ -166,8 +166,8 @@ impl Connections {
         Err(Outage::DatabaseUnavailable)
     }
 
-    /// Runs several statements in one transaction, without preparing them.
-    pub(super) async fn run(&self, statements: &str) -> Result<(), Outage> {
+    /// Runs the statements of `migrate` in one transaction, without preparing them.
+    pub(super) async fn migrate(&self, statements: &str) -> Result<(), Outage> {
         let mut lease = self.lease(1, None).await?;
         match lease.run_all(statements).await {
             Ok(()) => {
@@ -175,7 +175,7 @@ impl Connections {
                 Ok(())
             }
             Err(error) => {
-                let fault = fault(&error, cure::of(&error));
+                let fault = fault(&error, cure::of_migration(&error));
                 tracing::error!(error = %fault, cure = fault.cure, "statements failed");
                 self.measures.blame(fault);
                 // The transaction may be open.

@@ -28,6 +28,22 @@ const PASSWORD: &str = "set database.url, or POSTGRE_USER and POSTGRE_PASSWORD, 
 const TRUST: &str = "name the certificate of the CA that signed the server's in database.tls_ca_file; with database.tls \
      = \"verify-full\", the certificate must be for the host in database.url or POSTGRE_HOST";
 
+/// What `migrate` needs. `CREATE SCHEMA IF NOT EXISTS` asks for the right even if the schema exists.
+const MAY_MIGRATE: &str = "migrate needs a role that may create a schema in this database (GRANT CREATE ON DATABASE … TO …) \
+     and that is the owner of the schema label_studio_gate, if that exists: name it in database.url or \
+     POSTGRE_USER for this command";
+
+/// What to do about a failure of `migrate`, which needs other rights than the service.
+pub(super) fn of_migration(error: &tokio_postgres::Error) -> Option<&'static str> {
+    match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Some(MAY_MIGRATE),
+        Some(&SqlState::UNDEFINED_OBJECT) => {
+            Some("create the role first, with sql/role.sql, or correct --role")
+        }
+        _ => of(error),
+    }
+}
+
 /// What to do about `error`.
 pub(super) fn of(error: &tokio_postgres::Error) -> Option<&'static str> {
     if let Some(answer) = error.as_db_error() {

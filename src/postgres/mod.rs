@@ -153,7 +153,7 @@ impl Postgres {
             }
             statements.push_str(&grants.replace("/* role */", &quoted));
         }
-        self.0.connections.run(&statements).await
+        self.0.connections.migrate(&statements).await
     }
 
     /// The roles besides their owner that may use the gate's own tables.

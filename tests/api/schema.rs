@@ -291,6 +291,25 @@ async fn migrate_says_which_roles_may_use_the_tables() {
     assert_eq!(migrated(&[]), told);
 }
 
+/// What `migrate` lacks is not what `sql/role.sql` grants.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_says_what_it_lacks() {
+    let database = TestDatabase::new().await;
+    let fails = |role: &str, granted: &str, cure: &str| {
+        let url = CLUSTER.url(role, &database.name);
+        let variables = [("DATABASE_URL", &*url)];
+        let output = gate_with(&["migrate", "--role", granted], &variables);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{role}, {granted}: {told}");
+        assert!(told.contains(cure), "{role}, {granted}: {told}");
+        assert!(!told.contains("cure=\"run sql/role.sql"), "{told}");
+    };
+    fails(GATE_ROLE, GATE_ROLE, "GRANT CREATE ON DATABASE");
+    fails("postgres", "no_such_role", "create the role first");
+    migrate(&database).await;
+    fails(GATE_ROLE, GATE_ROLE, "owner of the schema label_studio_gate");
+}
+
 /// Label Studio's tables may be in a schema that the role does not look at, or may not use.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_in_another_schema_are_found_and_named() {
