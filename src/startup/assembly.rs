@@ -55,6 +55,8 @@ pub(super) struct Assembly {
     audit: Option<Arc<AuditTrail>>,
     purge: Option<Arc<Background>>,
     refreshing: Vec<Background>,
+    /// Looks at the database, if the service was asked to.
+    looking: Option<Background>,
 }
 
 impl ProcessState {
@@ -78,6 +80,7 @@ impl Assembly {
             audit: None,
             purge: None,
             refreshing: Vec::new(),
+            looking: None,
             settings,
         })
     }
@@ -105,6 +108,7 @@ impl Assembly {
             audit: self.audit.clone().filter(|_| same_audit),
             purge: self.purge.clone().filter(|_| same_purge),
             refreshing: Vec::new(),
+            looking: None,
             settings,
         })
     }
@@ -126,7 +130,12 @@ impl Assembly {
     pub(super) fn look_at_database(&mut self) {
         let needs_own_tables = self.settings.token.once().is_some();
         let work = database::look_at(self.backend.postgres.clone(), needs_own_tables);
-        self.refreshing.push(Background::start(work));
+        self.looking = Some(Background::start(work));
+    }
+
+    /// Whether [`Self::look_at_database`] was called.
+    pub(super) const fn looks_at_database(&self) -> bool {
+        self.looking.is_some()
     }
 
     /// Starts the work in the background. It ends when this is dropped, and audit events that are

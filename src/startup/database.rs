@@ -1,5 +1,5 @@
-//! Looks at the database when the service starts, so that the log says what is wrong with it before the
-//! first user comes.
+//! Looks at the database when the service starts, and after a reload, so that the log says what is wrong
+//! with it before the first user comes.
 //!
 //! The service does not wait for that: Postgres may be up later.
 
@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// ask for something that the gate's own tables hold.
 pub(super) async fn look_at(postgres: Postgres, needs_own_tables: bool) {
     let schema = loop {
-        match postgres.schema().await {
+        // What is cached may be older than the tables that the new settings need.
+        match postgres.read_schema().await {
             Ok(schema) => break schema,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }

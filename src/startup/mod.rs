@@ -105,7 +105,8 @@ impl Application {
         })
     }
 
-    /// Has the log say what is wrong with the database before the first user comes.
+    /// Has the log say what is wrong with the database before the first user comes, now and after each
+    /// reload.
     #[must_use]
     pub fn looking_at_database(mut self) -> Self {
         if let Running::Fixed(assembly) = &mut self.running {

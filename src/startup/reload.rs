@@ -113,6 +113,9 @@ impl Reloader {
     /// them.
     fn put_in_force(&mut self, source: Source, mut assembly: Assembly) {
         assembly.begin(&self.process);
+        if self.assembly.looks_at_database() {
+            assembly.look_at_database();
+        }
         self.current.replace(assembly.state(&self.process));
         self.level.set(assembly.settings.log.level.targets());
         self.source = source;

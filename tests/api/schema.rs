@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::{TestApp, TestDatabase, settings};
 use crate::commands::{gate_with, said};
 use crate::doctor::{examine, expect};
-use crate::process::Service;
+use crate::process::{Reload, Service};
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
 use crate::support::token::native;
 use crate::support::wait_until;
@@ -266,6 +266,30 @@ async fn the_database_is_looked_at_when_the_service_starts() {
         };
         wait_until(has_told, || service.log());
     }
+}
+
+/// New settings may ask for other tables, or name another database.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_looked_at_again_after_a_reload() {
+    let of = |url: &str, more: &str| format!("[database]\nurl = \"{url}\"\n{more}");
+    let (first, second) = (TestDatabase::new().await, TestDatabase::new().await);
+    let (at_first, at_second) = (first.gate_url(), second.gate_url());
+    let nowhere = "postgres://gate@127.0.0.1:1/nothing";
+    let once = "[token]\nuse = \"once\"\n";
+    let service = Service::start(&of(nowhere, ""), &[("GATE_LOG_LEVEL", "info")]);
+    let tells = |what: &str, times: usize| {
+        let has_told = || service.log().matches(what).count() == times;
+        wait_until(has_told, || service.log());
+    };
+    for (settings, times) in [(of(&at_first, once), 1), (of(&at_second, once), 2)] {
+        assert_eq!(service.reload(&settings).await, Reload::Applied);
+        tells("the gate's own tables do not exist", times);
+    }
+    // The same pool, which has read the schema before there were tables.
+    assert_eq!(service.reload(&of(&at_second, "")).await, Reload::Applied);
+    migrate(&second).await;
+    assert_eq!(service.reload(&of(&at_second, once)).await, Reload::Applied);
+    tells("has_own_tables=true", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
