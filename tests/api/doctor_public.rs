@@ -93,12 +93,47 @@ async fn a_proxy_that_asks_the_gate_is_not_blamed_for_what_doctor_cannot_do() {
     let what = "this machine's clock";
     expect_of_the_gate(&report, Level::Note, what, "");
 
+    // A clock that cannot be compared is not a wrong one.
+    let function = "EXECUTE ON FUNCTION clock_timestamp()";
+    database
+        .run(&format!("REVOKE {function} FROM PUBLIC"))
+        .await;
+    let report = over(healthy, &database, &[]).await;
+    expect_of_the_gate(&report, Level::Ok, asks, "");
+    database.run(&format!("GRANT {function} TO PUBLIC")).await;
+
     // Without its tables, doctor cannot look up whether the user of its token exists.
     let owner = settings(&CLUSTER.url("postgres", &database.name), &[]);
     let owner = Postgres::connect(&owner.database).unwrap();
     owner.migrate(None, false).await.unwrap();
     let report = over(healthy, &database, &[]).await;
     expect_of_the_gate(&report, Level::Note, "cannot look up users", "");
+}
+
+/// What is wrong is said where it was found, and not again where it has consequences.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_doctor_cannot_try_is_no_further_failure() {
+    let world = World::new(&[]).await;
+    let url = Stub::start(healthy).url("");
+    let email = Some("ann@example.com");
+    let only = |report: &Report, failed: &str, why: &str| {
+        let check = "public.login";
+        expect(report, check, Level::Note, "did not try a login", "");
+        expect(report, check, Level::Note, why, "");
+        expect(report, failed, Level::Failure, "", "");
+        assert_eq!(report.failures(), 1, "{report}");
+    };
+    let hour = Duration::from_secs(3600);
+    let report = visit(&url, &world.database, &[], email, hour).await;
+    only(&report, "database.clock", "this machine's clock");
+
+    let owner = settings(&CLUSTER.url("postgres", &world.database.name), &[]);
+    let owner = Postgres::connect(&owner.database).unwrap();
+    owner.migrate(None, false).await.unwrap();
+    for more in [&[][..], &[("GATE_NATIVE_ENABLED", "false")]] {
+        let report = visit(&url, &world.database, more, email, Duration::ZERO).await;
+        only(&report, "database.own_tables", "cannot look up users");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -331,7 +331,11 @@ async fn migrate_says_what_it_lacks() {
     fails(GATE_ROLE, GATE_ROLE, "GRANT CREATE ON DATABASE");
     fails("postgres", "no_such_role", "create the role first");
     migrate(&database).await;
-    fails(GATE_ROLE, GATE_ROLE, "owner of the schema label_studio_gate");
+    fails(
+        GATE_ROLE,
+        GATE_ROLE,
+        "owner of the schema label_studio_gate",
+    );
 }
 
 /// Label Studio's tables may be in a schema that the role does not look at, or may not use.

@@ -92,7 +92,7 @@ async fn clock(report: &mut Report, backend: &Postgres, now: SystemTime) {
         let what = "Postgres does not tell the time";
         let otherwise = "check what is between the gate and Postgres";
         let fault = backend.take_fault();
-        return fail(report, Check::DatabaseClock, what, fault, otherwise);
+        return fail(report, Check::DatabaseConnection, what, fault, otherwise);
     };
     let difference = server
         .duration_since(now)

@@ -78,11 +78,12 @@ impl Echo {
 
 impl Trial<'_> {
     /// Finds out whether the gate is asked. `anonymous` is the answer to a request without a
-    /// credential.
+    /// credential; `hindrance` is why tokens of doctor's would say nothing.
     pub(super) async fn find_out_who_is_asked(
         &mut self,
         report: &mut Report,
         anonymous: &Answer,
+        hindrance: Option<&str>,
     ) -> Asked {
         if let Some(reason) = reason(anonymous).and_then(Reason::from_code)
             && !matches!(reason, Reason::SignInRequired)
@@ -103,7 +104,9 @@ impl Trial<'_> {
             report.warn(Check::PublicGate, what, cure);
             return Asked::No;
         }
-        if let Some(why) = self.why_tokens_tell_nothing(report).await {
+        if self.settings.native.enabled
+            && let Some(why) = hindrance
+        {
             let what = format!("{why}: did not try whether the proxy asks the gate");
             report.note(Check::PublicGate, what);
             return Asked::Unknown;
@@ -144,14 +147,12 @@ impl Trial<'_> {
         asked
     }
 
-    /// Why the gate's answer to a token of doctor's would say nothing about the proxy.
-    async fn why_tokens_tell_nothing(&self, report: &Report) -> Option<&'static str> {
-        if !self.settings.native.enabled {
-            None
-        } else if report.has_failed(Check::DatabaseClock) {
+    /// Why a login or a token of doctor's would say nothing about the proxy.
+    pub(super) async fn hindrance(&self, report: &Report) -> Option<&'static str> {
+        if self.find_nobody().await.is_err() {
+            Some("doctor cannot look up users")
+        } else if self.settings.native.enabled && report.has_failed(Check::DatabaseClock) {
             Some("the gate would refuse doctor's tokens because of this machine's clock")
-        } else if self.find_nobody().await.is_err() {
-            Some("doctor cannot look up users, so it sends no token")
         } else {
             None
         }

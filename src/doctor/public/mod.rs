@@ -94,7 +94,10 @@ impl Trial<'_> {
         let Some(anonymous) = self.reach(report, options).await else {
             return;
         };
-        let asked = self.find_out_who_is_asked(report, &anonymous).await;
+        let hindrance = self.hindrance(report).await;
+        let asked = self
+            .find_out_who_is_asked(report, &anonymous, hindrance)
+            .await;
         self.look_for_routes(report).await;
         if asked == Asked::No {
             return;
@@ -102,9 +105,13 @@ impl Trial<'_> {
         if reason(&anonymous).is_none() {
             self.compare_with_label_studio(report, &anonymous).await;
         }
-        let session = match &options.email {
-            Some(email) => self.log_in(report, email).await,
-            None => {
+        let session = match (&options.email, hindrance) {
+            (Some(email), None) => self.log_in(report, email).await,
+            (Some(_), Some(why)) => {
+                no_login(report, why);
+                None
+            }
+            (None, _) => {
                 self.tell_what_was_not_tried(report, &anonymous);
                 None
             }
@@ -226,6 +233,18 @@ impl Trial<'_> {
                 "see the log line above; label-studio-gate purge deletes them when they expire",
             );
         }
+    }
+}
+
+/// No login can be tried. The reason has failed a check of its own, unless it has come up since then.
+fn no_login(report: &mut Report, why: &str) {
+    let (check, what) = (
+        Check::PublicLogin,
+        format!("{why}: did not try a login and a sign-out"),
+    );
+    match report.failures() {
+        0 => report.fail(check, what, "see the log line above"),
+        _ => report.note(check, what),
     }
 }
 
