@@ -4,12 +4,16 @@
 //! the issuer may do for them. Afterwards, the identity has the type of the column it is compared
 //! with.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde_json::Value;
 
 use super::groups::{GroupRules, Membership, NoMember};
-use super::reason::{CredentialError, Denied};
+use super::observer::Steps;
+use super::reason::{CredentialError, Denied, Reason};
 use super::verify::{Subject, VerifiedClaims};
 
 /// Length of the column `htx_user.email`, in characters.
@@ -17,6 +21,9 @@ const MAX_EMAIL_LENGTH: usize = 254;
 
 /// Length of the columns `htx_user.first_name` and `last_name`, in characters.
 const MAX_NAME_LENGTH: usize = 256;
+
+/// The claim that says whether the user has proved to own the address (OpenID Connect Core §5.1).
+const EMAIL_VERIFIED: &str = "email_verified";
 
 /// What identifies a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +64,15 @@ pub struct ClaimMapping {
     pub groups: Option<GroupRules>,
 }
 
+impl ClaimMapping {
+    /// The claims that may name the user.
+    fn identifying_claims(&self) -> String {
+        let names = [Some(&self.email_claim), self.username_claim.as_ref()];
+        let names = names.into_iter().flatten().filter(|name| !name.is_empty());
+        names.map(String::as_str).collect::<Vec<_>>().join(" or ")
+    }
+}
+
 /// What the issuer may do for a user who signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
@@ -95,7 +111,17 @@ pub struct Claimant {
 
 /// Why claims name no user who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoClaimant {
+pub struct NoClaimant {
+    /// What is wrong.
+    pub why: Unnamed,
+    /// In which claim; several, if each of them could have named the user. Their names, not what they
+    /// hold.
+    pub claim: String,
+}
+
+/// What is wrong with claims that name no user who may sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unnamed {
     /// The claims name nobody.
     Unverified(CredentialError),
     /// They name a user whose groups may not sign in.
@@ -107,9 +133,26 @@ pub enum NoClaimant {
     },
 }
 
-impl From<CredentialError> for NoClaimant {
-    fn from(why: CredentialError) -> Self {
-        Self::Unverified(why)
+impl NoClaimant {
+    fn unverified(why: CredentialError, claim: impl Into<String>) -> Self {
+        Self {
+            why: Unnamed::Unverified(why),
+            claim: claim.into(),
+        }
+    }
+
+    /// The reason.
+    pub fn reason(&self) -> Reason {
+        match self.why {
+            Unnamed::Unverified(why) => why.into(),
+            Unnamed::Refused { reason, .. } => reason.into(),
+        }
+    }
+
+    /// Reports where the user was looked for.
+    pub fn note(&self, steps: Steps<'_>) {
+        let code = self.reason().code();
+        steps.note(format_args!("looked at claim {}: {code}", self.claim));
     }
 }
 
@@ -129,7 +172,11 @@ impl Claimant {
     /// Reads the claimant from the claims, by their issuer's claim mapping.
     pub fn from_claims(claims: &VerifiedClaims) -> Result<Self, NoClaimant> {
         match claims.subject() {
-            Subject::UserId(claim) => Ok(Self::of(from_user_id(claims.get(claim))?)),
+            Subject::UserId(claim) => {
+                let identity = from_user_id(claims.get(claim));
+                let identity = identity.map_err(|why| NoClaimant::unverified(why, claim));
+                Ok(Self::of(identity?))
+            }
             Subject::Person(mapping) => from_profile(claims, mapping),
         }
     }
@@ -170,7 +217,7 @@ fn from_user_id(claim: Option<&Value>) -> Result<Identity, CredentialError> {
 fn from_profile(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claimant, NoClaimant> {
     let shown = |name| {
         let text = optional(claims, Some(name))?;
-        Ok::<_, CredentialError>(text.trim().chars().take(MAX_NAME_LENGTH).collect())
+        Ok::<_, NoClaimant>(text.trim().chars().take(MAX_NAME_LENGTH).collect())
     };
     // The username is a lookup key, so compare it unchanged: an issuer may have names that differ
     // only in white space.
@@ -186,15 +233,23 @@ fn from_profile(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claim
     } else if !profile.username.is_empty() {
         Identity::Username(profile.username.clone())
     } else {
-        return Err(CredentialError::TokenClaimMissing.into());
+        let why = CredentialError::TokenClaimMissing;
+        return Err(NoClaimant::unverified(why, mapping.identifying_claims()));
     };
-    let membership = match mapping.groups.as_ref().map(|rules| rules.decide(claims)) {
+    let membership = match &mapping.groups {
         None => Membership::default(),
-        Some(Ok(membership)) => membership,
-        Some(Err(NoMember::Unreadable(why))) => return Err(why.into()),
-        Some(Err(NoMember::Refused(reason))) => {
-            return Err(NoClaimant::Refused { reason, identity });
-        }
+        Some(rules) => match rules.decide(claims) {
+            Ok(membership) => membership,
+            Err(NoMember::Unreadable(why)) => {
+                return Err(NoClaimant::unverified(why, &rules.claim));
+            }
+            Err(NoMember::Refused(reason)) => {
+                return Err(NoClaimant {
+                    why: Unnamed::Refused { reason, identity },
+                    claim: rules.claim.clone(),
+                });
+            }
+        },
     };
     Ok(Claimant {
         identity,
@@ -205,12 +260,17 @@ fn from_profile(claims: &VerifiedClaims, mapping: &ClaimMapping) -> Result<Claim
 }
 
 /// The claim's text, or an empty string if it is missing. Postgres text can't contain NUL.
-fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, CredentialError> {
-    let value = name.filter(|name| !name.is_empty());
-    match value.and_then(|name| claims.get(name)) {
+fn optional(claims: &VerifiedClaims, name: Option<&str>) -> Result<String, NoClaimant> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Ok(String::new());
+    };
+    match claims.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) if !text.contains('\0') => Ok(text.clone()),
-        Some(_) => Err(CredentialError::TokenClaimInvalid),
+        Some(_) => Err(NoClaimant::unverified(
+            CredentialError::TokenClaimInvalid,
+            name,
+        )),
     }
 }
 
@@ -220,11 +280,14 @@ fn check_email(
     claims: &VerifiedClaims,
     mapping: &ClaimMapping,
     email: &str,
-) -> Result<(), CredentialError> {
+) -> Result<(), NoClaimant> {
     if !is_email_address(email) {
-        return Err(CredentialError::TokenClaimInvalid);
+        return Err(NoClaimant::unverified(
+            CredentialError::TokenClaimInvalid,
+            &mapping.email_claim,
+        ));
     }
-    let verified = match claims.get("email_verified") {
+    let verified = match claims.get(EMAIL_VERIFIED) {
         None | Some(Value::Bool(true)) => true,
         // Some issuers write booleans as strings.
         Some(Value::String(text)) => text == "true",
@@ -233,7 +296,10 @@ fn check_email(
     if verified || mapping.unverified_email {
         Ok(())
     } else {
-        Err(CredentialError::TokenEmailUnverified)
+        Err(NoClaimant::unverified(
+            CredentialError::TokenEmailUnverified,
+            EMAIL_VERIFIED,
+        ))
     }
 }
 
@@ -261,55 +327,4 @@ pub fn user_id(value: &Value) -> Option<i32> {
         _ => return None,
     };
     (id > 0).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_email_address_has_one_at_sign() {
-        for (text, expected) in [
-            ("ann@example.com", true),
-            ("ann+x@example.com", true),
-            ("änn@exämple.com", true),
-            ("ann@example.com@evil.test", false),
-            ("\"ann@x\"@example.com", false),
-            ("@example.com", false),
-            ("ann@", false),
-            ("ann", false),
-            ("ann @example.com", false),
-            ("ann@example.com\n", false),
-        ] {
-            assert_eq!(is_email_address(text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn user_id_is_a_positive_integer_or_a_string_of_its_digits() {
-        for (value, expected) in [
-            (json!(7), Some(7)),
-            (json!("7"), Some(7)),
-            (json!("2147483647"), Some(i32::MAX)),
-            (json!("2147483648"), None),
-            (json!(2_147_483_648_i64), None),
-            (json!(true), None),
-            (json!(7.0), None),
-            (json!("7.0"), None),
-            (json!("+7"), None),
-            (json!("-7"), None),
-            (json!(-7), None),
-            (json!(0), None),
-            (json!(""), None),
-            (json!(" 7"), None),
-            (json!("٧"), None),
-            (json!([7]), None),
-            (json!({"id": 7}), None),
-            (json!(null), None),
-        ] {
-            assert_eq!(user_id(&value), expected, "{value}");
-        }
-    }
 }

@@ -5,7 +5,7 @@
 
 use super::Gate;
 use super::credential::Credential;
-use super::identity::{Claimant, NoClaimant};
+use super::identity::Claimant;
 use super::observer::{Cut, Observer, Steps};
 use super::reason::{CredentialError, Denied, Outage, Reason};
 use super::user::{ActiveUser, Freshness, NotAdmitted};
@@ -46,15 +46,15 @@ impl Gate {
             }
             Err(Unverified::Outage(outage)) => return Err(outage),
         };
+        let (method, steps) = (claims.method(), Steps::new(observer, "user"));
         let claimant = match Claimant::from_claims(&claims) {
             Ok(claimant) => claimant,
-            Err(NoClaimant::Unverified(why)) => return Ok(Inspected::Refused(why.into())),
-            Err(NoClaimant::Refused { reason, .. }) => {
-                return Ok(Inspected::Refused(reason.into()));
+            Err(nobody) => {
+                nobody.note(steps);
+                return Ok(Inspected::Refused(nobody.reason()));
             }
         };
-        let method = claims.method();
-        let (identity, steps) = (claimant.identity.to_string(), Steps::new(observer, "user"));
+        let identity = claimant.identity.to_string();
         steps.note(format_args!("the claims name {}", Cut(&identity)));
         Ok(
             match ActiveUser::find(&self.users, &claimant, Freshness::Current).await {

@@ -30,6 +30,8 @@ pub struct Principal {
     pub user_id: Option<i32>,
     /// The address, username or primary key that a verified credential names, if no user has it.
     pub identity: Option<String>,
+    /// The claims that should name the user, or let them sign in, and don't.
+    pub claim: Option<String>,
 }
 
 impl Principal {
@@ -229,6 +231,7 @@ impl Denial {
             method: None,
             user_id: None,
             identity: None,
+            claim: None,
         };
         Self::of_user(reason, principal, token_deletion)
     }

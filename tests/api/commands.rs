@@ -239,8 +239,13 @@ async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
         ("JWT_SSO_SECRET", SHARED_SECRET),
         ("GATE_EXTERNAL_ISSUER", "https://id.test"),
         ("GATE_EXTERNAL_AUDIENCE", "label-studio"),
+        ("GATE_EXTERNAL_USERNAME_CLAIM", "upn"),
+        ("GATE_EXTERNAL_GROUPS_CLAIM", "roles"),
+        ("GATE_EXTERNAL_ALLOWED_GROUPS", "annotators"),
     ];
-    let good = json!({"iss": "https://id.test", "aud": "label-studio", "email": "ann@example.com"});
+    let good = json!({
+        "iss": "https://id.test", "aud": "label-studio", "email": "ann@example.com", "roles": ["annotators"],
+    });
     let inspect = |changes| {
         let token = issuer_token(&with(good.clone(), &changes));
         let output = gate_with(&["inspect", &token], &settings);
@@ -284,6 +289,28 @@ async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
         ),
     ] {
         assert_eq!(inspect(changes.clone()), expected, "{changes}");
+    }
+    for (changes, looked_at) in [
+        (
+            json!({"email": ""}),
+            "claim email or upn: token_claim_missing",
+        ),
+        (json!({"email": "ann"}), "claim email: token_claim_invalid"),
+        (json!({"upn": 7}), "claim upn: token_claim_invalid"),
+        (
+            json!({"email_verified": false}),
+            "claim email_verified: token_email_unverified",
+        ),
+        (json!({"roles": null}), "claim roles: groups_missing"),
+        (json!({"roles": 7}), "claim roles: token_claim_invalid"),
+        (
+            json!({"roles": ["leads"]}),
+            "claim roles: group_not_allowed",
+        ),
+    ] {
+        let said = inspect(changes.clone());
+        let expected = format!("\n  user: looked at {looked_at}\n");
+        assert!(said.ends_with(&expected), "{changes}: {said}");
     }
     let late = inspect(json!({"exp": 1_700_000_000, "iat": 1_600_000_000}));
     assert!(

@@ -158,6 +158,12 @@ async fn every_decision_of_a_check_is_one_line() {
     let fields = json!({"reason": "token_expired", "path": "/"});
     gate.expect("expired-", &[audit("INFO", "credential refused", &fields)]);
 
+    let token = issuer_token(&json!({"email": null}));
+    let browser = gate.browser("nameless").with_token(&token);
+    browser.get("/").await.expect(200, "token_claim_missing");
+    let fields = json!({"method": "external", "reason": "token_claim_missing", "claim": "email", "path": "/"});
+    gate.expect("nameless", &[audit("INFO", "credential refused", &fields)]);
+
     world.update(ann, "is_active = false").await;
     let browser = gate.browser("inactive").with_token(&ann.token());
     browser.get("/").await.expect(403, "user_inactive");

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gate::identity::{Claimant, Identity, NoClaimant};
+use crate::gate::identity::{Claimant, Identity, Unnamed};
 use crate::gate::jws;
 use crate::gate::observer::NoObserver;
 
@@ -53,8 +53,10 @@ fn identity(verifier: &Verifier, credential: &Credential<'_>) -> Result<Identity
         })?;
     match Claimant::from_claims(&claims) {
         Ok(claimant) => Ok(claimant.identity),
-        Err(NoClaimant::Unverified(why)) => Err(why),
-        Err(NoClaimant::Refused { .. }) => unreachable!("no groups are configured"),
+        Err(nobody) => match nobody.why {
+            Unnamed::Unverified(why) => Err(why),
+            Unnamed::Refused { .. } => unreachable!("no groups are configured"),
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 
 use super::{NoLogin, Visit};
-use crate::gate::identity::{Claimant, NoClaimant};
+use crate::gate::identity::{Claimant, Unnamed};
 use crate::gate::observer::{Cut, Steps};
 use crate::gate::reason::{CredentialError, Denied, Granted, Outage};
 use crate::gate::session::SessionAction;
@@ -34,10 +34,16 @@ impl Visit<'_> {
         principal.method = Some(claims.method());
         let claimant = match Claimant::from_claims(claims) {
             Ok(claimant) => claimant,
-            Err(NoClaimant::Unverified(why)) => return Err(why.into()),
-            Err(NoClaimant::Refused { reason, identity }) => {
-                principal.identity = Some(identity.to_string());
-                return Err(NoLogin::Denied(reason));
+            Err(nobody) => {
+                nobody.note(Steps::new(self.observer, "user"));
+                principal.claim = Some(nobody.claim);
+                return Err(match nobody.why {
+                    Unnamed::Unverified(why) => why.into(),
+                    Unnamed::Refused { reason, identity } => {
+                        principal.identity = Some(identity.to_string());
+                        NoLogin::Denied(reason)
+                    }
+                });
             }
         };
         let login = Login {

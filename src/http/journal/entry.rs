@@ -169,6 +169,7 @@ impl Entry<'_> {
         let user_id = principal.and_then(|principal| principal.user_id);
         let identity = self.identity();
         let identity = identity.as_deref();
+        let claim = principal.and_then(|principal| principal.claim.as_deref());
         let path = self.path.map(cut_path);
         let path = path.as_deref();
         let peer = tracing::field::display(peer);
@@ -184,6 +185,7 @@ impl Entry<'_> {
                     identity,
                     caller_id,
                     reason,
+                    claim,
                     path,
                     provider,
                     sessions,

@@ -34,6 +34,10 @@ const FIELDS: &[(&str, &str)] = &[
         "Why: a code of [reasons.md](reasons.md). Absent if the event says it all.",
     ),
     (
+        "claim",
+        "Where the user was looked for, if a verified credential names none, or none who may sign in: the claim, or the field of your application's answer.",
+    ),
+    (
         "path",
         "The path that was asked for, without its query, at most 200 characters.",
     ),
@@ -92,6 +96,7 @@ fn the_log_fields_are_documented() {
         method: Some(Method::External),
         user_id: Some(7),
         identity: Some("ann@example.com".to_owned()),
+        claim: Some("groups".to_owned()),
     };
     let entry = Entry {
         hint: Some("x"),
