@@ -14,6 +14,9 @@ use super::{Api, Verdict};
 /// The time between two trials, and between the last named user and a trial.
 const PAUSE: Duration = Duration::from_secs(600);
 
+const MAY_BE_WRONG: &str = "answers a wrong secret as it answers client_session.verify_secret: compare it with your \
+     application's";
+
 /// Decides when the secret is tried, and what that shows.
 #[derive(Default)]
 pub(super) struct SecretMonitor(Mutex<Known>);
@@ -97,10 +100,10 @@ pub(super) fn check_secret(api: &Arc<Api>) {
                 "the host application's API no longer accepts client_session.verify_secret: it \
                  answers a wrong secret in the same way"
             ),
-            Some(Finding::MayBeWrong) => tracing::warn!(
-                "the host application's API has named no user yet, and answers a wrong secret as \
-                 it answers client_session.verify_secret: compare it with your application's"
-            ),
+            Some(Finding::MayBeWrong) => {
+                let what = trial.misses().unwrap_or(MAY_BE_WRONG);
+                tracing::warn!("the host application's API has named no user yet, and {what}");
+            }
         }
     });
 }

@@ -4,6 +4,7 @@
 //! In: the API as the service asks it. Out: a [`Trial`]. Nothing is cached, and the circuit breaker
 //! is left alone.
 
+use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 
 use super::{Api, ApplicationApi, Verdict};
@@ -21,6 +22,25 @@ pub struct Trial {
     pub verdict: Verdict,
     /// What the answers tell about the secret.
     pub secret: SecretTrial,
+    status: StatusCode,
+}
+
+impl Trial {
+    /// What the API answers if `client_session.verify_url` leads elsewhere; `None` if the API tells
+    /// secrets apart, or its answer says nothing about that.
+    pub fn misses(&self) -> Option<&'static str> {
+        match self.status {
+            _ if self.secret == SecretTrial::Right => None,
+            StatusCode::NOT_FOUND => Some(
+                "answers 404 to a right and a wrong secret: there is probably nothing at the path of \
+                 client_session.verify_url",
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => Some(
+                "answers 405: what is at the path of client_session.verify_url does not accept GET",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// What the API's answers tell about the configured secret.
@@ -61,6 +81,7 @@ impl Api {
         Ok(Trial {
             verdict: self.judge(&own),
             secret,
+            status: own.status,
         })
     }
 

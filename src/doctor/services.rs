@@ -6,6 +6,9 @@ use crate::gate::verify::SessionRefusal;
 use crate::settings::{IssuerKeys, KeyPlace, Settings};
 use crate::startup;
 
+const MISSED: &str = "set client_session.verify_url to the URL that answers GET, and let it answer an unknown session with \
+     401";
+
 /// Checks the services that the settings name.
 pub(super) async fn check(report: &mut Report, settings: &Settings) {
     key_servers(report, settings).await;
@@ -112,6 +115,10 @@ fn judge(report: &mut Report, trial: &Trial) {
     let check = Check::ApplicationSession;
     match &trial.verdict {
         Verdict::Nobody(why) => {
+            if let Some(what) = trial.misses() {
+                let what = format!("the host application's API {what}");
+                return report.warn(check, what, MISSED);
+            }
             report.ok(
                 check,
                 "the host application's API refuses a made-up session",

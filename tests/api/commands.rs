@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Output};
 
+use base64::Engine as _;
 use serde_json::json;
 
 use crate::process::Service;
@@ -317,6 +318,35 @@ async fn inspect_names_the_methods_the_keys_and_what_was_expected() {
         late.contains("exp is 1700000000, nbf nothing, iat 1600000000"),
         "{late}"
     );
+}
+
+/// A secret that was copied with more than the secret is recognized by the token's signature.
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_says_what_a_copy_of_the_secret_has_too_much() {
+    let world = World::new(&[]).await;
+    let url = world.database.gate_url();
+    let token = issuer_token(&json!({"email": "ann@example.com"}));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(SHARED_SECRET);
+    for (copy, form) in [
+        (format!("{SHARED_SECRET}\n"), "line break around it"),
+        (format!("'{SHARED_SECRET}'"), "quotation marks around it"),
+        (encoded, "base64 of the secret"),
+    ] {
+        let settings = [("DATABASE_URL", &*url), ("JWT_SSO_SECRET", &*copy)];
+        let output = gate_with(&["inspect", &token], &settings);
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let is_told = told.lines().any(|line| {
+            line.contains("a shared secret [HS256] would have made it") && line.ends_with(form)
+        });
+        assert!(
+            is_told && told.contains("token_signature_invalid"),
+            "{told}"
+        );
+        assert!(
+            !told.contains(&copy) && !told.contains(SHARED_SECRET),
+            "{told}"
+        );
+    }
 }
 
 /// With `--header`, the token is judged as one that comes with every request: by the issuers alone.

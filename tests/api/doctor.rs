@@ -394,6 +394,30 @@ async fn what_is_wrong_with_the_host_applications_api_is_named() {
         );
         assert!(!report.to_string().contains("next=1"), "{report}");
     }
+    for (status, what) in [
+        (404, "there is probably nothing at the path"),
+        (405, "does not accept GET"),
+    ] {
+        let api = Stub::start(move |_| Reply::of(status, ""));
+        let report = over(&database, &application_at(&api.url("/verify"))).await;
+        let (check, cure) = ("application.session", "client_session.verify_url");
+        expect(&report, check, Level::Warning, what, cure);
+        let names_secret = report.to_string().contains("verify_secret");
+        assert!(!names_secret, "{report}");
+    }
+    // It tells unknown sessions from wrong secrets.
+    let api = Stub::start(|head| {
+        let is_wrong = head.contains("tries-a-wrong-secret");
+        Reply::of(if is_wrong { 403 } else { 404 }, "")
+    });
+    let report = over(&database, &application_at(&api.url("/verify"))).await;
+    expect(
+        &report,
+        "application.session",
+        Level::Ok,
+        "refuses a made-up session",
+        "",
+    );
     let api = Stub::start(|_| Reply::json(&json!({"email": "ann@example.com"})));
     let report = over(&database, &application_at(&api.url("/verify"))).await;
     let what = "accepts a made-up session";

@@ -570,9 +570,15 @@ fn application_with_another_secret(wrong_secret: Reply) -> HostApplication {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_verify_secret_is_in_the_log() {
     let world = World::new(&[]).await;
-    for (status, reason) in [
-        (403, "client_session_forbidden"),
-        (401, "client_session_unknown"),
+    let alike = "answers a wrong secret as it answers client_session.verify_secret";
+    for (status, reason, said) in [
+        (403, "client_session_forbidden", alike),
+        (401, "client_session_unknown", alike),
+        (
+            404,
+            "client_session_unknown",
+            "there is probably nothing at the path",
+        ),
     ] {
         let application =
             application_with_another_secret(Reply::of(status, r#"{"error": "Unauthorized"}"#));
@@ -580,7 +586,6 @@ async fn a_wrong_verify_secret_is_in_the_log() {
         for session in ["of-ann", "of-bob"] {
             login(&gate.app, session).await.expect(200, reason);
         }
-        let said = "answers a wrong secret as it answers client_session.verify_secret";
         wait_until(|| gate.text().contains(said), || gate.text());
         assert!(!gate.text().contains("verify-secret-of-the-tests"));
         // Twice with its own secret, once with a wrong one, and not for each session.

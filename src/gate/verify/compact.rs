@@ -120,11 +120,17 @@ impl<'t> Compact<'t> {
                 continue;
             }
             let message = self.signed.as_bytes();
-            if jws::is_signed(message, self.signature, key.key(), algorithm) {
+            let made_by = |key: &_| jws::is_signed(message, self.signature, key, algorithm);
+            if made_by(key.key()) {
                 steps.note(format_args!("{label} made the signature"));
                 return Ok(());
             }
             steps.note(format_args!("{label} did not make the signature"));
+            if steps.are_wanted()
+                && let Some(form) = key.right_form(made_by)
+            {
+                steps.note(format_args!("{label} would have made it {form}"));
+            }
             reason = CredentialError::TokenSignatureInvalid;
         }
         Err(Unverified::Unrecognized(reason))

@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::observer::Cut;
 use super::super::reason::Outage;
-use super::public_key;
+use super::{public_key, secret_form};
 
 const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 
@@ -82,6 +82,19 @@ impl VerificationKey {
     /// What an operator knows the key by: its ID and algorithms, never the key itself.
     pub(super) fn label(&self) -> impl fmt::Display + '_ {
         KeyLabel(self)
+    }
+
+    /// In which other form the key, if it is a shared secret, made a signature: `made_by` checks one.
+    pub(super) fn right_form(
+        &self,
+        made_by: impl Fn(&DecodingKey) -> bool,
+    ) -> Option<&'static str> {
+        match self.key.kind() {
+            DecodingKeyKind::SecretOrDer(secret) if self.key.family() == AlgorithmFamily::Hmac => {
+                secret_form::right_form(secret, |form| made_by(&DecodingKey::from_secret(form)))
+            }
+            _ => None,
+        }
     }
 
     /// The key for the signature check.

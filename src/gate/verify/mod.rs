@@ -14,6 +14,7 @@ mod keys;
 mod load_balancer;
 mod native;
 mod public_key;
+mod secret_form;
 mod strict_json;
 #[cfg(test)]
 mod tests;
