@@ -45,14 +45,16 @@ impl ReadError {
         let cure = match self {
             Self::NoAnswer(why) => return why.cure("key_server.ca_file"),
             Self::Status(_) | Self::Keys(_) | Self::NotDiscovery | Self::NotUrl(_) => {
-                "check jwks_url or discovery of the issuer: open the URL from this machine"
+                "check jwks_url or discovery of the issuer, or issuer of the OpenID provider: open the \
+                 URL from this machine"
             }
             Self::Redirect(_) => {
-                "set jwks_url or discovery to that URL, or allow redirects with \
-                 key_server.redirects"
+                "set jwks_url or discovery of the issuer, or issuer of the OpenID provider, to where the \
+                 response redirects, or allow redirects with key_server.redirects"
             }
             Self::NoAllowedKey => {
-                "compare algorithms of the issuer with the keys that it publishes"
+                "compare algorithms of the issuer, or id_token_algorithms of the OpenID provider, with \
+                 the keys that it publishes"
             }
             Self::WrongIssuer { .. } => {
                 "set issuer or discovery to the name in the document, to the last slash"

@@ -67,7 +67,12 @@ impl OpenIdProvider {
         match assertion {
             Ok(assertion) => Ok(Some(assertion)),
             Err(error) => {
-                tracing::error!(%issuer, %error, "could not sign the client's assertion");
+                tracing::error!(
+                    %issuer,
+                    %error,
+                    cure = "set private_key of the provider to a key that can sign",
+                    "could not sign the client's assertion"
+                );
                 Err(Outage::ProviderRefusesClient)
             }
         }

@@ -67,6 +67,30 @@ impl ProviderError {
     }
 }
 
+impl ProviderError {
+    /// What to do if a request fails that the gate sends as a client.
+    pub(super) fn cure_of_request(&self) -> String {
+        let cure = match self {
+            Self::NoAnswer(why) => return why.cure("key_server.ca_file"),
+            Self::Refused { code, .. } if is_about_client(code) => {
+                "compare client_id and client_secret, or private_key, in the settings of sign_in with \
+                 the client's registration at the provider"
+            }
+            Self::Refused { .. } => {
+                "compare the client's registration at the provider with the settings of sign_in: \
+                 redirect URI, scopes, grant type authorization_code"
+            }
+            _ => "the provider's own log says why it answers like this",
+        };
+        cure.to_owned()
+    }
+}
+
+/// Whether the provider refuses the client itself, and not what it asks for (RFC 6749 §5.2).
+fn is_about_client(code: &str) -> bool {
+    matches!(code, "invalid_client" | "unauthorized_client")
+}
+
 /// The error in a response, or its status (RFC 6749 §5.2).
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     match serde_json::from_slice::<BasicErrorResponse>(body) {

@@ -146,6 +146,7 @@ impl Discovery {
                 Err(error) => tracing::error!(
                     issuer = self.issuer,
                     %error,
+                    cure = error.cure(),
                     "could not read the OpenID provider's metadata"
                 ),
             }

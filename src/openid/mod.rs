@@ -144,8 +144,8 @@ impl OpenIdProvider {
 
     /// Logs why the provider can't be used, and says what that means for the sign-in.
     fn outage(&self, request: &'static str, error: &ProviderError) -> Outage {
-        let issuer = &self.registration.issuer;
-        tracing::error!(%issuer, %error, "the OpenID provider's {request} failed");
+        let (issuer, cure) = (&self.registration.issuer, error.cure_of_request());
+        tracing::error!(%issuer, %error, cure, "the OpenID provider's {request} failed");
         match error {
             ProviderError::Refused { .. } => Outage::ProviderRefusesClient,
             _ => Outage::ProviderUnavailable,

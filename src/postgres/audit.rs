@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Postgres;
 use super::parameter::Parameter;
+use super::row::columns;
 use super::statement::sql;
 use crate::audit::{AuditEvent, AuditTable};
 use crate::gate::reason::Outage;
@@ -58,6 +59,12 @@ fn hexadecimal(id: [u8; 16]) -> String {
 }
 
 impl Postgres {
+    /// The columns that the table lacks. Events are written without them.
+    pub async fn missing_audit_columns(&self) -> Result<Vec<String>, Outage> {
+        let rows = self.query(sql!("missing_audit_columns"), &[]).await?;
+        columns(&rows, "name")
+    }
+
     /// Deletes audit events from before `from`, in small batches. Returns their number.
     pub async fn purge_audit(&self, from: SystemTime) -> Result<u64, Outage> {
         let mut deleted = 0;

@@ -7,7 +7,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
-use super::input::Input;
+use super::declaration::declared;
+use super::input::{Input, Unread};
 use super::types::{HttpUrl, Milliseconds, Ratio, Secret};
 use crate::http_client::Limits;
 
@@ -59,7 +60,10 @@ pub struct Traces {
 impl Traces {
     /// `None`: nothing is traced. The settings are checked only if it is.
     pub(super) fn new(section: TracesSection, input: &mut Input) -> Option<Self> {
-        let endpoint = (*section.endpoint?).clone();
+        let Some(endpoint) = section.endpoint else {
+            refuse_unread(input);
+            return None;
+        };
         let headers = headers(section.settings.headers.expose_secret());
         if headers.is_none() {
             let accepted = "must be name=value, or several of these with commas between them";
@@ -67,7 +71,7 @@ impl Traces {
         }
         input.check_certificates("traces.ca_file", section.settings.ca_file.as_deref());
         Some(Self {
-            endpoint,
+            endpoint: (*endpoint).clone(),
             headers: headers.unwrap_or_default(),
             settings: section.settings,
         })
@@ -87,6 +91,14 @@ impl Traces {
             allow_http: self.endpoint.scheme() == "http",
             ca_file: self.settings.ca_file.clone(),
         }
+    }
+}
+
+/// Refuses settings of traces that are sent nowhere.
+fn refuse_unread(input: &mut Input) {
+    let why = Unread::Off("traces.endpoint");
+    if !input.is_unusable("traces.endpoint") {
+        input.refuse_unread("traces", &declared::<TracesSettings>(), why);
     }
 }
 

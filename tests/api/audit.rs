@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use label_studio_gate::audit::{AuditEvent, AuditTable as _};
+use label_studio_gate::doctor::Level;
 use label_studio_gate::postgres::Postgres;
 use serde_json::{Value, json};
 
 use crate::actors::{Browser, Caller};
 use crate::app::{TestDatabase, settings};
 use crate::commands::{gate_with, said};
-use crate::doctor::examine;
+use crate::doctor::{examine, expect};
 use crate::log_lines::Logged;
 use crate::schema::versions;
 use crate::support::cluster::{CLUSTER, GATE_ROLE};
@@ -231,7 +232,14 @@ async fn a_table_with_fewer_columns_is_written_until_migrate_adds_them() {
     login().await;
     let before = wait_for_rows(&world.database, 1).await;
     assert_eq!(before[0].get("provider"), None);
+    let url = world.database.gate_url();
+    let examined = async || examine(&settings(&url, &[TABLE])).await;
+    let what = "the audit table has no column provider";
+    let report = examined().await;
+    expect(&report, "database.audit", Level::Warning, what, "migrate");
     migrate(&world.database).await;
+    let report = examined().await;
+    assert!(!report.to_string().contains(what), "{report}");
     login().await;
     let after = wait_for_rows(&world.database, 2).await;
     assert_eq!(after[1].get("provider"), Some(&Value::Null));

@@ -18,7 +18,10 @@ pub(super) async fn check(report: &mut Report, settings: &Settings, backend: &Po
         return;
     }
     match backend.append(&[]).await {
-        Ok(()) => report.ok(check, "the role may write the audit table"),
+        Ok(()) => {
+            report.ok(check, "the role may write the audit table");
+            columns(report, backend).await;
+        }
         Err(_) => {
             let (what, fault) = (
                 "the role cannot write the audit table",
@@ -38,5 +41,15 @@ pub(super) async fn check(report: &mut Report, settings: &Settings, backend: &Po
                 fail(report, check, what, fault, CURE);
             }
         }
+    }
+}
+
+/// Whether the table has every column. Events are written without those that it lacks.
+async fn columns(report: &mut Report, backend: &Postgres) {
+    let missing = backend.missing_audit_columns().await.unwrap_or_default();
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        let what = format!("the audit table has no column {names}: events are written without it");
+        report.warn(Check::DatabaseAudit, what, CURE);
     }
 }

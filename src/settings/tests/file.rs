@@ -175,6 +175,7 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
             "sign_in.providers" => format!(
                 r#"[{{"name": "x", "issuer": "https://op.test", "client_id": "gate", "client_secret": "{SECRET}"}}]"#
             ),
+            "traces.headers" => "authorization=hunter2\n".to_owned(),
             "sign_in.private_key" => rcgen::KeyPair::generate().expect("a key").serialize_pem(),
             _ => format!("{SECRET}-of-the-file\r\n"),
         };
@@ -193,6 +194,7 @@ fn each_secret_can_come_from_a_file_by_each_of_its_names() {
                 ("JWT_SSO_SESSION_COOKIE_NAME", "connect.sid"),
             ],
             "sign_in.client_secret" | "sign_in.private_key" => provider.to_vec(),
+            "traces.headers" => vec![("GATE_TRACES_ENDPOINT", "http://localhost:4318/v1/traces")],
             _ => Vec::new(),
         };
         let file = written(&text);

@@ -159,6 +159,16 @@ fn settings_of_a_method_that_is_off_are_refused() {
             "false",
             "client_session.allow_privileged: has no effect without client_session.verify_url".to_owned(),
         ),
+        (
+            "GATE_TRACES_HEADERS",
+            "authorization=hunter2",
+            "traces.headers: has no effect without traces.endpoint".to_owned(),
+        ),
+        (
+            "GATE_TRACES_SAMPLE_RATIO",
+            "0.5",
+            "traces.sample_ratio: has no effect without traces.endpoint".to_owned(),
+        ),
     ] {
         let told = errors(&[(variable, value)]);
         assert!(told.contains(&expected), "{expected}\nis not in\n{told}");

@@ -353,3 +353,55 @@ async fn no_line_and_no_row_contains_a_secret_of_a_sign_in() {
         assert_absent(&(log + &Value::from(rows).to_string()), &secrets);
     }
 }
+
+/// Whoever reads the log need not know the provider's protocol.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_a_provider_are_in_the_log_with_a_cure() {
+    let world = World::new(&[]).await;
+    let provider = Provider::start();
+    let issuer = provider.issuer();
+    let gate = Logged::of(&world, &provider.settings(&issuer));
+    for (answer, error, cure) in [
+        (
+            json!({"error": "invalid_client"}),
+            "invalid_client",
+            "compare client_id and client_secret",
+        ),
+        (
+            json!({"error": "invalid_scope"}),
+            "invalid_scope",
+            "the client's registration at the provider",
+        ),
+        (
+            json!({}),
+            "is not a token response",
+            "the provider's own log",
+        ),
+    ] {
+        provider.answers(Reply {
+            status: 400,
+            ..Reply::json(&answer)
+        });
+        let browser = Browser::of(&gate.app);
+        let flow = Flow::start(&browser, "next=/").await;
+        let callback = flow.callback(&provider, &json!({}));
+        browser.visit("GET", &callback, "").await.expect_status(503);
+        let is_told = || {
+            let text = gate.text();
+            let mut lines = text.lines();
+            lines.any(|line| {
+                let about = "the OpenID provider's token request failed";
+                line.contains(about) && line.contains(error) && line.contains(cure)
+            })
+        };
+        wait_until(is_told, || gate.text());
+    }
+
+    let nowhere = Logged::of(&world, &provider.settings("http://127.0.0.1:1"));
+    let is_told = || {
+        let text = nowhere.text();
+        let mut lines = text.lines();
+        lines.any(|line| line.contains("provider's metadata") && line.contains("\"cure\":\"check"))
+    };
+    wait_until(is_told, || nowhere.text());
+}
