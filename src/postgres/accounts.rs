@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use super::Postgres;
 use super::connection::Connections;
 use super::row::{column, only_row};
@@ -42,6 +44,10 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("authtoken_token", &["key", "created", "user_id"]),
 ];
 
+/// What an operator does if no account can be created.
+pub const MAY_CREATE_ACCOUNTS: &str = "run sql/role.sql with -v create_users=on as the owner of Label Studio's tables; if Label Studio is \
+     newer than this release supports, upgrade the gate";
+
 /// Columns of `htx_user` that only some versions have, with the value that a sign-up stores.
 const OPTIONAL: &[(&str, &str)] = &[
     // 1.9.1 to 1.10.0
@@ -59,18 +65,39 @@ pub struct NewAccount {
 
 /// Why no account can be created: every mismatch between the tables and this release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-pub struct AccountsUnavailable(Vec<Problem>);
+pub struct AccountsUnavailable(Vec<(Problem, String)>);
 
-/// A column that prevents the creation of accounts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a column prevents the creation of accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Problem {
-    #[error("the role may not write {0}")]
-    NotWritable(String),
-    #[error("{0} is required, but this release does not know it")]
-    Unknown(String),
-    #[error("{0} does not exist")]
-    Missing(String),
+    NotWritable,
+    Unknown,
+    Missing,
+}
+
+impl Problem {
+    const ALL: [Self; 3] = [Self::NotWritable, Self::Unknown, Self::Missing];
+
+    /// What is said before the names of the columns.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NotWritable => "the role may not write",
+            Self::Unknown => "this release does not know what is required:",
+            Self::Missing => "there is no column",
+        }
+    }
+}
+
+/// Each problem once, with all its columns: without grants, every column has it.
+impl fmt::Display for AccountsUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = Problem::ALL.into_iter().filter_map(|problem| {
+            let columns = self.0.iter().filter(|(found, _)| *found == problem);
+            let columns: Vec<&str> = columns.map(|(_, column)| column.as_str()).collect();
+            (!columns.is_empty()).then(|| format!("{} {}", problem.text(), columns.join(", ")))
+        });
+        f.write_str(&said.collect::<Vec<_>>().join("; "))
+    }
 }
 
 /// A row of `sql/columns.sql`.
@@ -95,16 +122,19 @@ impl Column {
         optional.find(|(name, _)| self.relation == "htx_user" && *name == self.name)
     }
 
-    fn problem(&self) -> Option<Problem> {
-        let place = format!("{}.{}", self.relation, self.name);
+    fn problem(&self) -> Option<(Problem, String)> {
         let is_known = self.is_written() || self.optional().is_some();
         if is_known && !self.may_be_written || self.may_be_left_out && !self.may_be_filled {
-            Some(Problem::NotWritable(place))
+            Some((Problem::NotWritable, self.place()))
         } else if !is_known && !self.may_be_left_out {
-            Some(Problem::Unknown(place))
+            Some((Problem::Unknown, self.place()))
         } else {
             None
         }
+    }
+
+    fn place(&self) -> String {
+        format!("{}.{}", self.relation, self.name)
     }
 }
 
@@ -128,12 +158,12 @@ impl NewAccount {
     }
 
     fn for_columns(columns: &[Column]) -> Result<Self, AccountsUnavailable> {
-        let mut problems: Vec<Problem> = columns.iter().filter_map(Column::problem).collect();
+        let mut problems: Vec<_> = columns.iter().filter_map(Column::problem).collect();
         for (relation, names) in WRITTEN {
             for name in *names {
                 let mut found = columns.iter();
                 if !found.any(|column| column.relation == *relation && column.name == *name) {
-                    problems.push(Problem::Missing(format!("{relation}.{name}")));
+                    problems.push((Problem::Missing, format!("{relation}.{name}")));
                 }
             }
         }
@@ -158,7 +188,7 @@ impl Postgres {
         let account = match &schema.accounts {
             Ok(account) => account,
             Err(error) => {
-                tracing::error!(%error, "cannot create an account");
+                tracing::error!(%error, cure = MAY_CREATE_ACCOUNTS, "cannot create an account");
                 return Ok(Created::NotPossible);
             }
         };

@@ -52,7 +52,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-pub use self::accounts::{AccountsUnavailable, NewAccount};
+pub use self::accounts::{AccountsUnavailable, MAY_CREATE_ACCOUNTS, NewAccount};
 use self::batch::Batches;
 pub use self::cached::{CachedPostgres, OwnerOf};
 use self::connection::Connections;

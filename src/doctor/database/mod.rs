@@ -12,7 +12,9 @@ use crate::django::{SessionCodec, SessionError};
 use crate::gate::identity::ClaimMapping;
 use crate::gate::policy::Anonymous;
 use crate::gate::session::Engine;
-use crate::postgres::{DatabaseFault, MAY_SET_STAFF, MIGRATE, Postgres, Schema, SchemaError};
+use crate::postgres::{
+    DatabaseFault, MAY_CREATE_ACCOUNTS, MAY_SET_STAFF, MIGRATE, Postgres, Schema, SchemaError,
+};
 use crate::settings::Settings;
 
 /// Maximum clock difference. With a larger one, fresh tokens look expired or not yet valid.
@@ -198,8 +200,7 @@ fn accounts(report: &mut Report, settings: &Settings, schema: &Schema) {
         Err(error) => report.fail(
             Check::DatabaseAccounts,
             format!("accounts cannot be created: {error}"),
-            "run sql/role.sql with -v create_users=on; if Label Studio is newer than this release \
-             supports, upgrade the gate",
+            MAY_CREATE_ACCOUNTS,
         ),
     }
 }

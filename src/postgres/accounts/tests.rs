@@ -49,16 +49,24 @@ fn unknown_required_columns_prevent_accounts() {
     more.push(column("htx_user", "shoe_size", false, true));
     assert_eq!(
         problem(&more),
-        "htx_user.shoe_size is required, but this release does not know it"
+        "this release does not know what is required: htx_user.shoe_size"
     );
     let mut fewer = columns();
     fewer.retain(|column| column.name != "avatar");
-    assert_eq!(problem(&fewer), "htx_user.avatar does not exist");
+    assert_eq!(problem(&fewer), "there is no column htx_user.avatar");
     let mut forbidden = columns();
     forbidden[0].may_be_written = false;
     assert_eq!(
         problem(&forbidden),
         "the role may not write htx_user.password"
+    );
+    // Each cause is said once, whatever it affects.
+    forbidden[1].may_be_written = false;
+    forbidden.push(column("htx_user", "shoe_size", false, true));
+    assert_eq!(
+        problem(&forbidden),
+        "the role may not write htx_user.password, htx_user.is_superuser; this release does not know \
+         what is required: htx_user.shoe_size"
     );
     // An unknown column that may be left out is no problem.
     let mut nullable = columns();
