@@ -15,7 +15,7 @@ pub use self::client::ClientAuthentication;
 pub use self::provider::{OpenIdProvider, Prompt};
 use self::provider::{ProviderSettings, ProviderTable};
 use super::declaration::declared;
-use super::input::{Input, Layer, Unread};
+use super::input::{Input, Unread};
 use super::label_studio::LabelStudio;
 use super::policy::Policies;
 use super::session::Session;
@@ -150,18 +150,13 @@ impl SignIn {
 
 /// Refuses settings of one provider that is not there.
 fn refuse_unread(input: &mut Input, has_tables: bool) {
-    let mut settings = declared::<ProviderSettings>();
     let why = match has_tables {
         true => Unread::Beside("sign_in.providers"),
         false => Unread::Off("sign_in.issuer"),
     };
-    if !has_tables && input.layer("sign_in.client_id") == Layer::Own {
-        // Compose files name the client whether or not there is a provider, as deploy/compose.yaml.
-        settings.retain(|setting| setting.name != "client_id");
-    }
     let places = ["sign_in.issuer", "sign_in.providers"];
     if !places.iter().any(|place| input.is_unusable(place)) {
-        input.refuse_unread("sign_in", &settings, why);
+        input.refuse_unread("sign_in", &declared::<ProviderSettings>(), why);
     }
 }
 
