@@ -127,8 +127,7 @@ impl Policy {
         let Ok(path) = percent_decode_str(subrequest.path()).decode_utf8() else {
             return true;
         };
-        let below = self.below_label_studio(&path);
-        !is_plain(&path) || writes_usernames(&path) || writes_usernames(below)
+        !is_plain(&path) || writes_usernames(&path)
     }
 
     /// Whether the request is Label Studio's own "Log out" (`label_studio/users/urls.py`:
@@ -147,12 +146,15 @@ impl Policy {
 
 /// Whether this is a route of Label Studio that writes usernames (`label_studio/users/urls.py`), with
 /// the suffixes of Django REST framework's `DefaultRouter`.
+///
+/// Below any path, because no setting has to say where Label Studio is published. None of its other
+/// routes contains one of these.
 fn writes_usernames(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix("/api/users") else {
-        return matches!(path, "/user/signup" | "/user/signup/");
-    };
-    let is_avatar = rest.ends_with("/avatar") || rest.ends_with("/avatar/");
-    (rest.is_empty() || rest.starts_with(['/', '.'])) && !is_avatar
+    let is_avatar = path.ends_with("/avatar") || path.ends_with("/avatar/");
+    let mut after_users = path.split("/api/users").skip(1);
+    let is_users = after_users.any(|rest| rest.is_empty() || rest.starts_with(['/', '.']));
+    let is_sign_up = path.ends_with("/user/signup") || path.ends_with("/user/signup/");
+    is_users && !is_avatar || is_sign_up
 }
 
 /// Whether every parser reads the path the same way.
