@@ -7,8 +7,8 @@ local gate = "http://127.0.0.1:8090/auth/caddy"
 -- The client's headers that the gate reads. A client can't smuggle in others. With token.header or proxy_headers, add the
 -- headers of your identity-aware proxy, in lower case, and "gate-proxy-secret".
 local passed = {
-    "cookie", "authorization", "x-api-key", "origin", "sec-fetch-site", "sec-fetch-mode", "accept", "accept-language",
-    "traceparent", "tracestate",
+    "cookie", "authorization", "x-api-key", "origin", "sec-fetch-site", "sec-fetch-mode", "referer", "accept",
+    "accept-language", "traceparent", "tracestate",
 }
 
 -- The first value of a response header.

@@ -181,7 +181,8 @@ reasons! {
         /// A header in which a proxy in front asserts an identity (`token.header`, `proxy_headers`)
         /// occurs more than once.
         IdentityAmbiguous = "identity_ambiguous",
-        /// A page of another origin made the browser send a request that changes data.
+        /// A page of another origin made the browser send a request that changes data, or one with a token
+        /// in its URL that is no link.
         CrossSiteRequest = "cross_site_request",
         /// The request could change a username in Label Studio, and users are found by theirs
         /// (`username_claim`).

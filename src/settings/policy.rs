@@ -29,10 +29,12 @@ pub(super) struct PolicySection {
     return_parameter: String,
     /// Where `/sso/logout` leads: a URL, or a path on the same host. Empty: a page of the gate.
     signed_out_url: Option<Destination>,
-    /// What happens to state-changing requests from pages of other origins.
+    /// What happens to state-changing requests from pages of other origins, and to images and scripts of such pages
+    /// with a token in their URL (`Sec-Fetch-Mode` is not `navigate`), which would change who is signed in.
     #[schemars(extend("default" = "auto"))]
     cross_site: CrossSiteRule,
-    /// Origins whose pages may send state-changing requests.
+    /// Origins whose pages may send such requests. A request without `Origin`, as for an image, is known by its
+    /// `Referer`.
     #[schemars(extend("x-env" = ["CORS_ALLOWED_ORIGINS"]))]
     allowed_origins: Vec<WebOrigin>,
 }
@@ -48,11 +50,11 @@ enum AnonymousNames {
     Require,
 }
 
-/// What happens to state-changing requests from pages of other origins.
+/// What happens to requests that pages of other origins make the browser send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum CrossSiteRule {
-    /// Refused if they come from another site and the browser added a credential; with
+    /// Refused if they come from another site and the browser added a credential, or the URL has a token; with
     /// `SameSite=None` sessions, also if they come from another origin of the same site.
     Auto,
     /// Refused.

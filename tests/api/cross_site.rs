@@ -209,3 +209,35 @@ async fn an_image_of_another_site_does_not_change_who_is_signed_in() {
     let opened = link.get(&format!("/projects?token={token}")).await;
     opened.expect(200, "user_switched");
 }
+
+/// Browsers send no `Origin` for an image, but, over HTTPS and with their usual policy, the page's origin as
+/// `Referer`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_an_allowed_origin_signs_its_user_in() {
+    let [samesite, secure] = SAMESITE_NONE;
+    let world = World::new(&[samesite, secure, ("GATE_POLICY_ALLOWED_ORIGINS", APP)]).await;
+    let image = |referer: &'static str| {
+        let page = world.browser().with_header("Sec-Fetch-Site", "cross-site");
+        let page = page.with_header("Sec-Fetch-Mode", "no-cors");
+        page.with_header("Referer", referer)
+    };
+    let token = world.ann.token();
+    let path = format!("/data/upload/1/x.png?token={token}");
+    let login = format!("/sso/login?token={token}");
+    for referer in [
+        "https://evil.test/",
+        "https://evil.test/https://app.example.org/",
+    ] {
+        let refused = image(referer).get(&path).await;
+        refused
+            .expect(403, "cross_site_request")
+            .expect_no_session();
+        let refused = image(referer).visit("GET", &login, "").await;
+        refused.expect(403, "cross_site_request");
+    }
+    let referer = "https://app.example.org/";
+    let shown = image(referer).get(&path).await;
+    shown.expect(200, "session_opened");
+    let followed = image(referer).visit("GET", &login, "").await;
+    followed.expect_status(303);
+}

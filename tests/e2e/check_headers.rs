@@ -4,10 +4,11 @@ use crate::nginx::{Nginx, binaries};
 use crate::proxy::{KINDS, Kind, Proxy};
 use crate::support::stub::{Reply, Stub};
 
-const SAID: [(&str, &str); 3] = [
+const SAID: [(&str, &str); 4] = [
     ("sec-fetch-site", "cross-site"),
     ("sec-fetch-mode", "no-cors"),
     ("origin", "https://elsewhere.test"),
+    ("referer", "https://elsewhere.test/page"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

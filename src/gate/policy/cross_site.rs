@@ -9,7 +9,7 @@ mod tests;
 
 use super::Policy;
 use super::public_suffix::registrable_domain;
-use crate::gate::subrequest::Subrequest;
+use crate::gate::subrequest::{Provenance, Subrequest};
 
 /// What happens to unsafe requests that a page of another site makes the browser send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,11 +63,12 @@ impl Policy {
     ///
     /// A link may come from anywhere, because a sign-in link is meant to sign the user in. An image or
     /// a form of another site is no link: with somebody else's token, it would change who is signed in
-    /// without the user noticing.
+    /// without the user noticing. An image of an allowed origin may.
     pub fn may_follow_link(&self, subrequest: &Subrequest<'_>) -> bool {
-        let mode = subrequest.provenance().fetch_mode();
+        let provenance = subrequest.provenance();
+        let mode = provenance.fetch_mode();
         let is_opened = mode.is_none_or(|mode| mode == "navigate");
-        if is_safe(subrequest.method()) && is_opened {
+        if is_safe(subrequest.method()) && (is_opened || self.is_referred(provenance)) {
             return true;
         }
         match (self.cross_site, self.initiator(subrequest)) {
@@ -104,6 +105,13 @@ impl Policy {
             // Browsers send no Fetch Metadata over plain HTTP.
             None => is_allowed || referer.is_some_and(|origin| is_own(origin, provenance.host())),
         }
+    }
+
+    /// Whether a page of an allowed origin sent a request that has no `Origin`, such as one for an image
+    /// (Fetch, §3.2). A page can withhold its `Referer`, but not send another origin's.
+    fn is_referred(&self, provenance: &dyn Provenance) -> bool {
+        let referer = provenance.referer().and_then(origin_of);
+        provenance.origin().is_none() && referer.is_some_and(|origin| self.allows(origin))
     }
 
     /// Reads the initiator from Fetch Metadata (W3C, §2) or `Origin` (RFC 6454 §7).

@@ -249,3 +249,52 @@ fn an_image_of_another_site_is_no_link() {
     let form = sent("POST", form);
     assert!(!policy(auto(false)).may_follow_link(&form));
 }
+
+/// Browsers send no `Origin` with the request for an image or a script.
+#[test]
+fn an_image_of_an_allowed_origin_is_known_by_its_referer() {
+    let policy = policy(CrossSite::Auto { within_site: true });
+    let image = Browser {
+        fetch_mode: Some("no-cors"),
+        ..from(Some("cross-site"), None)
+    };
+    for (method, origin, referer, may) in [
+        ("GET", None, Some("https://app.example.com/"), true),
+        ("GET", None, Some("https://App.example.com/tasks?x=1"), true),
+        ("HEAD", None, Some("https://app.example.com"), true),
+        ("GET", None, Some("https://evil.test/"), false),
+        (
+            "GET",
+            None,
+            Some("https://app.example.com.evil.test/"),
+            false,
+        ),
+        (
+            "GET",
+            None,
+            Some("https://app.example.com@evil.test/"),
+            false,
+        ),
+        ("GET", None, Some("http://app.example.com/"), false),
+        ("GET", None, Some("https://app.example.com:8443/"), false),
+        ("GET", None, Some(""), false),
+        ("GET", None, None, false),
+        // An origin says more.
+        ("GET", Some("null"), Some("https://app.example.com/"), false),
+        ("GET", Some("https://evil.test"), Some(APP), false),
+        // Browsers send one with every unsafe request.
+        ("POST", None, Some("https://app.example.com/"), false),
+    ] {
+        let browser = Browser {
+            origin,
+            referer,
+            ..image
+        };
+        let request = sent(method, browser);
+        let case = format!("{method} {origin:?} {referer:?}");
+        assert_eq!(policy.may_follow_link(&request), may, "{case}");
+        assert_eq!(policy.may_sign_in(&request), may, "{case}");
+        let ambient = policy.refuses_cross_site(&request, true);
+        assert_eq!(ambient, method == "POST", "{case}");
+    }
+}
