@@ -114,7 +114,7 @@ impl SessionStore for Memory {
         not_here()
     }
 
-    async fn end(&self, _: &[String]) -> Result<(), Outage> {
+    async fn end(&self, _: &[String]) -> Result<Vec<String>, Outage> {
         not_here()
     }
 

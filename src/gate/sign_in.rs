@@ -86,9 +86,8 @@ impl Gate {
 
     /// Ends the sessions that ended at an OpenID provider. Returns how many there were of each user.
     pub async fn end_at_provider(&self, logout: &Logout<'_>) -> Result<EndedSessions, Outage> {
-        let now = self.clock.now();
         let (provider, ended) = (logout.provider, &logout.ended);
-        self.sessions.end_at_provider(provider, ended, now).await
+        self.sessions.end_at_provider(provider, ended).await
     }
 
     /// Returns the token in the query of `uri`, and `uri` without it.

@@ -168,7 +168,7 @@ impl SessionStore for CachedPostgres {
         self.postgres.page(after, now).await
     }
 
-    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+    async fn end(&self, keys: &[String]) -> Result<Vec<String>, Outage> {
         let ended = self.postgres.end(keys).await;
         for key in keys {
             self.sessions.invalidate(&digest(key));

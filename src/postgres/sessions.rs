@@ -163,9 +163,9 @@ impl SessionStore for Postgres {
         sessions.collect()
     }
 
-    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
-        self.query(sql!("end_sessions"), &[&keys]).await?;
-        Ok(())
+    async fn end(&self, keys: &[String]) -> Result<Vec<String>, Outage> {
+        let rows = self.query(sql!("end_sessions"), &[&keys]).await?;
+        columns(&rows, "session_data")
     }
 
     async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {

@@ -23,10 +23,15 @@ impl Samples {
     /// The value of the sample that is written like this, without the prefix of the name.
     #[track_caller]
     pub fn value(&self, sample: &str) -> f64 {
+        let value = self.find(sample);
+        value.unwrap_or_else(|| panic!("no {sample} in {}", self.0))
+    }
+
+    /// The same, if there is such a sample.
+    pub fn find(&self, sample: &str) -> Option<f64> {
         let prefix = format!("label_studio_gate_{sample} ");
-        let value = self.0.lines().find_map(|line| line.strip_prefix(&prefix));
-        let value = value.unwrap_or_else(|| panic!("no {sample} in {}", self.0));
-        value.parse().unwrap()
+        let value = self.0.lines().find_map(|line| line.strip_prefix(&prefix))?;
+        Some(value.parse().unwrap())
     }
 
     #[track_caller]

@@ -16,7 +16,7 @@ use crate::gate::clock::unix_seconds_f64;
 use crate::gate::openid::Ended;
 use crate::gate::reason::Outage;
 
-/// How many sessions of each user ended. Under `None` are those whose row had expired or names nobody.
+/// How many sessions of each user ended. Under `None` are those whose row names nobody.
 pub type EndedSessions = BTreeMap<Option<i32>, usize>;
 
 impl Sessions {
@@ -24,7 +24,8 @@ impl Sessions {
     pub async fn end(&self, value: &str, now: SystemTime) -> Result<(), Outage> {
         match self.policy.engine {
             Engine::Database if is_plausible_session_key(value) => {
-                self.stores.recent.end(&[value.to_owned()]).await
+                let ended = self.stores.recent.end(&[value.to_owned()]).await;
+                ended.map(drop)
             }
             Engine::Database => Ok(()),
             Engine::SignedCookies => self.record_end(value, now).await,
@@ -71,7 +72,6 @@ impl Sessions {
         &self,
         issuer: &str,
         ended: &Ended,
-        now: SystemTime,
     ) -> Result<EndedSessions, Outage> {
         let place = match ended {
             Ended::Session(id) => ProviderPlace::Session(self.places.session_half(issuer, id)),
@@ -81,14 +81,12 @@ impl Sessions {
         };
         let keys = self.stores.current.keys_at_provider(&place).await?;
         let mut sessions = EndedSessions::new();
-        for key in &keys {
-            let row = self.stores.current.load(key, now).await?;
-            let session = row.as_ref().and_then(|row| row.session(&self.codec).ok());
-            let user_id = session.and_then(|session| session.user_id());
-            *sessions.entry(user_id).or_default() += 1;
-        }
         if !keys.is_empty() {
-            self.stores.recent.end(&keys).await?;
+            for data in self.stores.recent.end(&keys).await? {
+                let session = Session::of_row(&self.codec, &data).ok();
+                let user_id = session.and_then(|session| session.user_id());
+                *sessions.entry(user_id).or_default() += 1;
+            }
         }
         Ok(sessions)
     }
@@ -125,8 +123,7 @@ impl Sessions {
             let to_end = page.into_iter().filter(is_to_end).map(|row| row.key);
             let keys: Vec<String> = to_end.collect();
             if !keys.is_empty() {
-                self.stores.recent.end(&keys).await?;
-                ended += keys.len();
+                ended += self.stores.recent.end(&keys).await?.len();
             }
         }
     }

@@ -138,7 +138,7 @@ impl Sessions {
                 Recorded::Met(met) if self.is_valid_row(&met.data, user, now) => {
                     return Ok(Some(met.key));
                 }
-                Recorded::Met(met) => self.stores.recent.end(&[met.key]).await?,
+                Recorded::Met(met) => drop(self.stores.recent.end(&[met.key]).await?),
             }
         }
         Err(Outage::DatabaseUnavailable)

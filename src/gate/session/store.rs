@@ -20,8 +20,8 @@ pub trait SessionStore: Send + Sync {
     /// A page of unexpired sessions in key order, starting after the key `after`.
     async fn page(&self, after: &str, now: SystemTime) -> Result<Vec<StoredSession>, Outage>;
 
-    /// Deletes the rows with these keys.
-    async fn end(&self, keys: &[String]) -> Result<(), Outage>;
+    /// Deletes the rows with these keys. Returns their `session_data`.
+    async fn end(&self, keys: &[String]) -> Result<Vec<String>, Outage>;
 
     /// The keys of the rows at this place.
     async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage>;

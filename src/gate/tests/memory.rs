@@ -221,10 +221,9 @@ impl SessionStore for Memory {
         Ok(page)
     }
 
-    async fn end(&self, keys: &[String]) -> Result<(), Outage> {
+    async fn end(&self, keys: &[String]) -> Result<Vec<String>, Outage> {
         let mut sessions = self.stored.sessions.lock().expect("lock");
-        sessions.retain(|key, _| !keys.contains(key));
-        Ok(())
+        Ok(keys.iter().filter_map(|key| sessions.remove(key)).collect())
     }
 
     async fn keys_at_provider(&self, place: &ProviderPlace) -> Result<Vec<String>, Outage> {

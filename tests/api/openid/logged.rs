@@ -138,6 +138,47 @@ async fn a_providers_logout_says_whom_it_signed_out() {
     assert_eq!(json!(row("audience")), expected);
 }
 
+/// Whom it signed out is known from what was deleted: nothing is read before that, whose failure would leave
+/// the sessions alive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_logout_reads_no_session_before_it_ends_them() {
+    let world = World::new(&[]).await;
+    let provider = Provider::start();
+    let issuer = provider.issuer();
+    let settings = [&provider.settings(&issuer)[..], &[LOGOUT]].concat();
+    let gate = Logged::of(&world, &settings);
+    for (sid, email) in [("1", "bob"), ("2", "ann"), ("3", "ann")] {
+        let browser = Browser::of(&gate.app);
+        let claims = json!({"sid": sid, "email": format!("{email}@example.com")});
+        sign_in(&browser, &provider, &claims)
+            .await
+            .expect_status(303);
+    }
+    let expired = "UPDATE django_session SET expire_date = now() - interval '1 day' WHERE session_key = \
+                     (SELECT min(session_key) FROM django_session)";
+    world.database.run(expired).await;
+    let before = Samples::of(&gate.app).await;
+    let (answer, _) = log_out(&gate, &provider, "subject-", &json!({"sub": "ann-at-op"})).await;
+    answer.expect_status(200);
+    let after = Samples::of(&gate.app).await;
+    let sent = |statement: &str| {
+        let sample = format!("statement_duration_seconds_count{{statement=\"{statement}\"}}");
+        let [before, after] = [&before, &after].map(|samples| samples.find(&sample).unwrap_or(0.0));
+        after - before
+    };
+    assert_eq!(sent("load_session"), 0.0);
+    assert_eq!(sent("end_sessions"), 1.0);
+    assert_eq!(world.sessions().await, 0);
+    let ended = |user_id: i32, sessions: usize| {
+        let fields = json!({"user_id": user_id, "sessions": sessions, "provider": issuer});
+        audit("INFO", "signed out by provider", &fields)
+    };
+    gate.expect(
+        "subject-",
+        &[ended(world.ann.id, 2), ended(world.bob.id, 1)],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_cannot_be_verified_now_is_told_when_to_try_again() {
     let world = World::new(&[]).await;
