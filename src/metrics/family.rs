@@ -116,8 +116,9 @@ families! {
     /// Interval in which an issuer's keys are read again (`key_server.refresh_seconds`).
     ISSUER_KEYS_REFRESH = Gauge "issuer_keys_refresh_seconds" ["issuer"];
     /// Time that an OpenID provider took for an answer. `request`: `discovery`, `pushed_authorization`,
-    /// `token`, `userinfo`; its keys are among the key servers'. `outcome`: `ok`, `refused` (an OAuth
-    /// error, as for a code that was used already), `failed` (no answer, or an unusable one).
+    /// `token`, `userinfo`; its keys are among the key servers'. `outcome`: `ok`, `refused` (the
+    /// code, as one that was used already), `failed` (no answer, an unusable one, or another OAuth error, as for
+    /// a client secret that has expired).
     PROVIDER_DURATION = Histogram "provider_request_duration_seconds" ["provider", "request", "outcome"];
     /// Time that the host application's API took for an answer. `outcome`: `user`, `nobody`,
     /// `unusable` (the answer violates the contract), `failed` (no answer, 408, 429, 5xx).

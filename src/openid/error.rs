@@ -91,6 +91,12 @@ fn is_about_client(code: &str) -> bool {
     matches!(code, "invalid_client" | "unauthorized_client")
 }
 
+/// Whether the provider refuses the code, which the browser brought: no fault of the provider's or of the
+/// gate's (RFC 6749 §5.2).
+pub(super) fn is_about_code(code: &str) -> bool {
+    code == "invalid_grant"
+}
+
 /// The error in a response, or its status (RFC 6749 §5.2).
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     match serde_json::from_slice::<BasicErrorResponse>(body) {

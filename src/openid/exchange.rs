@@ -8,15 +8,12 @@ use oauth2::{
     RequestTokenError, TokenResponse as _,
 };
 
-use super::error::ProviderError;
+use super::error::{ProviderError, is_about_code};
 use super::measures::Request;
 use super::{OpenIdProvider, authentication};
 use crate::gate::openid::{Code, Flow, NoSignIn, Tokens};
 use crate::gate::reason::CredentialError;
 use crate::http_client::{HttpClient, NoAnswer};
-
-/// The provider's answer to a code that it doesn't accept (RFC 6749 §5.2).
-const INVALID_GRANT: &str = "invalid_grant";
 
 impl OpenIdProvider {
     pub(super) async fn exchange(&self, code: &Code, flow: &Flow) -> Result<Tokens, NoSignIn> {
@@ -35,8 +32,7 @@ impl OpenIdProvider {
         let failed = |error: &ProviderError| NoSignIn::from(self.outage("token request", error));
         let tokens = self.timed(Request::Token, sent).await?;
         let tokens = tokens.map_err(|error| match error {
-            // The browser brought it, which is no fault of the provider's or of the gate's.
-            ProviderError::Refused { code, description } if code == INVALID_GRANT => {
+            ProviderError::Refused { code, description } if is_about_code(&code) => {
                 NoSignIn::Provider {
                     reason: CredentialError::SignInCodeRefused,
                     code,

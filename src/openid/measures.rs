@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::OpenIdProvider;
-use super::error::ProviderError;
+use super::error::{ProviderError, is_about_code};
 use crate::metrics::{Histogram, Page, Source, family};
 
 /// The requests to a provider. Its keys are read by a [`crate::keys::KeyServer`], which has measures of
@@ -27,10 +27,11 @@ const REQUESTS: [&str; 4] = ["discovery", "pushed_authorization", "token", "user
 /// The label of each outcome, in the order of [`outcome`].
 const OUTCOMES: [&str; 3] = ["ok", "refused", "failed"];
 
-/// What a request came to. `None`: the decision could not wait for it.
-const fn outcome(failed: Option<&ProviderError>) -> usize {
+/// What a request came to. `None`: the decision could not wait for it. A provider that refuses the client
+/// lets nobody sign in, like one that is down.
+fn outcome(failed: Option<&ProviderError>) -> usize {
     match failed {
-        Some(ProviderError::Refused { .. }) => 1,
+        Some(ProviderError::Refused { code, .. }) if is_about_code(code) => 1,
         _ => 2,
     }
 }

@@ -209,13 +209,16 @@ async fn requests_to_a_provider_are_timed() {
             location: format!("https://pushed.test/?{form}").parse().unwrap(),
         }
     };
-    let refused = Reply {
-        status: 400,
-        ..Reply::json(&json!({"error": "invalid_grant"}))
+    let refused = |status, error: &str| {
+        let error = Reply::json(&json!({"error": error}));
+        Some(Reply { status, ..error })
     };
     for (answer, status) in [
         (None, 303),
-        (Some(refused), 401),
+        (refused(400, "invalid_grant"), 401),
+        // The client's secret has expired, which nobody who signs in can mend.
+        (refused(401, "invalid_client"), 503),
+        (refused(400, "unauthorized_client"), 503),
         (Some(Reply::hang_up()), 503),
         (Some(Reply::of(200, "<html>")), 503),
     ] {
@@ -235,10 +238,10 @@ async fn requests_to_a_provider_are_timed() {
     let samples = Samples::of(&app).await;
     for (request, outcome, count) in [
         ("discovery", "ok", 1.0),
-        ("pushed_authorization", "ok", 4.0),
+        ("pushed_authorization", "ok", 6.0),
         ("token", "ok", 1.0),
         ("token", "refused", 1.0),
-        ("token", "failed", 2.0),
+        ("token", "failed", 4.0),
         ("userinfo", "ok", 1.0),
     ] {
         samples.expect(&[(&timed(request, outcome), count)]);
