@@ -123,21 +123,24 @@ impl<'r> CookieHeader<'r> {
     ///
     /// The result is never empty, because the proxy treats an empty header as "no change": the
     /// first name of `without` then stays, with an empty value. Several headers are forwarded as
-    /// one joined header, because some servers join them with commas.
+    /// one joined header, because some servers join them with commas. What stays is not longer than it
+    /// was, because the answer that holds it has a limit.
     pub fn rewritten(&self, without: &[&str], with: Option<(&str, &str)>) -> Option<Vec<u8>> {
-        let removed = |chunk: &[u8]| {
+        let stays = |written: &&[u8]| {
+            let chunk = trim(written, is_space);
             let is = |name: &&str| read(chunk, name) != Reading::Other;
-            without.iter().any(is)
+            !chunk.is_empty() && !without.iter().any(is)
         };
         let joined = matches!(self.bytes, Cow::Owned(_));
         if !joined && with.is_none() && !without.iter().any(|name| self.find(name).occurs) {
             return None;
         }
         let mut header = Vec::with_capacity(self.bytes.len() + 128);
-        let kept = self.chunks().filter(|chunk| !removed(chunk));
-        kept.for_each(|chunk| push(&mut header, chunk));
+        for written in self.written().filter(stays) {
+            push(&mut header, written);
+        }
         if let Some((name, value)) = with {
-            push(&mut header, format!("{name}={value}").as_bytes());
+            push(&mut header, format!(" {name}={value}").as_bytes());
         }
         if header.is_empty() {
             header = format!("{}=", without.first()?).into_bytes();
@@ -145,7 +148,15 @@ impl<'r> CookieHeader<'r> {
         Some(header)
     }
 
+    /// The cookies, without the white space around them.
     fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.written()
+            .map(|chunk| trim(chunk, is_space))
+            .filter(|chunk| !chunk.is_empty())
+    }
+
+    /// What is written between semicolons.
+    fn written(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = Some(&*self.bytes);
         let next = move || {
             let bytes = rest?;
@@ -157,16 +168,18 @@ impl<'r> CookieHeader<'r> {
             Some(chunk)
         };
         std::iter::from_fn(next)
-            .map(|chunk| trim(chunk, is_space))
-            .filter(|chunk| !chunk.is_empty())
     }
 }
 
-fn push(header: &mut Vec<u8>, chunk: &[u8]) {
-    if !header.is_empty() {
-        header.extend_from_slice(b"; ");
+/// Appends a cookie as it is written. A header's value begins without white space (RFC 9110 §5.5).
+fn push(header: &mut Vec<u8>, written: &[u8]) {
+    match header.is_empty() {
+        true => header.extend_from_slice(written.trim_ascii_start()),
+        false => {
+            header.push(b';');
+            header.extend_from_slice(written);
+        }
     }
-    header.extend_from_slice(chunk);
 }
 
 /// Splits a chunk into name and value. A chunk without `=` is a value without a name.

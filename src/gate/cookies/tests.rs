@@ -44,6 +44,25 @@ fn rewriting_changes_only_named_cookies() {
     assert_eq!(rewritten("csrftoken=c", &["ls_auth_token"], None), None);
 }
 
+/// The limit on its length is for what comes in, and the answer holds what goes out.
+#[test]
+fn what_stays_is_as_long_as_it_was() {
+    let new = Some(("sessionid", "new"));
+    for (value, expected) in [
+        ("a;b=1;ls_auth_token=t;c", "a;b=1;c; sessionid=new"),
+        ("ls_auth_token=t;a;b", "a;b; sessionid=new"),
+        (
+            "a;;b; ; c ;\td;ls_auth_token=t",
+            "a;b; c ;\td; sessionid=new",
+        ),
+        (" a; ls_auth_token=t;  b ", "a;  b ; sessionid=new"),
+        ("ls_auth_token=t", "sessionid=new"),
+    ] {
+        let found = rewritten(value, &["ls_auth_token", "sessionid"], new);
+        assert_eq!(found.as_deref(), Some(expected), "{value:?}");
+    }
+}
+
 #[test]
 fn rewritten_header_is_never_empty() {
     assert_eq!(
