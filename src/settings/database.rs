@@ -50,12 +50,12 @@ pub(super) struct DatabaseSection {
         "POSTGRE_USER",
     ]))]
     pub(super) user: String,
-    /// Password of the role.
+    /// Password of the role. Empty: none, where the server asks for none.
     #[schemars(extend("default" = "postgres", "x-env" = [
         "LABEL_STUDIO_POSTGRE_PASSWORD",
         "HEARTEX_POSTGRE_PASSWORD",
         "POSTGRE_PASSWORD",
-    ]))]
+    ], "x-empty-file" = true))]
     pub(super) password: Secret,
     /// Whether the connection is encrypted. The `sslmode` of a URL takes precedence.
     #[schemars(extend("default" = "disable"))]

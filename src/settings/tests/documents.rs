@@ -143,7 +143,7 @@ fn the_table_of_settings_is_up_to_date() {
         "Settings come from a TOML file (`--config FILE` or `GATE_CONFIG`) and from environment variables, which take precedence. Every setting\n",
         "has a variable of its own, listed first; the others are names of Label Studio and of the plugin, so that one `.env` serves both, and the first\n",
         "that is set counts. In a variable, a list is separated by commas. A secret can be read from a file: add `_FILE` to the variable's name.\n",
-        "An empty file is an error, except for `label_studio.secret_key_fallbacks` and `external.previous_secret`, where it means that there is none.\n",
+        "An empty file is an error, except for `label_studio.secret_key_fallbacks`, `external.previous_secret` and `database.password`, where it means that there is none.\n",
         "`label-studio-gate check-config` shows what is in force and where it comes from.\n\n",
         "Editors complete and check the file ([Even Better TOML](https://taplo.tamasfe.dev), for example) if its first line names the schema, relative to\n",
         "the file or as a URL. The Debian package installs it:\n\n",

@@ -20,6 +20,7 @@ fn an_empty_file_is_an_error_except_where_none_is_a_value() {
                 };
                 let read = Settings::load(None, &environment(variables));
                 if [
+                    "database.password",
                     "external.previous_secret",
                     "label_studio.secret_key_fallbacks",
                 ]
@@ -34,6 +35,32 @@ fn an_empty_file_is_an_error_except_where_none_is_a_value() {
                 assert_eq!(told.lines().count(), 1, "{told}");
             }
         }
+    }
+}
+
+/// The Kubernetes files name one, and a database may trust the network or a proxy of its own. Like empty
+/// text, the file of a variable that Label Studio has too leaves what else is set.
+#[test]
+fn a_database_without_a_password_has_an_empty_file() {
+    let file = written("\n");
+    let path = file.path().to_str().expect("text");
+    let password = |variable, url| {
+        let settings = load(&[(variable, path), ("DATABASE_URL", url)]);
+        let password = settings.database.config.get_password();
+        password.map(|password| String::from_utf8_lossy(password).into_owned())
+    };
+    for (variable, unset) in [
+        ("POSTGRE_PASSWORD_FILE", "postgres"),
+        ("GATE_DATABASE_PASSWORD_FILE", ""),
+    ] {
+        assert_eq!(password(variable, "").as_deref(), Some(unset), "{variable}");
+        let url = |url| password(variable, url);
+        assert_eq!(url("postgres://u@h/n"), None, "{variable}");
+        assert_eq!(
+            url("postgres://u:p@h/n").as_deref(),
+            Some("p"),
+            "{variable}"
+        );
     }
 }
 
