@@ -13,6 +13,8 @@ mod show;
 mod sign_in;
 mod texts;
 
+use std::borrow::Cow;
+
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
@@ -24,7 +26,7 @@ pub use self::html::Pages;
 pub use self::openid::OpenId;
 pub(super) use self::openid::{callback, named_callback, start, start_by_form};
 use self::page::Page;
-use self::show::{Notice, is_navigation};
+use self::show::{Notice, is_navigation, own_path};
 pub(super) use self::sign_in::{login_by_address, login_by_form, login_by_link};
 use super::context::RequestContext;
 use super::extract::Proxy;
@@ -70,7 +72,7 @@ pub(super) async fn logout(request: HttpRequest, state: Snapshot) -> HttpRespons
             let location = provider
                 .as_deref()
                 .or(state.redirects.signed_out.as_deref());
-            let mut response = see_other(location.unwrap_or("/sso/signed-out"));
+            let mut response = see_other(&context, location.unwrap_or("/sso/signed-out"));
             for cookie in ended.cookies {
                 append_cookie(&mut response, &cookie);
             }
@@ -103,7 +105,7 @@ pub(super) async fn sign_in_required(request: HttpRequest, state: Snapshot) -> H
     let redirects =
         Page::of(reason).leads_to_sign_in() && is_navigation(context.request) && !is_told;
     match notice.sign_in_url() {
-        Some(url) if redirects => see_other(&url),
+        Some(url) if redirects => see_other(&context, &url),
         _ => notice.redirecting().because(reason),
     }
 }
@@ -165,12 +167,14 @@ fn is_framed(request: &RequestHead) -> bool {
 const MAX_LOCATION: usize = 16 * 1024;
 
 /// Redirects with 303, so the next request is GET whatever the method was. `no-referrer` keeps the
-/// URL with the token from other sites. Too long a URL leads to the start page.
-fn see_other(location: &str) -> HttpResponse {
-    let fits = location.len() <= MAX_LOCATION;
-    let location = if fits { location } else { "/" };
+/// URL with the token from other sites. Too long a URL leads to Label Studio's start page.
+fn see_other(context: &RequestContext<'_>, location: &str) -> HttpResponse {
+    let location = match location.len() <= MAX_LOCATION {
+        true => Cow::Borrowed(location),
+        false => own_path(context, "/").into(),
+    };
     HttpResponse::SeeOther()
-        .insert_header((LOCATION, location))
+        .insert_header((LOCATION, &*location))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .finish()

@@ -12,6 +12,7 @@ use actix_web::http::header::{
 use serde_json::json;
 use url::form_urlencoded;
 
+use super::MAX_LOCATION;
 use super::html::{About, Popup, content_security_policy, render};
 use super::language::Language;
 use super::page::Page;
@@ -143,26 +144,32 @@ impl<'r> Notice<'r> {
             .body(render(page, language, &state.pages, &about))
     }
 
-    /// The sign-in page, which knows where to return to: that of the host application, or the gate's
-    /// own way to an OpenID provider.
+    /// The sign-in page, which knows where to return to, unless its URL would be too long for a redirect.
     pub(super) fn sign_in_url(&self) -> Option<String> {
+        let url = self.sign_in_url_from(self.path.as_deref())?;
+        match url.len() <= MAX_LOCATION {
+            true => Some(url),
+            false => self.sign_in_url_from(None),
+        }
+    }
+
+    /// The sign-in page of the host application, or the gate's own way to an OpenID provider. It leads
+    /// back to `path`.
+    fn sign_in_url_from(&self, path: Option<&str>) -> Option<String> {
         let state = self.context.state;
         let Some(mut url) = state.redirects.sign_in.clone() else {
-            return state
-                .sign_in
-                .as_ref()
-                .map(|_| start_url(self.context, self.path.as_deref()));
+            let begins_here = state.sign_in.is_some();
+            return begins_here.then(|| start_url(self.context, path));
         };
-        if let Some(back) = self.return_url() {
+        if let Some(back) = path.and_then(|path| self.return_url(path)) {
             url.query_pairs_mut()
                 .append_pair(&state.redirects.return_parameter, &back);
         }
         Some(url.into())
     }
 
-    /// The URL of the page that was asked for.
-    fn return_url(&self) -> Option<String> {
-        let path = self.path.as_deref()?;
+    /// The URL of this page of Label Studio.
+    fn return_url(&self, path: &str) -> Option<String> {
         let RequestContext { state, request, .. } = *self.context;
         if let Some(url) = &state.redirects.label_studio {
             return Some(format!("{}{path}", url.origin().ascii_serialization()));

@@ -113,7 +113,7 @@ async fn granted(
     let living = state.decided(state.gate.has_living_session(subrequest, context));
     let is_signed_in = grant.logged_in_by().is_some() || matches!(living.await, Ok(true));
     let mut response = match is_signed_in {
-        true => see_other(next),
+        true => see_other(context, next),
         false => notice.because(grant.reason()),
     };
     append_cookies(&mut response, grant);

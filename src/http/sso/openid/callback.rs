@@ -68,7 +68,7 @@ async fn answered(context: &RequestContext<'_>, provider: &str) -> HttpResponse 
     let Some((callback, flow)) = handler.flow() else {
         // A reloaded or repeated answer of the provider: the flow has ended, and the user is signed in.
         if has_session(context, &subrequest).await {
-            return see_other("/");
+            return see_other(context, &own_path(context, "/"));
         }
         let unknown = Err(NoSignIn::unknown());
         return handler.conclude(None, unknown, begun).await;
@@ -163,7 +163,7 @@ impl CallbackHandler<'_> {
                     .handing_over(handover)
                     .show(Page::SignedIn, grant.reason())
             }
-            None => see_other(next),
+            None => see_other(self.context, next),
         };
         append_cookies(&mut response, grant);
         response

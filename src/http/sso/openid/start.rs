@@ -99,7 +99,8 @@ pub(in crate::http) async fn start_by_form(
     if !names_issuer || query.len() > MAX_QUERY {
         return Notice::new(&context).because(Denied::RequestMalformed);
     }
-    see_other(&format!("{}?{query}", own_path(&context, "/sso/start")))
+    let start = own_path(&context, "/sso/start");
+    see_other(&context, &format!("{start}?{query}"))
 }
 
 /// `GET /sso/start?next=…&provider=…`
@@ -133,7 +134,7 @@ async fn started(context: &RequestContext<'_>, start: Option<web::Query<Start>>)
     // Another tab has signed in meanwhile. A popup still has to sign in for its frame.
     let may_stay = !select_account && start.frame().is_none();
     if may_stay && has_session(context, &subrequest).await {
-        return see_other(next);
+        return see_other(context, next);
     }
     if openid.sign_in.loops(subrequest.cookies()) {
         return notice.show(Page::SignInLoops, Reason::SignInRequired);
@@ -177,7 +178,7 @@ async fn redirect_to_provider(
     let redirect = openid.sign_in.start(party, start, cookies, now);
     match decide_within(PROVIDER_LIMIT, redirect).await {
         Ok(redirect) => {
-            let mut response = see_other(redirect.location.as_str());
+            let mut response = see_other(context, redirect.location.as_str());
             for cookie in &redirect.cookies {
                 append_cookie(&mut response, cookie);
             }
