@@ -14,6 +14,18 @@ SELECT current_database()::text AS database,
        own.tables > 0 AS has_some_own_tables,
        own.tables = 3 AS has_own_tables,
        own.usable = 3 AS may_use_own_tables,
+       EXISTS (
+           SELECT
+             FROM pg_attribute AS attribute
+             JOIN pg_class AS relation
+               ON relation.oid = attribute.attrelid
+              AND relation.relname = 'audit'
+             JOIN pg_namespace AS namespace
+               ON namespace.oid = relation.relnamespace
+              AND namespace.nspname = 'label_studio_gate'
+            WHERE attribute.attname = 'provider'
+              AND NOT attribute.attisdropped
+       ) AS audit_has_provider,
        -- If the role does not see htx_user, the schema where it is.
        CASE WHEN to_regclass('htx_user') IS NULL THEN users.schema END AS hidden_in,
        coalesce(users.may_use_schema, false) AS may_use_schema

@@ -10,8 +10,9 @@ use crate::metrics::{Counter, Histogram, Page, family};
 
 /// The names of the statements that the pool prepares, sorted. Locks are a part of the statement
 /// behind them.
-const STATEMENTS: [&str; 36] = [
+const STATEMENTS: [&str; 37] = [
     "append_audit",
+    "append_audit_without_provider",
     "columns",
     "create_user",
     "earlier_logins",

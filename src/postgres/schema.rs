@@ -44,6 +44,8 @@ pub struct Schema {
     /// Whether the role may use them. If not, statements that need them fail: revocations and used
     /// tokens are never ignored.
     pub may_use_own_tables: bool,
+    /// Whether the audit table has a column for providers, which `migrate` adds.
+    pub audit_has_provider: bool,
     /// Whether an organization without a row in `jwt_auth_jwtsettings` accepts legacy tokens. JWT
     /// tokens are the opposite.
     pub legacy_tokens_by_default: bool,
@@ -258,6 +260,7 @@ async fn read(connections: &Connections) -> Result<Schema, SchemaError> {
         may_set_staff: column("may_set_staff")?,
         has_own_tables,
         may_use_own_tables: column("may_use_own_tables")?,
+        audit_has_provider: column("audit_has_provider")?,
         // Also if the role may not use them: a login fails rather than ignore a revocation.
         statements: Statements::new(has_own_tables),
         accounts: NewAccount::read(connections).await?,

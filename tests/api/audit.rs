@@ -246,6 +246,40 @@ async fn a_table_with_fewer_columns_is_written_until_migrate_adds_them() {
     assert_eq!(after[1]["user_id"], world.ann.id);
 }
 
+/// What the operator has added to the table is filled by Postgres.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_the_operators_own_have_their_defaults() {
+    let world = World::with_own_tables(&[]).await;
+    let url = world.database.gate_url();
+    let settings = settings(&url, &[]);
+    let added = "ALTER TABLE label_studio_gate.audit
+                     ADD COLUMN written_at timestamptz NOT NULL DEFAULT now(),
+                     ADD COLUMN network text GENERATED ALWAYS AS (host(peer)) STORED,
+                     ADD COLUMN site text DEFAULT 'seoul'";
+    world.database.run(added).await;
+    for (id, lacking) in [
+        (1, ""),
+        (
+            2,
+            "ALTER TABLE label_studio_gate.audit DROP COLUMN provider",
+        ),
+    ] {
+        world.database.run(lacking).await;
+        // A gate that knows the table as it is now.
+        let backend = Postgres::connect(&settings.database).unwrap();
+        backend.append(&[event(id, Duration::ZERO)]).await.unwrap();
+    }
+    let rows = rows(&world.database).await;
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!(
+            (&row["network"], &row["site"]),
+            (&json!("192.0.2.7"), &json!("seoul"))
+        );
+        assert!(row["written_at"].is_string(), "{row}");
+    }
+}
+
 /// Nothing waits for the table: logins go on without it, and events are written once it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_wait_until_the_table_can_be_written() {
