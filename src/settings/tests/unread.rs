@@ -188,6 +188,38 @@ fn settings_of_a_method_that_is_off_are_refused() {
     );
 }
 
+/// What deploy/compose.yaml passes to the gate if the operator sets nothing: `${NAME:-default}`, or nothing for
+/// `${NAME:+value}`.
+fn passed_by_compose() -> Vec<(&'static str, &'static str)> {
+    let compose = include_str!("../../../deploy/compose.yaml");
+    let (_, gate) = compose.split_once("\n  gate:\n").expect("a service");
+    let (gate, _) = gate.split_once("\n  nginx:\n").expect("the next one");
+    let lines = gate.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": ${")?;
+        let (_, default) = value.strip_suffix('}')?.split_once(':')?;
+        match default.split_at_checked(1)? {
+            ("-", default) => Some((name, default)),
+            ("+", _) => Some((name, "")),
+            _ => None,
+        }
+    });
+    lines.collect()
+}
+
+/// They may be in a file, or in an override of compose's.
+#[test]
+fn several_providers_go_with_what_compose_passes() {
+    let passed = passed_by_compose();
+    let names: Vec<&str> = passed.iter().map(|(name, _)| *name).collect();
+    assert!(names.contains(&"GATE_SIGN_IN_CLIENT_ID") && names.contains(&"JWT_SSO_SECRET"));
+    let without = read("", &passed).expect("no provider");
+    assert!(without.sign_in.is_none());
+    let public_url = ("GATE_LABEL_STUDIO_URL", "https://ls.example.com");
+    let several = read(PROVIDERS, &[&passed[..], &[public_url]].concat()).expect("tables");
+    assert!(several.sign_in.is_some());
+    assert!(several.warnings().is_empty(), "{:?}", several.warnings());
+}
+
 /// The key may be there, and only its file not be readable.
 #[test]
 fn a_key_that_cannot_be_read_is_the_only_error() {
