@@ -10,8 +10,9 @@ use crate::faults::Fault;
 use crate::load::NO_RETRY_AFTER;
 use crate::world::World;
 
-/// The gates have recovered when for this long no answer was missing.
-const QUIET: Duration = Duration::from_millis(1200);
+/// The gates have recovered when for this long no answer was missing. They try the host application's API again
+/// every two seconds, and the few requests that need it get 503 until then.
+const QUIET: Duration = Duration::from_millis(2500);
 /// Bringing back what a fault has changed may disturb the gates for this long.
 const SETTLING: Duration = Duration::from_secs(1);
 /// The mix runs without a fault for this long, until the next one.

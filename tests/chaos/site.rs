@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 
 use crate::chance::Chance;
@@ -111,18 +112,11 @@ impl Site {
 
     /// A GET for a page with these cookies.
     pub async fn get(&self, cookies: &str) -> Result<Answer, reqwest::Error> {
-        let send = || {
+        Self::send(|| {
             let request = self.client.get(self.url("/projects"));
-            Self::send(request.header("Cookie", cookies))
-        };
-        match send().await {
-            // nginx closes a connection that it kept open when it reloads, perhaps just as a request
-            // comes on it. Every browser sends a GET again then (RFC 9110, 9.2.2).
-            Err(error) if error.is_request() && !error.is_timeout() && !error.is_connect() => {
-                send().await
-            }
-            answer => answer,
-        }
+            request.header("Cookie", cookies)
+        })
+        .await
     }
 
     /// The question about that page, asked of the gate on this port as nginx asks it.
@@ -146,19 +140,30 @@ impl Site {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.client.post(self.url(path)).body(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        Self::send(request).await
+        Self::send(|| {
+            let request = self.client.post(self.url(path)).body(body.clone());
+            let add = |request: RequestBuilder, (name, value): &(&str, &str)| {
+                request.header(*name, *value)
+            };
+            headers.iter().fold(request, add)
+        })
+        .await
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url.read().expect("not poisoned"))
     }
 
-    async fn send(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let answer = request.send().await?;
+    /// nginx closes a connection that it kept open when it reloads, perhaps just as a request comes on it.
+    /// Browsers then send the request again, and so may any client whose request does the same the second
+    /// time (RFC 9110, §9.2.2): those of this mix do.
+    async fn send(request: impl Fn() -> RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let answer = match request().send().await {
+            Err(error) if error.is_request() && !error.is_timeout() && !error.is_connect() => {
+                request().send().await?
+            }
+            answer => answer?,
+        };
         let set = answer.headers().get_all(SET_COOKIE).iter();
         let mut set = set.filter_map(|value| value.to_str().ok());
         Ok(Answer {
