@@ -19,9 +19,8 @@ location() {
 # The user of the realm is Label Studio's administrator.
 no_password_is_set_by_default() {
     local said
-    if said=$(compose --profile keycloak run --rm --no-deps keycloak 2>&1); then
-        die "Keycloak starts without a password for its user"
-    fi
+    # Compose exits with 0 here: podman's API doesn't tell it how the container ended.
+    said=$(compose --profile keycloak run --rm --no-deps keycloak 2>&1) || true
     [[ $said == *"set KEYCLOAK_USER_PASSWORD"* ]] || die "without a password for its user, Keycloak says: $said"
     say "ok    Keycloak does not start without a password for its user"
 }
